@@ -1,0 +1,1 @@
+"""What every other room shares: errors, configuration, artifact types, seeds. Imports nothing of ours."""

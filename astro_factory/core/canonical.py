@@ -1,0 +1,33 @@
+"""Canonical JSON and the digests made of it: equal values give equal bytes on every machine."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+_CHUNK = 1 << 20
+
+
+def canonical_json(value: Any) -> bytes:
+    """Sorted keys, no white space, UTF-8, no NaN. Floats print as Python's shortest round-trip form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seed_for(*parts: Any) -> int:
+    """A 63-bit seed from what it is for, as in `seed_for(config.seed, "search", problem.id, sample)`.
+
+    It depends on nothing else, so neither the order of work nor the number of workers can move a sample.
+    """
+    return int(digest(list(parts))[:16], 16) >> 1

@@ -1,0 +1,46 @@
+"""The one way text becomes token ids, in every stage.
+
+Ids are built from parts (prompt, response, terminator), never found by searching text, so the mask is right by
+construction and no sequence can start with a second BOS. `tokenizer` is any transformers tokenizer; it is only called.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+Message = dict[str, str]
+
+
+class Encoded(NamedTuple):
+    """Token ids and, beside each, whether it is part of a response (1) or of a prompt (0)."""
+
+    ids: list[int]
+    response_mask: list[int]
+
+
+def encode_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """Ids up to where the assistant starts to write."""
+    text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def encode_text(tokenizer: Any, text: str) -> list[int]:
+    """Ids of a piece of a response, without special tokens."""
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def terminator(tokenizer: Any) -> int:
+    """The id that ends a response."""
+    return tokenizer.eos_token_id
+
+
+def encode_dialogue(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
+    """Ids of a whole conversation whose last message is the assistant's, ended by the terminator.
+
+    Earlier assistant turns count as prompt. The ids start with exactly `encode_prompt(tokenizer, messages[:-1])`,
+    which is what the model sees when it generates.
+    """
+    if not messages or messages[-1]["role"] != "assistant":
+        raise ValueError("a dialogue to train on ends with an assistant message")
+    prompt = encode_prompt(tokenizer, messages[:-1])
+    response = [*encode_text(tokenizer, messages[-1]["content"]), terminator(tokenizer)]
+    return Encoded(prompt + response, [0] * len(prompt) + [1] * len(response))

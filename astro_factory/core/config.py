@@ -1,0 +1,78 @@
+"""The base of every configuration model, and the markers that give its fields meaning.
+
+A stage's `Config` is schema, cache key and documentation at once: the string under a field is its documentation,
+and the annotation says what the field stands for:
+
+    class Config(StageConfig):
+        model: ModelRef                        # the name of an artifact: an edge of the graph
+        policy: PolicyField                    # a name from `search_policies:`, or the mapping itself
+        threads: Annotated[int, NOT_SEMANTIC] = 1   # outside the key: the output does not depend on it
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict
+
+from astro_factory.core.artifacts import ArtifactType
+
+
+class Config(BaseModel):
+    """A frozen model that refuses unknown keys and takes its field documentation from the strings under them."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NotSemantic:
+    """Marks a field that cannot change the output (device, worker count, log level): it stays out of the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Marks a string field that names an artifact of one of the given types."""
+
+    types: tuple[ArtifactType, ...]
+    named: bool = False
+    """Whether the name itself appears in the output (an arm in a report) and so belongs to the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Marks a field that takes a name from a section of the spec, or the value itself."""
+
+    section: str
+
+
+NOT_SEMANTIC = NotSemantic()
+
+ModelRef = Annotated[str, Reference((ArtifactType.MODEL,))]
+ArmRef = Annotated[str, Reference((ArtifactType.MODEL,), named=True)]
+ProblemsRef = Annotated[str, Reference((ArtifactType.PROBLEMS,))]
+NamedProblemsRef = Annotated[str, Reference((ArtifactType.PROBLEMS,), named=True)]
+TreesRef = Annotated[str, Reference((ArtifactType.TREES,))]
+TracesRef = Annotated[str, Reference((ArtifactType.TRACES,))]
+DialoguesRef = Annotated[str, Reference((ArtifactType.TRACES, ArtifactType.DIALOGUES))]
+"""What SFT trains on: traces, or practice documents."""
+
+
+class StageConfig(Config):
+    """The base of every stage's Config. Subclasses add `kind: Literal[...]` and their fields."""
+
+
+class TemplateSource(Config):
+    """A template as the compiler found it: the entry's name and the text of every file it needs.
+
+    In a spec the field takes a name from `templates:` or a path below the `templates/` folder; the texts are in the
+    record, so a changed phrase is a changed key and `explain` can show the line.
+    """
+
+    entry: str
+    """Path of the template below `templates/`."""
+    sources: dict[str, str]
+    """Path below `templates/` to text: the entry and everything it includes, imports or extends."""
+
+
+TemplateField = Annotated[TemplateSource, Definition("templates")]

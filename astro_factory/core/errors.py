@@ -1,0 +1,68 @@
+"""User errors: a code, a place, a cause and a remedy; several at once; never a traceback.
+
+`UserError` is the one class for everything the user can mend. A defect of ours stays an ordinary exception.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a file the user wrote something; line and column count from 1."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        if not self.line:
+            return self.file
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong, as the user reads it."""
+
+    code: str
+    """Stable identifier, such as `E104`."""
+    cause: str
+    """What is wrong, in one sentence without a full stop."""
+    remedy: str = ""
+    """What to do about it."""
+    place: Place | None = None
+    excerpt: str = ""
+    """The source line with a caret line under it, or nothing."""
+
+    def __str__(self) -> str:
+        head = f"{self.place} " if self.place else ""
+        text = f"{head}{self.code} {self.cause}"
+        if self.remedy:
+            text += f"; {self.remedy}"
+        if self.excerpt:
+            text += "\n" + self.excerpt
+        return text
+
+    def as_json(self) -> dict:
+        place = self.place or Place("")
+        return {
+            "code": self.code,
+            "file": place.file,
+            "line": place.line,
+            "column": place.column,
+            "cause": self.cause,
+            "remedy": self.remedy,
+        }
+
+
+class UserError(Exception):
+    """One or more diagnostics that the user can mend; the program ends with exit code 2."""
+
+    def __init__(self, *diagnostics: Diagnostic):
+        super().__init__("\n".join(str(d) for d in diagnostics))
+        self.diagnostics = list(diagnostics)
+
+    @classmethod
+    def of(cls, code: str, cause: str, remedy: str = "", place: Place | None = None) -> "UserError":
+        """The common case: one diagnostic."""
+        return cls(Diagnostic(code, cause, remedy, place))

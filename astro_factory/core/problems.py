@@ -1,0 +1,36 @@
+"""A problem: what is asked, the known answer, and which verifier decides."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One row of a problem source.
+
+    `info` holds what a verifier needs beyond the answer (the numbers of a countdown puzzle, a task's metadata); it is
+    stored as a JSON column, so that sources with different fields share one table format.
+    """
+
+    id: str
+    question: str
+    answer: str
+    verifier: str
+    info: dict[str, Any] = field(default_factory=dict)
+    level: str = ""
+    """Group for breakdowns in reports, such as `4 numbers`; may be empty."""
+
+    def as_row(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "question": self.question,
+            "answer": self.answer,
+            "verifier": self.verifier,
+            "info": json.dumps(self.info, sort_keys=True),
+            "level": self.level,
+        }
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "Problem":
+        return cls(row["id"], row["question"], row["answer"], row["verifier"], json.loads(row["info"]), row["level"])

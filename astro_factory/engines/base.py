@@ -1,0 +1,51 @@
+"""The engine protocol: token ids in; token ids, text, log-probabilities and finish reason out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`len(seeds)` samples of one prompt. A sample depends on its prompt, settings and seed, not on its batch mates."""
+
+    prompt_ids: tuple[int, ...]
+    seeds: tuple[int, ...]
+    max_tokens: int
+    temperature: float = 1.0
+    stop: tuple[str, ...] = ()
+    """Strings that end a sample; the stop string is part of `ids` but not of `text`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One completion."""
+
+    ids: tuple[int, ...]
+    text: str
+    """Decoded without special tokens, and without the stop string that ended it."""
+    logprobs: tuple[float, ...]
+    """Of each sampled id, under the sampling temperature of 1."""
+    finish: Literal["stop", "eos", "length"]
+
+
+class Engine(ABC):
+    """Generates text from one model. Use as a context manager."""
+
+    tokenizer: object
+    """The transformers tokenizer of the model, for `core.chat`."""
+    max_model_len: int
+
+    @abstractmethod
+    def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        """Samples for each request, in order, one for each seed."""
+
+    def close(self) -> None:
+        """Give memory back."""
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
