@@ -6,6 +6,8 @@ A tree is a list of nodes in the order of their making; node 0 is the root (no s
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from astro_factory.core.problems import Problem
+
 
 @dataclass(slots=True)
 class Node:
@@ -40,7 +42,7 @@ class Node:
 class Tree:
     """One problem's search tree with what it cost."""
 
-    problem_id: str
+    problem: Problem
     nodes: list[Node]
     calls: list[dict[str, Any]] = field(default_factory=list)
     """Every model call: node, seed, prompt digest, sampled ids, log-probabilities."""
@@ -63,4 +65,5 @@ class Tree:
         return [i for i, node in enumerate(self.nodes) if node.terminal]
 
     def as_row(self) -> dict[str, Any]:
-        return asdict(self)
+        """The row of `trees.parquet`; the problem stands as its own columns under `problem`."""
+        return asdict(self) | {"problem": self.problem.as_row()}
