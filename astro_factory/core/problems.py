@@ -34,3 +34,10 @@ class Problem:
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "Problem":
         return cls(row["id"], row["question"], row["answer"], row["verifier"], json.loads(row["info"]), row["level"])
+
+
+def problem_schema() -> Any:
+    """The `pyarrow.Schema` of `problems.parquet`, one column a field; `info` is canonical JSON."""
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.string()) for name in ("id", "question", "answer", "verifier", "info", "level")])

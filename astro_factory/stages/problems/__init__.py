@@ -1,0 +1,1 @@
+"""Problem sources: each writes `problems.parquet`."""
