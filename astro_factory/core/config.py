@@ -46,6 +46,18 @@ class Definition:
     section: str
 
 
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """Marks a string field that is a path outside the store, relative to the spec's folder.
+
+    The compiler checks that it exists, the record holds the content's digest in the path's place, and
+    `ctx.inputs[config.path]` is the path on this machine.
+    """
+
+    folder: bool = False
+    """Whether it is a folder, which counts by the names and contents of all files below it."""
+
+
 NOT_SEMANTIC = NotSemantic()
 
 ModelRef = Annotated[str, Reference((ArtifactType.MODEL,))]
@@ -56,6 +68,8 @@ TreesRef = Annotated[str, Reference((ArtifactType.TREES,))]
 TracesRef = Annotated[str, Reference((ArtifactType.TRACES,))]
 DialoguesRef = Annotated[str, Reference((ArtifactType.TRACES, ArtifactType.DIALOGUES))]
 """What SFT trains on: traces, or practice documents."""
+FileField = Annotated[str, InputFile()]
+FolderField = Annotated[str, InputFile(folder=True)]
 
 
 class StageConfig(Config):
