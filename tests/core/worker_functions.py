@@ -1,0 +1,27 @@
+"""What the workers of the tests run."""
+
+import os
+import time
+
+from astro_factory.core.errors import UserError
+
+
+def double(value):
+    return value * 2
+
+
+def refuse(value):
+    raise UserError.of("E999", f"refused '{value}'", "ask again")
+
+
+def sleep(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def die(status: int) -> None:
+    os._exit(status)
+
+
+def allocate(size: int) -> int:
+    return len(bytearray(size))
