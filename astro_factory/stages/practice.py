@@ -1,0 +1,80 @@
+"""Practice documents: the sub-skills a small base model needs before it can learn from search.
+
+A model that has never reasoned has to calculate, compare and copy reliably first; with that, traces of a search teach
+it to search, and without it they teach only the manner of one. No document contains a search.
+"""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.canonical import seed_for
+from astro_factory.core.config import StageConfig
+from astro_factory.core.context import StageContext
+from astro_factory.core.dialogues import dialogue_schema
+from astro_factory.core.errors import UserError
+from astro_factory.core.tables import write_table
+from astro_factory.verifiers.countdown_puzzles import PuzzleRules
+from astro_factory.verifiers.countdown_skills import SKILLS
+
+OUTPUT = ArtifactType.DIALOGUES
+VERSION = 1
+HEAVY = False
+
+_REPORT_EVERY = 5000
+_PATIENCE = 100_000
+
+
+class Config(StageConfig, PuzzleRules):
+    kind: Literal["practice"]
+    domain: Literal["countdown"] = "countdown"
+    """What is practised."""
+    count: int = Field(gt=0)
+    """How many documents."""
+    skills: dict[Literal["solve", "attempt", "series", "check", "arithmetic"], float] = Field(
+        default_factory=lambda: {"solve": 0.5, "attempt": 0.3, "series": 0.05, "check": 0.1, "arithmetic": 0.05}
+    )
+    """Weight of each skill: right solutions, honest attempts, several attempts in a row, comparisons, calculations."""
+    seed: int = 0
+    """Source of randomness."""
+
+    @field_validator("skills")
+    @classmethod
+    def _weighted(cls, skills: dict[str, float]) -> dict[str, float]:
+        if not skills or min(skills.values()) < 0 or not sum(skills.values()):
+            raise ValueError("needs at least one skill, with weights of which none is below 0")
+        return skills
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    write_table(ctx.out / TABLE_FILES[OUTPUT], _reported(ctx, config), dialogue_schema())
+
+
+def _reported(ctx: StageContext, config: Config) -> Iterator[dict[str, Any]]:
+    for index in range(config.count):
+        yield make_document(config, index)
+        if (index + 1) % _REPORT_EVERY == 0:
+            ctx.events.progress(index + 1, config.count, "documents")
+
+
+def make_document(config: Config, index: int) -> dict[str, Any]:
+    """The document at a position: it depends on the configuration and the position, not on its neighbours.
+
+    Raises:
+        UserError: E412 if the puzzle rules allow (nearly) no document of a skill.
+    """
+    random = Random(seed_for(config.seed, "practice", index))
+    skill = random.choices(list(config.skills), list(config.skills.values()))[0]
+    for _ in range(_PATIENCE):
+        if document := SKILLS[skill](random, config):
+            user, assistant = document
+            messages = [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+            return {"id": f"{skill}-{index}", "skill": skill, "messages": messages}
+    raise UserError.of(
+        "E412",
+        f"no practice document of skill '{skill}' came out of {_PATIENCE} draws with these puzzle rules",
+        "widen 'number_range' or 'target_range', or raise 'max_value'",
+    )

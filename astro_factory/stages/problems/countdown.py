@@ -1,0 +1,95 @@
+"""Countdown puzzles, made on the spot: distinct, solvable, and split by number set.
+
+Rows come in an order in which the sizes alternate by weight, and asking for more rows only adds to the earlier ones.
+"""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Literal
+
+from pydantic import Field
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.canonical import seed_for
+from astro_factory.core.config import StageConfig
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import UserError
+from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.tables import write_table
+from astro_factory.verifiers.countdown import question_text
+from astro_factory.verifiers.countdown_puzzles import Path, PuzzleRules, Split, random_puzzle, weights_of
+
+OUTPUT = ArtifactType.PROBLEMS
+VERSION = 1
+HEAVY = False
+
+# So many draws in a row without a new puzzle mean that (nearly) all there are have been found.
+_PATIENCE = 200_000
+
+
+class Config(StageConfig, PuzzleRules):
+    kind: Literal["countdown"]
+    count: int = Field(gt=0)
+    """How many problems; no two have the same numbers and target."""
+    split: Split = "train"
+    """Which number sets to take: a hash of the sorted numbers puts 8 of 10 in train, 1 in dev and 1 in test."""
+    seed: int = 0
+    """Source of randomness."""
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    rows = (problem.as_row() for problem in make_problems(config))
+    count = write_table(ctx.out / TABLE_FILES[OUTPUT], rows, problem_schema())
+    ctx.events.progress(count, config.count, "problems")
+
+
+def make_problems(config: Config) -> Iterator[Problem]:
+    """The configured problems, one at a time.
+
+    Raises:
+        UserError: E411 if there are fewer distinct problems than asked for.
+    """
+    weights = weights_of(config.numbers)
+    sources = {size: _distinct_puzzles(config, size) for size in weights}
+    made = dict.fromkeys(weights, 0)
+    for index in range(config.count):
+        # The size furthest behind its share.
+        size = max(weights, key=lambda s: weights[s] * (index + 1) / sum(weights.values()) - made[s])
+        path = next(sources[size], None)
+        if path is None:
+            raise UserError.of(
+                "E411",
+                f"the {config.split} split has only {made[size]} distinct countdown problems of {size} numbers "
+                f"from {config.number_range[0]} to {config.number_range[1]}, and {config.count} problems "
+                f"with these weights need more",
+                "lower 'count', widen 'number_range' or 'target_range', or use more numbers",
+            )
+        made[size] += 1
+        yield _problem(config, path)
+
+
+def _distinct_puzzles(config: Config, size: int) -> Iterator[Path]:
+    """Puzzles with new numbers or a new target, until no new one turns up."""
+    random = Random(seed_for(config.seed, "countdown", config.split, size))
+    seen = set()
+    misses = 0
+    while misses < _PATIENCE:
+        path = random_puzzle(random, config, size, config.split)
+        key = path and (tuple(sorted(path.numbers)), path.end)
+        if key is None or key in seen:
+            misses += 1
+            continue
+        misses = 0
+        seen.add(key)
+        yield path
+
+
+def _problem(config: Config, path: Path) -> Problem:
+    return Problem(
+        id=f"countdown-{'-'.join(map(str, sorted(path.numbers)))}-t{path.end}",
+        question=question_text(path.numbers, path.end),
+        answer=path.expression,
+        verifier="countdown",
+        info={"numbers": list(path.numbers), "target": path.end, "max_value": config.max_value},
+        level=f"{len(path.numbers)} numbers",
+    )

@@ -1,0 +1,160 @@
+"""Countdown: join the given numbers with + - * /, each used exactly once, to reach the target.
+
+A problem reads `numbers 4 10 3 target 17`. A step joins two numbers and says what is left, and a line at the end
+states the composed expression:
+
+    10 + 3 = 13 left 4 13
+    13 + 4 = 17 left 17
+    answer ( 10 + 3 ) + 4
+
+A step is allowed if its result is a whole number from 0 to `info["max_value"]`. The verdict looks at nothing but the
+last `answer` line, with exact fractions, so what a model claims in its steps is worth nothing.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from astro_factory.core.problems import Problem
+from astro_factory.core.verdicts import Outcome, Verdict
+from astro_factory.verifiers.base import Verifier
+from astro_factory.verifiers.expressions import ExpressionError, evaluate
+
+DEFAULT_MAX_VALUE = 40
+
+_ANSWER = re.compile(r"^[ \t]*answer\b[ \t]*(.*)$", re.MULTILINE)
+_STEP = re.compile(r"\s*([0-9]{1,9})\s*([-+*/])\s*([0-9]{1,9})\s*(?:=.*)?", re.DOTALL)
+
+
+class Part(NamedTuple):
+    """A number that is left, and how it was made of the given ones."""
+
+    value: int
+    text: str
+
+
+def calculate(left: int, operator: str, right: int, max_value: int) -> int | None:
+    """The result of one step, or None where the step is not allowed."""
+    if operator == "+":
+        result = left + right
+    elif operator == "-":
+        result = left - right
+    elif operator == "*":
+        result = left * right
+    elif right == 0 or left % right:
+        return None
+    else:
+        result = left // right
+    return result if 0 <= result <= max_value else None
+
+
+def join(parts: list[Part], left: int, operator: str, right: int, max_value: int) -> list[Part] | None:
+    """The untouched parts in their order, then the new one; None where the step is not allowed.
+
+    Of equal parts the first one counts as used.
+    """
+    result = calculate(left, operator, right, max_value)
+    values = [part.value for part in parts]
+    if result is None or left not in values:
+        return None
+    rest = list(parts)
+    first = rest.pop(values.index(left))
+    values.remove(left)
+    if right not in values:
+        return None
+    second = rest.pop(values.index(right))
+    return [*rest, Part(result, f"( {first.text} {operator} {second.text} )")]
+
+
+def step_text(left: int, operator: str, right: int, result: int, remaining: Sequence[int]) -> str:
+    """The one spelling of a step; `remaining` are the numbers after it."""
+    return f"{left} {operator} {right} = {result} left {' '.join(map(str, remaining))}"
+
+
+def question_text(numbers: Sequence[int], target: int) -> str:
+    """The one spelling of a problem."""
+    return f"numbers {' '.join(map(str, numbers))} target {target}"
+
+
+def closing_text(expression: str) -> str:
+    """The line that states the answer."""
+    return f"answer {expression}"
+
+
+class Countdown(Verifier):
+    """`problem.info` holds `numbers`, `target` and perhaps `max_value`; `problem.answer` is a solution, or empty."""
+
+    name = "countdown"
+
+    def check_problem(self, problem: Problem) -> str | None:
+        info = problem.info
+        numbers = info.get("numbers")
+        if not isinstance(numbers, list) or not numbers or not all(type(n) is int and n >= 0 for n in numbers):
+            return "info needs 'numbers', a list of whole numbers"
+        if type(info.get("target")) is not int:
+            return "info needs 'target', a whole number"
+        if type(info.get("max_value", DEFAULT_MAX_VALUE)) is not int:
+            return "'max_value' in info has to be a whole number"
+        if problem.answer:
+            verdict = self._judge(problem, problem.answer)
+            if not verdict.correct:
+                return f"the answer '{problem.answer}' is wrong: {verdict.detail}"
+        return None
+
+    def verify(self, problem: Problem, response: str) -> Verdict:
+        """`extracted` is the value of the last answer line where it uses the numbers rightly, so that equal values are
+        equal answers; a misuse of the numbers is named with them and never equals a right answer."""
+        answers = _ANSWER.findall(response)
+        return self._judge(problem, answers[-1]) if answers else Verdict(Outcome.NO_ANSWER)
+
+    def _judge(self, problem: Problem, expression: str) -> Verdict:
+        try:
+            value, used = evaluate(expression)
+        except ExpressionError as error:
+            return Verdict(Outcome.NO_ANSWER, detail=f"cannot read the answer: {error}")
+        given = sorted(problem.info["numbers"])
+        if sorted(used) != given:
+            numbers = " ".join(map(str, sorted(used)))
+            wanted = " ".join(map(str, given))
+            return Verdict(Outcome.INCORRECT, f"{value} from {numbers}", f"uses {numbers}, not {wanted}")
+        target = problem.info["target"]
+        if value != target:
+            return Verdict(Outcome.INCORRECT, str(value), f"{expression.strip()} is {value}, not {target}")
+        return Verdict(Outcome.CORRECT, str(value), expression.strip())
+
+    def complete_step(self, problem: Problem, steps: Sequence[str], text: str) -> str | None:
+        """The step with its result and what is left recomputed from the two numbers and the operator chosen."""
+        match = _STEP.fullmatch(text)
+        if match is None:
+            return None
+        left, operator, right = int(match[1]), match[2], int(match[3])
+        parts = self._replay(problem, steps)
+        joined = join(parts, left, operator, right, problem.info.get("max_value", DEFAULT_MAX_VALUE))
+        if joined is None:
+            return None
+        return step_text(left, operator, right, joined[-1].value, [part.value for part in joined])
+
+    def is_terminal(self, problem: Problem, steps: Sequence[str]) -> bool:
+        return len(problem.info["numbers"]) - len(steps) <= 1
+
+    def closing(self, problem: Problem, steps: Sequence[str]) -> str:
+        """The answer line of a finished path: exactly what its steps compute, right or wrong."""
+        expression = self._replay(problem, steps)[-1].text
+        return closing_text(expression.removeprefix("( ").removesuffix(" )"))
+
+    def facts(self, problem: Problem, steps: Sequence[str]) -> dict[str, str]:
+        parts = self._replay(problem, steps)
+        facts = {"left": " ".join(str(part.value) for part in parts), "target": str(problem.info["target"])}
+        return facts | {"result": str(parts[-1].value)} if steps else facts
+
+    def _replay(self, problem: Problem, steps: Sequence[str]) -> list[Part]:
+        """What is left after `steps`, in order; raises ValueError at a step that `complete_step` did not make."""
+        parts = [Part(number, str(number)) for number in problem.info["numbers"]]
+        max_value = problem.info.get("max_value", DEFAULT_MAX_VALUE)
+        for step in steps:
+            match = _STEP.fullmatch(step)
+            joined = match and join(parts, int(match[1]), match[2], int(match[3]), max_value)
+            if not joined:
+                raise ValueError(f"not a step of this problem: '{step}'")
+            parts = joined
+        return parts

@@ -1,0 +1,148 @@
+"""Random countdown puzzles and paths through them, for problem sources and practice documents.
+
+Puzzles are solvable by construction: a target is where a random path of allowed steps ends. Number sets belong to
+`train`, `dev` or `test` by a hash of the sorted numbers, so no two sources can disagree about what is held out.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from random import Random
+from typing import Literal, NamedTuple
+
+from pydantic import Field, field_validator, model_validator
+
+from astro_factory.core.config import Config
+from astro_factory.verifiers.countdown import DEFAULT_MAX_VALUE, Part, calculate, closing_text, join, step_text
+
+Split = Literal["train", "dev", "test"]
+
+
+class PuzzleRules(Config):
+    """Which puzzles there are."""
+
+    numbers: dict[int, float] | list[int] = Field(default_factory=lambda: [3])
+    """How many numbers a puzzle has: a list of counts, or a mapping of count to weight such as `{3: 0.4, 4: 0.6}`."""
+    number_range: tuple[int, int] = (1, 10)
+    """Smallest and largest given number; a number may be given twice."""
+    max_value: int = DEFAULT_MAX_VALUE
+    """No step of a solution may give more than this."""
+    target_range: tuple[int, int] = (10, 40)
+    """Smallest and largest target; a target is never one of the given numbers."""
+
+    @field_validator("numbers")
+    @classmethod
+    def _counts(cls, numbers: dict[int, float] | list[int]) -> dict[int, float] | list[int]:
+        weights = weights_of(numbers)
+        if not weights or min(weights) < 2 or min(weights.values()) <= 0:
+            raise ValueError("needs counts of at least 2 numbers, with weights above 0")
+        return numbers
+
+    @model_validator(mode="after")
+    def _ranges(self) -> "PuzzleRules":
+        for name, (low, high) in (("number_range", self.number_range), ("target_range", self.target_range)):
+            if not 0 <= low <= high:
+                raise ValueError(f"{name} needs two whole numbers from 0, the smaller one first")
+        if self.target_range[0] > self.max_value:
+            raise ValueError("target_range begins above max_value, so no step can reach a target")
+        return self
+
+
+class Step(NamedTuple):
+    """One allowed step and the numbers that are left after it."""
+
+    left: int
+    operator: str
+    right: int
+    result: int
+    remaining: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        return step_text(self.left, self.operator, self.right, self.result, self.remaining)
+
+
+class Path(NamedTuple):
+    """Allowed steps from the given numbers to a single one, and the expression they compose."""
+
+    numbers: tuple[int, ...]
+    steps: tuple[Step, ...]
+    expression: str
+
+    @property
+    def end(self) -> int:
+        return self.steps[-1].result
+
+    @property
+    def states(self) -> list[tuple[int, ...]]:
+        """The numbers that are left, from the given ones to the last."""
+        return [self.numbers, *(step.remaining for step in self.steps)]
+
+    @property
+    def solution(self) -> str:
+        """The direct response: the steps and the answer line."""
+        return "\n".join([*(step.text for step in self.steps), closing_text(self.expression)])
+
+
+def weights_of(numbers: dict[int, float] | list[int]) -> dict[int, float]:
+    """Counts with their weights; those of a list are equal."""
+    return numbers if isinstance(numbers, dict) else dict.fromkeys(numbers, 1.0)
+
+
+def split_of(numbers: Sequence[int]) -> Split:
+    """Where a number set belongs, whatever the order and the target: of ten buckets 0 is test and 1 is dev."""
+    return _split_of(tuple(sorted(numbers)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _split_of(numbers: tuple[int, ...]) -> Split:
+    bucket = int(hashlib.sha256(" ".join(map(str, numbers)).encode()).hexdigest(), 16) % 10
+    return ("test", "dev")[bucket] if bucket < 2 else "train"
+
+
+def draw_numbers(random: Random, rules: PuzzleRules, count: int, split: Split) -> tuple[int, ...] | None:
+    """`count` numbers in random order, or None where the draw is not of this split."""
+    low, high = rules.number_range
+    numbers = tuple([random.randint(low, high) for _ in range(count)])
+    return numbers if split_of(numbers) == split else None
+
+
+def random_path(random: Random, numbers: tuple[int, ...], max_value: int, smallest: int = 0) -> Path | None:
+    """Random steps with results from `smallest` to `max_value`, down to one number; None where no step was left."""
+    parts = [Part(number, str(number)) for number in numbers]
+    steps = []
+    while len(parts) > 1:
+        step = _random_step(random, [part.value for part in parts], max_value, smallest)
+        joined = step and join(parts, *step, max_value)
+        if not joined:
+            return None
+        parts = joined
+        steps.append(Step(*step, parts[-1].value, tuple([part.value for part in parts])))
+    return Path(numbers, tuple(steps), parts[0].text.removeprefix("( ").removesuffix(" )"))
+
+
+def _random_step(random: Random, values: list[int], max_value: int, smallest: int) -> tuple[int, str, int] | None:
+    """Two of the values and an operator, uniform over the allowed choices by rejection."""
+    count = len(values)
+    for _ in range(100):
+        first, second = int(random.random() * count), int(random.random() * count)
+        if first == second:
+            continue
+        operator = "+-*/"[int(random.random() * 4)]
+        result = calculate(values[first], operator, values[second], max_value)
+        if result is not None and result >= smallest:
+            return values[first], operator, values[second]
+    return None
+
+
+def random_puzzle(random: Random, rules: PuzzleRules, count: int, split: Split) -> Path | None:
+    """A solved puzzle whose target is the path's end, or None where the draw breaks a rule: draw again.
+
+    No step of it gives 0: such a step only throws numbers away.
+    """
+    numbers = draw_numbers(random, rules, count, split)
+    path = numbers and random_path(random, numbers, rules.max_value, smallest=1)
+    if not path:
+        return None
+    low, high = rules.target_range
+    return path if low <= path.end <= high and path.end not in numbers else None

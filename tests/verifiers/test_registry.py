@@ -1,0 +1,50 @@
+import pytest
+
+from astro_factory.core.errors import UserError
+from astro_factory.verifiers import get_verifier, verifier_names
+from astro_factory.verifiers.countdown import Countdown
+
+PLACE = "astro_factory.verifiers.countdown"
+
+
+def test_finds_a_verifier_by_its_name_once():
+    assert isinstance(get_verifier("countdown"), Countdown)
+    assert get_verifier("countdown") is get_verifier("countdown")
+    assert {"countdown", "math", "reasoning_gym"} <= set(verifier_names())
+
+
+def test_takes_a_class_of_the_users():
+    assert isinstance(get_verifier(f"python:{PLACE}:Countdown"), Countdown)
+
+
+def test_takes_a_name_from_an_installed_package(tmp_path, monkeypatch):
+    info = tmp_path / "guest-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guest\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[astro_factory.verifiers]\nguest = {PLACE}:Countdown\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "guest" in verifier_names()
+    assert isinstance(get_verifier("guest"), Countdown)
+
+
+WRONG = [
+    ("cuontdown", "E401 unknown verifier 'cuontdown'; did you mean 'countdown'?"),
+    ("xyz", "E401 unknown verifier 'xyz'; choose one of countdown, "),
+    (
+        "python:no_such_place:X",
+        "E402 verifier 'python:no_such_place:X' cannot be loaded from no_such_place:X (No module",
+    ),
+    (
+        f"python:{PLACE}:Nothing",
+        "has no attribute 'Nothing'); install the package, or write python:package.module:Class",
+    ),
+    ("python:", "E402 verifier 'python:' cannot be loaded from  ("),
+    (f"python:{PLACE}:evaluate", "is astro_factory.verifiers.countdown:evaluate, which is not a verifier; derive the"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), WRONG)
+def test_says_what_is_wrong_with_a_name(name, text):
+    with pytest.raises(UserError) as error:
+        get_verifier(name)
+    assert text in str(error.value)
