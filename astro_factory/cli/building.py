@@ -1,0 +1,124 @@
+"""`build` and `export`: make what is missing."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astro_factory.cli.options import (
+    JsonOption,
+    NoImportOption,
+    ProfileOption,
+    SetOption,
+    SpecArgument,
+    StoreOption,
+    open_store,
+    print_json,
+    read_graph,
+)
+from astro_factory.cli.summary import print_summary, summary
+from astro_factory.core.errors import UserError
+from astro_factory.core.graph import Graph
+from astro_factory.core.results import Plan, Status
+from astro_factory.plan import make_plan
+from astro_factory.plan.locks import locked_commits, resolve_commits
+from astro_factory.runtime import Build
+from astro_factory.runtime import build as run_build
+from astro_factory.store import Store
+
+JobsOption = Annotated[int | None, typer.Option("--jobs", help="Cores to use [default: all].", show_default=False)]
+
+
+def build(
+    spec: SpecArgument,
+    store: StoreOption = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    jobs: JobsOption = None,
+    no_import: NoImportOption = False,
+    no_publish: Annotated[bool, typer.Option("--no-publish", help="Build all but the publish stages.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run what is missing, then publish."""
+    graph = read_graph(spec, sets, profile)
+    targets = [name for name, node in graph.nodes.items() if node.section != "publish"] if no_publish else None
+    place = open_store(store)
+    execute(graph, place, spec, targets=targets, jobs=jobs, no_import=no_import, as_json=as_json)
+
+
+def execute(
+    graph: Graph,
+    place: Store,
+    spec: Path,
+    *,
+    targets: list[str] | None,
+    jobs: int | None,
+    no_import: bool,
+    as_json: bool,
+) -> None:
+    """Plan, run, summarise; ends the program with code 1 if a stage failed."""
+    started = time.monotonic()
+    planned = make_plan(
+        graph, place, targets=_ends(graph, targets), commits=resolve_commits(graph), use_imports=not no_import
+    )
+    if all(item.status is Status.HIT for item in planned.nodes.values()):
+        done = _all_hits(planned)
+    else:
+        done = _run(planned, place, jobs, as_json)
+    found = summary(planned, place, done, time.monotonic() - started)
+    if as_json:
+        print_json(found)
+    else:
+        print_summary(found, spec)
+    if not done.ok:
+        raise typer.Exit(1)
+
+
+def _ends(graph: Graph, targets: list[str] | None) -> list[str] | None:
+    """The targets that no other target needs, so that what only feeds hits is not asked for."""
+    if targets is None:
+        return None
+    needed = {reference for name in targets for reference in graph.nodes[name].references}
+    return [name for name in targets if name not in needed]
+
+
+def _all_hits(planned: Plan) -> Build:
+    """Nothing to run: no pool, no processes."""
+    return Build(
+        results={name: item.result for name, item in planned.nodes.items()},
+        outcomes=dict.fromkeys(planned.nodes, "hit"),
+    )
+
+
+def _run(planned: Plan, place: Store, jobs: int | None, as_json: bool) -> Build:
+    from astro_factory.cli.terminal import open_view
+
+    with open_view(planned, quiet=as_json) as watch:
+        return run_build(planned, place, watch, jobs=jobs)
+
+
+def export(
+    target: Annotated[str, typer.Argument(metavar="SPEC:STAGE", help="A built stage.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The tar file to write.", show_default=False)],
+    store: StoreOption = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Write a stage's output and the records behind it to one file that specs can name under `imports:`."""
+    from astro_factory.store.exports import write_export
+
+    spec, _, stage = target.rpartition(":")
+    graph = read_graph(Path(spec), sets, profile)
+    if stage not in graph.nodes:
+        raise UserError.of("E151", f"'{spec}' has no stage '{stage}'", f"stages: {', '.join(graph.nodes)}")
+    place = open_store(store)
+    planned = make_plan(graph, place, targets=[stage], commits=locked_commits(graph), use_imports=False)
+    results = {name: item.result for name, item in planned.nodes.items()}
+    if missing := [name for name, result in results.items() if result is None]:
+        raise UserError.of("E152", f"'{missing[0]}' is not built in this store", f"run `astro-factory build {spec}`")
+    size = write_export(place, file, [results.pop(stage)], results.values())
+    print(f"{file}: {size:,} bytes")
+
+
+COMMANDS = (build, export)

@@ -1,0 +1,121 @@
+"""`check`, `plan`, `show`: look, run nothing."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from astro_factory.cli.options import (
+    JsonOption,
+    NoImportOption,
+    ProfileOption,
+    SetOption,
+    SpecArgument,
+    StoreOption,
+    open_store,
+    print_json,
+    read_graph,
+)
+from astro_factory.core.errors import UserError
+from astro_factory.core.results import Plan
+from astro_factory.plan import make_plan
+from astro_factory.plan.locks import locked_commits, resolve_commits
+
+
+def check(
+    spec: SpecArgument, sets: SetOption = None, profile: ProfileOption = None, as_json: JsonOption = False
+) -> None:
+    """Check a spec and its templates; every error at once."""
+    graph = read_graph(spec, sets, profile)
+    if as_json:
+        print_json({"ok": True, "nodes": len(graph.nodes), "warnings": list(graph.warnings)})
+        return
+    for warning in graph.warnings:
+        print(f"warning: {warning}")
+    print(f"{spec}: {len(graph.nodes)} stages, no errors")
+
+
+def plan(
+    spec: SpecArgument,
+    store: StoreOption = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network.")] = False,
+    no_import: NoImportOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a build would run, and why."""
+    graph = read_graph(spec, sets, profile)
+    commits = locked_commits(graph) if offline else resolve_commits(graph)
+    planned = make_plan(graph, open_store(store), commits=commits, use_imports=not no_import)
+    if as_json:
+        print_json({"stages": [node.as_json() for node in planned.nodes.values()], "counts": planned.counts()})
+        return
+    _print_plan(planned)
+
+
+def _print_plan(planned: Plan) -> None:
+    table = Table(box=None, pad_edge=False)
+    for title in ("stage", "kind", "status", "reason"):
+        table.add_column(title, overflow="fold" if title == "reason" else "ellipsis")
+    for item in planned.nodes.values():
+        table.add_row(item.node.name, item.node.kind, str(item.status), item.reason)
+    console = Console()
+    console.print(table)
+    console.print(", ".join(f"{count} {status}" for status, count in planned.counts().items() if count), style="bold")
+
+
+def show(
+    target: Annotated[str, typer.Argument(metavar="SPEC:STAGE", help="A stage of a spec.", show_default=False)],
+    store: StoreOption = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    path: Annotated[bool, typer.Option("--path", help="Print only the folder of the output.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a stage's output: its files, its key, how it was made."""
+    from pathlib import Path
+
+    spec, colon, stage = target.rpartition(":")
+    if not colon:
+        raise UserError.of("E150", f"'{target}' names no stage", "write SPEC:STAGE, as in specs/quickstart.yaml:report")
+    graph = read_graph(Path(spec), sets, profile)
+    if stage not in graph.nodes:
+        raise UserError.of("E151", f"'{spec}' has no stage '{stage}'", f"stages: {', '.join(graph.nodes)}")
+    place = open_store(store)
+    item = make_plan(graph, place, targets=[stage], commits=locked_commits(graph)).nodes[stage]
+    if item.result is None or not place.has_blobs(item.result):
+        raise UserError.of("E152", f"'{stage}' is not built in this store", f"run `astro-factory build {spec}`")
+    folder = place.output(item.result)
+    if path:
+        print(folder)
+        return
+    found = {
+        "stage": stage,
+        "kind": item.node.kind,
+        "key": item.key,
+        "path": str(folder),
+        "files": item.result.outputs,
+        "provenance": item.result.provenance,
+    }
+    if as_json:
+        print_json(found)
+        return
+    seconds = item.result.provenance.get("seconds", "?")
+    print(f"{stage} ({item.node.kind}), key {item.key[:16]}, made in {seconds} s\n{folder}")
+    for name, entry in item.result.outputs.items():
+        print(f"  {entry['size']:>12,} {name}")
+    if "report.json" in item.result.outputs:
+        _print_report(folder / "report.json")
+
+
+def _print_report(path) -> None:
+    import json
+
+    from astro_factory.evaluation.table import comparison_table
+
+    Console().print(comparison_table(json.loads(path.read_text(encoding="utf-8"))))
+
+
+COMMANDS = (check, plan, show)

@@ -1,0 +1,74 @@
+"""`publish`, `pull`, `init`: what leaves the store, and what comes from elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astro_factory.cli.building import JobsOption, execute
+from astro_factory.cli.options import (
+    JsonOption,
+    NoImportOption,
+    ProfileOption,
+    SetOption,
+    SpecArgument,
+    StoreOption,
+    open_store,
+    print_json,
+    read_graph,
+)
+from astro_factory.core.errors import UserError
+
+
+def publish(
+    spec: SpecArgument,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Entries of `publish:` [default: all].", show_default=False)
+    ] = None,
+    store: StoreOption = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    jobs: JobsOption = None,
+    no_import: NoImportOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish what a spec says, building what is missing."""
+    graph = read_graph(spec, sets, profile)
+    offered = {name.removeprefix("publish."): name for name, node in graph.nodes.items() if node.section == "publish"}
+    if not offered:
+        raise UserError.of("E153", f"{spec} publishes nothing", "add a `publish:` section")
+    for name in names or ():
+        if name not in offered:
+            raise UserError.of("E153", f"{spec} has no entry '{name}' under publish", f"entries: {', '.join(offered)}")
+    targets = [offered[name] for name in names or offered]
+    execute(graph, open_store(store), spec, targets=targets, jobs=jobs, no_import=no_import, as_json=as_json)
+
+
+def pull(
+    source: Annotated[str, typer.Argument(help="org/name, hub:org/name@revision or file:PATH.", show_default=False)],
+    target: Annotated[
+        Path | None, typer.Argument(help="Folder to write [default: the repository's name].", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch a published dataset or model, check every file, and keep the records that made it."""
+    from astro_factory.hub.pull import pull as fetch
+
+    folder = target or Path(source.rstrip("/").rsplit("/", 1)[-1].partition("@")[0].removeprefix("file:"))
+    found = fetch(source, folder)
+    if as_json:
+        print_json(found)
+        return
+    print(f"{source}: {len(found['files'])} files, checked, in {folder}")
+
+
+def init(folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)]) -> None:
+    """Make a workspace with the shipped specs and templates, for your own problems."""
+    from astro_factory.core.shipped import make_workspace
+
+    written = make_workspace(folder)
+    print(f"{folder}: {len(written)} files; begin with {folder}/specs/my_problems.yaml")
+    print(f"next: cd {folder} && astro-factory build specs/my_problems.yaml --profile smoke")
+
+
+COMMANDS = (publish, pull, init)

@@ -1,0 +1,68 @@
+"""What a build leaves on the screen: counts, the comparison, where everything lies, what to type next."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.results import Plan
+from astro_factory.runtime import Build
+from astro_factory.store import Store
+
+
+def summary(planned: Plan, store: Store, done: Build, seconds: float) -> dict[str, Any]:
+    """The build as JSON: each stage's outcome, key and folder, the reports, the failures."""
+    stages = []
+    for name, item in planned.nodes.items():
+        result = done.results.get(name)
+        present = result is not None and store.has_blobs(result)
+        stages.append(
+            {
+                "name": name,
+                "kind": item.node.kind,
+                "outcome": done.outcomes.get(name, "skipped"),
+                "key": result.key if result else None,
+                "path": str(store.output(result)) if present else None,
+                "seconds": done.seconds.get(name, 0.0),
+            }
+        )
+    counts: dict[str, int] = {}
+    for stage in stages:
+        counts[stage["outcome"]] = counts.get(stage["outcome"], 0) + 1
+    return {
+        "ok": done.ok,
+        "spec": planned.graph.name,
+        "seconds": round(seconds, 2),
+        "counts": counts,
+        "stages": stages,
+        "failures": done.failures,
+        "reports": {
+            stage["name"]: str(Path(stage["path"]) / "report.json")
+            for stage in stages
+            if stage["path"] and planned.nodes[stage["name"]].node.output is ArtifactType.REPORT
+        },
+    }
+
+
+def print_summary(found: dict[str, Any], spec: Path) -> None:
+    """The same for people."""
+    console = Console()
+    for report in found["reports"].values():
+        from astro_factory.evaluation.table import comparison_table
+
+        console.print(comparison_table(json.loads(Path(report).read_text(encoding="utf-8"))))
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in found["counts"].items())
+    console.print(f"[bold]{found['spec']}[/bold]: {counts} in {found['seconds']:.1f} s")
+    for name, cause in found["failures"].items():
+        console.print(f"[red]{name} failed[/red]: ", end="")
+        console.print(cause, markup=False, highlight=False)
+    if found["failures"]:
+        console.print(f"finished stages are kept; mend the cause and run `astro-factory build {spec}` again")
+        return
+    for stage in found["stages"]:
+        if stage["path"] and stage["kind"] in ("evaluate", "grpo", "linearize", "publish"):
+            console.print(f"  {stage['name']:<16} {stage['path']}", highlight=False, soft_wrap=True)
+    for name in found["reports"]:
+        console.print(f"look closer: astro-factory show {spec}:{name}")

@@ -1,0 +1,112 @@
+"""Walking configuration models by their annotations: definitions put in, references read out."""
+
+from collections.abc import Callable, Iterator
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from astro_factory.core.config import Definition
+
+Path_ = tuple[str | int, ...]
+
+
+def field_annotation(model: type[BaseModel], name: str) -> Any:
+    """A field's annotation with the markers that Pydantic moved to its metadata."""
+    field = model.model_fields[name]
+    annotation = field.annotation
+    for marker in field.metadata:
+        annotation = Annotated[annotation, marker]
+    return annotation
+
+
+def unwrap(annotation: Any) -> tuple[Any, list[Any]]:
+    """The bare annotation and its markers."""
+    markers: list[Any] = []
+    while get_origin(annotation) is Annotated:
+        annotation, *more = get_args(annotation)
+        markers.extend(more)
+    return annotation, markers
+
+
+def alternatives(annotation: Any) -> list[Any]:
+    """The members of a union, or the annotation itself."""
+    bare, markers = unwrap(annotation)
+    if get_origin(bare) in (Union, UnionType):
+        members = [Annotated[arg, *markers] if markers else arg for arg in get_args(bare) if arg is not type(None)]
+        return [deeper for member in members for deeper in alternatives(member)]
+    return [annotation]
+
+
+def substitute(annotation: Any, raw: Any, path: Path_, resolve: Callable[[Definition, str, Path_], Any]) -> Any:
+    """`raw` with every name in a `Definition` field replaced by what `resolve` gives for it."""
+    for option in alternatives(annotation):
+        bare, markers = unwrap(option)
+        definition = next((marker for marker in markers if isinstance(marker, Definition)), None)
+        if definition and isinstance(raw, str):
+            return resolve(definition, raw, path)
+        origin, args = get_origin(bare), get_args(bare)
+        if origin in (list, tuple) and isinstance(raw, list) and args:
+            return [substitute(args[0], item, (*path, index), resolve) for index, item in enumerate(raw)]
+        if origin is dict and isinstance(raw, dict):
+            return {key: substitute(args[1], item, (*path, key), resolve) for key, item in raw.items()}
+        if isinstance(bare, type) and issubclass(bare, BaseModel) and isinstance(raw, dict) and _fits(bare, raw):
+            return {
+                key: substitute(field_annotation(bare, key), item, (*path, key), resolve)
+                if key in bare.model_fields
+                else item
+                for key, item in raw.items()
+            }
+    return raw
+
+
+def _fits(model: type[BaseModel], raw: dict) -> bool:
+    """Whether a tagged union's member is the one that `raw` names."""
+    if "kind" not in model.model_fields or "kind" not in raw:
+        return True
+    return raw["kind"] in get_args(model.model_fields["kind"].annotation)
+
+
+def marked(annotation: Any, value: Any, marker_type: type, path: Path_ = ()) -> Iterator[tuple[Path_, Any, Any]]:
+    """Every (path, marker, value) of a validated value whose annotation carries a marker of the type."""
+    for option in alternatives(annotation):
+        bare, markers = unwrap(option)
+        marker = next((m for m in markers if isinstance(m, marker_type)), None)
+        if marker is not None and isinstance(value, str):
+            yield path, marker, value
+            return
+        origin, args = get_origin(bare), get_args(bare)
+        if origin in (list, tuple) and isinstance(value, list | tuple) and args:
+            for index, item in enumerate(value):
+                yield from marked(args[0], item, marker_type, (*path, index))
+            return
+        if origin is dict and isinstance(value, dict):
+            for key, item in value.items():
+                yield from marked(args[0], key, marker_type, (*path, key))
+                yield from marked(args[1], item, marker_type, (*path, key))
+            return
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from marked(field_annotation(type(value), name), getattr(value, name), marker_type, (*path, name))
+
+
+def fields_at(annotation: Any, raw: Any, path: Path_) -> list[str]:
+    """Names of the fields of the model at a path below an annotation; empty where there is none."""
+    for option in alternatives(annotation):
+        bare, _ = unwrap(option)
+        args = get_args(bare)
+        if isinstance(bare, type) and issubclass(bare, BaseModel):
+            if isinstance(raw, dict) and not _fits(bare, raw):
+                continue
+            if not path:
+                return list(bare.model_fields)
+            if path[0] in bare.model_fields:
+                inner = raw.get(path[0]) if isinstance(raw, dict) else None
+                return fields_at(field_annotation(bare, str(path[0])), inner, path[1:])
+        elif path and args and get_origin(bare) in (list, tuple, dict):
+            try:
+                inner = raw[path[0]]
+            except (KeyError, IndexError, TypeError):
+                inner = None
+            return fields_at(args[-1] if get_origin(bare) is dict else args[0], inner, path[1:])
+    return []

@@ -1,0 +1,61 @@
+"""The graph that a spec compiles to: what `spec` makes, `plan` gives keys to, and `runtime` executes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.config import StageConfig
+from astro_factory.core.errors import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One artifact of the graph and the stage that makes it; problem sources and models are nodes too."""
+
+    name: str
+    section: str
+    """The section of the spec it stands in: `models`, `problems`, `stages` or `publish`."""
+    kind: str
+    module: str
+    """Python module of the stage kind."""
+    config: StageConfig
+    output: ArtifactType
+    version: int
+    """Semantic version of the kind's code; part of the key."""
+    heavy: bool
+    """Whether it loads a model and so runs in a process of its own."""
+    references: tuple[str, ...]
+    """Names of the nodes whose output it reads, in the order of its fields."""
+    files: Mapping[str, str]
+    """Input files outside the store: the path as the config writes it to the path on this machine."""
+    place: Place
+
+    @property
+    def label(self) -> str:
+        return f"{self.section}.{self.kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """All nodes of a compiled spec in an order in which each stands after what it reads."""
+
+    name: str
+    nodes: Mapping[str, Node]
+    source: Mapping[str, object]
+    """The spec as it was compiled: includes merged, overrides and interpolation applied."""
+    imports: tuple[str, ...] = ()
+    """Store exports that the spec offers, as paths on this machine."""
+    lock_path: str = ""
+    """The lock file beside the spec."""
+    warnings: tuple[str, ...] = field(default=())
+
+    def closure(self, names: set[str]) -> set[str]:
+        """The named nodes and all they depend on."""
+        found: set[str] = set()
+        stack = list(names)
+        while stack:
+            name = stack.pop()
+            if name not in found:
+                found.add(name)
+                stack.extend(self.nodes[name].references)
+        return found

@@ -1,0 +1,113 @@
+"""What a build would do, decided before it does anything.
+
+A node whose inputs are all known has a record and so a key; a key with a result is a hit. Inputs count by content, so a
+node below one that must run has no key yet: it is pending, and may still turn out a hit. A hit needs its files only when
+somebody who runs reads them, or when it is an end of the graph.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from astro_factory.core.graph import Graph, Node
+from astro_factory.core.results import Plan, PlannedNode, Status
+from astro_factory.plan.changes import changes
+from astro_factory.plan.records import make_record, record_key
+from astro_factory.store import Store
+from astro_factory.store.exports import has_blobs, read_export
+
+
+class Resolver:
+    """Gives a node its record, key and result once the content of its inputs is known."""
+
+    def __init__(self, graph: Graph, store: Store, commits: Mapping[str, str], imports: Collection[Path]):
+        self.graph, self.store, self.commits, self.imports = graph, store, commits, tuple(imports)
+        self.heads = store.heads(graph.name)
+
+    def resolve(self, node: Node, contents: Mapping[str, str]) -> PlannedNode:
+        """`core.results.Resolve`: a hit only if its files can be had."""
+        planned = self.look_up(node, contents)
+        if planned.result is not None and not self.has_files(planned):
+            return _to_run(planned)
+        return planned
+
+    def look_up(self, node: Node, contents: Mapping[str, str]) -> PlannedNode:
+        """A hit wherever a result is known, with or without its files."""
+        if waiting := [name for name in node.references if name not in contents]:
+            return PlannedNode(node, Status.PENDING, f"waits for {', '.join(waiting)}")
+        if is_open(node) and node.name not in self.commits:
+            reason = f"revision '{node.config.revision}' is not locked; only the network can resolve it"
+            return PlannedNode(node, Status.PENDING, reason)
+        record = make_record(node, contents, self.commits)
+        key = record_key(record)
+        config = node.config
+        if node.name in self.commits:
+            config = config.model_copy(update={"revision": self.commits[node.name]})
+        planned = PlannedNode(node, Status.RUN, "", key, record, config=config)
+        if result := self.store.result(key):
+            return replace(planned, status=Status.HIT, reason="in the store", result=result)
+        for export in self.imports:
+            if result := read_export(export).get(key):
+                reason = f"in {export.name}"
+                return replace(planned, status=Status.IMPORT, reason=reason, result=result, export=export)
+        return replace(planned, reason=self._why(node.name, record))
+
+    def has_files(self, planned: PlannedNode) -> bool:
+        """Whether a hit's or an import's files can be had."""
+        if planned.result is None or self.store.has_blobs(planned.result):
+            return planned.result is not None
+        return planned.export is not None and has_blobs(planned.export, planned.result)
+
+    def _why(self, name: str, record: Mapping[str, Any]) -> str:
+        previous = self.store.result(self.heads[name]) if name in self.heads else None
+        if previous is None:
+            return "never built"
+        moved = [str(change) for change in changes(previous.record, record)]
+        more = f" (+{len(moved) - 2} more)" if len(moved) > 2 else ""
+        return "; ".join(moved[:2]) + more if moved else "its result is gone"
+
+
+def make_plan(
+    graph: Graph,
+    store: Store,
+    *,
+    targets: Collection[str] | None = None,
+    commits: Mapping[str, str] | None = None,
+    use_imports: bool = True,
+) -> Plan:
+    """Plan the targets and all they depend on; without targets, the whole graph."""
+    imports = [Path(path) for path in graph.imports] if use_imports else []
+    resolver = Resolver(graph, store, commits or {}, imports)
+    wanted = graph.closure(set(targets)) if targets is not None else set(graph.nodes)
+    planned: dict[str, PlannedNode] = {}
+    contents: dict[str, str] = {}
+    for name, node in graph.nodes.items():
+        if name in wanted:
+            planned[name] = resolver.look_up(node, contents)
+            if planned[name].result is not None:
+                contents[name] = planned[name].result.content
+    ends = set(targets) if targets is not None else wanted - {r for n in wanted for r in graph.nodes[n].references}
+    _ask_for_files(planned, ends, resolver)
+    return Plan(graph, planned, resolver.resolve)
+
+
+def _ask_for_files(planned: dict[str, PlannedNode], ends: Collection[str], resolver: Resolver) -> None:
+    """Turn a hit whose files are gone into a run, where somebody needs the files. Followers come first."""
+    needed = set(ends)
+    for name in reversed(planned):
+        item = planned[name]
+        if name in needed and item.result is not None and not resolver.has_files(item):
+            item = planned[name] = _to_run(item)
+        if item.status in (Status.RUN, Status.PENDING):
+            needed.update(item.node.references)
+
+
+def _to_run(planned: PlannedNode) -> PlannedNode:
+    return replace(planned, status=Status.RUN, reason="its files are not in this store", result=None, export=None)
+
+
+def is_open(node: Node) -> bool:
+    """Whether the node names a Hub revision that is not a commit."""
+    revision = getattr(node.config, "revision", None)
+    return isinstance(revision, str) and not (len(revision) == 40 and set(revision) <= set("0123456789abcdef"))

@@ -1,0 +1,87 @@
+"""Records: the canonical description of one stage run. The key is the record's digest.
+
+A cached build must equal an uncached one, so a record holds everything an output can depend on: the kind and its
+semantic version, the whole config but for its not-semantic fields, and the content of every input.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from astro_factory.core.annotations import alternatives, field_annotation, unwrap
+from astro_factory.core.canonical import digest, file_digest
+from astro_factory.core.config import InputFile, NotSemantic, Reference
+from astro_factory.core.graph import Node
+
+SCHEME = 1
+"""Version of this description; moving it makes every key new."""
+
+
+def make_record(node: Node, contents: Mapping[str, str], commits: Mapping[str, str]) -> dict[str, Any]:
+    """The record of a node whose inputs' content digests are known.
+
+    `commits` gives the commit of every Hub revision that the config names by branch.
+    """
+    files = {path: file_digest_of(real) for path, real in node.files.items()}
+    config = _canonical(type(node.config), node.config, contents, files)
+    if node.name in commits:
+        config["revision"] = commits[node.name]
+    return {"scheme": SCHEME, "section": node.section, "kind": node.kind, "version": node.version, "config": config}
+
+
+def record_key(record: Mapping[str, Any]) -> str:
+    return digest(record)
+
+
+def file_digest_of(path: str) -> str:
+    """Digest of an input file, or of a folder's files by their names."""
+    from pathlib import Path
+
+    target = Path(path)
+    if target.is_dir():
+        return digest(
+            {p.relative_to(target).as_posix(): file_digest(p) for p in sorted(target.rglob("*")) if p.is_file()}
+        )
+    return file_digest(target)
+
+
+def _canonical(annotation: Any, value: Any, contents: Mapping[str, str], files: Mapping[str, str]) -> Any:
+    """A config value as JSON: references by content, files by digest, not-semantic fields left out."""
+    for option in alternatives(annotation):
+        _, markers = unwrap(option)
+        for marker in markers:
+            if isinstance(marker, Reference) and isinstance(value, str):
+                content = {"content": contents[value]}
+                return {"name": value, **content} if marker.named else content
+            if isinstance(marker, InputFile) and isinstance(value, str):
+                return {"sha256": files[value]}
+    if isinstance(value, BaseModel):
+        return {
+            name: _canonical(inner, getattr(value, name), contents, files)
+            for name in type(value).model_fields
+            if not _not_semantic(inner := field_annotation(type(value), name))
+        }
+    if isinstance(value, dict):
+        inner = _argument(annotation, value, -1)
+        return {str(key): _canonical(inner, item, contents, files) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        inner = _argument(annotation, value, 0)
+        return [_canonical(inner, item, contents, files) for item in value]
+    return value
+
+
+def _argument(annotation: Any, value: Any, index: int) -> Any:
+    """The item annotation of the list or mapping that fits a value."""
+    from typing import get_args, get_origin
+
+    kinds = (dict,) if isinstance(value, dict) else (list, tuple)
+    for option in alternatives(annotation):
+        bare, _ = unwrap(option)
+        if get_origin(bare) in kinds and get_args(bare):
+            return get_args(bare)[index]
+    return Any
+
+
+def _not_semantic(annotation: Any) -> bool:
+    return any(isinstance(marker, NotSemantic) for marker in unwrap(annotation)[1])

@@ -1,0 +1,178 @@
+"""YAML 1.2 through PyYAML's node graph: plain values, and the place of every key and value.
+
+PyYAML's own constructors read YAML 1.1 (`no` is false, `010` is 8, `1e-5` is text) and drop duplicate keys, so only its
+parser is used. A path is a tuple of keys and list indices, as in `("stages", "trees", "policy")`.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from astro_factory.core.errors import Diagnostic, Place, UserError
+
+Path_ = tuple[str | int, ...]
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 40
+MAX_NODES = 100_000
+
+_NULL = re.compile(r"(?:null|Null|NULL|~|)$")
+_BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)$")
+_INT = re.compile(r"[-+]?[0-9]+$")
+_HEX = re.compile(r"0x[0-9a-fA-F]+$")
+_OCTAL = re.compile(r"0o[0-7]+$")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
+_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$")
+
+
+@dataclass
+class Document:
+    """A mapping read from YAML with the place of everything in it."""
+
+    data: dict[str, Any]
+    places: dict[Path_, Place] = field(default_factory=dict)
+    """Place of the value at a path."""
+    key_places: dict[Path_, Place] = field(default_factory=dict)
+    """Place of the key that the path ends with."""
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    """Source lines of each file, for excerpts."""
+
+    def place(self, path: Path_, *, key: bool = False) -> Place | None:
+        """The nearest known place at or above a path."""
+        table = self.key_places if key else self.places
+        if key and path in table:
+            return table[path]
+        while path:
+            if path in self.places:
+                return self.places[path]
+            path = path[:-1]
+        return self.places.get(())
+
+    def excerpt(self, place: Place | None) -> str:
+        """The source line of a place with a caret under the column."""
+        if place is None or not 0 < place.line <= len(self.lines.get(place.file, ())):
+            return ""
+        line = self.lines[place.file][place.line - 1]
+        return f"    {line.rstrip()}\n    {' ' * (place.column - 1)}^"
+
+    def diagnose(self, code: str, path: Path_, cause: str, remedy: str = "", *, key: bool = False) -> Diagnostic:
+        place = self.place(path, key=key)
+        return Diagnostic(code, cause, remedy, place, self.excerpt(place))
+
+
+def read_yaml(path: Path, shown_as: str) -> Document:
+    """Read a YAML file whose top is a mapping. Raises `UserError` E101 (cannot be read), E102 (not YAML), E103
+    (duplicate key), E105 (limits)."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError.of("E101", f"cannot read '{shown_as}': {reason}", "check the path") from None
+    if len(raw) > MAX_BYTES:
+        raise UserError.of("E105", f"'{shown_as}' is larger than {MAX_BYTES} bytes", "split it with `include:`")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError.of("E102", f"'{shown_as}' is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
+    return parse_yaml(text, shown_as)
+
+
+def parse_yaml(text: str, shown_as: str) -> Document:
+    """`read_yaml` for a text at hand."""
+    document = Document({}, lines={shown_as: text.splitlines()})
+    try:
+        root = yaml.compose(text, Loader=yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(shown_as, mark.line + 1, mark.column + 1) if mark else Place(shown_as)
+        cause = f"not valid YAML: {error.problem or error.context}"
+        raise UserError(Diagnostic("E102", cause, "mend the line", place, document.excerpt(place))) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UserError.of("E102", f"not valid YAML: {str(error).splitlines()[0]}", place=Place(shown_as)) from None
+    builder = _Builder(document, shown_as)
+    data = builder.value(root, ()) if root is not None else {}
+    if not builder.errors and not isinstance(data, dict):
+        builder.errors.append(
+            document.diagnose("E106", (), "a spec is a mapping of sections", "begin with `factory: 1`")
+        )
+    if builder.errors:
+        raise UserError(*builder.errors)
+    document.data = data
+    return document
+
+
+def parse_value(text: str) -> Any:
+    """A value as `--set a.b=VALUE` writes it: YAML 1.2, flow collections included."""
+    return parse_yaml("value: " + text, "--set").data["value"]
+
+
+class _Builder:
+    """Turns nodes into values; collects the errors it meets."""
+
+    def __init__(self, document: Document, file: str):
+        self.document, self.file = document, file
+        self.errors: list[Diagnostic] = []
+        self.count = 0
+
+    def value(self, node: yaml.Node, path: Path_) -> Any:
+        self.count += 1
+        place = Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
+        if self.count > MAX_NODES or len(path) > MAX_DEPTH:
+            limit = f"{MAX_NODES} values" if self.count > MAX_NODES else f"{MAX_DEPTH} levels"
+            raise UserError(Diagnostic("E105", f"more than {limit} (aliases counted)", "simplify the spec", place))
+        self.document.places[path] = place
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
+        return _scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            place = Place(self.file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            excerpt = self.document.excerpt(place)
+            if key is None:
+                self.errors.append(Diagnostic("E102", "a key must be plain text", "", place, excerpt))
+                continue
+            key = _key(key_node)
+            if key in result:
+                first = self.document.key_places[(*path, key)]
+                cause = f"key '{key}' is defined twice (first at {first})"
+                self.errors.append(Diagnostic("E103", cause, "remove one of the two", place, excerpt))
+                continue
+            self.document.key_places[(*path, key)] = place
+            result[key] = self.value(value_node, (*path, key))
+        return result
+
+
+def _key(node: yaml.ScalarNode) -> Any:
+    """Keys are text, but for whole numbers (a histogram's bins)."""
+    return int(node.value) if node.style is None and _INT.match(node.value) else node.value
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    """The YAML 1.2 core schema."""
+    text = node.value
+    if node.style is not None or node.tag not in (None, "!", *_CORE_TAGS):
+        return text
+    if _NULL.match(text):
+        return None
+    if _BOOL.match(text):
+        return text[0] in "tT"
+    if _INT.match(text):
+        return int(text)
+    if _HEX.match(text) or _OCTAL.match(text):
+        return int(text, 0)
+    if _FLOAT.match(text) or _INFINITE.match(text):
+        return float(text.replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf").replace(".nan", "nan"))
+    return text
+
+
+_CORE_TAGS = tuple(
+    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")
+)

@@ -1,0 +1,5 @@
+"""The content-addressed store: blobs by digest, results by key, items, locks, exports."""
+
+from astro_factory.store.store import Store
+
+__all__ = ["Store"]

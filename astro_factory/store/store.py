@@ -1,0 +1,145 @@
+"""Blobs, results and items in one folder.
+
+    blobs/ab/abcd…        bytes by SHA-256, read-only
+    results/ab/abcd….json a stage run by its key: the record, its outputs' digests, its provenance
+    items/ab/abcd…        one item's result within a stage
+    outputs/<key>/        an output under its own file names, hard links to blobs
+    staging/<key>/        what a running or killed stage left
+    locks/<key>.lock      one builder a key
+    heads/<spec>.json     the last keys of each stage of a spec: roots, and what `explain` compares with
+
+Invariant: a result file is written last, after every blob it names is on disk.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from astro_factory.core.canonical import file_digest
+from astro_factory.core.context import Items
+from astro_factory.core.results import Result
+from astro_factory.store.files import sync_file, write_atomic
+
+
+class Store:
+    """One store folder; safe for several builders at once."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def _fan(self, kind: str, name: str, suffix: str = "") -> Path:
+        return self.root / kind / name[:2] / (name + suffix)
+
+    def blob_path(self, sha256: str) -> Path:
+        return self._fan("blobs", sha256)
+
+    def result_path(self, key: str) -> Path:
+        return self._fan("results", key, ".json")
+
+    def add_blob(self, path: Path, sha256: str | None = None) -> str:
+        """Take a file into the store by hard link where possible; returns its digest."""
+        sha256 = sha256 or file_digest(path)
+        target = self.blob_path(sha256)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".tmp-{os.getpid()}-{sha256}")
+            temporary.unlink(missing_ok=True)
+            try:
+                os.link(path, temporary)
+            except OSError:
+                shutil.copyfile(path, temporary)
+            os.chmod(temporary, 0o444)
+            sync_file(temporary)
+            os.replace(temporary, target)
+        return sha256
+
+    def result(self, key: str) -> Result | None:
+        """The result of a key, whether or not its blobs are here."""
+        try:
+            return Result(**json.loads(self.result_path(key).read_bytes()))
+        except FileNotFoundError:
+            return None
+
+    def has_blobs(self, result: Result) -> bool:
+        return all(
+            (path := self.blob_path(entry["sha256"])).exists() and path.stat().st_size == entry["size"]
+            for entry in result.outputs.values()
+        )
+
+    def commit(self, key: str, record: Mapping[str, Any], folder: Path, provenance: Mapping[str, Any]) -> Result:
+        """Take a staging folder's files as the output of a key; the result file comes last."""
+        outputs = {}
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            name = path.relative_to(folder).as_posix()
+            outputs[name] = {"sha256": self.add_blob(path), "size": path.stat().st_size}
+        result = Result(key, record, outputs, provenance)
+        self.put_result(result)
+        return result
+
+    def put_result(self, result: Result) -> None:
+        write_atomic(self.result_path(result.key), result.as_json())
+
+    def output(self, result: Result) -> Path:
+        """A folder that shows an output under its own file names."""
+        folder = self.root / "outputs" / result.key
+        for name, entry in result.outputs.items():
+            path = folder / name
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+                temporary.unlink(missing_ok=True)
+                try:
+                    os.link(self.blob_path(entry["sha256"]), temporary)
+                except OSError:
+                    shutil.copyfile(self.blob_path(entry["sha256"]), temporary)
+                os.replace(temporary, path)
+        return folder
+
+    def staging(self, key: str) -> Path:
+        return self.root / "staging" / key
+
+    def lock(self, key: str) -> FileLock:
+        """One builder a key; two builds share the work."""
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{key}.lock")
+
+    def heads(self, spec: str) -> dict[str, str]:
+        """Stage name to key, of the spec's last build."""
+        try:
+            return json.loads((self.root / "heads" / f"{spec}.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+
+    def set_heads(self, spec: str, keys: Mapping[str, str]) -> None:
+        write_atomic(self.root / "heads" / f"{spec}.json", json.dumps(dict(keys), indent=1, sort_keys=True).encode())
+
+    def items(self) -> "StoredItems":
+        return StoredItems(self.root / "items")
+
+
+class StoredItems(Items):
+    """Items as files: a digest line, then the bytes, so that a torn one reads as missing."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def _path(self, key: str) -> Path:
+        return self.root / key[:2] / key
+
+    def get(self, key: str) -> bytes | None:
+        try:
+            head, _, value = self._path(key).read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        return value if head.decode() == hashlib.sha256(value).hexdigest() else None
+
+    def put(self, key: str, value: bytes) -> None:
+        head = hashlib.sha256(value).hexdigest().encode()
+        write_atomic(self._path(key), head + b"\n" + value, durable=False)
