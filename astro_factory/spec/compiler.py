@@ -87,9 +87,8 @@ class _Compiler:
         return list(entries.items())
 
     def _definitions(self, section: str) -> dict[str, Any]:
-        annotation = _definition_type(section)
         return {
-            str(name): validate(self.document, (section, name), annotation, raw, self.errors)
+            str(name): validate(self.document, (section, name), _definition_type(section), raw, self.errors)
             for name, raw in self._entries(section)
         }
 

@@ -80,11 +80,26 @@ def read_yaml(path: Path, shown_as: str) -> Document:
     return parse_yaml(text, shown_as)
 
 
+_REFERENCE = re.compile(r"\$\{([^{}\n]*)\}")
+_OPEN, _CLOSE = "\ue000", "\ue001"
+"""Stand in for the braces of `${...}` while YAML is parsed: it would take them for a flow mapping. One character each, so
+columns stay right."""
+
+
+def _hide_references(text: str) -> str:
+    return _REFERENCE.sub(lambda match: f"${_OPEN}{match[1]}{_CLOSE}", text)
+
+
+def _show_references(text: str) -> str:
+    return text.replace(_OPEN, "{").replace(_CLOSE, "}") if _OPEN in text else text
+
+
 def parse_yaml(text: str, shown_as: str) -> Document:
     """`read_yaml` for a text at hand."""
     document = Document({}, lines={shown_as: text.splitlines()})
     try:
-        root = yaml.compose(text, Loader=yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
+        loader = yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader
+        root = yaml.compose(_hide_references(text), Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(shown_as, mark.line + 1, mark.column + 1) if mark else Place(shown_as)
@@ -152,13 +167,13 @@ class _Builder:
 
 def _key(node: yaml.ScalarNode) -> Any:
     """Keys are text, but for whole numbers (a histogram's bins)."""
-    return int(node.value) if node.style is None and _INT.match(node.value) else node.value
+    return int(node.value) if not node.style and _INT.match(node.value) else _show_references(node.value)
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:
     """The YAML 1.2 core schema."""
-    text = node.value
-    if node.style is not None or node.tag not in (None, "!", *_CORE_TAGS):
+    text = _show_references(node.value)
+    if node.style or node.tag not in (None, "!", *_CORE_TAGS):
         return text
     if _NULL.match(text):
         return None
