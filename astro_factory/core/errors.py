@@ -3,7 +3,10 @@
 `UserError` is the one class for everything the user can mend. A defect of ours stays an ordinary exception.
 """
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +69,16 @@ class UserError(Exception):
     def of(cls, code: str, cause: str, remedy: str = "", place: Place | None = None) -> "UserError":
         """The common case: one diagnostic."""
         return cls(Diagnostic(code, cause, remedy, place))
+
+
+def near(name: Any, choices: Iterable[Any]) -> str:
+    """A remedy: the nearest choice where one is near, else all of them."""
+    names = sorted({str(choice) for choice in choices})
+    if close := difflib.get_close_matches(str(name), names, n=1, cutoff=0.6):
+        return f"did you mean '{close[0]}'?"
+    return f"choices: {', '.join(names)}" if names else ""
+
+
+def excerpt(line: str, column: int) -> str:
+    """A source line with a caret under the column, for `Diagnostic.excerpt`."""
+    return f"    {line.rstrip()}\n    {' ' * (column - 1)}^"

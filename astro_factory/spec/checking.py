@@ -1,22 +1,12 @@
 """Pydantic's findings as diagnostics: the place in the spec, near matches, choices."""
 
-import difflib
-from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from astro_factory.core.annotations import fields_at
-from astro_factory.core.errors import Diagnostic
+from astro_factory.core.errors import Diagnostic, near
 from astro_factory.spec.reader import Document, Path_
-
-
-def near(name: Any, choices: Iterable[Any]) -> str:
-    """A remedy: the nearest choice where one is near, else all of them."""
-    names = sorted({str(choice) for choice in choices})
-    if close := difflib.get_close_matches(str(name), names, n=1, cutoff=0.6):
-        return f"did you mean '{close[0]}'?"
-    return f"choices: {', '.join(names)}" if names else ""
 
 
 def dotted(path: Path_) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from astro_factory.core.errors import Diagnostic, Place, UserError
+from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt
 
 Path_ = tuple[str | int, ...]
 
@@ -55,8 +55,7 @@ class Document:
         """The source line of a place with a caret under the column."""
         if place is None or not 0 < place.line <= len(self.lines.get(place.file, ())):
             return ""
-        line = self.lines[place.file][place.line - 1]
-        return f"    {line.rstrip()}\n    {' ' * (place.column - 1)}^"
+        return excerpt(self.lines[place.file][place.line - 1], place.column)
 
     def diagnose(self, code: str, path: Path_, cause: str, remedy: str = "", *, key: bool = False) -> Diagnostic:
         place = self.place(path, key=key)
