@@ -1,0 +1,21 @@
+"""Supervised fine-tuning of a model on traces or practice documents."""
+
+from typing import Literal
+
+from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.context import StageContext
+from astro_factory.training.settings import SFTSettings
+
+OUTPUT = ArtifactType.MODEL
+VERSION = 1
+HEAVY = True
+
+
+class Config(SFTSettings):
+    kind: Literal["sft"]
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    from astro_factory.training.sft import train_sft
+
+    train_sft(config, ctx.inputs[config.model], ctx.inputs[config.data], ctx.out, ctx.work, ctx.events)

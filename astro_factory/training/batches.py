@@ -1,0 +1,82 @@
+"""Which sequences go into which optimizer step: decided before training, from lengths and a seed alone.
+
+    steps = plan_steps(lengths, epochs=2, batch_size=64, seed=0)     # steps[7] == [312, 5, 1801, ...]
+    micro = split_step(steps[7], lengths, parts=2)                   # near-equal numbers of tokens, little padding
+
+Neither the number of processes nor a resume can change a step's content.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from astro_factory.core.canonical import seed_for
+
+
+def plan_steps(
+    lengths: Sequence[int],
+    *,
+    epochs: int,
+    batch_size: int,
+    batch_tokens: int | None = None,
+    max_steps: int | None = None,
+    length_window: int = 1,
+    seed: int = 0,
+) -> list[list[int]]:
+    """Indices of each optimizer step.
+
+    An epoch visits every sequence once, in a random order. Within windows of `length_window` steps sequences are sorted
+    by length before they are cut into steps, and the steps are shuffled again. A step has `batch_size` sequences, or
+    as many as fit into `batch_tokens` tokens without padding (at least one). With `max_steps`, epochs go on until
+    there are that many; else `epochs` counts.
+    """
+    cut = _by_tokens(lengths, batch_tokens) if batch_tokens else _by_count(batch_size)
+    size = max(1, batch_tokens * len(lengths) // max(1, sum(lengths))) if batch_tokens else batch_size
+    steps: list[list[int]] = []
+    epoch = 0
+    while len(steps) < max_steps if max_steps else epoch < epochs:
+        random = Random(seed_for(seed, "training order", epoch))
+        order = list(range(len(lengths)))
+        random.shuffle(order)
+        if length_window > 1:
+            window = size * length_window
+            for start in range(0, len(order), window):
+                order[start : start + window] = sorted(order[start : start + window], key=lambda i: lengths[i])
+        batches = cut(order)
+        if length_window > 1:
+            random.shuffle(batches)
+        steps += batches
+        epoch += 1
+    return steps[:max_steps]
+
+
+def split_step(step: Sequence[int], lengths: Sequence[int], parts: int) -> list[list[int]]:
+    """A step's sequences in `parts` micro-batches of like length and near-equal tokens; some may be empty."""
+    ordered = sorted(step, key=lambda i: lengths[i])
+    total = sum(lengths[i] for i in ordered)
+    micro: list[list[int]] = [[] for _ in range(parts)]
+    seen = 0
+    for index in ordered:
+        # The middle of a sequence decides, so that one long sequence does not empty its neighbours.
+        middle = seen + lengths[index] / 2
+        micro[min(parts - 1, int(parts * middle / total))].append(index)
+        seen += lengths[index]
+    return micro
+
+
+def _by_count(size: int) -> Callable[[list[int]], list[list[int]]]:
+    return lambda order: [order[i : i + size] for i in range(0, len(order), size)]
+
+
+def _by_tokens(lengths: Sequence[int], budget: int) -> Callable[[list[int]], list[list[int]]]:
+    def cut(order: list[int]) -> list[list[int]]:
+        batches: list[list[int]] = []
+        used = budget
+        for index in order:
+            if used + lengths[index] > budget:
+                batches.append([])
+                used = 0
+            batches[-1].append(index)
+            used += lengths[index]
+        return batches
+
+    return cut

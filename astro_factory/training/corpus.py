@@ -1,0 +1,128 @@
+"""The training texts as ids and masks, built from parts and checked before the first step.
+
+A corpus keeps its ids in one flat array: half a million short dialogues need megabytes, not gigabytes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.chat import Encoded, Message, encode_dialogues, terminator
+from astro_factory.core.errors import UserError
+
+IGNORED = -100
+"""The label of a token that is not trained on, as transformers has it."""
+
+_CHUNK = 2000
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Encoded dialogues; `ids[starts[i]:starts[i + 1]]` is the i-th."""
+
+    ids: np.ndarray
+    mask: np.ndarray
+    """Beside each id, whether it is part of a response."""
+    starts: np.ndarray
+    dropped: int
+    """How many dialogues were longer than allowed and left out."""
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def lengths(self) -> list[int]:
+        return np.diff(self.starts).tolist()
+
+    def encoded(self, index: int) -> Encoded:
+        part = slice(self.starts[index], self.starts[index + 1])
+        return Encoded(self.ids[part].tolist(), self.mask[part].astype(int).tolist())
+
+
+def load_corpus(folder: Path, tokenizer: Any, max_length: int) -> Corpus:
+    """Read the `messages` of a traces or dialogues artifact, leaving out dialogues of more than `max_length` tokens."""
+    ids, mask, lengths, dropped = [], [], [0], 0
+    for chunk in _chunks(_table(folder)):
+        for messages, encoded in zip(chunk, encode_dialogues(tokenizer, chunk), strict=True):
+            if len(encoded.ids) > max_length:
+                dropped += 1
+                continue
+            if not lengths[1:]:
+                check_mask(tokenizer, messages, encoded)
+            lengths.append(len(encoded.ids))
+            ids.append(np.array(encoded.ids, np.int32))
+            mask.append(np.array(encoded.response_mask, bool))
+    if not ids:
+        raise UserError.of(
+            "E501",
+            f"there is nothing to train on: {dropped} of {dropped} dialogues are longer than {max_length} tokens",
+            "raise max_length, or look at the stage that made the data",
+        )
+    return Corpus(np.concatenate(ids), np.concatenate(mask), np.cumsum(lengths), dropped)
+
+
+def check_mask(tokenizer: Any, messages: list[Message], encoded: Encoded) -> None:
+    """Refuse to train where the mask is not exactly the response and its terminator."""
+    first = encoded.response_mask.index(1) if 1 in encoded.response_mask else len(encoded.ids)
+    trained, response = encoded.ids[first:], messages[-1]["content"]
+    if not trained or 0 in encoded.response_mask[first:] or trained[-1] != terminator(tokenizer):
+        raise UserError.of(
+            "E502",
+            "the mask of a dialogue is not one response that ends with the tokenizer's end-of-sequence token",
+            "check the tokenizer's chat template and eos_token",
+        )
+    text = tokenizer.decode(trained[:-1], clean_up_tokenization_spaces=False)
+    if text.split() != response.split():
+        raise UserError.of(
+            "E503",
+            f"the tokenizer does not give back what it was given: {response[:60]!r} became {text[:60]!r}",
+            "train with a tokenizer that can write these texts",
+        )
+
+
+class Collator:
+    """Pads the sequences of one micro-batch, given as `[{"rows": [indices]}]`, on the right."""
+
+    def __init__(self, corpus: Corpus, pad_id: int, loss: str):
+        self._ids = torch.from_numpy(corpus.ids.astype(np.int64))
+        labels = corpus.ids.astype(np.int64)
+        if loss == "response":
+            labels[~corpus.mask] = IGNORED
+        self._labels = torch.from_numpy(labels)
+        self._spans = list(pairwise(corpus.starts.tolist()))
+        self._pad_id = pad_id
+
+    def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+        [row] = rows
+        spans = [self._spans[i] for i in row["rows"]]
+        # A process without a sequence of its own in this step still takes part in it, with nothing to learn.
+        width = max([end - start for start, end in spans], default=2)
+        ids = torch.full((max(1, len(spans)), width), self._pad_id)
+        labels = torch.full_like(ids, IGNORED)
+        attention = torch.zeros_like(ids)
+        for i, (start, end) in enumerate(spans):
+            ids[i, : end - start] = self._ids[start:end]
+            labels[i, : end - start] = self._labels[start:end]
+            attention[i, : end - start] = 1
+        if not spans:
+            attention[:] = 1
+        return {"input_ids": ids, "labels": labels, "attention_mask": attention}
+
+
+def _table(folder: Path) -> Path:
+    for type in (ArtifactType.TRACES, ArtifactType.DIALOGUES):
+        if (path := folder / TABLE_FILES[type]).is_file():
+            return path
+    raise FileNotFoundError(f"{folder} holds neither traces nor dialogues")
+
+
+def _chunks(path: Path) -> Iterator[list[list[Message]]]:
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(_CHUNK, columns=["messages"]):
+        yield batch.column("messages").to_pylist()

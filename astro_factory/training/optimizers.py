@@ -1,0 +1,68 @@
+"""AdamW, or Muon for hidden matrices with AdamW for the rest; and the learning rate's course."""
+
+import math
+
+import torch
+from torch import nn
+
+from astro_factory.training.settings import TrainingConfig
+
+
+class MuonWithAdamW(torch.optim.Optimizer):
+    """Muon and AdamW as one optimizer with one learning rate.
+
+    Muon's update is scaled to the root mean square of AdamW's (arXiv 2502.16982, section 2.2), so that one learning
+    rate and one schedule suit both. State and groups belong to this object; its two parts only share them.
+    """
+
+    def __init__(self, muon: torch.optim.Muon, adamw: torch.optim.AdamW):
+        self._parts = (muon, adamw)
+        super().__init__([*muon.param_groups, *adamw.param_groups], {})
+        self._share()
+
+    def _share(self) -> None:
+        groups = iter(self.param_groups)
+        for part in self._parts:
+            part.state = self.state
+            part.param_groups = [next(groups) for _ in part.param_groups]
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        super().load_state_dict(state_dict)
+        self._share()
+
+    def step(self, closure: None = None) -> None:
+        for part in self._parts:
+            part.step()
+
+
+def make_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
+    """The optimizer of `settings` over the model's trainable weights; vectors (norms, biases) are not decayed."""
+    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    outer = {id(m.weight) for m in (model.get_input_embeddings(), model.get_output_embeddings()) if m is not None}
+    matrices = [weight for _, weight in named if weight.ndim >= 2]
+    vectors = [weight for _, weight in named if weight.ndim < 2]
+    hidden = [
+        weight for weight in matrices if settings.optimizer == "muon" and weight.ndim == 2 and id(weight) not in outer
+    ]
+    inner = {id(weight) for weight in hidden}
+    rate, decay = settings.learning_rate, settings.weight_decay
+    groups = [
+        {"params": [weight for weight in matrices if id(weight) not in inner], "weight_decay": decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=settings.adam_betas, fused=True)
+    if not hidden:
+        return adamw
+    muon = torch.optim.Muon(hidden, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+    return MuonWithAdamW(muon, adamw)
+
+
+def learning_rate_share(step: int, total: int, settings: TrainingConfig) -> float:
+    """Learning rate of optimizer step `step` (from 0) of `total`, as a share of the highest."""
+    if step < settings.warmup_steps:
+        return (step + 1) / settings.warmup_steps
+    if settings.schedule == "constant":
+        return 1.0
+    progress = min(1.0, (step - settings.warmup_steps) / max(1, total - settings.warmup_steps))
+    falling = 1 - progress if settings.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
+    return settings.min_learning_rate_ratio + (1 - settings.min_learning_rate_ratio) * falling

@@ -1,0 +1,97 @@
+"""Supervised fine-tuning: TRL's SFTTrainer over batches and masks made here.
+
+The trainer's data set has one row for each micro-batch, the indices of its sequences, in the order of training; so a
+step's content never depends on loaders, workers or where a run was resumed.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from astro_factory.core.context import Events
+from astro_factory.core.errors import UserError
+from astro_factory.training.batches import plan_steps, split_step
+from astro_factory.training.corpus import Collator, Corpus, load_corpus
+from astro_factory.training.settings import SFTSettings
+from astro_factory.training.trainers import RecipeMixin, common_arguments, train
+from astro_factory.training.weights import load_model, save_model
+
+_PROBES = 4
+
+
+class Trainer(RecipeMixin, SFTTrainer):
+    """TRL's trainer with our optimizer and schedule."""
+
+    def __init__(self, settings: SFTSettings, **kwargs: Any):
+        self.settings = settings
+        super().__init__(**kwargs)
+
+
+def train_sft(settings: SFTSettings, model: Path, data: Path, out: Path, work: Path, events: Events) -> None:
+    """Fine-tune the model artifact `model` on the dialogues of `data`; the new model artifact is left in `out`."""
+    torch.set_num_threads(settings.threads)
+    network, tokenizer = load_model(settings, model)
+    corpus = load_corpus(data, tokenizer, allowed_length(settings, network))
+    trainer = make_trainer(settings, network, tokenizer, corpus, work)
+    lengths = corpus.lengths()
+    events.log(
+        f"{len(corpus)} dialogues, {sum(lengths)} tokens, the longest {max(lengths)}; {corpus.dropped} too long, left out"
+    )
+    train(trainer, settings, work, events)
+    save_model(trainer, model, out, probe(corpus))
+
+
+def make_trainer(settings: SFTSettings, network: Any, tokenizer: Any, corpus: Corpus, work: Path) -> Trainer:
+    """The trainer, ready to run."""
+    lengths = corpus.lengths()
+    steps = plan_steps(
+        lengths,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        batch_tokens=settings.batch_tokens,
+        max_steps=settings.max_steps,
+        length_window=settings.length_window,
+        seed=settings.seed,
+    )
+    parts = settings.launch.processes * settings.micro_batches
+    rows = [micro for step in steps for micro in split_step(step, lengths, parts)]
+    pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    arguments = SFTConfig(
+        **common_arguments(settings, work),
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=settings.micro_batches,
+        max_steps=len(steps),
+        train_sampling_strategy="sequential",
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    return Trainer(
+        settings,
+        model=network,
+        args=arguments,
+        train_dataset=Dataset.from_dict({"rows": rows}),
+        data_collator=Collator(corpus, pad_id, settings.loss),
+        processing_class=tokenizer,
+    )
+
+
+def allowed_length(settings: SFTSettings, network: Any) -> int:
+    """The longest dialogue that is trained on, in tokens."""
+    positions = network.config.max_position_embeddings
+    if settings.max_length and settings.max_length > positions:
+        raise UserError.of(
+            "E505",
+            f"max_length is {settings.max_length}, but the model has {positions} positions",
+            f"set max_length to {positions} or less, or leave it out",
+        )
+    return settings.max_length or positions
+
+
+def probe(corpus: Corpus) -> torch.Tensor:
+    """A few dialogues cut to one length, to compare models on."""
+    rows = [corpus.encoded(i).ids for i in range(min(_PROBES, len(corpus)))]
+    width = min(len(row) for row in rows)
+    return torch.tensor([row[:width] for row in rows])

@@ -1,0 +1,77 @@
+"""Loading a model to train and saving what came out: equal weights give equal bytes, and they are read back."""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from astro_factory.core.models import model_source
+from astro_factory.training.settings import TrainingConfig
+
+_TOKENIZER_FILES = (
+    "tokenizer*",
+    "chat_template*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab*",
+    "merges.txt",
+)
+_TOLERANCE = 0.1
+"""Largest difference in log-probability that rounding to the saved type may make."""
+
+
+def quiet() -> None:
+    """Keep transformers from drawing bars and repeating advice on the terminal; our events say how far a stage is."""
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing. is deprecated", category=FutureWarning)
+
+
+def load_model(settings: TrainingConfig, folder: Path) -> tuple[Any, Any]:
+    """Model (weights in single precision) and tokenizer of a model artifact."""
+    quiet()
+    source = model_source(folder)
+    attention = settings.attention
+    if attention == "auto":
+        attention = "sdpa" if torch.cuda.is_available() else "eager"
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, attn_implementation=attention)
+    return model, AutoTokenizer.from_pretrained(source)
+
+
+def save_model(trainer: Any, folder: Path, out: Path, probe: torch.Tensor) -> None:
+    """Write the trained model to `out`, in the number format and with the tokenizer of the one it came from.
+
+    All processes call this; the first one writes, loads the result again and compares log-probabilities on `probe`
+    (token ids, shape [rows, length]).
+    """
+    expected = _log_probabilities(trainer.model_wrapped, probe.to(trainer.args.device))
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if not trainer.is_world_process_zero():
+        return
+    source = model_source(folder)
+    config = json.loads((source / "config.json").read_text())
+    name = config.get("dtype") or config.get("torch_dtype") or "float32"
+    state = {key: value.to(getattr(torch, name)) for key, value in state.items()}
+    trainer.accelerator.unwrap_model(trainer.model_wrapped).save_pretrained(out, state_dict=state)
+    (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    for pattern in (*_TOKENIZER_FILES, "generation_config.json"):
+        for path in source.glob(pattern):
+            shutil.copyfile(path, out / path.name)
+    reloaded = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation="eager")
+    difference = (_log_probabilities(reloaded, probe) - expected.cpu()).abs().max().item()
+    if not difference <= _TOLERANCE:
+        raise RuntimeError(f"the saved model differs from the trained one: log-probabilities by {difference:.3g}")
+
+
+@torch.no_grad()
+def _log_probabilities(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    training = model.training
+    model.eval()
+    logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+    model.train(training)
+    return logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]

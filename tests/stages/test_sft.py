@@ -1,0 +1,91 @@
+import os
+import signal
+
+import pytest
+
+from astro_factory.core.errors import UserError
+from astro_factory.stages.sft import Config, run
+from astro_factory.training.trainers import Interrupted
+from tests.training.tiny import Recorded, contents, context, make_dialogues, make_model
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("inputs")
+    return {"base": make_model(root / "base"), "data": make_dialogues(root / "data")}
+
+
+def config(**changes) -> Config:
+    fields = {"kind": "sft", "model": "base", "data": "data", "learning_rate": 2e-3, "batch_size": 8, "log_every": 2}
+    return Config(**fields | changes)
+
+
+def test_output_is_a_model_folder_with_the_parents_tokenizer(inputs, tmp_path):
+    ctx = context(tmp_path, inputs)
+    run(ctx, config(epochs=4))
+    made, given = contents(ctx.out), contents(inputs["base"])
+    assert made.keys() == given.keys()
+    assert {name for name in made if made[name] != given[name]} == {"model.safetensors"}
+    losses = [values["loss"] for _, values in ctx.events.metrics]
+    assert losses[-1] < losses[0]
+    assert ctx.events.steps[-1] == 20
+
+
+@pytest.mark.parametrize("settings", [{"optimizer": "muon", "precision": "bf16"}, {"micro_batches": 2}])
+def test_a_resumed_run_gives_the_bytes_of_one_that_never_stopped(inputs, tmp_path, settings):
+    whole = context(tmp_path / "whole", inputs)
+    run(whole, config(epochs=2, **settings))
+
+    def interrupt(step):
+        if step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    first = context(tmp_path / "parts", inputs, Recorded(interrupt))
+    with pytest.raises(Interrupted, match="stopped after step 7"):
+        run(first, config(epochs=2, **settings))
+    second = context(tmp_path / "parts", inputs)
+    run(second, config(epochs=2, **settings))
+    assert second.events.steps == [8, 9, 10]
+    assert contents(second.out) == contents(whole.out)
+
+
+def test_bits_do_not_depend_on_fields_outside_the_key(inputs, tmp_path):
+    made = []
+    for name, settings in {"a": {}, "b": {"log_every": 3, "save_every": 4}}.items():
+        ctx = context(tmp_path / name, inputs)
+        run(ctx, config(**settings))
+        made.append(contents(ctx.out))
+    assert made[0] == made[1]
+
+
+def test_a_torn_checkpoint_is_passed_over(inputs, tmp_path):
+    whole = context(tmp_path / "whole", inputs)
+    run(whole, config(save_every=2))
+    torn = context(tmp_path / "torn", inputs)
+    (torn.work / "checkpoints" / "checkpoint-4").mkdir(parents=True)
+    run(torn, config(save_every=2))
+    assert contents(torn.out) == contents(whole.out)
+
+
+def test_long_dialogues_are_left_out_and_counted(inputs, tmp_path):
+    ctx = context(tmp_path, inputs)
+    run(ctx, config(max_length=20))
+    assert ctx.events.lines[0].split("; ")[1].endswith("too long, left out")
+    assert int(ctx.events.lines[0].split("; ")[1].split()[0]) > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "cause"),
+    [
+        ({"max_length": 300}, "E505", "max_length is 300, but the model has 256 positions"),
+        ({"max_length": 5}, "E501", "there is nothing to train on: 40 of 40 dialogues are longer than 5 tokens"),
+        ({"learning_rate": 1e30, "max_grad_norm": 0, "log_every": 1}, "E504", "the loss is nan at step"),
+    ],
+)
+def test_mistakes_are_said_plainly(inputs, tmp_path, settings, code, cause):
+    with pytest.raises(UserError) as error:
+        run(context(tmp_path, inputs), config(**settings))
+    [diagnostic] = error.value.diagnostics
+    assert diagnostic.code == code
+    assert cause in diagnostic.cause
+    assert diagnostic.remedy
