@@ -3,7 +3,7 @@
 The same configuration gives the same bytes.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -62,9 +62,9 @@ class Vocabulary(CoreConfig):
 
 class Config(StageConfig):
     kind: Literal["init"]
-    architecture: Annotated[Architecture, Field(default_factory=Architecture)]
+    architecture: Architecture = Field(default_factory=Architecture)
     """Shape of the model."""
-    vocabulary: Annotated[Vocabulary, Field(default_factory=Vocabulary)]
+    vocabulary: Vocabulary = Field(default_factory=Vocabulary)
     """Tokens of the tokenizer."""
     chat_template: Literal["minimal", "llama3"] = "minimal"
     """`minimal` puts a line break after a question and nothing else; `llama3` is the header format of Llama 3."""
