@@ -25,3 +25,11 @@ def die(status: int) -> None:
 
 def allocate(size: int) -> int:
     return len(bytearray(size))
+
+
+def hang(_: object) -> None:
+    time.sleep(60)
+
+
+def vanish(_: object) -> None:
+    os._exit(9)

@@ -1,0 +1,25 @@
+"""The scoring that runs in the processes of the reasoning-gym verifier: some tasks evaluate what the model wrote."""
+
+from functools import cache
+from typing import Any
+
+import reasoning_gym
+
+
+def score(call: tuple[str, dict[str, Any], str]) -> float | None:
+    """Score of an answer, 0 to 1, by the named task; None where the package knows no such task.
+
+    Args:
+        call: task, the entry (`question`, `answer`, `metadata`), and the answer to score.
+    """
+    task, entry, answer = call
+    scorer = _scorer(task)
+    return None if scorer is None else float(scorer(answer=answer, entry=entry))
+
+
+@cache
+def _scorer(task: str) -> Any:
+    try:
+        return reasoning_gym.get_score_answer_fn(task)
+    except ValueError:
+        return None

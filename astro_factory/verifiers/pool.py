@@ -1,0 +1,85 @@
+"""A small pool of killable processes for checks that may hang or eat memory, and the limits on what they are given.
+
+A check that passes its time limit is killed by the system and its place in the pool filled again, so one hostile answer
+costs one time limit and nothing else. No signals of the caller's process are used: any thread may call.
+"""
+
+import atexit
+import os
+from queue import LifoQueue
+from typing import Any
+
+from astro_factory.core.workers import Worker, WorkerDied, WorkerTimeout
+
+MAX_CHARS = 2000
+MAX_NESTING = 32
+
+_OPENING, _CLOSING = "([{", ")]}"
+
+
+def refuse(text: str) -> str:
+    """Why a text is not given to a parser; empty if it is."""
+    if len(text) > MAX_CHARS:
+        return f"longer than {MAX_CHARS} characters"
+    depth = deepest = 0
+    for char in text:
+        depth += (char in _OPENING) - (char in _CLOSING)
+        deepest = max(deepest, depth)
+    return f"nests deeper than {MAX_NESTING} levels" if deepest > MAX_NESTING else ""
+
+
+def worker_count() -> int:
+    """How many processes a pool of checks gets on this machine."""
+    return min(4, os.cpu_count() or 1)
+
+
+def last_line(error: Exception) -> str:
+    """The line of a worker's traceback that says what went wrong."""
+    return str(error).strip().splitlines()[-1]
+
+
+class WorkerPool:
+    """Up to `size` processes that run one function; each starts when it is first needed."""
+
+    def __init__(self, target: str, *, size: int, timeout_s: float, memory_bytes: int):
+        """`target` is `module:function`; the limits hold for each call and each process."""
+        self._target, self._size = target, size
+        self._timeout_s, self._memory_bytes = timeout_s, memory_bytes
+        self._fill()
+        atexit.register(self.close)
+
+    def call(self, argument: Any) -> Any:
+        """What the function returns; waits for a free place first, which does not count against the limit.
+
+        Raises:
+            WorkerTimeout, WorkerDied, WorkerError: as `core.workers.Worker.call`; the pool goes on.
+        """
+        if self._owner != os.getpid():
+            self._fill()  # in a fork: the workers belong to the parent
+        places = self._places
+        worker = places.get()
+        try:
+            if worker is None:
+                worker = Worker(self._target, memory_bytes=self._memory_bytes)
+            return worker.call(argument, self._timeout_s)
+        except (WorkerTimeout, WorkerDied):
+            worker = None
+            raise
+        finally:
+            places.put(worker)
+
+    def close(self) -> None:
+        """End the idle processes; a later call starts new ones."""
+        if self._owner != os.getpid():
+            return
+        idle = [self._places.get() for _ in range(self._places.qsize())]
+        for worker in idle:
+            if worker is not None:
+                worker.close()
+            self._places.put(None)
+
+    def _fill(self) -> None:
+        self._owner = os.getpid()
+        self._places: LifoQueue[Worker | None] = LifoQueue()
+        for _ in range(self._size):
+            self._places.put(None)

@@ -1,0 +1,122 @@
+import json
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from astro_factory.core.problems import Problem
+from astro_factory.core.verdicts import Outcome
+from astro_factory.verifiers import get_verifier, math
+from astro_factory.verifiers.math import MathVerifier, as_number, as_words
+from astro_factory.verifiers.pool import WorkerPool
+
+CASES = json.loads(Path(__file__).with_name("math_cases.json").read_text())
+BOMBS = ["9^{9^{9}}", "99999999999999999999!", r"\sum_{n=1}^{10^{10}} \frac{1}{n^2+n!}"]
+
+
+def problem(gold: str) -> Problem:
+    return Problem("p", "?", gold, "math")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['gold']}|{case['answer']}")
+def test_verdicts(case):
+    verdict = MathVerifier().verify(problem(case["gold"]), rf"So it is \boxed{{{case['answer']}}}")
+    assert verdict.outcome == case["outcome"], verdict
+    assert verdict.extracted == case.get("extracted", verdict.extracted)
+
+
+def test_forms_of_one_value_are_one_answer():
+    right = [MathVerifier().verify(problem(r"\frac{1}{2}"), f"answer: {a}") for a in ("0.5", "1/2", "x = 1/2", "50\\%")]
+    assert {verdict.extracted for verdict in right} == {"1/2"} and all(verdict.correct for verdict in right)
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_costs_its_time_limit_and_the_pool_lives_on(bomb, monkeypatch):
+    pool = WorkerPool("astro_factory.verifiers.math_worker:compare", size=1, timeout_s=1.5, memory_bytes=1 << 30)
+    monkeypatch.setattr(math, "_pool", lambda: pool)
+    verdict = MathVerifier().verify(problem("1"), rf"\boxed{{{bomb}}}")
+    assert verdict.outcome is Outcome.TIMEOUT and verdict.extracted == bomb
+    assert MathVerifier().verify(problem("x"), r"\boxed{x}").correct
+    pool.close()
+
+
+@pytest.mark.parametrize("answer", ["(" * 500 + "1" + ")" * 500, "1+" * 2000 + "1"])
+def test_what_is_too_large_is_wrong_without_being_parsed(answer, monkeypatch):
+    monkeypatch.setattr(math, "_pool", lambda: pytest.fail("it was parsed"))
+    verdict = MathVerifier().verify(problem("1"), rf"\boxed{{{answer}}}")
+    assert verdict.outcome is Outcome.INCORRECT and verdict.detail.startswith("not parsed")
+
+
+def test_numbers_and_words_need_no_worker(monkeypatch):
+    monkeypatch.setattr(math, "_pool", lambda: pytest.fail("a worker was asked"))
+    for gold, answer, outcome in [("3", "3", "correct"), ("3", "1/3", "incorrect"), ("yes", "Yes", "correct")]:
+        assert MathVerifier().verify(problem(gold), f"The answer is {answer}").outcome == outcome
+    assert MathVerifier().check_problem(problem("1/3")) is None
+    assert MathVerifier().check_problem(problem(r"\text{yes}")) is None
+
+
+def test_a_dead_worker_is_an_error_and_not_a_wrong_answer(monkeypatch):
+    pool = WorkerPool("tests.core.worker_functions:vanish", size=1, timeout_s=20, memory_bytes=0)
+    monkeypatch.setattr(math, "_pool", lambda: pool)
+    verdict = MathVerifier().verify(problem("x"), r"\boxed{y}")
+    assert verdict.outcome is Outcome.ERROR and "ended with status" in verdict.detail
+
+
+def test_verifies_in_any_thread():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(MathVerifier().verify(problem("x^2"), r"\boxed{x \cdot x}")))
+    thread.start()
+    thread.join()
+    assert found[0].correct
+
+
+@pytest.mark.parametrize(
+    ("gold", "reason"),
+    [
+        ("", "the answer is empty"),
+        ("$$", "the answer cannot be parsed as mathematics"),
+        (r"\frac{", "the answer cannot be parsed as mathematics"),
+        ("(" * 33, "the answer nests deeper than 32 levels"),
+        ("1" * 2001, "the answer is longer than 2000 characters"),
+        (r"\frac{\pi}{2}", None),
+    ],
+)
+def test_unreadable_gold_is_named(gold, reason):
+    assert MathVerifier().check_problem(problem(gold)) == reason
+
+
+def test_a_step_ends_a_path_when_it_states_an_answer():
+    verifier = get_verifier("math")
+    assert not verifier.is_terminal(problem("1"), [])
+    assert not verifier.is_terminal(problem("1"), ["answer: 1", "so x = 1"])
+    assert verifier.is_terminal(problem("1"), ["so x = 1", "answer: 1"])
+
+
+@given(st.fractions(max_denominator=10**6))
+def test_fractions_are_read_exactly(value):
+    forms = [f"{value.numerator}/{value.denominator}"]
+    sign = "-" if value < 0 else ""
+    forms.append(rf"{sign}\frac{{{abs(value.numerator)}}}{{{value.denominator}}}")
+    assert [as_number(form) for form in forms] == [(value, True)] * 2
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(0, 6))
+def test_decimals_and_thousands_are_read_exactly(digits, places):
+    value = Fraction(digits, 10**places)
+    assert as_number(f"{digits / 10**places:.{places}f}").value == value
+    assert as_number(f"{digits:,}") == (digits, True)
+
+
+@pytest.mark.parametrize("text", ["", "-", ".", "1e5", "1,2", "1.2.3", "\u0661", "1/", "x", "1/0", "5%", "--1"])
+def test_is_no_number(text):
+    assert as_number(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("New York", "new york"), ("(C)", "c"), ("x^2", ""), (r"\pi", ""), ("2 cats", ""), ("", "")]
+)
+def test_words(text, words):
+    assert as_words(text) == words
