@@ -6,6 +6,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -82,3 +83,11 @@ def near(name: Any, choices: Iterable[Any]) -> str:
 def excerpt(line: str, column: int) -> str:
     """A source line with a caret under the column, for `Diagnostic.excerpt`."""
     return f"    {line.rstrip()}\n    {' ' * (column - 1)}^"
+
+
+def shown(path: Path) -> str:
+    """A path as messages show it: relative to the working folder where that is shorter."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

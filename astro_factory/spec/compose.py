@@ -9,18 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from astro_factory.core.errors import Diagnostic, Place, UserError
+from astro_factory.core.errors import Diagnostic, Place, UserError, shown
 from astro_factory.spec.reader import Document, Path_, parse_value, read_yaml
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
-
-
-def shown(path: Path) -> str:
-    """A path as messages show it: relative to the working folder where that is shorter."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def load(path: Path, _seen: tuple[Path, ...] = ()) -> Document:
