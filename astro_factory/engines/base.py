@@ -41,7 +41,7 @@ class Engine(ABC):
     def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """Samples for each request, in order, one for each seed."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Give memory back."""
 
     def __enter__(self) -> "Engine":

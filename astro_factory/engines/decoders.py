@@ -1,0 +1,254 @@
+"""Forward passes for sampling: rows of a batch with their key-value cache, advanced one token at a time.
+
+`LlamaDecoder` computes Llama's forward from the live model's own modules (so weights that training moves, biases and
+adapters count), with a left-aligned cache that lets any row end and another prompt take its place. `ModelDecoder` runs
+any causal model of transformers through its public forward; its batches are filled once and only shrink.
+
+Rows do not see each other: a row's logits have the same bits in every batch (CPU, fp32, one thread; measured, and
+tested in `tests/engines`). Matrix products keep that promise from four rows on, hence `MIN_ROWS`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MIN_ROWS = 4
+_LENGTH_UNIT = 16
+"""Widths are multiples of this, one vector of the CPU: attention kernels sum what is left over in another order."""
+_PREFILL_TOKENS = 4096
+"""Prompt tokens of one forward pass."""
+_CACHE_BYTES = 512 << 20
+"""Cache that is reserved before it is needed."""
+
+
+class Decoder(ABC):
+    """Rows of a batch: `admit` puts prompts into rows, `step` appends a token to every row, `keep` drops rows."""
+
+    refills: bool
+    """Whether `admit` may fill rows again while others go on."""
+
+    @abstractmethod
+    def start(self, rows: int, length: int) -> None:
+        """Make room for `rows` rows of up to `length` tokens; whatever was there before is lost."""
+
+    @abstractmethod
+    def admit(self, prompts: Sequence[Sequence[int]], rows: Tensor, sources: Tensor) -> Tensor:
+        """Put `prompts[sources[i]]` into row `rows[i]`; returns next-token logits, one row a prompt.
+
+        Prompts of similar lengths are best passed next to each other.
+        """
+
+    @abstractmethod
+    def step(self, tokens: Tensor) -> Tensor:
+        """Append `tokens[r]` to row r; returns next-token logits of every row."""
+
+    @abstractmethod
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows only, in this order."""
+
+    def release(self, rows: Tensor) -> None:  # noqa: B027
+        """These rows have ended: they are stepped on with the others, but nobody looks at their logits."""
+
+
+def decoder_for(model: Any) -> Decoder:
+    """The fastest decoder that computes this model exactly."""
+    fixed_rope = getattr(model.config, "rope_scaling", None) or {}
+    plain = fixed_rope.get("rope_type", "default") in ("default", "linear", "llama3")
+    return LlamaDecoder(model) if type(model).__name__ == "LlamaForCausalLM" and plain else ModelDecoder(model)
+
+
+class LlamaDecoder(Decoder):
+    refills = True
+
+    def __init__(self, model: Any):
+        config = model.config
+        self._model = model
+        self._heads = config.num_key_value_heads
+        self._groups = config.num_attention_heads // config.num_key_value_heads
+        self._size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self._layers = model.model.layers
+        self._cos = self._sin = torch.empty(0, self._size)
+        self._keys: list[Tensor] = []
+        self._values: list[Tensor] = []
+        self._lengths = torch.empty(0, dtype=torch.long)
+
+    def start(self, rows: int, length: int) -> None:
+        """Room for `length` is made at once where that is little memory; longer caches grow as rows do."""
+        weight = self._model.model.embed_tokens.weight
+        token_bytes = 2 * len(self._layers) * rows * self._heads * self._size * weight.element_size()
+        length = max(1, min(length, _CACHE_BYTES // token_bytes))
+        shape = (rows, self._heads, _round_up(length), self._size)
+        self._keys = [weight.new_zeros(shape) for _ in self._layers]
+        self._values = [weight.new_zeros(shape) for _ in self._layers]
+        self._lengths = torch.zeros(rows, dtype=torch.long, device=weight.device)
+
+    def admit(self, prompts: Sequence[Sequence[int]], rows: Tensor, sources: Tensor) -> Tensor:
+        lengths = torch.tensor([len(p) for p in prompts], device=self._lengths.device)
+        self._lengths[rows] = lengths[sources]
+        self._reserve(int(self._lengths.max()))
+        logits, first = [], 0
+        while first < len(prompts):
+            width = _round_up(len(prompts[first]))
+            most, last = max(1, _PREFILL_TOKENS // width), first + 1
+            while last < min(len(prompts), first + most) and _round_up(len(prompts[last])) == width:
+                last += 1
+            mine = (sources >= first) & (sources < last)
+            logits.append(self._prefill(prompts[first:last], lengths[first:last], rows[mine], sources[mine] - first))
+            first = last
+        return torch.cat(logits)
+
+    def _prefill(self, prompts: Sequence[Sequence[int]], lengths: Tensor, rows: Tensor, sources: Tensor) -> Tensor:
+        """Prompts of one rounded length, padded on the right; under a causal mask no real token sees the padding.
+
+        A prompt always has the same width here: attention kernels block, and so round, by the width.
+        """
+        width = _round_up(int(lengths.max()))
+        ids = torch.zeros(len(prompts), width, dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            ids[row, : len(prompt)] = torch.tensor(prompt)
+        hidden = self._model.model.embed_tokens(ids.to(lengths.device))
+        cos, sin = self._rope(width)
+        cos, sin = cos[:width, None], sin[:width, None]
+        for index, layer in enumerate(self._layers):
+            query, key, value = self._project(layer, hidden, cos, sin)
+            query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=self._groups > 1)
+            hidden = self._finish(layer, hidden, mixed.transpose(1, 2).flatten(2))
+            self._keys[index][rows, :, :width] = key[sources]
+            self._values[index][rows, :, :width] = value[sources]
+        ends = torch.arange(len(prompts), device=lengths.device)
+        return self._head(hidden[ends, lengths - 1])
+
+    def step(self, tokens: Tensor) -> Tensor:
+        places = self._lengths
+        longest = int(places.max()) + 1
+        self._reserve(longest)
+        width = _round_up(longest)
+        cos, sin = self._rope(width)
+        cos, sin = cos[places, None, None], sin[places, None, None]
+        rows = torch.arange(len(tokens), device=places.device)
+        unseen = (torch.arange(width, device=places.device)[None] > places[:, None])[:, None, None]
+        bias = torch.zeros(unseen.shape, device=places.device).masked_fill_(unseen, -torch.inf)
+        hidden = self._model.model.embed_tokens(tokens)[:, None]
+        for index, layer in enumerate(self._layers):
+            query, key, value = self._project(layer, hidden, cos, sin)
+            keys, values = self._keys[index], self._values[index]
+            keys[rows, :, places] = key[:, 0]
+            values[rows, :, places] = value[:, 0]
+            mixed = self._attend(query, keys[:, :, :width], values[:, :, :width], bias)
+            hidden = self._finish(layer, hidden, mixed.view(len(tokens), 1, -1))
+        self._lengths = places + 1
+        return self._head(hidden[:, 0])
+
+    def keep(self, rows: Tensor) -> None:
+        self._lengths = self._lengths[rows]
+        width = _round_up(int(self._lengths.max()))
+        self._keys = [cache[:, :, :width].index_select(0, rows) for cache in self._keys]
+        self._values = [cache[:, :, :width].index_select(0, rows) for cache in self._values]
+
+    def release(self, rows: Tensor) -> None:
+        self._lengths[rows] = 0
+
+    def _reserve(self, length: int) -> None:
+        have = self._keys[0].shape[2]
+        if length > have:
+            grown = _round_up(max(length, have + have // 2)) - have
+            self._keys = [F.pad(cache, (0, 0, 0, grown)) for cache in self._keys]
+            self._values = [F.pad(cache, (0, 0, 0, grown)) for cache in self._values]
+
+    def _rope(self, length: int) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [length or more, head size] of the model's own rotary embedding."""
+        if len(self._cos) < length:
+            weight = self._model.model.embed_tokens.weight
+            places = torch.arange(2 * length, device=weight.device)[None]
+            cos, sin = self._model.model.rotary_emb(weight[:1], places)
+            self._cos, self._sin = cos[0], sin[0]
+        return self._cos, self._sin
+
+    def _project(self, layer: Any, hidden: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key, value [rows, tokens, heads, size], the first two rotated."""
+        attention, shape = layer.self_attn, (*hidden.shape[:2], -1, self._size)
+        normed = _rms_norm(layer.input_layernorm, hidden)
+        query, key = attention.q_proj(normed).view(shape), attention.k_proj(normed).view(shape)
+        both = torch.cat((query, key), 2)
+        left, right = both.chunk(2, -1)
+        both = both * cos + torch.cat((-right, left), -1) * sin
+        return both[:, :, : query.shape[2]], both[:, :, query.shape[2] :], attention.v_proj(normed).view(shape)
+
+    def _attend(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+        """One new token a row over its cache; `query` [R, 1, heads, size], `bias` [R, 1, 1, width] is 0 or -inf."""
+        query = query.reshape(len(query), self._heads, self._groups, self._size) * self._size**-0.5
+        scores = (query @ keys.transpose(2, 3)).add_(bias)
+        return scores.softmax(-1) @ values
+
+    def _finish(self, layer: Any, hidden: Tensor, mixed: Tensor) -> Tensor:
+        hidden = hidden + layer.self_attn.o_proj(mixed)
+        return hidden + layer.mlp(_rms_norm(layer.post_attention_layernorm, hidden))
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        rows = len(hidden)
+        if rows < MIN_ROWS:
+            hidden = F.pad(hidden, (0, 0, 0, MIN_ROWS - rows))
+        return self._model.lm_head(_rms_norm(self._model.model.norm, hidden))[:rows]
+
+
+class ModelDecoder(Decoder):
+    """Any causal model of transformers; rows are aligned on the right, the cache is the model's own."""
+
+    refills = False
+
+    def __init__(self, model: Any):
+        self._model = model
+        self._cache: Any = None
+        self._mask = torch.empty(0)
+        self._rows = 0
+
+    def start(self, rows: int, length: int) -> None:
+        self._cache, self._rows = None, rows
+
+    def admit(self, prompts: Sequence[Sequence[int]], rows: Tensor, sources: Tensor) -> Tensor:
+        """`rows` must be 0, 1, 2, ...: a batch is filled once; rows that stay free repeat the first prompt."""
+        from transformers import DynamicCache
+
+        device, width = rows.device, max(len(p) for p in prompts)
+        ids = torch.zeros(len(prompts), width, dtype=torch.long)
+        self._mask = torch.zeros(len(prompts), width, dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            ids[row, width - len(prompt) :] = torch.tensor(prompt)
+            self._mask[row, width - len(prompt) :] = 1
+        self._mask = self._mask.to(device)
+        self._cache = DynamicCache(config=self._model.config)
+        logits = self._forward(ids.to(device), (self._mask.cumsum(-1) - 1).clamp(min=0))
+        self.keep(F.pad(sources, (0, self._rows - len(sources))))
+        return logits
+
+    def step(self, tokens: Tensor) -> Tensor:
+        self._mask = F.pad(self._mask, (0, 1), value=1)
+        return self._forward(tokens[:, None], self._mask.sum(-1, keepdim=True) - 1)
+
+    def keep(self, rows: Tensor) -> None:
+        self._cache.batch_select_indices(rows)
+        self._mask = self._mask[rows]
+
+    def _forward(self, ids: Tensor, positions: Tensor) -> Tensor:
+        out = self._model(
+            input_ids=ids,
+            attention_mask=self._mask,
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return out.logits[:, -1]
+
+
+def _rms_norm(norm: Any, hidden: Tensor) -> Tensor:
+    return F.rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
+
+
+def _round_up(length: int) -> int:
+    return -(-length // _LENGTH_UNIT) * _LENGTH_UNIT
