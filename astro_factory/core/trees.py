@@ -3,10 +3,13 @@
 A tree is a list of nodes in the order of their making; node 0 is the root (no step), a child stands after its parent.
 """
 
-from dataclasses import asdict, dataclass, field
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from astro_factory.core.problems import Problem
+from astro_factory.core.problems import Problem, problem_schema
 
 
 @dataclass(slots=True)
@@ -65,5 +68,63 @@ class Tree:
         return [i for i, node in enumerate(self.nodes) if node.terminal]
 
     def as_row(self) -> dict[str, Any]:
-        """The row of `trees.parquet`; the problem stands as its own columns under `problem`."""
-        return asdict(self) | {"problem": self.problem.as_row()}
+        """The row of `trees.parquet`: nodes are structs; facts and calls, whose fields vary, are JSON."""
+        nodes = [{name: getattr(node, name) for name in _NODE_TYPES} for node in self.nodes]
+        for row in nodes:
+            row["facts"] = json.dumps(row["facts"], sort_keys=True)
+        calls = json.dumps(self.calls, sort_keys=True)
+        return {
+            "problem": self.problem.as_row(),
+            "nodes": nodes,
+            "calls": calls,
+            "tokens": self.tokens,
+            "iterations": self.iterations,
+        }
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "Tree":
+        """The inverse; columns besides `problem` and `nodes` may be missing."""
+        nodes = [Node(**{**node, "facts": json.loads(node["facts"])}) for node in row["nodes"]]
+        calls = json.loads(row.get("calls", "[]"))
+        return cls(Problem.from_row(row["problem"]), nodes, calls, row.get("tokens", 0), row.get("iterations", 0))
+
+
+def tree_schema() -> Any:
+    """The `pyarrow.Schema` of `trees.parquet`."""
+    import pyarrow as pa
+
+    node = pa.struct([(name, getattr(pa, kind)()) for name, kind in _NODE_TYPES.items()])
+    return pa.schema(
+        [
+            ("problem", pa.struct(list(problem_schema()))),
+            ("nodes", pa.list_(node)),
+            ("calls", pa.string()),
+            ("tokens", pa.int64()),
+            ("iterations", pa.int64()),
+        ]
+    )
+
+
+def read_trees(path: Path) -> Iterator[Tree]:
+    """The trees of a table one after another, without their calls, which can be most of the file."""
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=256, columns=["problem", "nodes"]):
+        for row in batch.to_pylist():
+            yield Tree.from_row(row)
+
+
+_NODE_TYPES = {
+    "parent": "int32",
+    "text": "string",
+    "prior": "float64",
+    "visits": "int32",
+    "value": "float64",
+    "reward": "float64",
+    "rollouts": "int32",
+    "terminal": "bool_",
+    "verdict": "string",
+    "answer": "string",
+    "closing": "string",
+    "facts": "string",
+}
