@@ -1,0 +1,26 @@
+"""A model of the Hugging Face Hub, at one commit: the artifact is a pointer, its files stay in the Hub's cache."""
+
+import json
+from typing import Literal
+
+from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.config import StageConfig
+from astro_factory.core.context import StageContext
+from astro_factory.core.models import POINTER
+
+OUTPUT = ArtifactType.MODEL
+VERSION = 1
+HEAVY = False
+
+
+class Config(StageConfig):
+    kind: Literal["hub"]
+    repo: str
+    """The model, as `org/name`."""
+    revision: str = "main"
+    """Branch, tag or commit; the lock file pins it to a commit."""
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    pointer = {"repo": config.repo, "revision": config.revision}
+    (ctx.out / POINTER).write_text(json.dumps(pointer, indent=1) + "\n", encoding="utf-8")

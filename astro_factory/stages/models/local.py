@@ -1,0 +1,94 @@
+"""A model folder on this machine, as `save_pretrained` writes it: config, safetensors weights, tokenizer."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.config import FolderField, StageConfig
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import Diagnostic, UserError
+
+OUTPUT = ArtifactType.MODEL
+VERSION = 1
+HEAVY = False
+
+_INDEX = "model.safetensors.index.json"
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+"""One of these holds the vocabulary."""
+_KEPT = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja", "merges.txt", "vocab.txt", "*.py")
+"""What loading needs: not training state, not weights in other formats, no documentation."""
+_CODE = "E432"
+
+
+class Config(StageConfig):
+    kind: Literal["local"]
+    path: FolderField
+    """The folder, relative to the spec's."""
+
+
+def check(config: Config, files: Mapping[str, str]) -> list[Diagnostic]:
+    """What can be said at compile time, which is everything; a folder that is not there is the compiler's to name."""
+    folder = Path(files[config.path])
+    return _diagnostics(folder, config.path) if folder.exists() else []
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    folder = ctx.inputs[config.path]
+    if faults := _diagnostics(folder, config.path):
+        raise UserError(*faults)
+    for path in sorted({path for pattern in _KEPT for path in folder.glob(pattern)}):
+        # not a hard link: a later save into the folder would change the store behind its back
+        shutil.copyfile(path, ctx.out / path.name)
+
+
+def check_model_folder(folder: Path) -> list[tuple[str, str]]:
+    """What keeps a folder from being a model, as (cause, remedy); reads no weights and loads no library."""
+    if not folder.is_dir():
+        return [("it is not a folder", "name the folder that `save_pretrained` wrote")]
+    faults = []
+    if not (folder / "config.json").is_file():
+        faults.append(("there is no config.json", "save the model with `model.save_pretrained(folder)`"))
+    if missing := _missing_weights(folder):
+        remedy = "save the model with `model.save_pretrained(folder)`, which writes safetensors"
+        faults.append((f"the weights are not there ({', '.join(missing)})", remedy))
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        remedy = (
+            "save the tokenizer the model was trained with beside it: "
+            "`AutoTokenizer.from_pretrained(...).save_pretrained(folder)`"
+        )
+        faults.append((f"there is no tokenizer ({', '.join(_TOKENIZERS)})", remedy))
+    elif not _has_chat_template(folder):
+        remedy = "set `tokenizer.chat_template` and save it again; a base model can take the template of its chat model"
+        faults.append(("the tokenizer has no chat template, so questions have no form", remedy))
+    return faults
+
+
+def _diagnostics(folder: Path, shown: str) -> list[Diagnostic]:
+    faults = check_model_folder(folder)
+    return [Diagnostic(_CODE, f"'{shown}' is no model: {cause}", remedy) for cause, remedy in faults]
+
+
+def _missing_weights(folder: Path) -> list[str]:
+    if (folder / "model.safetensors").is_file():
+        return []
+    index = _json(folder / _INDEX).get("weight_map")
+    if not isinstance(index, dict):
+        return ["model.safetensors"]
+    return [name for name in sorted(set(index.values())) if not (folder / name).is_file()]
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file():
+        return True
+    return any(_json(folder / name).get("chat_template") for name in ("tokenizer_config.json", "chat_template.json"))
+
+
+def _json(path: Path) -> dict:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

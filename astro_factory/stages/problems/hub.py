@@ -1,0 +1,48 @@
+"""Problems from a dataset repository of the Hugging Face Hub, at one commit."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import Diagnostic, UserError
+from astro_factory.stages.problems.rows import Row, RowsConfig, check_verifier, write_problems
+
+OUTPUT = ArtifactType.PROBLEMS
+VERSION = 1
+HEAVY = True  # loads `datasets`, and a download that hangs can be stopped
+
+
+class Config(RowsConfig):
+    kind: Literal["hub"]
+    repo: str
+    """The dataset, as `org/name`."""
+    revision: str = "main"
+    """Branch, tag or commit; the lock file pins it to a commit."""
+    config: str = ""
+    """The dataset's configuration, where it has several."""
+    split: str = "train"
+    """The dataset's split."""
+
+
+def check(config: Config, files: Mapping[str, str]) -> list[Diagnostic]:
+    """What can be said at compile time."""
+    return check_verifier(config.verifier)
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    write_problems(ctx, _download(config), config, f"{config.repo} ({config.split})")
+
+
+def _download(config: Config) -> Iterator[Row]:
+    """Raises `UserError` E428 with what the Hub, or the dataset, says."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        table = datasets.load_dataset(config.repo, config.config or None, split=config.split, revision=config.revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        remedy = "check repo, config and split, and your access to it (`hf auth login`)"
+        raise UserError.of("E428", f"cannot load the dataset {config.repo}: {reason:.300}", remedy) from error
+    yield from (Row(f"row {number}", values) for number, values in enumerate(table))

@@ -1,0 +1,195 @@
+"""Rows of a table that somebody else made, read as problems: columns renamed, answers checked, faults named by row."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.canonical import digest
+from astro_factory.core.config import Config, StageConfig
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import Diagnostic, UserError, near
+from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.tables import write_table
+from astro_factory.verifiers import get_verifier, verifier_names
+from astro_factory.verifiers.extraction import final_answer
+
+_ROWS_NAMED = 5
+_CAUSES_NAMED = 10
+
+
+class Row(NamedTuple):
+    """One row and how messages call it, such as `line 12`."""
+
+    label: str
+    values: Mapping[str, Any]
+
+
+class Fields(Config):
+    """Which column holds what."""
+
+    question: str = "question"
+    """Column of the question."""
+    answer: str = "answer"
+    """Column of the known answer; empty where the verifier needs none."""
+    id: str = ""
+    """Column of the identifier; by default the identifier is a digest of the question, and equal rows are one."""
+    level: str = ""
+    """Column by which reports break results down, such as a difficulty."""
+    info: list[str] = Field(default_factory=list)
+    """Columns the verifier needs beside the answer."""
+
+    def columns(self) -> list[str]:
+        """All columns that must be there."""
+        return [column for column in (self.question, self.answer, self.id, self.level, *self.info) if column]
+
+
+class RowsConfig(StageConfig):
+    """The fields that every source of existing problems has."""
+
+    fields: Fields = Field(default_factory=Fields)
+    """Which column holds what."""
+    verifier: str = "math"
+    """What decides whether an answer is right."""
+    answer_form: Literal["value", "solution"] = "value"
+    """`value`: the column is the answer; `solution`: it is a worked solution that states the answer (boxed or after
+    `####`)."""
+    instruction: str = ""
+    """Text put after every question, such as the form the answer should have."""
+    share: tuple[float, float] = (0.0, 1.0)
+    """Keep the questions whose digest, as a number from 0 to 1, lies in this range without its upper end: [0, 0.9] and
+    [0.9, 1] never share a question, whatever the order of the rows."""
+    limit: int | None = Field(None, gt=0)
+    """At most so many problems, from the top."""
+    unreadable: Literal["error", "drop"] = "error"
+    """What to do with a problem that its verifier cannot read: stop and name it, or leave it out."""
+
+    @model_validator(mode="after")
+    def _range(self) -> "RowsConfig":
+        low, high = self.share
+        if not 0 <= low < high <= 1:
+            raise ValueError("share needs two numbers with 0 <= low < high <= 1")
+        return self
+
+
+def check_verifier(name: str) -> list[Diagnostic]:
+    """What is wrong with a verifier's name, as far as that shows without loading it."""
+    if name.startswith("python:") or name in verifier_names():
+        return []
+    return [Diagnostic("E401", f"unknown verifier '{name}'", near(name, verifier_names()))]
+
+
+def write_problems(ctx: StageContext, rows: Iterable[Row], config: RowsConfig, source: str) -> None:
+    """Make the `problems` artifact of all rows. `source` is what messages call the table.
+
+    Raises:
+        UserError: E421 to E425, each naming the rows it is about.
+    """
+    rows = list(rows)
+    _check_columns(rows, config.fields, source)
+    candidates = _distinct(_shared(rows, config), config.fields, source)
+    problems = [_instructed(problem, config.instruction) for problem in _readable(ctx, candidates, config, source)]
+    if not problems:
+        raise UserError.of("E425", f"no problem of {source} is left", "look at 'share' and 'unreadable'")
+    write_table(ctx.out / TABLE_FILES[ArtifactType.PROBLEMS], (p.as_row() for p in problems), problem_schema())
+    ctx.events.progress(len(problems), len(problems), "problems")
+
+
+class _Candidate(NamedTuple):
+    label: str
+    problem: Problem
+    fault: str
+    """Why it cannot be a problem, where its columns alone show that."""
+
+
+def _check_columns(rows: list[Row], fields: Fields, source: str) -> None:
+    if not rows:
+        raise UserError.of("E421", f"{source} holds no rows", "name a table with at least one problem")
+    found = {column for row in rows for column in row.values}
+    missing = [column for column in dict.fromkeys(fields.columns()) if column not in found]
+    if missing:
+        raise UserError(
+            *(Diagnostic("E422", f"{source} has no column '{column}'", near(column, found)) for column in missing)
+        )
+
+
+def _shared(rows: list[Row], config: RowsConfig) -> Iterator[_Candidate]:
+    """The rows in the configured share."""
+    low, high = config.share
+    for row in rows:
+        candidate = _candidate(row, config)
+        if low <= int(digest(candidate.problem.question)[:13], 16) / 16**13 < high:
+            yield candidate
+
+
+def _candidate(row: Row, config: RowsConfig) -> _Candidate:
+    fields = config.fields
+    values = {name: row.values.get(getattr(fields, name)) for name in ("id", "question", "answer", "level")}
+    text = {name: "" if value is None else str(value).strip() for name, value in values.items()}
+    if config.answer_form == "solution":
+        text["answer"] = final_answer(text["answer"])
+    if not fields.id:
+        text["id"] = digest(text["question"])[:16]
+    nested = [name for name, value in values.items() if isinstance(value, list | dict)]
+    fault = f"the {nested[0]} is a {type(values[nested[0]]).__name__}, not a text or a number" if nested else ""
+    empty = [name for name in ("question", "id") if not text[name]]
+    info = {column: row.values.get(column) for column in fields.info}
+    problem = Problem(**text, verifier=config.verifier, info=info)
+    return _Candidate(row.label, problem, fault or (f"the {empty[0]} is empty" if empty else ""))
+
+
+def _distinct(candidates: Iterable[_Candidate], fields: Fields, source: str) -> list[_Candidate]:
+    """Each problem once; one identifier for two different problems is an error."""
+    seen: dict[tuple[str, str], _Candidate] = {}
+    clashes: dict[str, list[str]] = {}
+    for candidate in candidates:
+        identity = candidate.problem.id
+        first = seen.setdefault((identity, "" if identity else candidate.label), candidate)
+        if first is not candidate and (fields.id or first.problem != candidate.problem):
+            clashes.setdefault(identity, [first.label]).append(candidate.label)
+    if clashes:
+        what = f"the identifier '{{}}' (column '{fields.id}')" if fields.id else "one question with different answers"
+        remedy = "give every problem an identifier of its own" if fields.id else "keep one of the rows"
+        raise UserError(
+            *(
+                Diagnostic("E423", f"{source}: {what.format(identity)} stands in {_listed(labels)}", remedy)
+                for identity, labels in list(clashes.items())[:_CAUSES_NAMED]
+            )
+        )
+    return list(seen.values())
+
+
+def _readable(
+    ctx: StageContext, candidates: Iterable[_Candidate], config: RowsConfig, source: str
+) -> Iterator[Problem]:
+    """The first `limit` problems that their verifier can read."""
+    verifier = get_verifier(config.verifier)
+    faults: dict[str, list[str]] = defaultdict(list)
+    kept = 0
+    for label, problem, fault in candidates:
+        if kept == config.limit:
+            break
+        if reason := fault or verifier.check_problem(problem):
+            faults[reason].append(label)
+            continue
+        kept += 1
+        yield problem
+        ctx.events.progress(kept, config.limit or 0, "problems")
+    causes = [f"{source}: {reason} in {_listed(labels)}" for reason, labels in faults.items()]
+    if causes and config.unreadable == "error":
+        remedy = "mend these rows, or leave them out with `unreadable: drop`"
+        raise UserError(*(Diagnostic("E424", cause, remedy) for cause in causes[:_CAUSES_NAMED]))
+    for cause in causes:
+        ctx.events.log(f"left out: {cause}")
+
+
+def _instructed(problem: Problem, instruction: str) -> Problem:
+    return replace(problem, question=f"{problem.question}\n\n{instruction}") if instruction else problem
+
+
+def _listed(labels: list[str]) -> str:
+    more = len(labels) - _ROWS_NAMED
+    return ", ".join(labels[:_ROWS_NAMED]) + (f" and {more} more" if more > 0 else "")

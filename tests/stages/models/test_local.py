@@ -1,0 +1,91 @@
+import json
+
+import pytest
+
+from astro_factory.core.errors import UserError
+from astro_factory.stages.models.local import Config, check, check_model_folder, run
+from tests.training.tiny import contents, context, make_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return make_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    """A copy that a test may spoil."""
+    target = tmp_path / "mine"
+    target.mkdir()
+    for name, data in contents(model).items():
+        (target / name).write_bytes(data)
+    return target
+
+
+CONFIG = Config(kind="local", path="mine")
+
+
+def test_takes_what_loading_needs_and_leaves_the_rest(folder, tmp_path):
+    wanted = contents(folder)
+    for name in ("optimizer.pt", "README.md", "pytorch_model.bin"):
+        (folder / name).write_text("x")
+    (folder / "checkpoint-1").mkdir()
+    assert check(CONFIG, {"mine": str(folder)}) == []
+    ctx = context(tmp_path / "run", {"mine": folder})
+    run(ctx, CONFIG)
+    assert contents(ctx.out) == wanted
+    (folder / "config.json").write_text("changed in place")
+    assert contents(ctx.out) == wanted
+
+
+def test_weights_may_be_in_parts(folder):
+    parts = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+    assert [cause for cause, _ in check_model_folder(folder)] == ["the weights are not there (model-2.safetensors)"]
+    (folder / "model-2.safetensors").write_bytes(b"")
+    assert check_model_folder(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("gone", "error"),
+    [
+        (["config.json"], "there is no config.json; save the model with `model.save_pretrained(folder)`"),
+        (
+            ["model.safetensors"],
+            "the weights are not there (model.safetensors); save the model with `model.save_pretrained(folder)`, "
+            "which writes safetensors",
+        ),
+        (
+            ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"],
+            "there is no tokenizer (tokenizer.json, tokenizer.model, vocab.json); save the tokenizer the model was "
+            "trained with beside it: `AutoTokenizer.from_pretrained(...).save_pretrained(folder)`",
+        ),
+        (
+            ["chat_template.jinja", "tokenizer_config.json"],
+            "the tokenizer has no chat template, so questions have no form; set `tokenizer.chat_template` and save it "
+            "again; a base model can take the template of its chat model",
+        ),
+    ],
+)
+def test_what_is_missing_is_found_at_compile_time_and_again_at_the_run(folder, tmp_path, gone, error):
+    for name in gone:
+        (folder / name).unlink(missing_ok=True)
+    found = check(CONFIG, {"mine": str(folder)})
+    assert [str(d) for d in found] == [f"E432 'mine' is no model: {error}"]
+    with pytest.raises(UserError, match="E432 'mine' is no model"):
+        run(context(tmp_path / "run", {"mine": folder}), CONFIG)
+
+
+def test_a_template_may_stand_in_the_tokenizers_configuration(folder):
+    template = (folder / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").unlink()
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": template}))
+    assert check_model_folder(folder) == []
+
+
+def test_a_file_is_no_folder_and_what_is_missing_is_the_compilers(tmp_path):
+    (tmp_path / "mine").write_text("")
+    assert "it is not a folder" in str(check(CONFIG, {"mine": str(tmp_path / "mine")})[0])
+    assert check(CONFIG, {"mine": str(tmp_path / "none")}) == []
