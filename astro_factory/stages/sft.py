@@ -4,6 +4,7 @@ from typing import Literal
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.context import StageContext
+from astro_factory.training.launch import inside, spread
 from astro_factory.training.settings import SFTSettings
 
 OUTPUT = ArtifactType.MODEL
@@ -16,6 +17,8 @@ class Config(SFTSettings):
 
 
 def run(ctx: StageContext, config: Config) -> None:
+    if config.launch.spreads and not inside():
+        return spread(__name__, ctx, config, config.launch)
     from astro_factory.training.sft import train_sft
 
     train_sft(config, ctx.inputs[config.model], ctx.inputs[config.data], ctx.out, ctx.work, ctx.events)

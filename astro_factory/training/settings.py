@@ -24,6 +24,11 @@ class Launch(Config):
     deepspeed: DeepSpeed | None = None
     """Shard with DeepSpeed; without it the processes run plain data parallelism (DDP)."""
 
+    @property
+    def spreads(self) -> bool:
+        """Whether training happens in processes of its own; DeepSpeed needs its launcher even for one."""
+        return self.processes > 1 or self.deepspeed is not None
+
 
 class TrainingConfig(StageConfig):
     """Fields of every training stage."""
@@ -80,7 +85,7 @@ class SFTSettings(TrainingConfig):
     micro_batches: int = Field(1, ge=1)
     """Forward passes that each process divides its share of a step into; more take less memory."""
     length_window: int = Field(1, ge=1)
-    """Sequences are sorted by length within this many steps, to waste less on padding; 1 makes each step a fair draw."""
+    """Sequences are sorted by length within this many steps, which saves padding; 1 makes each step a fair draw."""
     max_length: int | None = Field(None, ge=2)
     """Longer dialogues (in tokens) are left out, and the log says how many; by default what the model can take."""
     loss: Literal["response", "all"] = "response"

@@ -38,7 +38,8 @@ def train_sft(settings: SFTSettings, model: Path, data: Path, out: Path, work: P
     trainer = make_trainer(settings, network, tokenizer, corpus, work)
     lengths = corpus.lengths()
     events.log(
-        f"{len(corpus)} dialogues, {sum(lengths)} tokens, the longest {max(lengths)}; {corpus.dropped} too long, left out"
+        f"{len(corpus)} dialogues, {sum(lengths)} tokens, the longest {max(lengths)}; "
+        f"{corpus.dropped} too long, left out"
     )
     train(trainer, settings, work, events)
     save_model(trainer, model, out, probe(corpus))

@@ -5,9 +5,8 @@ from random import Random
 
 from astro_factory.core.context import Events, Items, StageContext
 
-WORDS = [
-    str(i) for i in range(41)
-] + "+ - * / ( ) = left answer Wait , No . Yes But wait are we correct so far ?".split()
+SIGNS = [*"+-*/()=,.?"]
+WORDS = [*map(str, range(41)), *SIGNS, *["left", "answer", "Wait", "No", "Yes"]]
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[ask] {{ m['content'] }} {% else %}"
     "{{ m['content'] }}{{ eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %}[reply] {% endif %}"

@@ -1,0 +1,178 @@
+"""Several processes that train one model: torchrun starts them, the first one writes, and all die with their parent.
+
+    spread("astro_factory.stages.sft", ctx, config, config.launch)      # in the stage's process
+    python -m astro_factory.training.launch JOB.json                    # in each process that torchrun starts
+
+Each process runs the stage's own `run(ctx, config)` again; `inside()` tells it that it is one of several. Events of the
+first process come back through a file of JSON lines that the parent reads as it grows.
+"""
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from astro_factory.core.context import Events, Items, StageContext
+from astro_factory.core.errors import Diagnostic, Place, UserError
+from astro_factory.training.settings import Launch
+
+_PARENT_DEATH = 1
+"""PR_SET_PDEATHSIG of Linux's prctl."""
+_POLL_S = 0.2
+_LAST_LINES = 30
+
+
+def inside() -> bool:
+    """Whether this process is one of several that `spread` started."""
+    return "WORLD_SIZE" in os.environ
+
+
+def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
+    """Run the stage `module` in `launch.processes` processes and wait for them.
+
+    A user error of a process is raised here; another failure raises `RuntimeError` with the last lines of its log.
+    """
+    events_file, log_file, job_file = (ctx.work / name for name in ("events.jsonl", "processes.log", "job.json"))
+    events_file.write_text("")
+    job = {
+        "module": module,
+        "config": config.model_dump(mode="json"),
+        "name": ctx.name,
+        "inputs": {name: str(path) for name, path in ctx.inputs.items()},
+        "out": str(ctx.out),
+        "work": str(ctx.work),
+    }
+    job_file.write_text(json.dumps(job))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(launch.processes)]
+    command += ["-m", "astro_factory.training.launch", str(job_file)]
+    with log_file.open("wb") as log, events_file.open() as events:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=_environment(launch), preexec_fn=die_with_parent)
+        try:
+            failure = _follow(process, events, ctx.events)
+        finally:
+            _end(process)
+    if failure:
+        raise failure
+    if process.returncode:
+        tail = "\n".join(log_file.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+        raise RuntimeError(f"{launch.processes} training processes ended with code {process.returncode}:\n{tail}")
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this process when the one that started it ends, however that happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH, signal.SIGTERM)
+
+
+def _environment(launch: Launch) -> dict[str, str]:
+    """The child's environment: our package and the interpreter's tools (ninja) are found, threads are set by us."""
+    root = str(Path(__file__).resolve().parents[2])
+    here = dict(os.environ)
+    here["PYTHONPATH"] = os.pathsep.join(filter(None, [root, here.get("PYTHONPATH")]))
+    here["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), here.get("PATH", "")])
+    here.setdefault("OMP_NUM_THREADS", "1")
+    if launch.deepspeed and not _has_gpu():
+        here["DS_ACCELERATOR"] = "cpu"
+    return here
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _follow(process: subprocess.Popen, lines: Any, events: Events) -> BaseException | None:
+    """Hand on events until the process has ended; returns what a process says it failed with."""
+    failure = None
+    ended = False
+    pending = ""
+    while True:
+        pending += lines.read()
+        *whole, pending = pending.split("\n")
+        for line in whole:
+            kind, *values = json.loads(line)
+            if kind == "failure":
+                failure = UserError(*[_diagnostic(value) for value in values])
+            else:
+                getattr(events, kind)(*values)
+        if ended:
+            return failure
+        ended = process.poll() is not None
+        if not ended:
+            time.sleep(_POLL_S)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Ask torchrun to stop, which stops its processes; then make it."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _diagnostic(value: Mapping[str, Any]) -> Diagnostic:
+    place = Place(value["file"], value["line"], value["column"]) if value["file"] else None
+    return Diagnostic(value["code"], value["cause"], value["remedy"], place)
+
+
+class _FileEvents(Events):
+    """Appends events as JSON lines; in all processes but the first it keeps still."""
+
+    def __init__(self, path: Path, first: bool):
+        self._file = path.open("a", buffering=1) if first else None
+
+    def _send(self, *values: Any) -> None:
+        if self._file:
+            self._file.write(json.dumps(values) + "\n")
+
+    def progress(self, done: int, total: int, unit: str = "", **figures: float) -> None:
+        self._send("progress", done, total, unit)
+
+    def metric(self, step: int, values: Mapping[str, Any]) -> None:
+        self._send("metric", step, dict(values))
+
+    def log(self, text: str) -> None:
+        self._send("log", text)
+
+    def failure(self, error: UserError) -> None:
+        self._send("failure", *[diagnostic.as_json() for diagnostic in error.diagnostics])
+
+
+class _NoItems(Items):
+    """Training keeps checkpoints, not items."""
+
+    def get(self, key: str) -> bytes | None:
+        return None
+
+    def put(self, key: str, value: bytes) -> None:
+        raise NotImplementedError("a training process has no items")
+
+
+def main() -> None:
+    die_with_parent()
+    job = json.loads(Path(sys.argv[1]).read_text())
+    module = importlib.import_module(job["module"])
+    work = Path(job["work"])
+    events = _FileEvents(work / "events.jsonl", os.environ["RANK"] == "0")
+    inputs = {name: Path(path) for name, path in job["inputs"].items()}
+    ctx = StageContext(job["name"], inputs, {}, Path(job["out"]), work, _NoItems(), events)
+    try:
+        module.run(ctx, module.Config.model_validate(job["config"]))
+    except UserError as error:
+        events.failure(error)
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()
