@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from astro_factory.core.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -49,3 +51,19 @@ class Engine(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def room_for(request: Request, max_model_len: int) -> int:
+    """How many tokens a sample of this request can have: those asked for, as far as the context reaches.
+
+    Raises:
+        UserError: E601 if the prompt leaves no room for a single token.
+    """
+    length = len(request.prompt_ids)
+    if length >= max_model_len:
+        raise UserError.of(
+            "E601",
+            f"a prompt of {length} tokens leaves no room in the engine's context of {max_model_len} tokens",
+            "raise the engine's max_model_len (up to what the model allows) or shorten the problem",
+        )
+    return min(request.max_tokens, max_model_len - length)

@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from astro_factory.core.errors import UserError
-from astro_factory.engines.base import Request, Sample
+from astro_factory.engines.base import Request, Sample, room_for
 from astro_factory.engines.decoders import MIN_ROWS, Decoder, decoder_for
 from astro_factory.engines.sampling import pick, uniforms
 from astro_factory.engines.stops import Stops
@@ -70,8 +69,7 @@ class Sampler:
         """Sequences that enter together, longest prompts first: all seeds of a request, at most a batch of them."""
         units = []
         for number, request in enumerate(requests):
-            check_length(len(request.prompt_ids), self.max_model_len)
-            limit = min(request.max_tokens, self.max_model_len - len(request.prompt_ids))
+            limit = room_for(request, self.max_model_len)
             sequences = [
                 _Sequence(number, index, seed, limit, request.temperature, request.stop)
                 for index, seed in enumerate(request.seeds)
@@ -193,16 +191,6 @@ class _Batch:
         self._seeds, self._counts = self._seeds[kept], self._counts[kept]
         self._limits, self._kinds = self._limits[kept], self._kinds[kept]
         self._temperatures, self._tokens = self._temperatures[index], self._tokens[index]
-
-
-def check_length(prompt: int, max_model_len: int) -> None:
-    """Refuse a prompt that leaves no room for a single token."""
-    if prompt >= max_model_len:
-        raise UserError.of(
-            "E601",
-            f"a prompt of {prompt} tokens leaves no room in the engine's context of {max_model_len} tokens",
-            "raise the engine's max_model_len (up to what the model allows) or shorten the problem",
-        )
 
 
 def _end_ids(model: Any, tokenizer: Any) -> list[int]:

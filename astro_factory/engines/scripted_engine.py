@@ -1,0 +1,55 @@
+"""Fixed responses with the manners of a model: seeds choose, stop strings end, log-probabilities add up."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from transformers import AutoTokenizer
+
+from astro_factory.core.chat import encode_text, terminator
+from astro_factory.core.errors import UserError
+from astro_factory.engines.base import Engine, Request, Sample, room_for
+from astro_factory.engines.config import ScriptedConfig
+from astro_factory.engines.sampling import uniforms
+from astro_factory.engines.stops import Stops
+
+
+class ScriptedEngine(Engine):
+    """A response's log-probability is that of drawing it from its list, spread evenly over its tokens."""
+
+    def __init__(self, config: ScriptedConfig, folder: Path):
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.max_model_len = config.max_model_len
+        self._responses = sorted(config.responses.items(), key=lambda item: -len(item[0]))
+
+    def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        return [[self._sample(request, seed) for seed in request.seeds] for request in requests]
+
+    def _sample(self, request: Request, seed: int) -> Sample:
+        limit = room_for(request, self.max_model_len)
+        choices = self._choices(self.tokenizer.decode(request.prompt_ids, skip_special_tokens=True))
+        chosen = 0 if request.temperature == 0 else int(_uniform(seed) * len(choices))
+        ids = [*encode_text(self.tokenizer, choices[chosen]), terminator(self.tokenizer)]
+        logprob = -math.log(len(choices)) / len(ids)
+        for length in range(1, len(ids) + 1):
+            text = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
+            before = Stops.cut(text, request.stop)
+            finish = "stop" if before is not None else "eos" if length == len(ids) else "length"
+            if finish != "length" or length == limit:
+                break
+        return Sample(tuple(ids[:length]), text if before is None else before, (logprob,) * length, finish)
+
+    def _choices(self, prompt: str) -> list[str]:
+        for end, choices in self._responses:
+            if prompt.endswith(end):
+                return choices
+        raise UserError.of(
+            "E608",
+            f"the scripted engine has no response to a prompt that ends with {prompt[-60:]!r}",
+            "add one to `responses`; the key '' fits every prompt",
+        )
+
+
+def _uniform(seed: int) -> float:
+    return float(uniforms(np.array([seed], np.uint64), np.zeros(1))[0])

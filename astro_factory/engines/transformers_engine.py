@@ -1,0 +1,33 @@
+"""A model folder sampled in this process (see `sampler`)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from astro_factory.engines.base import Engine, Request, Sample
+from astro_factory.engines.config import TransformersConfig
+from astro_factory.engines.sampler import Sampler
+
+
+class TransformersEngine(Engine):
+    """Sets the number of CPU threads of the whole process: bits may depend on it."""
+
+    def __init__(self, config: TransformersConfig, folder: Path):
+        torch.set_num_threads(config.threads)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=config.dtype).eval().to(_device(config.device))
+        self._sampler = Sampler(model, self.tokenizer, config.batch_size, config.max_model_len)
+        self.max_model_len = self._sampler.max_model_len
+
+    def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        return self._sampler.generate(requests)
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

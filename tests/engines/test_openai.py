@@ -1,0 +1,145 @@
+"""The client against a real HTTP server on this machine, which samples a tiny model."""
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from astro_factory.core.errors import UserError
+from astro_factory.engines import Request, open_engine
+from astro_factory.engines.config import OpenAIConfig
+from astro_factory.engines.sampler import Sampler
+from tests.engines.tiny import make_llama, make_tokenizer
+
+REQUESTS = [Request((5, 6, 7), (1, 2, 3), 12, stop=("\n",)), Request((9,), (4,), 3, temperature=0.7)]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The completions endpoint; `server.faults` are answers to give before the true ones."""
+
+    def do_POST(self):
+        server, body = self.server, json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with server.lock:
+            server.seen.append((self.path, self.headers.get("Authorization"), body["seed"]))
+            fault = server.faults.pop(0) if server.faults else None
+            if fault == "hang up":
+                self.close_connection = True
+                return
+            status, answer = fault or (200, self.complete(body))
+        data = json.dumps(answer).encode() if not isinstance(answer, bytes) else answer
+        self.send_response(status)
+        if status == 429:
+            self.send_header("Retry-After", "0.01")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def complete(self, body):
+        stop = tuple(body["stop"])
+        request = Request(tuple(body["prompt"]), (body["seed"],), body["max_tokens"], body["temperature"], stop)
+        [[sample]] = self.server.sampler.generate([request])
+        named = body["return_tokens_as_token_ids"] and self.server.names_tokens
+        choice = {
+            "text": sample.text,
+            "finish_reason": "length" if sample.finish == "length" else "stop",
+            "stop_reason": "\n" if sample.finish == "stop" else None,
+            "logprobs": {
+                "tokens": [f"token_id:{i}" if named else f"w{i}" for i in sample.ids],
+                "token_logprobs": sample.logprobs,
+            },
+        }
+        return {"choices": [choice]}
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    make_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@contextmanager
+def serving(folder, faults=(), names_tokens=True, **fields):
+    """An engine and the server it talks to."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.faults, server.seen, server.lock = list(faults), [], threading.Lock()
+    server.sampler, server.names_tokens = Sampler(make_llama(), make_tokenizer(), 4), names_tokens
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    fields = {"base_urls": [url, url + "/"], "model": "tiny", "max_model_len": 64, "backoff_s": 0.001} | fields
+    try:
+        with open_engine(OpenAIConfig(kind="openai", **fields), folder) as engine:
+            yield engine, server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_samples_are_those_of_the_servers_model(folder):
+    with serving(folder) as (engine, server):
+        assert engine.generate(REQUESTS) == Sampler(make_llama(), make_tokenizer(), 4).generate(REQUESTS)
+        assert sorted(server.seen) == [("/v1/completions", None, seed) for seed in (1, 2, 3, 4)]
+
+
+def test_the_key_is_sent(folder, monkeypatch):
+    monkeypatch.setenv("TINY_KEY", "abc")
+    with serving(folder, api_key_env="TINY_KEY") as (engine, server):
+        engine.generate(REQUESTS[1:])
+        assert server.seen == [("/v1/completions", "Bearer abc", 4)]
+
+
+FAULTS = [(429, {}), (503, b"busy"), (500, b""), "hang up", (200, b"not json")]
+
+
+def test_overload_errors_and_lost_connections_are_waited_out(folder):
+    with serving(folder, faults=FAULTS) as (engine, server):
+        assert engine.generate(REQUESTS) == Sampler(make_llama(), make_tokenizer(), 4).generate(REQUESTS)
+        assert len(server.seen) == 4 + len(FAULTS)
+
+
+def failure(folder, **fields) -> str:
+    with serving(folder, **fields) as (engine, server), pytest.raises(UserError) as caught:
+        engine.generate(REQUESTS[1:])
+    return str(caught.value).replace(str(server.server_port), "PORT")
+
+
+def test_a_server_that_stays_away_is_named(folder):
+    assert failure(folder, faults=[(503, b"busy")] * 9, retries=2) == (
+        "E603 http://127.0.0.1:PORT/v1/completions gave no answer in 3 attempts: HTTP 503; "
+        "check that the server runs; finished items are kept, so the build goes on where it stopped"
+    )
+    text = failure(folder, base_urls=["http://127.0.0.1:9/v1"], retries=0)
+    assert text.startswith("E603 http://127.0.0.1:9/v1/completions gave no answer in 1 attempts: ")
+    assert "refused" in text
+
+
+REFUSALS = [
+    (401, b"no", "no; set the engine's api_key_env"),
+    (
+        404,
+        {"error": {"message": "no model 'tiny'"}},
+        "no model 'tiny'; "
+        "compare the engine's model and base_urls (up to /v1) with what the server offers at /v1/models",
+    ),
+    (400, {"message": "too long"}, "too long; compare the engine's settings with the server's"),
+]
+
+
+@pytest.mark.parametrize(("status", "answer", "text"), REFUSALS)
+def test_what_the_server_refuses_is_not_asked_again(status, answer, text, folder):
+    found = failure(folder, faults=[(status, answer)])
+    assert found == f"E604 http://127.0.0.1:PORT/v1/completions refused a request with HTTP {status}: {text}"
+
+
+def test_a_server_without_token_ids_is_refused(folder):
+    assert failure(folder, names_tokens=False) == (
+        "E607 the server of 'tiny' does not return token ids with its log-probabilities; "
+        "use one that knows return_tokens_as_token_ids, such as `vllm serve`"
+    )
