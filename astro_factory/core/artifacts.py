@@ -10,7 +10,7 @@ class ArtifactType(StrEnum):
     """What a stage gives; references are checked against it at compile time."""
 
     MODEL = "model"
-    """A Hugging Face model folder (config.json, model.safetensors, tokenizer files), or `hub.json`, a pinned pointer."""
+    """A Hugging Face model folder (config.json, model.safetensors, tokenizer), or `hub.json`, a pinned pointer."""
     PROBLEMS = "problems"
     """`problems.parquet`, rows of `core.problems.Problem`."""
     DIALOGUES = "dialogues"

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_EXCERPT = 120
+"""Characters of a line that an excerpt shows."""
+_CHOICES = 20
+"""Choices that a remedy lists."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -73,16 +78,19 @@ class UserError(Exception):
 
 
 def near(name: Any, choices: Iterable[Any]) -> str:
-    """A remedy: the nearest choice where one is near, else all of them."""
+    """A remedy: the nearest choice where one is near, else the choices there are."""
     names = sorted({str(choice) for choice in choices})
     if close := difflib.get_close_matches(str(name), names, n=1, cutoff=0.6):
         return f"did you mean '{close[0]}'?"
-    return f"choices: {', '.join(names)}" if names else ""
+    more = f", … ({len(names) - _CHOICES} more)" if len(names) > _CHOICES else ""
+    return f"choices: {', '.join(names[:_CHOICES])}{more}" if names else ""
 
 
 def excerpt(line: str, column: int) -> str:
-    """A source line with a caret under the column, for `Diagnostic.excerpt`."""
-    return f"    {line.rstrip()}\n    {' ' * (column - 1)}^"
+    """A source line with a caret under the column, for `Diagnostic.excerpt`; of a long line, what surrounds it."""
+    start = max(0, column - _EXCERPT // 2) if len(line) > _EXCERPT else 0
+    shown = line[start : start + _EXCERPT].rstrip()
+    return f"    {shown}\n    {' ' * (column - 1 - start)}^"
 
 
 def shown(path: Path) -> str:

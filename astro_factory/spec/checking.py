@@ -6,7 +6,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from astro_factory.core.annotations import fields_at
 from astro_factory.core.errors import Diagnostic, near
-from astro_factory.spec.reader import Document, Path_
+from astro_factory.spec.reader import UNRESOLVED, Document, Path_
 
 
 def dotted(path: Path_) -> str:
@@ -19,7 +19,8 @@ def validate(document: Document, path: Path_, annotation: Any, raw: Any, errors:
         return TypeAdapter(annotation).validate_python(raw)
     except ValidationError as failure:
         for found in failure.errors(include_url=False):
-            errors.append(_diagnostic(document, path, annotation, raw, found))
+            if found["input"] is not UNRESOLVED:
+                errors.append(_diagnostic(document, path, annotation, raw, found))
     return None
 
 
@@ -44,7 +45,19 @@ def _diagnostic(document: Document, path: Path_, annotation: Any, raw: Any, foun
     cause = found["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if kind in ("value_error", "assertion_error"):
         return document.diagnose("E116", here, f"{dotted(here)}: {cause}")
-    return document.diagnose("E115", here, f"{dotted(here)} {cause}, not {_written(found['input'])}")
+    wanted = f"should be {_FORMS[kind]}" if kind in _FORMS else cause
+    return document.diagnose("E115", here, f"{dotted(here)} {wanted}, not {_written(found['input'])}")
+
+
+_FORMS = {
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "string_type": "text",
+}
+"""What Pydantic's types of finding ask for, in words of the spec."""
 
 
 def _written(value: Any) -> str:
@@ -60,7 +73,9 @@ def _path_in(raw: Any, loc: tuple, *, missing: bool) -> Path_:
     """Pydantic's location without the tags of unions, which are no keys of the spec."""
     path: list[str | int] = []
     for index, part in enumerate(loc):
-        if (isinstance(raw, dict) and part in raw) or (isinstance(raw, list) and isinstance(part, int) and part < len(raw)):
+        if (isinstance(raw, dict) and part in raw) or (
+            isinstance(raw, list) and isinstance(part, int) and part < len(raw)
+        ):
             raw = raw[part]
         elif not (missing and index == len(loc) - 1):
             continue

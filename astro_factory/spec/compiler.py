@@ -3,27 +3,36 @@
 graph = compile_spec(Path("specs/quickstart.yaml"), profile="smoke", sets=["params.seed=3"])
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from astro_factory.core.annotations import marked, substitute
 from astro_factory.core.config import Definition, InputFile, Reference, StageConfig
-from astro_factory.core.errors import Diagnostic, UserError
+from astro_factory.core.errors import Diagnostic, UserError, near, shown
 from astro_factory.core.graph import Graph, Node
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.spec import compose
-from astro_factory.spec.checking import near, validate
-from astro_factory.spec.reader import Document, Path_
+from astro_factory.spec.checking import dotted, validate
+from astro_factory.spec.reader import UNRESOLVED, Document, Path_
 from astro_factory.stages import kinds, load_kind
 
 NODE_SECTIONS = ("models", "problems", "stages", "publish")
 DEFINITION_SECTIONS = ("engines", "search_policies", "suites")
-OTHER_KEYS = ("factory", "name", "params", "profiles", "imports", "templates")
+OTHER_KEYS: Mapping[str, Any] = {
+    "factory": Any,
+    "name": Any,
+    "params": dict[str, Any],
+    "profiles": dict[str, dict[str, Any]],
+    "imports": list[str],
+    "templates": dict[str, str],
+}
+"""The keys of a spec that are no sections of definitions or nodes, with what they hold."""
 LANGUAGE = 1
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def compile_spec(path: Path, *, sets: Sequence[str] = (), profile: str | None = None) -> Graph:
@@ -32,15 +41,16 @@ def compile_spec(path: Path, *, sets: Sequence[str] = (), profile: str | None = 
     if profile:
         compose.apply_profile(document, profile)
     compose.apply_sets(document, sets)
-    compose.interpolate(document)
-    return _Compiler(document, path.resolve().parent).graph(path)
+    errors = compose.interpolate(document)
+    return _Compiler(document, path.resolve().parent, errors).graph(path)
 
 
 class _Compiler:
-    def __init__(self, document: Document, folder: Path):
-        self.document, self.folder = document, folder
-        self.errors: list[Diagnostic] = []
+    def __init__(self, document: Document, folder: Path, errors: list[Diagnostic]):
+        self.document, self.folder, self.errors = document, folder, errors
         self.definitions: dict[str, dict[str, Any]] = {}
+        self.written: dict[Path_, Path_] = {}
+        """Where a name stands to where its value is written."""
         self.used: set[tuple[str, str]] = set()
         self.nodes: dict[str, Node] = {}
 
@@ -55,77 +65,104 @@ class _Compiler:
         self._check_references()
         order = self._order()
         if self.errors:
-            raise UserError(*self.errors)
+            raise UserError(*self._sorted_errors(shown(path)))
         source = {key: value for key, value in data.items() if key != "profiles"}
-        imports = tuple(str(self.folder / name) for name in data.get("imports") or [])
+        imports = tuple(str(self.folder / name) for name in self._top("imports") or ())
         nodes = {name: self.nodes[name] for name in order}
         lock = str(path.with_suffix(path.suffix + ".lock"))
-        return Graph(str(data["name"]), nodes, source, imports, lock, self._unused())
+        return Graph(str(data["name"]), nodes, source, imports, lock, self._unused(shown(path)))
+
+    def _sorted_errors(self, main: str) -> list[Diagnostic]:
+        """Each error once, as the user meets them in the files: the spec's own first."""
+        places = {error: error.place for error in self.errors if error.place}
+        return sorted(
+            dict.fromkeys(self.errors),
+            key=lambda e: (p.file != main, p.file, p.line, p.column) if (p := places.get(e)) else (False, "", 0, 0),
+        )
+
+    def _top(self, key: str) -> Any:
+        """The value of a top-level key, or None where it is missing or not of its form."""
+        value = self.document.data.get(key)
+        return None if value is None else validate(self.document, (key,), OTHER_KEYS[key], value, [])
 
     def _check_top(self, data: dict) -> None:
         known = (*OTHER_KEYS, "include", *DEFINITION_SECTIONS, *NODE_SECTIONS)
-        for key in data:
+        for key, value in data.items():
             if key not in known:
                 self._error("E104", (key,), f"unknown key '{key}' in the spec", near(key, known), key=True)
-        if data.get("factory") != LANGUAGE:
+            elif key in DEFINITION_SECTIONS + NODE_SECTIONS and not isinstance(value, dict | None):
+                self._error("E115", (key,), f"{key} is a mapping of names", f"write `{key}: {{NAME: {{kind: …}}}}`")
+            elif key in OTHER_KEYS and value is not None:
+                validate(self.document, (key,), OTHER_KEYS[key], value, self.errors)
+        if data.get("factory") not in (LANGUAGE, UNRESOLVED):
             cause = f"`factory` must be {LANGUAGE}, the version of the language"
             self._error("E118", ("factory",), cause, f"begin with `factory: {LANGUAGE}`")
-        if not isinstance(data.get("name"), str) or not data.get("name"):
+        if "name" not in data:
             self._error("E113", ("name",), "the spec lacks a `name`", "add `name: …`")
-        for index, name in enumerate(data.get("imports") or []):
-            if not (self.folder / str(name)).is_file():
-                self._error("E101", ("imports", index), f"there is no store export '{name}' beside the spec")
+        elif data["name"] is not UNRESOLVED and not _NAME.fullmatch(str(data["name"])):
+            self._error("E117", ("name",), f"'{data['name']}' cannot name a spec", "use letters, digits and _ . -")
+        for index, name in enumerate(self._top("imports") or ()):
+            if not (self.folder / name).is_file():
+                remedy = "paths are relative to the spec's folder"
+                self._error("E101", ("imports", index), f"there is no store export '{name}'", remedy)
 
     def _error(self, code: str, path: Path_, cause: str, remedy: str = "", *, key: bool = False) -> None:
+        for size in range(len(path), 0, -1):
+            if path[:size] in self.written and len(path) > size:
+                path = (*self.written[path[:size]], *path[size:])
+                break
         self.errors.append(self.document.diagnose(code, path, cause, remedy, key=key))
 
     def _entries(self, section: str) -> list[tuple[str, Any]]:
-        entries = self.document.data.get(section) or {}
-        if not isinstance(entries, dict):
-            self._error("E115", (section,), f"{section} is a mapping of names", f"write `{section}: {{name: …}}`")
-            return []
-        return list(entries.items())
+        entries = self.document.data.get(section)
+        return list(entries.items()) if isinstance(entries, dict) else []
 
     def _definitions(self, section: str) -> dict[str, Any]:
-        return {
-            str(name): validate(self.document, (section, name), _definition_type(section), raw, self.errors)
-            for name, raw in self._entries(section)
-        }
+        found = {}
+        for name, raw in self._entries(section):
+            kind, path = _definition_type(section), (section, name)
+            value = validate(self.document, path, kind, substitute(kind, raw, path, self._resolve), self.errors)
+            found[str(name)] = UNRESOLVED if value is None else value
+        return found
 
     def _resolve(self, definition: Definition, name: str, path: Path_) -> Any:
-        """The value a name stands for; a template's name or path becomes its sources."""
+        """The value a name stands for, or `UNRESOLVED`; a template's name or path becomes its sources."""
         if definition.section == "templates":
             return self._template(name, path)
         self.used.add((definition.section, name))
+        self.written[path] = (definition.section, name)
         table = self.definitions[definition.section]
         if name not in table:
             remedy = near(name, table) or f"define it under `{definition.section}:`"
             self._error("E120", path, f"'{name}' is not defined in {definition.section}", remedy)
-        return table.get(name)
+        return table.get(name, UNRESOLVED)
 
     def _template(self, name: str, path: Path_) -> Any:
         from astro_factory.traces.templating import compile_template
 
-        named = self.document.data.get("templates") or {}
+        named = self._top("templates") or {}
         if name in named:
             self.used.add(("templates", name))
             path = ("templates", name)
+        entry = named.get(name, name)
         try:
-            return compile_template(str(named.get(name, name)), self._template_folders())
+            return compile_template(entry, self._template_folders(entry))
         except UserError as error:
             for found in error.diagnostics:
                 if found.place is None:
                     found = self.document.diagnose(found.code, path, found.cause, found.remedy)
-                if found not in self.errors:
-                    self.errors.append(found)
-        return None
+                self.errors.append(found)
+        return UNRESOLVED
 
-    def _template_folders(self) -> list[Path]:
-        """`templates/` beside the folder of specs or beside the spec, then those that come with the package."""
-        return [self.folder.parent / "templates", self.folder / "templates", self.folder, shipped_folder("templates")]
+    def _template_folders(self, entry: str) -> list[Path]:
+        """`templates/` beside the folder of specs or beside the spec, the spec's own, then those of the package."""
+        own = [self.folder] if (self.folder / entry).is_file() else []
+        return [self.folder.parent / "templates", self.folder / "templates", *own, shipped_folder("templates")]
 
     def _add_node(self, section: str, name: str, raw: Any) -> None:
         path: Path_ = (section, name)
+        if raw is UNRESOLVED or (isinstance(raw, dict) and raw.get("kind") is UNRESOLVED):
+            return
         if not isinstance(raw, dict):
             self._error("E115", path, f"{section}.{name} is a mapping", "give it a `kind` and its fields")
             return
@@ -135,24 +172,25 @@ class _Compiler:
         module = load_kind(section, kind) if isinstance(kind, str) else None
         if module is None:
             cause = f"{section}.{name} is of no known kind '{kind}'" if kind else f"{section}.{name} has no `kind`"
-            self._error("E114", (*path, "kind"), cause, near(kind, kinds(section)))
+            self._error("E114", (*path, "kind"), cause, near(kind or "", kinds(section)))
             return
         if name in self.nodes:
             self._error("E119", path, f"'{name}' is also a name in {self.nodes[name].section}", "rename one", key=True)
             return
-        before = len(self.errors)
+        if not _NAME.fullmatch(name.removeprefix("publish.")):
+            cause = f"'{path[1]}' cannot name an entry of {section}"
+            self._error("E117", path, cause, "use letters, digits and _ . -", key=True)
+            return
         filled = substitute(module.Config, raw, path, self._resolve)
-        if len(self.errors) > before:
-            filled = _without_unresolved(filled)
-        config = validate(self.document, path, module.Config, filled, found := [])
-        unresolved = {error.place for error in self.errors[before:]}
-        self.errors += [error for error in found if len(self.errors) == before or error.place not in unresolved]
-        if config is None or len(self.errors) > before:
+        config = validate(self.document, path, module.Config, filled, self.errors)
+        if config is None:
             return
         files = self._files(config, path)
         if check := getattr(module, "check", None):
-            for problem in check(config, files):
-                self._error(problem.code, path, problem.cause, problem.remedy, key=True)
+            for found in check(config, files):
+                if found.place is None:
+                    found = self.document.diagnose(found.code, path, found.cause, found.remedy, key=True)
+                self.errors.append(found)
         self.nodes[name] = Node(
             name=name,
             section=section,
@@ -169,11 +207,14 @@ class _Compiler:
 
     def _files(self, config: StageConfig, path: Path_) -> dict[str, str]:
         files = {}
-        for where, _, value in marked(type(config), config, InputFile):
+        for where, marker, value in marked(type(config), config, InputFile):
             target = self.folder / value
             if not target.exists():
                 remedy = "paths are relative to the spec's folder"
                 self._error("E101", (*path, *where), f"there is no '{value}'", remedy)
+            elif marker.folder != target.is_dir():
+                wanted, is_ = ("folder", "file") if marker.folder else ("file", "folder")
+                self._error("E101", (*path, *where), f"'{value}' is a {is_}", f"name a {wanted}")
             files[value] = str(target)
         return files
 
@@ -187,11 +228,11 @@ class _Compiler:
                     continue
                 if name not in self.nodes:
                     fitting = [n.name for n in self.nodes.values() if n.output in reference.types]
-                    cause = f"'{name}' is not defined, but {_dotted(path)} names it"
+                    cause = f"'{name}' is not defined, but {dotted(path)} names it"
                     self._error("E120", path, cause, near(name, fitting))
                 elif self.nodes[name].output not in reference.types:
                     wanted = " or ".join(reference.types)
-                    cause = f"{_dotted(path)} needs {wanted}, but '{name}' gives {self.nodes[name].output}"
+                    cause = f"{dotted(path)} needs {wanted}, but '{name}' gives {self.nodes[name].output}"
                     fitting = [n.name for n in self.nodes.values() if n.output in reference.types]
                     self._error("E121", path, cause, near("", fitting))
 
@@ -206,13 +247,14 @@ class _Compiler:
             self._error("E122", (node.section, node.name), cause, "break the circle", key=True)
             return []
 
-    def _unused(self) -> tuple[str, ...]:
-        sections = (*DEFINITION_SECTIONS, "templates")
+    def _unused(self, main: str) -> tuple[str, ...]:
+        """Warnings for definitions of the spec itself that nothing uses; an include may offer more than one takes."""
         return tuple(
             f"{section}.{name} is never used"
-            for section in sections
+            for section in (*DEFINITION_SECTIONS, "templates")
             for name, _ in self._entries(section)
             if (section, str(name)) not in self.used
+            if self.document.place((section, name), key=True).file == main
         )
 
 
@@ -227,15 +269,4 @@ def _definition_type(section: str) -> Any:
         return PolicyConfig
     from astro_factory.evaluation.suite import Suite
 
-    return Annotated[Suite, Field()]
-
-
-def _without_unresolved(value: Any) -> Any:
-    """`value` without the Nones that stand for definitions which failed; their errors are known already."""
-    if isinstance(value, dict):
-        return {key: _without_unresolved(item) for key, item in value.items() if item is not None}
-    return value
-
-
-def _dotted(path: Path_) -> str:
-    return ".".join(map(str, path))
+    return Suite

@@ -1,16 +1,26 @@
 """From files to one document: includes merged, overrides applied, `${...}` resolved.
 
-Order: includes, then the spec itself (a key with two different values is an error), then the profile, then `--set`, then
-interpolation, so that `--set params.seed=3` reaches every place that says `${params.seed}`.
+Order: includes, then the spec itself (a key with two different values is an error), then the profile, then `--set`,
+then interpolation, so that `--set params.seed=3` reaches every place that says `${params.seed}`.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from astro_factory.core.errors import Diagnostic, Place, UserError, shown
-from astro_factory.spec.reader import Document, Path_, parse_value, read_yaml
+from astro_factory.core.errors import Diagnostic, Place, UserError, near, shown
+from astro_factory.spec.reader import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
+    UNRESOLVED,
+    Document,
+    Path_,
+    parse_value,
+    read_yaml,
+)
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 
@@ -21,20 +31,30 @@ def load(path: Path, _seen: tuple[Path, ...] = ()) -> Document:
     includes = document.data.pop("include", None) or []
     if isinstance(includes, str):
         includes = [includes]
+    if not isinstance(includes, list):
+        raise UserError(
+            document.diagnose("E115", ("include",), "include is a list of files", "write `include: [FILE]`")
+        )
     seen = (*_seen, path.resolve())
+    errors: list[Diagnostic] = []
     for index, name in enumerate(includes):
-        target = path.parent / str(name)
+        target, here = path.parent / str(name), ("include", index)
         if target.resolve() in seen:
-            cause = f"'{name}' includes itself"
-            raise UserError(document.diagnose("E107", ("include", index), cause, "remove one of the includes"))
-        if not target.is_file():
-            cause = f"there is no file '{name}' beside the spec"
-            raise UserError(document.diagnose("E101", ("include", index), cause, f"create {shown(target)}"))
-        _merge(document, load(target, seen))
+            errors.append(document.diagnose("E107", here, f"'{name}' includes itself", "remove one of the includes"))
+        elif not target.is_file():
+            cause = f"there is no file '{name}' to include"
+            errors.append(document.diagnose("E101", here, cause, f"create {shown(target)}"))
+        else:
+            try:
+                errors += _merge(document, load(target, seen))
+            except UserError as error:
+                errors += error.diagnostics
+    if errors:
+        raise UserError(*errors)
     return document
 
 
-def _merge(into: Document, other: Document) -> None:
+def _merge(into: Document, other: Document) -> list[Diagnostic]:
     """Add what `other` says; two different values for one key are an error that names both places."""
     errors: list[Diagnostic] = []
 
@@ -48,13 +68,13 @@ def _merge(into: Document, other: Document) -> None:
                 walk(left[key], value, here)
             elif left[key] != value:
                 name = ".".join(map(str, here))
-                cause = f"'{name}' has two values: {left[key]!r} here, {value!r} at {other.place(here)}"
-                errors.append(into.diagnose("E108", here, cause, "keep one, or override it with a profile or --set"))
+                cause = f"'{name}' has two values: {left[key]!r:.60} here, {value!r:.60} at {other.place(here)}"
+                remedy = "keep one; what an include says can be changed by a profile or --set"
+                errors.append(into.diagnose("E108", here, cause, remedy))
 
     walk(into.data, other.data, ())
     into.lines.update(other.lines)
-    if errors:
-        raise UserError(*errors)
+    return errors
 
 
 def _copy_places(into: Document, other: Document, prefix: Path_) -> None:
@@ -67,9 +87,14 @@ def _copy_places(into: Document, other: Document, prefix: Path_) -> None:
 def apply_profile(document: Document, name: str) -> None:
     """Apply `profiles.<name>`, a mapping of dotted paths to values."""
     profiles = document.data.get("profiles") or {}
+    if not isinstance(profiles, dict) or not all(isinstance(values, dict) for values in profiles.values()):
+        cause = "profiles is a mapping of names to overrides"
+        raise UserError(document.diagnose("E115", ("profiles",), cause, "write `profiles: {NAME: {a.b.c: VALUE}}`"))
     if name not in profiles:
-        choices = ", ".join(sorted(map(str, profiles))) or "none"
-        raise UserError(document.diagnose("E109", ("profiles",), f"no profile '{name}'", f"profiles: {choices}"))
+        cause = f"the spec has no profile '{name}'"
+        raise UserError(
+            document.diagnose("E109", ("profiles",), cause, near(name, profiles) or "add it to `profiles:`")
+        )
     for dotted, value in profiles[name].items():
         source = ("profiles", name, dotted)
         override(document, str(dotted), value, document.place(source, key=True), source)
@@ -81,72 +106,130 @@ def apply_sets(document: Document, assignments: Sequence[str]) -> None:
         dotted, equals, value = text.partition("=")
         if not equals or not dotted:
             raise UserError.of("E110", f"--set {text!r} is not of the form a.b.c=value", "write --set params.seed=1")
-        override(document, dotted, parse_value(value), Place(f"--set {text}"))
+        override(document, dotted, parse_value(value, f"--set {text}"), Place(f"--set {text}"))
 
 
 def override(document: Document, dotted: str, value: Any, place: Place | None, source: Path_ | None = None) -> None:
-    """Put a value at a dotted path; `null` removes the key."""
-    *parents, last = (int(part) if part.isdigit() else part for part in dotted.split("."))
+    """Put a value at a dotted path, where a number names an entry of a list; `null` removes a key.
+
+    `source` is where the document has the value, if it has: places inside the value are taken from there.
+    """
     here: Any = document.data
-    for depth, part in enumerate(parents):
-        try:
-            here = here.setdefault(part, {}) if isinstance(here, dict) else here[part]
-        except (IndexError, TypeError):
-            here = None
-        if not isinstance(here, dict | list):
-            name = ".".join(map(str, parents[: depth + 1]))
-            raise UserError(Diagnostic("E110", f"'{dotted}' leads through '{name}', which holds no keys", "", place))
-    path = (*parents, last)
-    size = len(path)
-    moved = {}
-    if source is not None:
-        moved = {(*path, *p[len(source) :]): at for p, at in document.places.items() if p[: len(source)] == source}
-    for table in (document.places, document.key_places):
-        for stale in [p for p in table if p[:size] == path]:
-            del table[stale]
-    document.places |= moved
-    if place is not None:
-        document.places[path] = document.key_places[path] = place
+    path: list[str | int] = []
+    *parents, last = dotted.split(".")
+    for part in parents:
+        step = _step(here, part, path, dotted, place)
+        if isinstance(here, dict) and here.get(step) is None:
+            here[step] = {}
+        here = here[step]
+        path.append(step)
+    path.append(last := _step(here, last, path, dotted, place))
+    _move_places(document, tuple(path), place, source)
     if value is None and isinstance(here, dict):
         here.pop(last, None)
-    elif isinstance(here, list) and not (isinstance(last, int) and last < len(here)):
-        raise UserError(Diagnostic("E110", f"'{dotted}': the list has {len(here)} entries", "", place))
     else:
         here[last] = value
 
 
-def interpolate(document: Document) -> None:
-    """Replace `${a.b}` by the value at that path: whole strings keep its type, parts of strings take its text."""
-    errors: list[Diagnostic] = []
+def _step(here: Any, part: str, path: Sequence[str | int], dotted: str, place: Place | None) -> str | int:
+    """A part of a dotted path as the key or index of the value reached so far."""
+    number = int(part) if re.fullmatch(r"[0-9]{1,9}", part) else None
+    if isinstance(here, dict):
+        return number if number in here else part
+    name = ".".join(map(str, path))
+    if not isinstance(here, list):
+        raise UserError.of("E110", f"'{dotted}' leads through '{name}', which holds no keys", place=place)
+    if number is None or number >= len(here):
+        cause = f"'{dotted}' leads through '{name}', a list of {len(here)}, which has no entry '{part}'"
+        raise UserError.of("E110", cause, "entries count from 0", place)
+    return number
 
-    def look_up(name: str, path: Path_, trail: tuple[str, ...]) -> Any:
-        value: Any = document.data
-        for part in name.strip().split("."):
-            if not isinstance(value, Mapping) or part not in value:
-                params = ", ".join(f"params.{key}" for key in document.data.get("params") or {})
-                cause = f"'${{{name}}}' names nothing in the spec"
-                errors.append(document.diagnose("E111", path, cause, f"defined: {params or 'no params'}"))
-                return ""
-            value = value[part]
-        if name in trail:
-            errors.append(document.diagnose("E112", path, f"'${{{name}}}' leads back to itself", "break the circle"))
-            return ""
-        return resolve(value, path, (*trail, name))
 
-    def resolve(value: Any, path: Path_, trail: tuple[str, ...] = ()) -> Any:
+def _move_places(document: Document, path: Path_, place: Place | None, source: Path_ | None) -> None:
+    """What stood at `path` stands nowhere now; the new value came from `source`, or from the command line."""
+    moved = {}
+    if source is not None:
+        moved = {(*path, *p[len(source) :]): at for p, at in document.places.items() if p[: len(source)] == source}
+    for table in (document.places, document.key_places):
+        for stale in [p for p in table if p[: len(path)] == path]:
+            del table[stale]
+    document.places |= moved
+    if place is not None:
+        document.places.setdefault(path, place)
+        document.key_places[path] = place
+
+
+def interpolate(document: Document) -> list[Diagnostic]:
+    """Replace `${a.b}` by the value at that path: whole strings keep its type, parts of strings take its text.
+
+    Returns what is wrong; a reference that leads nowhere becomes `UNRESOLVED`, so that all else can be checked.
+    """
+    profiles = document.data.pop("profiles", None)
+    resolver = _Interpolation(document)
+    document.data = resolver.resolve(document.data, ())
+    if profiles is not None:
+        document.data["profiles"] = profiles
+    return resolver.errors
+
+
+class _Interpolation:
+    def __init__(self, document: Document):
+        self.document = document
+        self.errors: list[Diagnostic] = []
+        self.size = 0
+
+    def resolve(self, value: Any, path: Path_, trail: tuple[Path_, ...] = ()) -> Any:
+        """`value` with its references replaced; `trail` are the references that led here."""
+        self._count(1, path)
         if isinstance(value, dict):
-            return {key: resolve(item, (*path, key), trail) for key, item in value.items()}
+            return {key: self.resolve(item, (*path, key), trail) for key, item in value.items()}
         if isinstance(value, list):
-            return [resolve(item, (*path, index), trail) for index, item in enumerate(value)]
+            return [self.resolve(item, (*path, index), trail) for index, item in enumerate(value)]
         if not isinstance(value, str) or "${" not in value:
             return value
         if whole := _REFERENCE.fullmatch(value):
-            return look_up(whole[1], path, trail)
-        return _REFERENCE.sub(lambda match: str(look_up(match[1], path, trail)), value)
+            return self._look_up(whole[1], path, trail)
+        parts = [self._text(match[1], path, trail) for match in _REFERENCE.finditer(value)]
+        if UNRESOLVED in parts:
+            return UNRESOLVED
+        texts = iter(parts)
+        return _REFERENCE.sub(lambda match: next(texts), value)
 
-    profiles = document.data.pop("profiles", None)
-    document.data = resolve(document.data, ())
-    if profiles is not None:
-        document.data["profiles"] = profiles
-    if errors:
-        raise UserError(*errors)
+    def _look_up(self, name: str, path: Path_, trail: tuple[Path_, ...]) -> Any:
+        value: Any = self.document.data
+        parts = tuple(name.strip().split("."))
+        for part in parts:
+            if not isinstance(value, Mapping) or part not in value:
+                params = self.document.data.get("params")
+                choices = [f"params.{key}" for key in params] if isinstance(params, dict) else []
+                return self._error("E111", path, f"'${{{name}}}' names nothing in the spec", near(name, choices))
+            value = value[part]
+        if parts in trail:
+            return self._error("E112", path, f"'${{{name}}}' leads back to itself", "break the circle")
+        if len(trail) == MAX_DEPTH:
+            return self._error("E105", path, f"more than {MAX_DEPTH} references in a row", "simplify the spec")
+        # found mistakes are where the value is written, not where it is used
+        return self.resolve(value, parts, (*trail, parts))
+
+    def _text(self, name: str, path: Path_, trail: tuple[Path_, ...]) -> Any:
+        value = self._look_up(name, path, trail)
+        if value is UNRESOLVED:
+            return value
+        if isinstance(value, dict | list):
+            kind = "mapping" if isinstance(value, dict) else "list"
+            cause = f"'${{{name}}}' is a {kind} and cannot be part of a text"
+            return self._error("E111", path, cause, "let it stand alone, or name one of its values")
+        text = value if isinstance(value, str) else json.dumps(value)
+        self._count(len(text), path)
+        return text
+
+    def _count(self, size: int, path: Path_) -> None:
+        self.size += size
+        if self.size > MAX_BYTES + MAX_NODES:
+            raise UserError(self.document.diagnose("E105", path, "the spec grows too large here", "use fewer `${...}`"))
+
+    def _error(self, code: str, path: Path_, cause: str, remedy: str) -> Any:
+        found = self.document.diagnose(code, path, cause, remedy)
+        if found not in self.errors:
+            self.errors.append(found)
+        return UNRESOLVED

@@ -15,17 +15,21 @@ from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt
 
 Path_ = tuple[str | int, ...]
 
+UNRESOLVED = object()
+"""Stands in a value for a name that means nothing, so that checking can go on; its error is known already."""
+
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
 MAX_NODES = 100_000
+MAX_DIGITS = 400
+"""Of a number; Python's own integers stop at 4300 digits."""
 
-_NULL = re.compile(r"(?:null|Null|NULL|~|)$")
-_BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)$")
-_INT = re.compile(r"[-+]?[0-9]+$")
-_HEX = re.compile(r"0x[0-9a-fA-F]+$")
-_OCTAL = re.compile(r"0o[0-7]+$")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
-_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$")
+_NULL = re.compile(r"null|Null|NULL|~|")
+_BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]+")
+_HEX_OR_OCTAL = re.compile(r"0x[0-9a-fA-F]+|0o[0-7]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 @dataclass
@@ -73,7 +77,7 @@ def read_yaml(path: Path, shown_as: str) -> Document:
     if len(raw) > MAX_BYTES:
         raise UserError.of("E105", f"'{shown_as}' is larger than {MAX_BYTES} bytes", "split it with `include:`")
     try:
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError.of("E102", f"'{shown_as}' is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
     return parse_yaml(text, shown_as)
@@ -81,8 +85,8 @@ def read_yaml(path: Path, shown_as: str) -> Document:
 
 _REFERENCE = re.compile(r"\$\{([^{}\n]*)\}")
 _OPEN, _CLOSE = "\ue000", "\ue001"
-"""Stand in for the braces of `${...}` while YAML is parsed: it would take them for a flow mapping. One character each, so
-columns stay right."""
+"""Stand in for the braces of `${...}` while YAML is parsed, which would take them for a flow mapping. One character
+each, so that columns stay right."""
 
 
 def _hide_references(text: str) -> str:
@@ -95,17 +99,20 @@ def _show_references(text: str) -> str:
 
 def parse_yaml(text: str, shown_as: str) -> Document:
     """`read_yaml` for a text at hand."""
-    document = Document({}, lines={shown_as: text.splitlines()})
+    document = Document({}, places={(): Place(shown_as, 1, 1)}, lines={shown_as: text.splitlines()})
+    hidden = _hide_references(text)
     try:
-        loader = yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader
-        root = yaml.compose(_hide_references(text), Loader=loader)
+        _check_depth(hidden, document, shown_as)
+        root = yaml.compose(hidden, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(shown_as, mark.line + 1, mark.column + 1) if mark else Place(shown_as)
-        cause = f"not valid YAML: {error.problem or error.context}"
+        said = " ".join(filter(None, (error.context, error.problem)))
+        cause = f"not valid YAML: {said}"
         raise UserError(Diagnostic("E102", cause, "mend the line", place, document.excerpt(place))) from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError.of("E102", f"not valid YAML: {str(error).splitlines()[0]}", place=Place(shown_as)) from None
+    except yaml.YAMLError as error:
+        cause = f"not valid YAML: {str(error).splitlines()[0]}"
+        raise UserError.of("E102", cause, "remove the character", Place(shown_as)) from None
     builder = _Builder(document, shown_as)
     data = builder.value(root, ()) if root is not None else {}
     if not builder.errors and not isinstance(data, dict):
@@ -118,9 +125,38 @@ def parse_yaml(text: str, shown_as: str) -> Document:
     return document
 
 
-def parse_value(text: str) -> Any:
+def _check_depth(text: str, document: Document, file: str) -> None:
+    """Refuse what is nested too deeply before it is composed: that recurses, in C without any limit."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _too_large(document, f"{MAX_DEPTH} levels", event, file)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _too_large(document: Document, limit: str, at: yaml.Node | yaml.Event, file: str) -> UserError:
+    place = Place(file, at.start_mark.line + 1, at.start_mark.column + 1)
+    cause = f"more than {limit} (aliases counted)"
+    return UserError(Diagnostic("E105", cause, "simplify the spec", place, document.excerpt(place)))
+
+
+def parse_value(text: str, shown_as: str) -> Any:
     """A value as `--set a.b=VALUE` writes it: YAML 1.2, flow collections included."""
-    return parse_yaml("value: " + text, "--set").data["value"]
+    try:
+        return parse_yaml(f"value: {text}", shown_as).data["value"]
+    except UserError as error:
+        found = error.diagnostics[0]
+        raise UserError.of(found.code, found.cause, "quote the value", Place(shown_as)) from None
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Leaves what a plain text means to `_scalar`, so that a tag stands only where the spec writes one."""
+
+    def resolve(self, kind: type, value: Any, implicit: Any) -> None:
+        return None
 
 
 class _Builder:
@@ -136,28 +172,36 @@ class _Builder:
         place = Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
         if self.count > MAX_NODES or len(path) > MAX_DEPTH:
             limit = f"{MAX_NODES} values" if self.count > MAX_NODES else f"{MAX_DEPTH} levels"
-            raise UserError(Diagnostic("E105", f"more than {limit} (aliases counted)", "simplify the spec", place))
+            raise _too_large(self.document, limit, node, self.file)
         self.document.places[path] = place
+        if node.tag:
+            self._error(
+                "E102", f"a spec has no YAML tags such as '{node.tag}'", "quote a number to make it text", place
+            )
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
+        if not node.style and len(node.value) > MAX_DIGITS and _FLOAT.fullmatch(node.value):
+            self._error("E105", f"a number of more than {MAX_DIGITS} digits", "quote it if it is text", place)
+            return None
         return _scalar(node)
+
+    def _error(self, code: str, cause: str, remedy: str, place: Place) -> None:
+        self.errors.append(Diagnostic(code, cause, remedy, place, self.document.excerpt(place)))
 
     def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             place = Place(self.file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-            excerpt = self.document.excerpt(place)
             if key is None:
-                self.errors.append(Diagnostic("E102", "a key must be plain text", "", place, excerpt))
+                self._error("E102", "a key must be plain text", "put the value in quotes or give it a name", place)
                 continue
             key = _key(key_node)
             if key in result:
                 first = self.document.key_places[(*path, key)]
-                cause = f"key '{key}' is defined twice (first at {first})"
-                self.errors.append(Diagnostic("E103", cause, "remove one of the two", place, excerpt))
+                self._error("E103", f"key '{key}' is defined twice (first at {first})", "remove one of the two", place)
                 continue
             self.document.key_places[(*path, key)] = place
             result[key] = self.value(value_node, (*path, key))
@@ -166,27 +210,25 @@ class _Builder:
 
 def _key(node: yaml.ScalarNode) -> Any:
     """Keys are text, but for whole numbers (a histogram's bins)."""
-    return int(node.value) if not node.style and _INT.match(node.value) else _show_references(node.value)
+    whole = not node.style and len(node.value) <= MAX_DIGITS and _INT.fullmatch(node.value)
+    return int(node.value) if whole else _show_references(node.value)
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:
     """The YAML 1.2 core schema."""
     text = _show_references(node.value)
-    if node.style or node.tag not in (None, "!", *_CORE_TAGS):
+    if node.style:
         return text
-    if _NULL.match(text):
+    if _NULL.fullmatch(text):
         return None
-    if _BOOL.match(text):
+    if _BOOL.fullmatch(text):
         return text[0] in "tT"
-    if _INT.match(text):
+    if _INT.fullmatch(text):
         return int(text)
-    if _HEX.match(text) or _OCTAL.match(text):
+    if _HEX_OR_OCTAL.fullmatch(text):
         return int(text, 0)
-    if _FLOAT.match(text) or _INFINITE.match(text):
-        return float(text.replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf").replace(".nan", "nan"))
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INFINITE.fullmatch(text):
+        return float(text.lower().replace(".", "", 1))
     return text
-
-
-_CORE_TAGS = tuple(
-    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")
-)
