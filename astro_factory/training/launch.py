@@ -53,7 +53,9 @@ def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(launch.processes)]
     command += ["-m", "astro_factory.training.launch", str(job_file)]
     with log_file.open("wb") as log, events_file.open() as events:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=_environment(launch), preexec_fn=die_with_parent)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env=_environment(launch), preexec_fn=die_with_parent
+        )
         try:
             failure = _follow(process, events, ctx.events)
         finally:

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.nn.functional import cross_entropy
 from trl import SFTConfig, SFTTrainer
 
 from astro_factory.core.context import Events
 from astro_factory.core.errors import UserError
 from astro_factory.training.batches import plan_steps, split_step
-from astro_factory.training.corpus import Collator, Corpus, load_corpus
+from astro_factory.training.corpus import IGNORED, Collator, Corpus, load_corpus
 from astro_factory.training.settings import SFTSettings
 from astro_factory.training.trainers import RecipeMixin, common_arguments, train
 from astro_factory.training.weights import load_model, save_model
@@ -23,11 +24,34 @@ _PROBES = 4
 
 
 class Trainer(RecipeMixin, SFTTrainer):
-    """TRL's trainer with our optimizer and schedule."""
+    """TRL's trainer with our optimizer and schedule, and a loss that suits a CPU."""
 
     def __init__(self, settings: SFTSettings, **kwargs: Any):
         self.settings = settings
         super().__init__(**kwargs)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """Mean negative log-likelihood of the learned tokens of the whole step, over all its micro-batches.
+
+        On a GPU this is TRL's fused head, which never holds all logits. On a CPU, where vocabularies are small and that
+        head takes a quarter of a step, the logits are held.
+        """
+        if inputs["input_ids"].is_cuda:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        labels = inputs.pop("labels")[:, 1:]
+        learned = labels != IGNORED
+        logits = model(**inputs, use_cache=False).logits[:, :-1][learned].float()
+        loss = cross_entropy(logits, labels[learned], reduction="sum") / num_items_in_batch
+        right = (logits.detach().argmax(-1) == labels[learned]).sum()
+        counts = torch.stack([right, learned.sum(), inputs["attention_mask"].sum()])
+        right, asked, tokens = self.accelerator.reduce(counts, "sum").tolist()
+        self._total_train_tokens += tokens
+        self._metrics["train"]["mean_token_accuracy"].append(right / max(1, asked))
+        self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+        # Data parallelism averages gradients, but the step's mean is over the tokens of all processes.
+        return loss * self.accelerator.num_processes
 
 
 def train_sft(settings: SFTSettings, model: Path, data: Path, out: Path, work: Path, events: Events) -> None:
