@@ -100,7 +100,7 @@ class _Batch:
         self._temperatures = torch.ones(size, device=self._device)
         self._tokens = torch.zeros(size, dtype=torch.long, device=self._device)
         self._tables: dict[tuple[str, ...], int] = {}
-        self._endings = np.zeros((0, sampler._vocabulary), bool)
+        self._holds = self._completes = np.zeros((0, sampler._vocabulary), bool)
         self._kinds = np.zeros(size, np.int64)
 
     def run(self) -> list[_Sequence]:
@@ -140,10 +140,12 @@ class _Batch:
         return self._accept(logits[index], np.array(rows))
 
     def _kind(self, stop: tuple[str, ...]) -> int:
-        """Row of `_endings` for this set of stop strings."""
+        """Row of the stop tables for this set of stop strings."""
         if stop not in self._tables:
-            self._tables[stop] = len(self._endings)
-            self._endings = np.vstack([self._endings, self._stops.table(stop)])
+            self._tables[stop] = len(self._holds)
+            tables = self._stops.tables(stop)
+            self._holds = np.vstack([self._holds, tables.holds])
+            self._completes = np.vstack([self._completes, tables.completes])
         return self._tables[stop]
 
     def _accept(self, logits: Tensor, rows: np.ndarray) -> list[_Sequence]:
@@ -155,18 +157,18 @@ class _Batch:
         self._counts[rows] += 1
         tokens = chosen.cpu().numpy()
         is_end = np.isin(tokens, self._ends)
-        is_stop = self._endings[self._kinds[rows], tokens]
+        is_stop, may_stop = self._holds[self._kinds[rows], tokens], self._completes[self._kinds[rows], tokens]
         is_full = self._counts[rows] >= self._limits[rows]
         finished, ended = [], []
-        values = zip(rows.tolist(), tokens.tolist(), logprobs.tolist(), is_end, is_stop, is_full, strict=True)
-        for row, token, logprob, end, stop, full in values:
+        flags = (is_end.tolist(), is_stop.tolist(), may_stop.tolist(), is_full.tolist())
+        values = zip(rows.tolist(), tokens.tolist(), logprobs.tolist(), *flags, strict=True)
+        for row, token, logprob, end, stop, partly, full in values:
             sequence = self._rows[row]
             if sequence is None:
                 continue
             sequence.ids.append(token)
             sequence.logprobs.append(logprob)
-            if not (end or stop) and Stops.needs_text(sequence.stop):
-                stop = self._stops.ended(sequence.ids, sequence.stop)
+            stop = stop or (partly and self._stops.ended(sequence.ids, sequence.stop))
             if end or stop or full:
                 sequence.finish = "eos" if end else "stop" if stop else "length"
                 self._rows[row] = None

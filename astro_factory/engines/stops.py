@@ -1,14 +1,24 @@
 """When a sample ends: by an end id, by a token that holds a stop string, or by a stop string spread over tokens.
 
-Most stop strings are one character (a line feed). Whether a token holds one is a property of the token, so it becomes
-a table over the vocabulary and costs nothing per step; longer stop strings also need the text of the last few tokens.
+Both questions that a token can answer are tables over the vocabulary: whether it holds a stop string (a line feed,
+say), and whether it can complete one that began in an earlier token. Only after a token of the second kind the text of
+the last few tokens is looked at, so long stop strings cost next to nothing as well.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+
+_BROKEN = "\ufffd"
+
+
+class StopTables(NamedTuple):
+    """For each token id: does it hold a stop string, and may it complete one?"""
+
+    holds: np.ndarray
+    completes: np.ndarray
 
 
 class Stops:
@@ -17,22 +27,20 @@ class Stops:
     def __init__(self, tokenizer: Any, vocabulary: int):
         self._tokenizer = tokenizer
         self._vocabulary = vocabulary
-        self.table = lru_cache(maxsize=32)(self._table)
+        self.tables = lru_cache(maxsize=32)(self._tables)
         self._texts: list[str] | None = None
 
-    def _table(self, stop: tuple[str, ...]) -> np.ndarray:
-        """For each token id, whether its own text holds a stop string."""
+    def _tables(self, stop: tuple[str, ...]) -> StopTables:
         if self._texts is None:
             known = min(self._vocabulary, len(self._tokenizer))
             self._texts = self._tokenizer.batch_decode([[i] for i in range(known)], skip_special_tokens=True)
-        table = np.zeros(self._vocabulary, bool)
-        table[[i for i, text in enumerate(self._texts) if any(s in text for s in stop)]] = True
-        return table
-
-    @staticmethod
-    def needs_text(stop: Sequence[str]) -> bool:
-        """Whether a stop string can be spread over several tokens."""
-        return any(len(s.encode()) > 1 for s in stop)
+        tables = StopTables(np.zeros(self._vocabulary, bool), np.zeros(self._vocabulary, bool))
+        tails = tuple(s[i:] for s in stop for i in range(1, len(s)))
+        for index, text in enumerate(self._texts if stop else ()):
+            tables.holds[index] = any(s in text for s in stop)
+            # part of a character says nothing about the text it is part of
+            tables.completes[index] = text.startswith(tails) or (_BROKEN in text and not _is_ascii(stop))
+        return tables
 
     def ended(self, ids: Sequence[int], stop: Sequence[str]) -> bool:
         """Whether the last tokens' text holds a stop string; a token is a byte or more, so a short tail will do."""
@@ -47,3 +55,7 @@ class Stops:
         """The text before the first stop string, or None without one."""
         places = [place for s in stop if (place := text.find(s)) >= 0]
         return text[: min(places)] if places else None
+
+
+def _is_ascii(stop: Sequence[str]) -> bool:
+    return all(s.isascii() for s in stop)
