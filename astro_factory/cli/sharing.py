@@ -54,12 +54,13 @@ def pull(
     """Fetch a published dataset or model, check every file, and keep the records that made it."""
     from astro_factory.hub.pull import pull as fetch
 
-    folder = target or Path(source.rstrip("/").rsplit("/", 1)[-1].partition("@")[0].removeprefix("file:"))
-    found = fetch(source, folder)
+    name = source if source.startswith("file:") else source.partition("@")[0]
+    found = fetch(source, target or Path(Path(name.removeprefix("file:")).name))
     if as_json:
-        print_json(found)
+        print_json(found.as_json())
         return
-    print(f"{source}: {len(found['files'])} files, checked, in {folder}")
+    news = "checked" if found.changed else "all there already"
+    print(f"{found.source}: {len(found.files)} files, {news}, in {found.target}")
 
 
 def init(folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)]) -> None:

@@ -1,0 +1,220 @@
+"""Where a publication goes, behind one method: `publish(files, message) -> commit id`.
+
+Invariant, for both kinds: a reader sees the old publication or the new one, whole; publishing what is already there
+does nothing and gives the same id; files that are not ours (a licence text added by hand) stay; a place that holds
+something else is never touched.
+"""
+
+import os
+import re
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from astro_factory.core.canonical import digest, file_digest
+from astro_factory.core.errors import UserError
+from astro_factory.hub.client import Patience, hub_client, patiently, status_of
+from astro_factory.hub.layout import MANIFEST, Manifest, Payload, files_below
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+RepoType = Literal["dataset", "model"]
+_FILE = "file:"
+_REPO = re.compile(r"(?=.{1,96}$)[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?/[A-Za-z0-9_]([\w.-]*[A-Za-z0-9_])?", re.ASCII)
+_FIRST_FILES = {".gitattributes", ".gitignore", "README.md", "LICENSE"}
+"""What a repository made by hand on the website may hold before anything is in it."""
+
+
+class Destination(ABC):
+    """A place to publish to."""
+
+    @abstractmethod
+    def publish(self, files: Mapping[str, Payload], message: str) -> str:
+        """Make `files` what the place holds, in one step; returns the id of the commit that holds them.
+
+        Raises:
+            UserError: the place cannot be written, or is not ours to write.
+        """
+
+
+def destination(repo: str, repo_type: RepoType, private: bool, root: Path) -> Destination:
+    """The destination a spec names: `file:PATH` (below `root` unless absolute) or `org/name` on the Hub."""
+    if is_local(repo):
+        return FileDestination(root / Path(repo.removeprefix(_FILE)).expanduser())
+    return HubDestination(repo, repo_type, private)
+
+
+def is_local(repo: str) -> bool:
+    return repo.startswith(_FILE)
+
+
+def invalid_name(repo: str) -> str | None:
+    """Why a text is no name of a repository on the Hub, or None."""
+    if _REPO.fullmatch(repo) and "--" not in repo and ".." not in repo and not repo.endswith(".git"):
+        return None
+    return f"'{repo}' is no repository name: it takes the form org/name, of letters, digits and single - _ . inside"
+
+
+def _foreign(place: str) -> UserError:
+    cause = f"{place} holds other things than a publication of astro-factory"
+    return UserError.of("E708", cause, "name a new or empty place; nothing was written")
+
+
+@dataclass(frozen=True)
+class FileDestination(Destination):
+    """A folder, replaced as a whole; its commit id is the digest of what was published."""
+
+    folder: Path
+
+    def publish(
+        self,
+        files: Mapping[str, Payload],
+        message: str = "",
+        place: Callable[[Payload, Path], None] = Payload.copy_to,
+    ) -> str:
+        """`place` puts one file where it belongs; a folder needs no message."""
+        digests = {path: file.sha256 for path, file in files.items()}
+        if not self.holds(digests):
+            try:
+                self._replace(files, place)
+            except OSError as error:
+                cause = f"{self.folder} cannot be written ({error.strerror or error})"
+                raise UserError.of("E709", cause, "make room or rights there, or publish to another folder") from error
+        return digest(digests)
+
+    def holds(self, digests: Mapping[str, str]) -> bool:
+        """Whether these files are there, each with its digest."""
+        return all(
+            (file := self.folder / path).is_file() and file_digest(file) == sha256 for path, sha256 in digests.items()
+        )
+
+    def _replace(self, files: Mapping[str, Payload], place: Callable[[Payload, Path], None]) -> None:
+        folder = self.folder.resolve()
+        kept = self._others() - files.keys()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+            new, old = Path(temporary, "new"), Path(temporary, "old")
+            for path in sorted(kept):
+                Payload.of(folder / path).copy_to(new / path)
+            for path, file in files.items():
+                place(file, new / path)
+            if folder.exists():
+                os.rename(folder, old)
+            try:
+                os.rename(new, folder)
+            except OSError:
+                if old.exists():
+                    os.rename(old, folder)
+                raise
+
+    def _others(self) -> set[str]:
+        """Files in the folder that no publication put there."""
+        if not self.folder.exists():
+            return set()
+        if not self.folder.is_dir():
+            raise _foreign(str(self.folder))
+        present = {path for path, _ in files_below(self.folder)}
+        if MANIFEST not in present and present:
+            raise _foreign(str(self.folder))
+        published = Manifest.parse((self.folder / MANIFEST).read_bytes(), str(self.folder)).files if present else {}
+        return present - set(published) - {MANIFEST}
+
+
+class Head(NamedTuple):
+    """The newest commit of a repository and its files (`huggingface_hub.hf_api.RepoFile` by path)."""
+
+    commit: str
+    files: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class HubDestination(Destination):
+    """A repository on the Hub, written by exactly one commit that names the parent it was planned against."""
+
+    repo: str
+    repo_type: RepoType
+    private: bool
+
+    def publish(self, files: Mapping[str, Payload], message: str) -> str:
+        """Each turn reads the head, plans against it and commits, so every failure has the same cure: another turn.
+
+        An answer that says failure although the commit happened is found out by the next turn, whose plan is empty; a
+        commit by somebody else in between is refused by the Hub (412) and planned around, once.
+        """
+        api, patience, overtaken = hub_client(), Patience(self.repo), False
+        while True:
+            try:
+                head = self._head(api)
+                operations = self._operations(api, files, head)
+                if not operations:
+                    return head.commit
+                return self._commit(api, operations, message, head.commit)
+            except Exception as error:
+                if status_of(error) != 412:
+                    patience.wait(error)
+                elif overtaken:
+                    cause = f"somebody else keeps committing to {self.repo}"
+                    raise UserError.of("E710", cause, "build again when the others are done") from error
+                else:
+                    overtaken = True
+
+    def _head(self, api: "HfApi") -> Head:
+        from huggingface_hub.errors import RepositoryNotFoundError
+        from huggingface_hub.hf_api import RepoFile
+
+        try:
+            commit = api.repo_info(self.repo, repo_type=self.repo_type).sha
+        except RepositoryNotFoundError:
+            api.create_repo(self.repo, repo_type=self.repo_type, private=self.private, exist_ok=True)
+            commit = api.repo_info(self.repo, repo_type=self.repo_type).sha
+        tree = api.list_repo_tree(self.repo, repo_type=self.repo_type, revision=commit, recursive=True)
+        return Head(commit, {entry.path: entry for entry in tree if isinstance(entry, RepoFile)})
+
+    def _operations(self, api: "HfApi", files: Mapping[str, Payload], head: Head) -> list[Any]:
+        """What turns the head into the publication; nothing, if it is there."""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        if MANIFEST not in head.files and not set(head.files) <= _FIRST_FILES:
+            raise _foreign(f"repository {self.repo}")
+        stale = self._published(api, files, head) - files.keys()
+        deletions = [CommitOperationDelete(path) for path in sorted(stale & head.files.keys())]
+        additions = [
+            CommitOperationAdd(path, file.source)
+            for path, file in files.items()
+            if path not in head.files or not _same(file, head.files[path])
+        ]
+        return additions + deletions
+
+    def _published(self, api: "HfApi", files: Mapping[str, Payload], head: Head) -> set[str]:
+        """The files of the last publication, as far as they can differ from the ones of this."""
+        if MANIFEST not in head.files or _same(files[MANIFEST], head.files[MANIFEST]):
+            return set()
+        data = read_manifest(api, self.repo, self.repo_type, head.commit)
+        return set(Manifest.parse(data, self.repo).files)
+
+    def _commit(self, api: "HfApi", operations: list[Any], message: str, parent: str) -> str:
+        info = api.create_commit(
+            self.repo, operations, commit_message=message, repo_type=self.repo_type, parent_commit=parent
+        )
+        return info.oid
+
+
+def read_manifest(api: "HfApi", repo: str, repo_type: RepoType, commit: str) -> bytes:
+    """The manifest of a repository at a commit, as it stands there."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = patiently(
+            repo,
+            lambda: api.hf_hub_download(repo, MANIFEST, repo_type=repo_type, revision=commit, local_dir=folder),
+        )
+        return Path(path).read_bytes()
+
+
+def _same(file: Payload, remote: Any) -> bool:
+    """Whether a file on the Hub has this content, told by its id."""
+    if remote.size != file.size:
+        return False
+    return remote.lfs.sha256 == file.sha256 if remote.lfs else remote.blob_id == file.git_oid()

@@ -1,0 +1,143 @@
+"""The numbers of a card: how many, how long, how often a trace goes back; read from the tables themselves.
+
+Everything is computed from columns streamed in batches, so a table of trees need not fit into memory.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.verdicts import Outcome
+
+Row = Mapping[str, Any]
+_BATCH = 500
+_EXAMPLE_CHARACTERS = 3000
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a card says of one table."""
+
+    rows: int
+    meaning: str
+    """What a row is."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """Name and value, in words and plain numbers."""
+    backtracks: Mapping[int, int] = field(default_factory=dict)
+    """How many traces go back how many times; empty where it means nothing."""
+    example: Mapping[str, str] | None = None
+    """`prompt` and `response` of one row."""
+
+
+def table_figures(path: Path) -> Figures:
+    """The figures of a Parquet table, told by its name; of a table unknown to us, the number of rows alone."""
+    import pyarrow.parquet as pq
+
+    known = {TABLE_FILES[kind]: count for kind, count in _COUNTS.items()}
+    if path.name not in known:
+        return Figures(pq.ParquetFile(path).metadata.num_rows, f"a row of `{path.name}`")
+    return known[path.name](path)
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    present = [name for name in columns if name in file.schema_arrow.names]
+    for batch in file.iter_batches(_BATCH, columns=present):
+        yield from batch.to_pylist()
+
+
+def _problems(path: Path) -> Figures:
+    levels: Counter[str] = Counter()
+    first: Row | None = None
+    for row in _rows(path, ["question", "answer", "level"]):
+        levels[row["level"]] += 1
+        first = first or row
+    facts = [(f"level {level}", str(count)) for level, count in sorted(levels.items()) if level]
+    example = {"prompt": first["question"], "response": first["answer"]} if first else None
+    return Figures(levels.total(), "a problem and its answer", tuple(facts), example=example)
+
+
+def _dialogues(path: Path) -> Figures:
+    skills: Counter[str] = Counter()
+    lengths: list[int] = []
+    first: Row | None = None
+    for row in _rows(path, ["messages", "skill"]):
+        skills[row["skill"]] += 1
+        lengths.append(_words(row["messages"]))
+        first = first or row
+    facts = [*_spread(lengths), *((f"skill {skill}", str(count)) for skill, count in sorted(skills.items()))]
+    return Figures(len(lengths), "a conversation to practise one skill", tuple(facts), example=_example(first))
+
+
+def _trees(path: Path) -> Figures:
+    solved = nodes = ends = right = tokens = count = 0
+    for row in _rows(path, ["nodes", "tokens"]):
+        terminals = [node for node in row["nodes"] if node["terminal"]]
+        correct = sum(node["verdict"] == Outcome.CORRECT for node in terminals)
+        count, nodes, tokens = count + 1, nodes + len(row["nodes"]), tokens + row["tokens"]
+        ends, right, solved = ends + len(terminals), right + correct, solved + bool(correct)
+    facts = (
+        ("trees with a right end", _share(solved, count)),
+        ("nodes", str(nodes)),
+        ("ends", str(ends)),
+        ("right ends", _share(right, ends)),
+        ("tokens sampled", str(tokens)),
+    )
+    return Figures(count, "a problem's search tree", facts)
+
+
+def _traces(path: Path) -> Figures:
+    lengths: list[int] = []
+    backtracks: Counter[int] = Counter()
+    problems: set[str] = set()
+    first: Row | None = None
+    for row in _rows(path, ["messages", "num_backtracks", "problem_id"]):
+        lengths.append(_words(row["messages"]))
+        backtracks[row["num_backtracks"]] += 1
+        problems.add(row["problem_id"])
+        if first is None or (row["num_backtracks"] and not first["num_backtracks"]):
+            first = row
+    facts = (("problems", str(len(problems))), *_spread(lengths))
+    return Figures(len(lengths), "a chain-of-thought", facts, dict(sorted(backtracks.items())), _example(first))
+
+
+_COUNTS: dict[ArtifactType, Callable[[Path], Figures]] = {
+    ArtifactType.PROBLEMS: _problems,
+    ArtifactType.DIALOGUES: _dialogues,
+    ArtifactType.TREES: _trees,
+    ArtifactType.TRACES: _traces,
+}
+
+
+def _words(messages: Sequence[Row]) -> int:
+    return len(messages[-1]["content"].split())
+
+
+def _spread(lengths: Sequence[int]) -> list[tuple[str, str]]:
+    """Where the lengths lie: shortest, tenth, half, nine tenths, longest; in words, which need no tokenizer."""
+    if not lengths:
+        return []
+    ordered, last = sorted(lengths), len(lengths) - 1
+    at = [ordered[round(last * share)] for share in (0, 0.1, 0.5, 0.9, 1)]
+    return [("words in a response: least / 10 % / median / 90 % / most", " / ".join(map(str, at)))]
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole} ({part / whole:.1%})" if whole else "0"
+
+
+def _example(row: Row | None) -> dict[str, str] | None:
+    if row is None:
+        return None
+    *before, last = row["messages"]
+    prompt = "\n\n".join(message["content"] for message in before)
+    return {"prompt": _shortened(prompt), "response": _shortened(last["content"])}
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _EXAMPLE_CHARACTERS else text[:_EXAMPLE_CHARACTERS] + " [...]"

@@ -1,0 +1,46 @@
+"""What the builder hands over beside the artifacts: the spec, and the record of every stage that led to them."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Made(NamedTuple):
+    """One stage of the closure, as a card lists it."""
+
+    name: str
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The folder `spec.yaml` + `records/<key>.json`, read."""
+
+    spec_name: str
+    stages: tuple[Made, ...]
+    models: tuple[str, ...]
+    """Models from the Hub behind the publication, as `org/name`."""
+    datasets: tuple[str, ...]
+    """Problem sets from the Hub."""
+
+    @classmethod
+    def read(cls, folder: Path) -> "Provenance":
+        import yaml
+
+        spec = yaml.safe_load((folder / "spec.yaml").read_text(encoding="utf-8"))
+        records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "records").glob("*.json"))]
+        records.sort(key=lambda entry: (_ORDER.index(entry["record"]["section"]), entry["name"]))
+        entries = [(e["record"]["section"], e["record"]["kind"], e["record"]["config"]) for e in records]
+        stages = tuple(Made(e["name"], f"{e['record']['section']}: {e['record']['kind']}", e["key"]) for e in records)
+        return cls(str(spec["name"]), stages, hub_repos("models", entries), hub_repos("problems", entries))
+
+
+_ORDER = ("models", "problems", "stages", "publish")
+
+
+def hub_repos(section: str, entries: Iterable[tuple[str, str, Mapping[str, Any]]]) -> tuple[str, ...]:
+    """The Hub repositories that nodes (section, kind, config) of a section name, sorted."""
+    return tuple(sorted({config["repo"] for s, kind, config in entries if s == section and kind == "hub"}))

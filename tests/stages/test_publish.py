@@ -1,0 +1,221 @@
+"""The publish stage: from artifacts to a repository that `datasets` and `astro-factory pull` read back."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from pydantic import ValidationError
+
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import Place, UserError
+from astro_factory.core.graph import Node
+from astro_factory.core.tables import read_table
+from astro_factory.hub.pull import pull
+from astro_factory.stages import publish
+from astro_factory.stages.models import hub as hub_model
+from astro_factory.stages.problems import hub as hub_problems
+from tests.hub.artifacts import make_data, make_provenance
+from tests.hub.server import local_hub
+from tests.hub.test_cards import make_weights
+
+TABLES = {
+    "problems": "problems.parquet",
+    "practice": "dialogues.parquet",
+    "trees": "trees.parquet",
+    "traces": "traces.parquet",
+    "report": "samples.parquet",
+}
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    with local_hub(monkeypatch) as server:
+        yield server
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """The build's working folder, with artifacts in another one."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    make_data(tmp_path / "store")
+    make_weights(tmp_path / "store/astro_rl")
+    make_provenance(tmp_path / "store/provenance")
+    return tmp_path
+
+
+def run(workspace: Path, provenance: str = "provenance", **fields) -> dict:
+    """Run the stage on what its config names; returns publication.json."""
+    config = publish.Config(**fields)
+    names = config.artifacts or (config.artifact,)
+    inputs = {name: workspace / "store" / name for name in names}
+    inputs[publish.PROVENANCE_INPUT] = workspace / "store" / provenance
+    out = workspace / f"out-{len(list(workspace.iterdir()))}"
+    out.mkdir()
+    events = SimpleNamespace(log=lambda text: None)
+    publish.run(StageContext("publish.x", inputs, dict.fromkeys(names, "00"), out, out, None, events), config)
+    return json.loads((out / "publication.json").read_text())
+
+
+LOAD = """
+import json, sys
+from datasets import load_dataset
+for name in json.loads(sys.argv[2]):
+    print(json.dumps(load_dataset(sys.argv[1], name, split="train").to_list()))
+"""
+
+
+def load_dataset(source: str, names: list[str], environment: dict[str, str]) -> list[list[dict]]:
+    """What `datasets` reads, in a process of its own that has never seen us."""
+    command = [sys.executable, "-c", LOAD, source, json.dumps(names)]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", **environment}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_publish_to_the_hub_and_back(hub, workspace):
+    fields = {"repo": "org/astro-traces", "artifacts": tuple(TABLES), "licence": "mit"}
+    first = run(workspace, **fields)
+    repo = hub.repo("org/astro-traces")
+    assert first["destination"] == "org/astro-traces" and first["commit"] == repo.head.oid and repo.private
+    assert set(first["files"]) == set(repo.head.files) - {".gitattributes"}
+
+    assert run(workspace, **fields) == first, "the second run gives the same, and commits nothing"
+    assert len(repo.commits) == 2
+
+    loaded = load_dataset("org/astro-traces", list(TABLES), hub.environment(workspace / "hf"))
+    for (name, table), rows in zip(TABLES.items(), loaded, strict=True):
+        assert rows == read_table(workspace / "store" / name / table), name
+
+    pull("org/astro-traces", workspace / "pulled")
+    assert (workspace / "pulled/astro/spec.yaml").read_text().startswith("factory: 1")
+    assert read_table(workspace / "pulled/data/traces/traces.parquet") == loaded[3]
+
+
+def test_publish_to_a_folder_and_back(workspace):
+    fields = {"repo": "file:out/astro-traces", "artifacts": tuple(TABLES)}
+    first = run(workspace, **fields)
+    folder = workspace / "work/out/astro-traces"
+    assert first["destination"] == "file:out/astro-traces" and str(workspace) not in json.dumps(first)
+    assert sorted(first["files"]) == sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    assert run(workspace, **fields) == first
+
+    environment = {"HF_HOME": str(workspace / "hf"), "HF_HUB_OFFLINE": "1"}
+    loaded = load_dataset(str(folder), ["trees", "traces"], environment)
+    assert loaded == [read_table(workspace / "store" / name / TABLES[name]) for name in ("trees", "traces")]
+
+    pull("file:out/astro-traces", workspace / "pulled")
+    assert run(workspace, **{**fields, "repo": f"file:{workspace}/pulled"})["files"].keys() == first["files"].keys()
+
+
+def test_the_same_layout_in_a_folder_and_on_the_hub(hub, workspace):
+    fields = {"artifacts": ("trees", "traces"), "licence": "cc-by-4.0"}
+    here, there = run(workspace, repo="file:out", **fields), run(workspace, repo="org/out", **fields)
+    cards = {"README.md", "astro/manifest.json"}
+    assert here["files"].keys() == there["files"].keys()
+    assert {p: d for p, d in here["files"].items() if p not in cards} == {
+        p: d for p, d in there["files"].items() if p not in cards
+    }
+
+
+def test_publish_a_model(hub, workspace):
+    publication = run(workspace, repo="org/tiny-astro", artifact="astro_rl", licence="apache-2.0")
+    repo = hub.repo("org/tiny-astro", "model")
+    assert {"model.safetensors", "config.json", "README.md", "astro/spec.yaml"} <= set(publication["files"])
+    assert repo.head.oid == publication["commit"] and "NOTICE" not in publication["files"]
+
+
+def test_publish_a_llama_with_its_notice(workspace):
+    make_provenance(workspace / "store/llama", base="meta-llama/Llama-3.1-8B-Instruct")
+    fields = {"repo": "file:out/llama-x", "artifact": "astro_rl", "licence": "llama3.1"}
+    run(workspace, provenance="llama", **fields)
+    folder = workspace / "work/out/llama-x"
+    assert (folder / "NOTICE").read_text().startswith("Llama 3.1 is licensed under")
+    assert "Built with Llama" in (folder / "README.md").read_text()
+
+
+def test_llama_under_another_name_is_not_published(hub, workspace):
+    make_provenance(workspace / "store/llama", base="meta-llama/Llama-3.1-8B-Instruct")
+    with pytest.raises(UserError, match=r"E721 .*\nE722 "):
+        run(workspace, provenance="llama", repo="org/tiny-astro", artifact="astro_rl", licence="mit")
+    assert not hub.requests
+
+
+def test_pointer_to_a_model_is_not_published(workspace):
+    (workspace / "store/base").mkdir()
+    (workspace / "store/base/hub.json").write_text("{}")
+    with pytest.raises(
+        UserError, match="E713 model 'base' is only a pointer to a model on the Hub; publish a model that"
+    ):
+        run(workspace, repo="file:out/x", artifact="base")
+    assert not (workspace / "work/out").exists()
+
+
+def test_intact_says_whether_the_folder_is_still_there(workspace):
+    config = publish.Config(repo="file:out/x", artifacts=("traces",))
+    run(workspace, repo="file:out/x", artifacts=("traces",))
+    (out,) = workspace.glob("out-*")
+    assert publish.intact(config, out)
+    (workspace / "work/out/x/README.md").write_text("changed by hand")
+    assert not publish.intact(config, out)
+    assert publish.intact(publish.Config(repo="org/x", artifacts=("traces",)), out)
+
+
+FAULTS = [
+    ({"repo": "org"}, "'org' is no repository name: it takes the form org/name"),
+    ({"repo": "file:."}, "'file:.' names no folder of its own, such as file:out/traces"),
+    ({"repo": "file:"}, "names no folder of its own"),
+    ({"licence": "Apache"}, "'Apache' is no licence identifier of the Hub; did you mean"),
+    ({"artifact": "astro_rl"}, "give either `artifacts` (data) or `artifact` (one model)"),
+    ({"artifacts": ()}, "give either `artifacts` (data) or `artifact` (one model)"),
+    ({"artifacts": ("a", "a")}, "an artifact stands twice in `artifacts`"),
+    ({"artifacts": ("a b",)}, "'a b' cannot name a table: `datasets` takes letters, digits and _ . -"),
+    ({"message": ""}, "at least 1 character"),
+]
+
+
+@pytest.mark.parametrize(("fields", "text"), FAULTS)
+def test_config_faults(fields, text):
+    with pytest.raises(ValidationError) as caught:
+        publish.Config(**{"repo": "org/x", "artifacts": ("traces",), **fields})
+    assert text in str(caught.value)
+
+
+def upstream() -> list[Node]:
+    base = hub_model.Config(kind="hub", repo="meta-llama/Llama-3.1-8B")
+    problems = hub_problems.Config.model_construct(kind="hub", repo="org/math")
+    rest = {"output": None, "version": 1, "heavy": False, "references": (), "files": {}, "place": Place("x.yaml")}
+    return [
+        Node("base", "models", "hub", hub_model.__name__, base, **rest),
+        Node("train", "problems", "hub", hub_problems.__name__, problems, **rest),
+    ]
+
+
+def test_preflight_offline_asks_nobody(hub):
+    model = publish.Config(repo="org/tiny", artifact="rl", licence="mit")
+    assert [d.code for d in publish.preflight(model, upstream(), online=False)] == ["E721", "E722"]
+    data = publish.Config(repo="org/traces", artifacts=("traces",))
+    assert publish.preflight(data, upstream(), online=False) == [] and hub.requests == []
+    assert publish.preflight(publish.Config(repo="file:out/x", artifact="rl"), upstream(), online=True) == []
+
+
+def test_preflight_online_asks_for_rights_gates_and_licences(hub):
+    hub.create("meta-llama/Llama-3.1-8B", "model")
+    hub.create("org/math", **{"README.md": b"---\nlicense: cc-by-nc-4.0\n---\n"})
+    data = publish.Config(repo="other/traces", artifacts=("traces",), licence="mit")
+    assert [d.code for d in publish.preflight(data, upstream(), online=True)] == ["E702", "E724"]
+    good = publish.Config(repo="org/Llama-traces", artifact="rl", licence="llama3.1")
+    assert publish.preflight(good, upstream(), online=True) == []
+
+
+def test_stage_loads_no_heavy_library():
+    code = (
+        "import sys; from astro_factory.stages import publish; import astro_factory.hub.pull, astro_factory.hub.cards\n"
+        "assert not {'torch', 'transformers', 'datasets', 'pyarrow', 'huggingface_hub'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
