@@ -10,7 +10,7 @@ and the annotation says what the field stands for:
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -70,6 +70,13 @@ DialoguesRef = Annotated[str, Reference((ArtifactType.TRACES, ArtifactType.DIALO
 """What SFT trains on: traces, or practice documents."""
 FileField = Annotated[str, InputFile()]
 FolderField = Annotated[str, InputFile(folder=True)]
+
+
+def semantic_values(config: Config) -> dict[str, Any]:
+    """A config as JSON without its own not-semantic fields: what the key of an item holds of it."""
+    fields = type(config).model_fields.items()
+    outside = {name for name, field in fields if any(isinstance(marker, NotSemantic) for marker in field.metadata)}
+    return config.model_dump(mode="json", exclude=outside)
 
 
 class StageConfig(Config):

@@ -41,8 +41,8 @@ def last_line(error: Exception) -> str:
 class WorkerPool:
     """Up to `size` processes that run one function; each starts when it is first needed."""
 
-    def __init__(self, target: str, *, size: int, timeout_s: float, memory_bytes: int):
-        """`target` is `module:function`; the limits hold for each call and each process."""
+    def __init__(self, target: str, *, size: int, timeout_s: float | None, memory_bytes: int):
+        """`target` is `module:function`; the limits hold for each call and each process (None and 0: no limit)."""
         self._target, self._size = target, size
         self._timeout_s, self._memory_bytes = timeout_s, memory_bytes
         self._fill()

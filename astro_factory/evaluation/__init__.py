@@ -1,0 +1,1 @@
+"""What the samples of a suite say: estimators, intervals, paired comparison. Imports no model."""

@@ -1,0 +1,54 @@
+"""What is compared: a suite, the arms in the order they are reported, and the pairs whose difference is wanted."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from astro_factory.core.config import ArmRef, Config, Definition, TemplateField
+from astro_factory.core.errors import near
+from astro_factory.evaluation.suite import Suite
+
+Pair = tuple[ArmRef, ArmRef]
+
+
+class Comparison(Config):
+    """Everything a report depends on beside the samples."""
+
+    suite: Annotated[Suite, Definition("suites")]
+    """Problems, sampling and metrics; a name from `suites:`."""
+    arms: list[ArmRef] = Field(min_length=1)
+    """The models, in the order of the report."""
+    compare: list[Pair] = Field(default_factory=list)
+    """Pairs of (arm, baseline) whose difference is reported for every metric, on the same problems."""
+    equal_tokens: list[Pair] = Field(default_factory=list)
+    """Pairs of (arm, baseline): the arm's pass@1 against the majority vote of as many samples of the baseline as cost
+    the same number of tokens."""
+    samples_for: dict[ArmRef, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
+    """More samples of single arms, used by `equal_tokens` alone: a baseline that writes a third of the arm's tokens
+    needs a few times three."""
+    backtracks: TemplateField | None = None
+    """Template by whose words for going back the backtracks of all arms are counted."""
+    seed: int = 0
+    """Source of randomness of samples and intervals."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Comparison":
+        for what, names in {"arms": self.arms, "problems": self.suite.problems}.items():
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"'{twice[0]}' stands twice in {what}")
+        named = [name for pair in (*self.compare, *self.equal_tokens) for name in pair]
+        for name in (*named, *self.samples_for):
+            if name not in self.arms:
+                raise ValueError(f"'{name}' is not one of the arms; {near(name, self.arms)}")
+        for arm, baseline in (*self.compare, *self.equal_tokens):
+            if arm == baseline:
+                raise ValueError(f"'{arm}' is compared with itself")
+        for name, samples in self.samples_for.items():
+            if samples < self.suite.samples:
+                raise ValueError(f"samples_for.{name} is less than the suite's {self.suite.samples} samples")
+        return self
+
+    def samples_of(self, arm: str) -> int:
+        """How many samples of each problem the arm gives."""
+        return self.samples_for.get(arm, self.suite.samples)

@@ -1,0 +1,66 @@
+"""From an arm's samples to one value a problem for each metric; a metric's name carries its definition."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil, floor
+from typing import Any
+
+from astro_factory.core.verdicts import Outcome
+from astro_factory.evaluation.estimators import majority_at_k, pass_at_k
+from astro_factory.evaluation.suite import HEADLINE
+
+Row = Mapping[str, Any]
+"""A row of `samples.parquet`."""
+Samples = Sequence[Row]
+"""All samples of one problem from one arm."""
+
+
+def per_problem(metrics: Sequence[str], problems: Sequence[Samples]) -> dict[str, list[float]]:
+    """Metric name to one value for each problem.
+
+    Args:
+        metrics: `pass@k` and `maj@k` as a suite names them; what does not depend on a choice is always there.
+        problems: equally many samples for each.
+    """
+    samples = len(problems[0])
+    values = {}
+    for metric in metrics:
+        kind, k = HEADLINE.fullmatch(metric).groups()
+        score = solved_at if kind == "pass" else voted_at
+        values[metric_name(kind, int(k), samples)] = [score(rows, int(k)) for rows in problems]
+    shares: dict[str, Callable[[Row], float]] = {
+        "tokens[mean]": lambda row: row["tokens"],
+        "truncated[share]": lambda row: row["finish"] == "length",
+        "no_answer[share]": lambda row: row["outcome"] == Outcome.NO_ANSWER,
+    }
+    if problems[0][0]["backtracks"] is not None:
+        shares["backtracks[mean]"] = lambda row: row["backtracks"]
+    for name, share in shares.items():
+        values[name] = [sum(map(share, rows)) / len(rows) for rows in problems]
+    return values
+
+
+def metric_name(kind: str, k: float, samples: int) -> str:
+    """`pass@1[avg-of-16]`, `pass@8[of-16]`, `maj@4.6[of-24]`."""
+    shown = f"{k:g}" if k == int(k) else f"{k:.2f}"
+    return f"{kind}@{shown}[{'avg-of' if (kind, k) == ('pass', 1) else 'of'}-{samples}]"
+
+
+def solved_at(samples: Samples, k: int) -> float:
+    """pass@k of one problem."""
+    return pass_at_k(sum(_right(row) for row in samples), len(samples), k)
+
+
+def voted_at(samples: Samples, k: int) -> float:
+    """maj@k of one problem."""
+    return majority_at_k([row["extracted"] for row in samples], [_right(row) for row in samples], k)
+
+
+def between(score: Callable[[Samples, int], float], samples: Samples, k: float) -> float:
+    """A score at a fractional number of samples: on the line between the whole numbers around it."""
+    low, high = floor(k), ceil(k)
+    at_low = score(samples, low)
+    return at_low if low == high else at_low + (k - low) * (score(samples, high) - at_low)
+
+
+def _right(row: Row) -> bool:
+    return row["outcome"] == Outcome.CORRECT

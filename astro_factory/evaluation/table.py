@@ -1,0 +1,127 @@
+"""A report for the eye: one line an arm, one column a metric, every value with its interval.
+
+`comparison_table` draws with rich, `comparison_text` gives plain lines for files and pipes; both show the same cells.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+Report = Mapping[str, Any]
+
+_VERDICTS = ("correct", "incorrect", "no_answer")
+
+
+class Grid(NamedTuple):
+    """A table without its looks; cells may hold a line break."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+def comparison_grids(report: Report) -> list[Grid]:
+    """The tables of a report: arms, differences, the equal-token control, then arms by level and by source."""
+    problems = f"{report['problems']} problems"
+    if report["clusters"] != report["problems"]:
+        problems += f" in {report['clusters']} clusters"
+    confidence = f"{report['settings']['confidence']:.0%} intervals"
+    grids = [_arms(f"{report['suite']}: {problems}, {confidence}", report)]
+    if report["paired"]:
+        grids.append(_paired(report))
+    if report["equal_tokens"]:
+        grids.append(_equal_tokens(report))
+    for part in ("levels", "sources"):
+        grids += [_arms(f"{name}: {group['problems']} problems", group) for name, group in report[part].items()]
+    return grids
+
+
+def comparison_table(report: Report) -> "Group":
+    """The tables of a report for a rich console, with a line for each arm that could not be judged in full."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[Table | Text] = []
+    for grid in comparison_grids(report):
+        table = Table(title=Text(grid.title), title_justify="left", box=box.SIMPLE_HEAD)
+        for index, name in enumerate(grid.header):
+            table.add_column(Text(name), justify="right" if index else "left", overflow="fold")
+        for row in grid.rows:
+            table.add_row(*map(Text, row))
+        parts.append(table)
+    return Group(*parts, *map(Text, unreached(report)))
+
+
+def comparison_text(report: Report) -> str:
+    """The same as plain text."""
+    blocks = [*map(_plain, comparison_grids(report)), "\n".join(unreached(report))]
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def unreached(report: Report) -> list[str]:
+    """A line for each arm some of whose samples could not be judged: its numbers count them as wrong."""
+    lines = []
+    for arm, outcomes in report["outcomes"].items():
+        faults = {name: count for name, count in outcomes.items() if name not in _VERDICTS}
+        if faults:
+            shown = ", ".join(f"{count} {name}" for name, count in faults.items())
+            lines.append(f"{arm}: {shown} of {sum(outcomes.values())} samples could not be judged and count as wrong")
+    return lines
+
+
+def _arms(title: str, group: Report) -> Grid:
+    metrics = list(next(iter(group["arms"].values())))
+    rows = [[arm, *(_cell(values[name]) for name in metrics)] for arm, values in group["arms"].items()]
+    return Grid(title, ["arm", *(name.replace("[", "\n[") for name in metrics)], rows)
+
+
+def _paired(report: Report) -> Grid:
+    metrics = list(dict.fromkeys(entry["metric"] for entry in report["paired"]))
+    cells: dict[str, dict[str, str]] = {}
+    for entry in report["paired"]:
+        pair = f"{entry['arm']} - {entry['baseline']}"
+        cells.setdefault(pair, {})[entry["metric"]] = _cell(entry, "difference", signed=True)
+    rows = [[pair, *(values[name] for name in metrics)] for pair, values in cells.items()]
+    return Grid("differences on the same problems", ["pair", *(name.replace("[", "\n[") for name in metrics)], rows)
+
+
+def _equal_tokens(report: Report) -> Grid:
+    rows = []
+    for entry in report["equal_tokens"]:
+        votes = f"{entry['votes']:.2f}" + (" (too few samples)" if entry["capped"] else "")
+        arm = f"{entry['arm']}\n{entry['arm_metric']}"
+        baseline = f"{entry['baseline']}\n{entry['baseline_metric']}"
+        values = [_cell(entry["arm_value"]), _cell(entry["baseline_value"]), _cell(entry, "difference", signed=True)]
+        rows.append([arm, baseline, votes, *values])
+    return Grid("at equal tokens", ["arm", "baseline", "votes", "arm's", "baseline's", "difference"], rows)
+
+
+def _cell(entry: Mapping[str, Any], name: str = "value", signed: bool = False) -> str:
+    """The value over its interval, with as many digits as its size asks for."""
+    digits = 1 if abs(entry[name]) >= 10 else 3
+    sign = "+" if signed else ""
+    value, low, high = (format(entry[part], f"{sign}.{digits}f") for part in (name, "low", "high"))
+    return f"{value}\n[{low}, {high}]"
+
+
+def _plain(grid: Grid) -> str:
+    """Columns as wide as their widest line; cells of several lines take several lines."""
+    lines = [[cell.split("\n") for cell in row] for row in (grid.header, *grid.rows)]
+    widths = [max(len(part) for row in lines for part in row[column]) for column in range(len(grid.header))]
+    text = [grid.title]
+    for row in lines:
+        for number in range(max(map(len, row))):
+            text.append(_aligned([cell[number] if number < len(cell) else "" for cell in row], widths))
+    return "\n".join(text)
+
+
+def _aligned(parts: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = (
+        part.rjust(width) if column else part.ljust(width)
+        for column, (part, width) in enumerate(zip(parts, widths, strict=True))
+    )
+    return "  ".join([first, *others]).rstrip()

@@ -1,0 +1,52 @@
+import io
+
+from rich.console import Console
+
+from astro_factory.evaluation.report import report_from_samples
+from astro_factory.evaluation.table import comparison_grids, comparison_table, comparison_text
+from tests.evaluation.test_report import comparison, rows_of
+
+
+def make_report() -> dict:
+    samples = []
+    for index in range(10):
+        samples += rows_of("direct", str(index), "cwnt", cluster=str(index // 2))
+        samples += rows_of("astro", str(index), "ccwn", tokens=200, cluster=str(index // 2))
+    settings = {"compare": [["astro", "direct"]], "equal_tokens": [["astro", "direct"]], "suite": {"name": "sums"}}
+    return report_from_samples(samples, comparison(4, ("direct", "astro"), **settings))
+
+
+def test_plain_text_shows_every_value_with_its_interval():
+    text = comparison_text(make_report())
+    lines = text.splitlines()
+    assert lines[0] == "sums: 10 problems in 5 clusters, 95% intervals"
+    assert lines[1].split() == ["arm", "pass@1", "tokens", "truncated", "no_answer"]
+    assert lines[2].split() == ["[avg-of-4]", "[mean]", "[share]", "[share]"]
+    assert lines[3].split() == ["direct", "0.250", "10.0", "0.000", "0.250"]
+    assert lines[4].split()[:2] == ["[0.250,", "0.250]"]
+    assert "differences on the same problems" in lines and "at equal tokens" in lines
+    assert any(line.split()[:4] == ["astro", "-", "direct", "+0.250"] for line in lines)
+    assert "20.00 (too few samples)" in text
+    assert lines[-1] == "direct: 10 timeout of 40 samples could not be judged and count as wrong"
+
+
+def test_rich_shows_the_same_cells():
+    stream = io.StringIO()
+    console = Console(file=stream, width=160)
+    console.print(comparison_table(make_report()))
+    shown = stream.getvalue()
+    for part in (
+        "sums: 10 problems in 5 clusters",
+        "[avg-of-4]",
+        "[0.250, 0.250]",
+        "astro - direct",
+        "+0.250",
+        "10 timeout",
+    ):
+        assert part in shown
+
+
+def test_a_report_without_pairs_is_one_table():
+    report = report_from_samples(rows_of("a", "1", "c"), comparison(1))
+    assert len(comparison_grids(report)) == 1
+    assert comparison_text(report).startswith("p: 1 problems, 95% intervals\n")

@@ -1,0 +1,197 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from astro_factory.core.canonical import seed_for
+from astro_factory.core.context import Items, StageContext
+from astro_factory.core.errors import UserError
+from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.shipped import shipped_folder
+from astro_factory.core.tables import read_table, write_table
+from astro_factory.evaluation.report import report_from_samples
+from astro_factory.stages.evaluate import Config, run
+from astro_factory.stages.models import init
+from astro_factory.verifiers.countdown import question_text
+from tests.training.tiny import Recorded, contents, context
+
+PUZZLES = [([4, 10, 3], 17), ([3, 4, 10], 11), ([1, 2, 3], 6), ([1, 2, 3, 4], 10), ([5, 5, 2], 12)]
+
+
+class Kept(Items):
+    """Items in memory; counts what is made."""
+
+    def __init__(self):
+        self.values: dict[str, bytes] = {}
+
+    def get(self, key):
+        return self.values.get(key)
+
+    def put(self, key, value):
+        assert key not in self.values
+        self.values[key] = value
+
+
+def write_problems(folder: Path, puzzles) -> Path:
+    folder.mkdir()
+    problems = [
+        Problem(
+            f"p{index}",
+            question_text(numbers, target),
+            "",
+            "countdown",
+            {"numbers": numbers, "target": target},
+            f"{len(numbers)} numbers",
+        )
+        for index, (numbers, target) in enumerate(puzzles)
+    ]
+    write_table(folder / "problems.parquet", [problem.as_row() for problem in problems], problem_schema())
+    return folder
+
+
+def make_model(root: Path, seed: int) -> Path:
+    shape = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2}
+    words = {"numbers": 20, "words": ["numbers target left answer Wait No Yes Go back to where we had"]}
+    ctx = context(root, {})
+    init.run(ctx, init.Config(kind="init", architecture=shape, vocabulary=words, seed=seed))
+    return ctx.out
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("inputs")
+    return {
+        "base": make_model(root / "base", seed=0),
+        "rl": make_model(root / "rl", seed=1),
+        "test": write_problems(root / "test", PUZZLES),
+        "more": write_problems(root / "more", PUZZLES[:2]),
+    }
+
+
+def config(**settings) -> Config:
+    suite = {"problems": ["test"], "samples": 3, "max_tokens": 24, "metrics": ["pass@1", "maj@2"]}
+    fields = {"kind": "evaluate", "arms": ["base", "rl"], "engine": {"kind": "transformers"}, "group": 2}
+    return Config(**fields | settings | {"suite": suite | settings.get("suite", {})})
+
+
+def evaluate(inputs, root: Path, items: Items | None = None, events=None, **settings) -> dict[str, bytes]:
+    digests = {name: f"digest of {path}" for name, path in inputs.items()}
+    out = root / "out"
+    out.mkdir(parents=True)
+    ctx = StageContext("report", inputs, digests, out, root, items or Kept(), events or Recorded())
+    run(ctx, config(**settings))
+    return contents(out)
+
+
+def rows_of(output: dict[str, bytes], root: Path) -> list[dict]:
+    (root / "read.parquet").write_bytes(output["samples.parquet"])
+    return read_table(root / "read.parquet")
+
+
+ANSWERS = ["4 + 10 = 14 left 3 14\nanswer ( 4 + 10 ) + 3", "answer ( 4 + 10 ) - 3", "answer 4 + 3", "left"]
+TWICE = "1 + 2 = 3 left 3 3 Wait , 3 - 2 = 1 No . Go back to where we had 1 2 3\n" * 2 + "answer 1 + 2 + 3"
+COUNTDOWN = shipped_folder("templates") / "reflection" / "countdown.jinja"
+
+
+def test_output_holds_samples_and_their_report(inputs, tmp_path):
+    engine = {"kind": "scripted", "responses": {"target 17\n": ANSWERS, "target 11\n": ANSWERS, "": [TWICE]}}
+    template = {"entry": "countdown.jinja", "sources": {"countdown.jinja": COUNTDOWN.read_text()}}
+    settings = {"suite": {"max_tokens": 80}, "compare": [["rl", "base"]], "seed": 3}
+    output = evaluate(inputs, tmp_path, engine=engine, backtracks=template, **settings)
+    assert sorted(output) == ["report.json", "samples.parquet"]
+    rows = rows_of(output, tmp_path)
+    assert [(row["arm"], row["problem"], row["sample"]) for row in rows[:4]] == [
+        ("base", "p0", 0),
+        ("base", "p0", 1),
+        ("base", "p0", 2),
+        ("base", "p1", 0),
+    ]
+    assert len(rows) == 2 * 5 * 3
+    for row in rows:
+        assert row["seed"] == seed_for(3, "evaluate", row["problem"], row["sample"])
+        assert row["level"] == ("4 numbers" if row["problem"] == "p3" else "3 numbers")
+        if row["problem"] in ("p0", "p1"):
+            values = {ANSWERS[0]: "17", ANSWERS[1]: "11", ANSWERS[2]: "7 from 3 4", ANSWERS[3]: ""}
+            assert row["extracted"] == values[row["text"]] and row["backtracks"] == 0
+        else:
+            assert row["backtracks"] == 2
+    report = json.loads(output["report.json"])
+    assert report["problems"] == 5 and list(report["arms"]) == ["base", "rl"]
+    assert list(report["levels"]) == ["3 numbers", "4 numbers"]
+    # the scripted engine knows no model: with equal seeds both arms say the same
+    assert {entry["difference"] for entry in report["paired"]} == {0}
+    assert report["correct_by_backtracks"]["rl"]["2"]["samples"] == 9
+
+
+def test_every_number_can_be_made_again_from_the_samples(inputs, tmp_path):
+    settings = {
+        "suite": {"problems": ["test", "more"], "cluster": "numbers"},
+        "compare": [["rl", "base"]],
+        "equal_tokens": [["rl", "base"]],
+        "samples_for": {"base": 5},
+    }
+    output = evaluate(inputs, tmp_path, **settings)
+    rows = rows_of(output, tmp_path)
+    assert json.loads(output["report.json"]) == report_from_samples(rows, config(**settings))
+    assert sum(row["arm"] == "base" for row in rows) == 7 * 5 and sum(row["arm"] == "rl" for row in rows) == 7 * 3
+    assert json.loads(output["report.json"])["clusters"] == 4
+    assert any(row["finish"] == "length" and row["tokens"] == 24 for row in rows)
+
+
+def test_workers_change_nothing(inputs, tmp_path):
+    alone = evaluate(inputs, tmp_path / "alone")
+    assert evaluate(inputs, tmp_path / "two", workers=2) == alone
+
+
+def test_a_resumed_run_makes_what_is_missing_and_the_same_bytes(inputs, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def interrupt(done):
+        if done == 12:
+            raise Killed
+
+    whole, items = evaluate(inputs, tmp_path / "whole"), Kept()
+    with pytest.raises(Killed):
+        evaluate(inputs, tmp_path / "killed", items, Recorded(interrupt))
+    assert len(items.values) == 2
+    assert evaluate(inputs, tmp_path / "resumed", items) == whole
+    assert len(items.values) == 2 * 3
+
+
+def test_only_what_is_new_is_sampled(inputs, tmp_path):
+    items, events = Kept(), Recorded()
+    evaluate(inputs, tmp_path / "one", items, arms=["base"])
+    made = len(items.values)
+    evaluate(inputs, tmp_path / "two", items)
+    assert len(items.values) == 2 * made
+    evaluate(inputs, tmp_path / "samples", items, samples_for={"rl": 4})
+    assert len(items.values) == 3 * made
+    evaluate(inputs, tmp_path / "same", items, events, suite={"metrics": ["pass@3"]}, compare=[["rl", "base"]])
+    assert len(items.values) == 3 * made and events.steps[0] == 30
+    evaluate(inputs, tmp_path / "device", items, engine={"kind": "transformers", "batch_size": 4, "device": "cpu"})
+    assert len(items.values) == 3 * made
+    for number, change in enumerate([{"seed": 1}, {"suite": {"temperature": 0.5}}, {"suite": {"max_tokens": 8}}]):
+        evaluate(inputs, tmp_path / str(number), items, **change)
+        assert len(items.values) == (5 + 2 * number) * made
+
+
+def test_greedy_samples_need_no_luck(inputs, tmp_path):
+    suite = {"samples": 1, "temperature": 0, "metrics": ["pass@1"]}
+    first, second = (
+        rows_of(evaluate(inputs, tmp_path / str(seed), suite=suite, seed=seed), tmp_path) for seed in (0, 1)
+    )
+    assert [row["text"] for row in first] == [row["text"] for row in second]
+
+
+def test_a_cluster_key_that_no_problem_has_is_a_mistake(inputs, tmp_path):
+    with pytest.raises(UserError) as caught:
+        evaluate(inputs, tmp_path, suite={"cluster": "number", "name": "sums"})
+    assert str(caught.value) == (
+        "E801 no problem of the suite 'sums' has 'number' in its info, which 'cluster' names; did you mean 'numbers'?"
+    )
+
+
+def test_a_mistake_in_a_worker_comes_through(inputs, tmp_path):
+    with pytest.raises(UserError, match="E605 the engine 'no_such_module:Engine' cannot be loaded"):
+        evaluate(inputs, tmp_path, workers=2, engine={"kind": "python", "target": "no_such_module:Engine"})
