@@ -1,0 +1,134 @@
+"""Finding everything that is wrong with a template before anything runs: first by reading it, then by a dry render."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from jinja2 import TemplateSyntaxError, nodes
+
+from astro_factory.core.config import TemplateSource
+from astro_factory.core.errors import Diagnostic, UserError, near
+from astro_factory.core.problems import Problem
+from astro_factory.core.trees import Node
+from astro_factory.traces import codes
+from astro_factory.traces.render import render
+from astro_factory.traces.sample import SEQUENCE, sample_tree
+from astro_factory.traces.wording import BLOCKS, VARIABLES, Sandbox, Wording, at, diagnose
+
+_ATTRIBUTES = {
+    "problem": [field.name for field in fields(Problem)],
+    "node": [field.name for field in fields(Node)],
+    "target": [field.name for field in fields(Node)],
+}
+_JINJA_NAMES = {"self", "super", "loop", "caller", "varargs", "kwargs"}
+_REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
+
+
+def check_template(source: TemplateSource) -> list[Diagnostic]:
+    """All that is wrong with a template; places name files as `source` does (below `templates/`)."""
+    sandbox, trees, found = Sandbox(source.sources), {}, []
+    for name, text in source.sources.items():
+        try:
+            trees[name] = sandbox.parse(text, name)
+        except TemplateSyntaxError as error:
+            found.append(diagnose(error, source, {}))
+    for name, tree in trees.items():
+        for line, code, cause, remedy, word in _findings(sandbox, tree, trees, name in _lineage(source.entry, trees)):
+            found.append(at(source, name, line, code, cause, remedy, word))
+    return found or _dry_render(source)
+
+
+def references(tree: nodes.Template) -> Iterator[tuple[int, list[str] | None, bool]]:
+    """Of every include, import and extends: line, the names it may load (None: an expression), whether it must."""
+    for node in tree.find_all(_REFERENCES):
+        items = node.template.items if isinstance(node.template, nodes.List | nodes.Tuple) else [node.template]
+        constant = all(isinstance(item, nodes.Const) and isinstance(item.value, str) for item in items)
+        must = not getattr(node, "ignore_missing", False)
+        yield node.lineno, [item.value for item in items] if constant else None, must
+
+
+_Finding = tuple[int, str, str, str, str]
+
+
+def _findings(
+    sandbox: Sandbox, tree: nodes.Template, trees: dict[str, nodes.Template], speaks: bool
+) -> Iterator[_Finding]:
+    """Line, code, cause, remedy and the word to point at. `speaks`: whether this file's blocks are the template's."""
+    for line, names, _ in references(tree):
+        if names is None:
+            yield line, codes.DYNAMIC, "a template is named by an expression", "name it by a plain text", ""
+    for node in tree.find_all(nodes.Extends):
+        if node not in tree.body:
+            yield node.lineno, codes.DYNAMIC, "a template extends another on a condition", "extend it always", "extends"
+    for node in tree.find_all(nodes.Filter):
+        if node.name not in sandbox.filters:
+            remedy = "use pick([...]), which the trace's seed decides" if node.name == "random" else ""
+            remedy = remedy or near(node.name, sandbox.filters)
+            yield node.lineno, codes.FILTER, f"no filter '{node.name}'", remedy, node.name
+    for node in tree.find_all(nodes.Test):
+        if node.name not in sandbox.tests:
+            yield node.lineno, codes.TEST, f"no test '{node.name}'", near(node.name, sandbox.tests), node.name
+    set_somewhere = set().union(*map(_names_set, trees.values()))
+    known = {*VARIABLES, *sandbox.globals} | set_somewhere
+    lines = {node.name: node.lineno for node in tree.find_all(nodes.Name)}
+    for name in sorted(lines.keys() - known - _JINJA_NAMES):
+        yield lines[name], codes.VARIABLE, f"'{name}' is not defined", near(name, known), name
+    for node in tree.find_all(nodes.Getattr):
+        choices = _ATTRIBUTES.get(node.node.name) if isinstance(node.node, nodes.Name) else None
+        if choices and node.node.name not in set_somewhere and node.attr not in choices:
+            cause = f"'{node.node.name}' has no attribute '{node.attr}'"
+            yield node.lineno, codes.ATTRIBUTE, cause, near(node.attr, choices), node.attr
+    if speaks:
+        yield from _misplaced(tree, {block.name for other in trees.values() for block in _inner_blocks(other)})
+
+
+def _names_set(tree: nodes.Template) -> set[str]:
+    """Every name a file gives a meaning to: variables, arguments, macros, imports."""
+    names = {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
+    names |= {node.name for node in tree.find_all(nodes.Macro)} | {node.target for node in tree.find_all(nodes.Import)}
+    for node in tree.find_all(nodes.FromImport):
+        names |= {name if isinstance(name, str) else name[1] for name in node.names}
+    return names
+
+
+def _misplaced(tree: nodes.Template, inner: set[str]) -> Iterator[_Finding]:
+    """Blocks of no known name and text outside blocks. A name that some block holds inside may be filled anew."""
+    for node in _top(tree):
+        if isinstance(node, nodes.Block) and node.name not in inner and node.name not in BLOCKS:
+            yield node.lineno, codes.BLOCK, f"no move says a block '{node.name}'", near(node.name, BLOCKS), node.name
+        elif isinstance(node, nodes.TemplateData) and node.data.strip():
+            line = node.lineno + node.data[: len(node.data) - len(node.data.lstrip())].count("\n")
+            word = node.data.split()[0]
+            remedy = f"put it into one of the blocks {', '.join(BLOCKS)}"
+            yield line, codes.OUTSIDE_BLOCK, "text outside a block is never said", remedy, word
+
+
+def _top(node: nodes.Node) -> Iterator[nodes.Node]:
+    """The nodes of a file that stand in no block and no macro."""
+    for child in node.iter_child_nodes():
+        yield child
+        if not isinstance(child, nodes.Block | nodes.Macro | nodes.CallBlock | nodes.AssignBlock):
+            yield from _top(child)
+
+
+def _inner_blocks(tree: nodes.Template) -> Iterator[nodes.Block]:
+    for block in tree.find_all(nodes.Block):
+        yield from block.find_all(nodes.Block)
+
+
+def _lineage(entry: str, trees: dict[str, nodes.Template]) -> list[str]:
+    """The entry and what it extends."""
+    lineage: list[str] = []
+    name: str | None = entry
+    while name in trees and name not in lineage:
+        lineage.append(name)
+        extended = trees[name].find(nodes.Extends)
+        name = extended.template.value if extended and isinstance(extended.template, nodes.Const) else None
+    return lineage
+
+
+def _dry_render(source: TemplateSource) -> list[Diagnostic]:
+    try:
+        render(sample_tree(), SEQUENCE, Wording(source), seed=0)
+    except UserError as error:
+        return error.diagnostics
+    return []

@@ -1,0 +1,63 @@
+"""Counting how often a text goes back, by the words a template uses for it: for what a model writes by itself."""
+
+import re
+from collections.abc import Callable
+from difflib import SequenceMatcher
+from itertools import pairwise
+
+from astro_factory.core.config import TemplateSource
+from astro_factory.traces.render import jump, variables_of
+from astro_factory.traces.sample import sample_tree
+from astro_factory.traces.wording import Wording
+
+_TOKENS = re.compile(r"\w+|[^\w\s]")
+_JUMPS = ((2, 1), (3, 0), (2, 0), (3, 1))
+"""Leaf and target in the sample tree."""
+
+
+def backtrack_counter(template: TemplateSource) -> Callable[[str], int]:
+    """A function that counts the backtracks and restarts in a response, worded as the template words them.
+
+    White space and case do not matter, nor do the numbers and quotations in a phrase. A template without words for
+    going back gives a counter that finds nothing.
+    """
+    markers = backtrack_markers(template)
+    if not markers:
+        return lambda text: 0
+    pattern = re.compile("|".join(map(_pattern, markers)), re.IGNORECASE)
+    return lambda text: sum(1 for _ in pattern.finditer(text))
+
+
+def backtrack_markers(template: TemplateSource) -> list[tuple[str, ...]]:
+    """The longest run of the template's own words in each phrase for going back, longest first.
+
+    What is the template's own and what comes from a problem is found by comparing its words over two samples that have
+    nothing in common.
+    """
+    wording = Wording(template)
+    found: set[tuple[str, ...]] = set()
+    for attempt, (leaf, target) in enumerate(_JUMPS, start=1):
+        move = jump(leaf, target)
+        first, second = (
+            list(wording.alternatives(move.blocks[-1], variables_of(sample_tree(variant), move, attempt * variant)))
+            for variant in (1, 2)
+        )
+        found.update(_common(one, other) for one, other in zip(first, second, strict=False))
+    return sorted((marker for marker in found if any(map(str.isalpha, marker))), key=lambda m: (-len(m), m))
+
+
+def _common(one: str, other: str) -> tuple[str, ...]:
+    first, second = _TOKENS.findall(one), _TOKENS.findall(other)
+    match = SequenceMatcher(None, first, second, autojunk=False).find_longest_match()
+    run = first[match.a : match.a + match.size]
+    words = [place for place, token in enumerate(run) if token.isalnum()]
+    return tuple(run[words[0] : words[-1] + 1]) if words else ()
+
+
+def _pattern(marker: tuple[str, ...]) -> str:
+    """Words with white space between them, punctuation with or without."""
+    pattern = re.escape(marker[0])
+    for before, token in pairwise(marker):
+        pattern += r"\s+" if before[-1].isalnum() and token[0].isalnum() else r"\s*"
+        pattern += re.escape(token)
+    return rf"(?<!\w){pattern}(?!\w)"

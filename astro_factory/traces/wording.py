@@ -1,0 +1,250 @@
+"""A template as something that speaks: its named blocks, rendered one at a time in a sandbox.
+
+A reflection template is a Jinja file of blocks, one for each thing a trace can say (`BLOCKS`). A block that is not
+defined says its default, so a template holds only what it changes, and another extends it:
+
+    {% extends "reflection/paper.jinja" %}
+    {% block wrong %}Hmm, {{ node.answer }} cannot be right.{% endblock %}
+
+The sandbox keeps a template from files, from Python and from everything that differs between two runs. It bounds what
+a block may say; it is no jail for hostile code that wants to waste time.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from random import Random
+from types import TracebackType
+from typing import Any
+
+from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2.exceptions import UndefinedError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from astro_factory.core.canonical import seed_for
+from astro_factory.core.config import TemplateSource
+from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt, near
+from astro_factory.core.problems import Problem
+from astro_factory.core.trees import Node
+from astro_factory.traces import codes
+
+BLOCKS = {
+    "reflect": "",
+    "wrong": "",
+    "backtrack": "",
+    "restart": "{{ self.backtrack() }}",
+    "right": "",
+    "answer": "{{ node.closing }}",
+}
+"""What can be said, with its default: at the end of a branch, before and as the verdict; where the trace goes back to
+(`restart`: the root); the line that states the final answer."""
+VARIABLES = ("problem", "node", "target", "attempt", "pick")
+"""What blocks know; `target` in `wrong`, `backtrack` and `restart` only. docs/reference/templates.md documents them."""
+MAX_CHARS = 20_000
+MAX_ALTERNATIVES = 1000
+
+Choose = Callable[[int], int]
+"""Given how many options there are, the index of the chosen one."""
+
+_DEFAULTS = "".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in BLOCKS.items())
+_PLAIN = frozenset(field.name for cls in (Node, Problem) for field in fields(cls))
+_GLOBALS = ("range", "dict", "namespace")
+
+
+class _TooLong(Exception):
+    """A block said more than `MAX_CHARS`."""
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja over the texts of a `TemplateSource`: strict about undefined names, deterministic, without files."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def __init__(self, sources: Mapping[str, str]):
+        super().__init__(
+            loader=FunctionLoader(lambda name: (sources[name], name, None) if name in sources else None),
+            undefined=StrictUndefined,
+            finalize=_printable,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self.globals = {name: self.globals[name] for name in _GLOBALS}
+        del self.filters["random"]
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """What templates read most, without the sandbox's questions; a fact goes before a mapping's own methods."""
+        if isinstance(obj, dict):
+            if attribute in obj:
+                return obj[attribute]
+        elif attribute in _PLAIN and isinstance(obj, Node | Problem):
+            return getattr(obj, attribute)
+        return super().getattr(obj, attribute)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Repeating a text is the short way to fill the memory."""
+        if operator == "**" or isinstance(left, str | list | tuple) or isinstance(right, str | list | tuple):
+            raise TemplateError("templates multiply numbers only, and have no powers")
+        return super().call_binop(context, operator, left, right)
+
+
+class Wording:
+    """The blocks of one template, ready to speak. Not for several threads at once: `pick` has one chooser."""
+
+    def __init__(self, source: TemplateSource):
+        """Raises UserError where a file of the template is not valid Jinja or is missing."""
+        self.source = source
+        self._sandbox = Sandbox(source.sources)
+        self._sandbox.globals["pick"] = self._pick
+        self._choose: Choose = _first
+        self._blocks: dict[str, list[Any]] = {}
+        self._defaults = self._sandbox.from_string(_DEFAULTS).blocks
+        try:
+            self._template = self._sandbox.get_template(source.entry)
+        except TemplateError as error:
+            raise UserError(diagnose(error, source, {})) from error
+
+    def say(self, names: Sequence[str], variables: dict[str, Any], choose: Choose) -> list[str]:
+        """The texts of the named blocks, without white space around them; empty where a block says nothing.
+
+        Raises UserError at the place in the template where rendering failed.
+        """
+        self._choose = choose
+        try:
+            context = self._context(variables)
+            return [_text(context, name) for name in names]
+        except Exception as error:  # template code can raise anything
+            raise UserError(diagnose(error, self.source, variables)) from error
+
+    def alternatives(self, name: str, variables: dict[str, Any]) -> Iterator[str]:
+        """Every text that a block can say, over all choices of `pick` (`MAX_ALTERNATIVES` at most)."""
+        pending: list[tuple[int, ...]] = [()]
+        for _ in range(MAX_ALTERNATIVES):
+            if not pending:
+                return
+            fixed = pending.pop()
+            sizes: list[int] = []
+
+            def follow(size: int, fixed: tuple[int, ...] = fixed, sizes: list[int] = sizes) -> int:
+                sizes.append(size)
+                return fixed[len(sizes) - 1] if len(sizes) <= len(fixed) else 0
+
+            yield self.say([name], variables, follow)[0]
+            taken = (*fixed, *[0] * (len(sizes) - len(fixed)))
+            for depth in range(len(fixed), len(sizes)):
+                pending += [(*taken[:depth], option) for option in range(1, sizes[depth])]
+
+    def _context(self, variables: dict[str, Any]) -> Context:
+        """The template's context after its top level ran (extends, imports, `set`, macros), with no block said.
+
+        Where the top level only defines blocks, it runs once: what it leaves behind are the same blocks each time.
+        """
+        context = self._template.new_context(variables)
+        if self._blocks:
+            context.blocks = self._blocks
+            return context
+        own = context.blocks
+        context.blocks = {name: [_silence, *own.get(name, ())] for name in BLOCKS | own}
+        for _ in self._template.root_render_func(context):
+            pass
+        for name, chain in context.blocks.items():
+            if chain[0] is _silence:
+                del chain[0]
+            if name in self._defaults:
+                chain.append(self._defaults[name])
+        if not context.vars:
+            self._blocks = context.blocks
+        return context
+
+    def _pick(self, options: Sequence[Any]) -> Any:
+        """One of the options: by the trace's seed, so that the same trace always has the same words."""
+        if isinstance(options, str) or not options:
+            raise TemplateError("pick takes a list of phrases")
+        return options[self._choose(len(options))]
+
+
+def seeded(seed: int) -> Choose:
+    """A chooser that draws from a trace's seed, apart from the draws that decided its nodes."""
+    random = Random(seed_for(seed, "words")).random
+    return lambda size: int(random() * size)
+
+
+def diagnose(error: Exception, source: TemplateSource, variables: Mapping[str, Any]) -> Diagnostic:
+    """What a template raised as the user reads it, with its place where the traceback or the error knows one."""
+    if isinstance(error, TemplateSyntaxError):
+        return at(source, error.name or source.entry, error.lineno, codes.SYNTAX, _one_line(error.message or ""))
+    name, line = _where(error.__traceback__) or (source.entry, 1)
+    if isinstance(error, _TooLong):
+        cause, remedy = f"a block says more than {MAX_CHARS} characters", "look for a loop that repeats too often"
+        return at(source, name, line, codes.TOO_LONG, cause, remedy)
+    if isinstance(error, RecursionError):
+        return at(source, name, line, codes.FAILED, "the template includes or extends itself without an end")
+    cause, remedy, word = _one_line(str(error)), "", ""
+    if isinstance(error, UndefinedError) and (found := re.search(r"'(\w+)' is undefined", cause)):
+        word = found[1]
+        remedy = _unknown_name(word, variables)
+    elif isinstance(error, UndefinedError) and (found := re.search(r"has no attribute '(\w+)'", cause)):
+        word = found[1]
+        facts = {fact for key in ("node", "target") if key in variables for fact in variables[key].facts}
+        remedy = near(word, facts) if "dict" in cause else ""
+    return at(source, name, line, codes.FAILED, f"rendering failed: {cause}", remedy, word)
+
+
+def at(
+    source: TemplateSource, name: str, line: int, code: str, cause: str, remedy: str = "", word: str = ""
+) -> Diagnostic:
+    """A diagnostic at a line of a template file; Jinja keeps no columns, so `word` says what to point at."""
+    lines = source.sources.get(name, "").splitlines()
+    text = lines[line - 1] if 0 < line <= len(lines) else ""
+    found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) if word else re.search(r"\S", text)
+    column = found.start() + 1 if found else 1
+    return Diagnostic(code, cause, remedy, Place(name, line, column), excerpt(text, column) if text else "")
+
+
+def _unknown_name(word: str, variables: Mapping[str, Any]) -> str:
+    if word in variables:
+        return f"an imported file does not see '{word}': hand it to the macro, or import it `with context`"
+    return near(word, [*variables, "pick"])
+
+
+def _text(context: Context, name: str) -> str:
+    parts: list[str] = []
+    size = 0
+    for part in context.blocks[name][0](context):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_CHARS:
+            raise _TooLong
+    return "".join(parts).strip()
+
+
+def _printable(value: Any) -> Any:
+    """Only text and numbers are said: a whole node or None in a sentence is a slip."""
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, StrictUndefined):
+        return value  # complains by itself, with a better message
+    raise TypeError(f"{type(value).__name__} is neither text nor number; print one of its attributes")
+
+
+def _where(traceback: TracebackType | None) -> tuple[str, int] | None:
+    """File and line of the innermost frame of template code."""
+    found = None
+    while traceback is not None:
+        if template := traceback.tb_frame.f_globals.get("__jinja_template__"):
+            found = (template.name, template.get_corresponding_lineno(traceback.tb_lineno))
+        traceback = traceback.tb_next
+    return found if found and found[0] else None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")[:300]
+
+
+def _silence(_: Context) -> Iterator[str]:
+    return iter(())
+
+
+def _first(_: int) -> int:
+    return 0

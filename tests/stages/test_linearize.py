@@ -1,0 +1,173 @@
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from astro_factory.core.artifacts import TABLE_FILES
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import UserError
+from astro_factory.core.shipped import shipped_folder
+from astro_factory.core.tables import read_table, write_table
+from astro_factory.core.trees import Tree, tree_schema
+from astro_factory.stages.linearize import Config, run
+from astro_factory.traces.parse import parse
+from astro_factory.traces.templating import compile_template
+from astro_factory.traces.wording import Wording
+from tests.stages.test_practice import NoItems, Recorded
+from tests.traces.trees import countdown_tree
+
+COUNTDOWN, DIRECT = (
+    compile_template(f"reflection/{name}.jinja", [shipped_folder("templates")]) for name in ("countdown", "direct")
+)
+
+
+def trees() -> list[Tree]:
+    """Two that a trace can be made of, one whose only ends are right, and one without a right end."""
+    puzzles = [((4, 10, 3), 17), ((5, 9, 2), 12), ((6, 1), 7), ((2, 1), 40)]
+    made = [countdown_tree(numbers, target, f"cd-{index}") for index, (numbers, target) in enumerate(puzzles)]
+    del made[2].nodes[2:]
+    return made
+
+
+def linearize(out: Path, made: list[Tree] | None = None, other: Path | None = None, **fields) -> tuple[list, dict]:
+    """Rows and statistics."""
+    folder = out.parent / f"{out.name}-trees"
+    for path in (out, folder):
+        path.mkdir()
+    write_table(
+        folder / "trees.parquet", (tree.as_row() for tree in (trees() if made is None else made)), tree_schema()
+    )
+    inputs = {"trees": folder} | ({"other": other} if other else {})
+    ctx = StageContext("traces", inputs, {}, out, out, NoItems(), Recorded())
+    run(ctx, Config(**{"kind": "linearize", "trees": "trees", "template": COUNTDOWN} | fields))
+    assert ctx.events.points[-1][:2] == (len(made or trees()), len(made or trees()))
+    return read_table(out / TABLE_FILES["traces"]), json.loads((out / "statistics.json").read_text())
+
+
+def test_one_direct_and_three_searches_a_problem(tmp_path):
+    rows, statistics = linearize(tmp_path / "out", wrong_branches=[0, 2])
+    assert Counter(row["problem_id"] for row in rows) == {"cd-0": 4, "cd-1": 4, "cd-2": 1}
+    counts = [row["num_wrong"] for row in rows if row["problem_id"] == "cd-0"]
+    assert counts[0] == 0 and set(counts[1:]) <= {1, 2}
+    assert statistics["problems"] == 4
+    assert statistics["problems_used"] == 3
+    assert statistics["problems_dropped"] == {"no_right_end": 1}
+    assert statistics["traces_dropped"] == {"no_right_end": 4, "no_wrong_end": 3}
+    assert statistics["traces"] == len(rows) == 9
+    assert statistics["backtracks"] == {
+        str(n): c for n, c in sorted(Counter(row["num_backtracks"] for row in rows).items())
+    }
+
+
+def test_rows_hold_together(tmp_path):
+    rows, statistics = linearize(tmp_path / "out", per_problem=20, wrong_branches={"natural": 0.6, "uniform": [0, 6]})
+    wording, by_id = Wording(COUNTDOWN), {tree.problem.id: tree for tree in trees()}
+    for row in rows:
+        tree, (user, assistant) = by_id[row["problem_id"]], row["messages"]
+        assert user == {"role": "user", "content": tree.problem.question}
+        assert assistant["role"] == "assistant"
+        text = assistant["content"]
+        assert text.endswith("Yes .\n" + tree.nodes[row["node_sequence"][-1]].closing)
+        assert all(text[part["start"] : part["end"]] == part["text"] for part in row["segments"])
+        assert parse(text, tree, wording) == row["node_sequence"]
+        assert row["num_backtracks"] == row["num_wrong"] == text.count("Go back")
+        assert row["template"] == "reflection/countdown.jinja"
+    assert max(row["num_wrong"] for row in rows) > 2
+    assert statistics["characters_longest"] == max(len(row["messages"][1]["content"]) for row in rows)
+
+
+def test_equal_inputs_give_equal_bytes_and_other_seeds_others(tmp_path):
+    linearize(tmp_path / "a")
+    linearize(tmp_path / "b")
+    linearize(tmp_path / "c", seed=1)
+    a, b, c = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_a_trace_depends_on_no_other_tree(tmp_path):
+    rows, _ = linearize(tmp_path / "all")
+    alone, _ = linearize(tmp_path / "one", trees()[1:2])
+    assert alone == [row for row in rows if row["problem_id"] == "cd-1"]
+
+
+def test_the_control_arm_has_the_same_ends_and_no_detour(tmp_path):
+    rows, _ = linearize(tmp_path / "astro", per_problem=5, wrong_branches=2)
+    direct, statistics = linearize(tmp_path / "direct", other=tmp_path / "astro", match_count="other", template=DIRECT)
+    assert [row["problem_id"] for row in direct] == [row["problem_id"] for row in rows]
+    assert [row["node_sequence"][-1] for row in direct] == [row["node_sequence"][-1] for row in rows]
+    assert {row["num_wrong"] for row in direct} == {0}
+    assert {part["kind"] for row in direct for part in row["segments"]} == {"step", "answer"}
+    assert statistics["problems_dropped"] == {"not_matched": 1}
+
+
+def test_long_traces_can_be_left_out(tmp_path):
+    rows, statistics = linearize(tmp_path / "out", per_problem=5, wrong_branches={0: 0.5, 4: 0.5}, max_chars=200)
+    assert 0 < len(rows) < 15
+    assert all(len(row["messages"][1]["content"]) <= 200 for row in rows)
+    assert statistics["traces_dropped"]["too_long"] == 15 - len(rows)
+
+
+def fail(tmp_path, **fields) -> str:
+    with pytest.raises(UserError) as error:
+        linearize(tmp_path / "out", **fields)
+    return str(error.value)
+
+
+def test_trees_without_a_right_end_say_what_to_do(tmp_path):
+    assert fail(tmp_path, made=trees()[3:]) == (
+        "E321 none of 1 trees gave a trace (no_right_end 4); "
+        "search longer, take easier problems, or start from a model that solves some of them"
+    )
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"made": trees()[2:3], "per_problem": {"direct": 0, "search": 2}}, "no_wrong_end 2); ask for traces without"),
+        ({"max_chars": 5}, "too_long 9, no_right_end 4, no_wrong_end 3); raise 'max_chars'"),
+    ],
+)
+def test_no_trace_at_all_is_an_error(tmp_path, fields, words):
+    assert words in fail(tmp_path, **fields)
+
+
+def test_traces_of_other_trees_cannot_be_matched(tmp_path):
+    linearize(tmp_path / "astro")
+    only = trees()[:1]
+    assert fail(tmp_path, made=only, other=tmp_path / "astro", match_count="other") == (
+        "E322 'match_count' names traces of other trees: problem cd-1 has one, but there is no tree of it; "
+        "give both stages the same 'trees'"
+    )
+    wrong = trees()
+    for node in wrong[0].nodes:
+        node.verdict = "incorrect"
+    (tmp_path / "again").mkdir()
+    message = fail(tmp_path / "again", made=wrong, other=tmp_path / "astro", match_count="other")
+    assert "problem cd-0 has one, but node" in message
+
+
+def test_a_fact_that_a_tree_lacks_is_told_at_its_place_in_the_template(tmp_path):
+    made = trees()
+    for node in made[0].nodes:
+        node.facts.pop("left")
+    message = fail(tmp_path, made=made)
+    assert message.startswith("reflection/countdown.jinja:")
+    assert "E311 rendering failed: 'dict object' has no attribute 'left'" in message
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"match_count": "t", "per_problem": 2}, "'match_count' decides what traces there are; remove 'per_problem'"),
+        ({"per_problem": {"direct": 0, "search": 0}}, "asks for no trace at all"),
+        ({"per_problem": 0}, "greater than 0"),
+    ],
+)
+def test_what_is_no_configuration(fields, message):
+    with pytest.raises(ValidationError) as error:
+        Config(kind="linearize", trees="trees", template=COUNTDOWN, **fields)
+    assert error.value.error_count() == 1
+    assert message in str(error.value)

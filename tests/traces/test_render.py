@@ -1,0 +1,220 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astro_factory.core.config import TemplateSource
+from astro_factory.core.errors import UserError
+from astro_factory.core.shipped import shipped_folder
+from astro_factory.traces.markers import backtrack_counter, backtrack_markers
+from astro_factory.traces.parse import parse
+from astro_factory.traces.render import render, text_of
+from astro_factory.traces.sequence import Confirm, SequenceOptions, sequence, walk
+from astro_factory.traces.templating import compile_template
+from astro_factory.traces.wording import MAX_CHARS, Wording, seeded
+from tests.traces.trees import countdown_tree, random_trees
+
+TEMPLATES = shipped_folder("templates")
+SHIPPED = sorted(path.relative_to(TEMPLATES).as_posix() for path in (TEMPLATES / "reflection").glob("*.jinja"))
+WORDINGS = {name: Wording(compile_template(name, [TEMPLATES])) for name in SHIPPED}
+COUNTDOWN = WORDINGS["reflection/countdown.jinja"]
+
+
+def made(text: str, **others: str) -> Wording:
+    return Wording(TemplateSource(entry="mine.jinja", sources={"mine.jinja": text, **others}))
+
+
+def said(wording: Wording, sequence_: list[int], seed: int = 0) -> list[str]:
+    return text_of(render(countdown_tree(), sequence_, wording, seed)).split("\n")
+
+
+def end_of(tree, *results: str) -> int:
+    """The terminal that the steps with these results lead to."""
+    index = 0
+    for result in results:
+        index = next(child for child in tree.children(index) if tree.nodes[child].facts["result"] == result)
+    return index
+
+
+def test_countdown_is_worded_as_the_small_model_learns_it():
+    tree = countdown_tree()
+    way = walk(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17"))
+    first, second = "Wait ,", "But wait , are we correct so far ?"
+    seed = next(s for s in range(100) if [seeded(s)(3) for _ in "1"] == [0] and "But" in said(COUNTDOWN, way, s)[5])
+    assert said(COUNTDOWN, way, seed) == [
+        "4 + 3 = 7 left 10 7",
+        "10 - 7 = 3 left 3",
+        f"{first} 17 - 3 = 14 No . Go back to where we had 4 10 3",
+        "10 + 4 = 14 left 3 14",
+        "14 + 3 = 17 left 17",
+        f"{second} 17 - 17 = 0 Yes .",
+        "answer 17",
+    ]
+
+
+def test_countdown_goes_back_to_an_inner_state_larger_number_first():
+    tree = countdown_tree()
+    way = walk(tree, [end_of(tree, "14", "11")], end_of(tree, "14", "17"))
+    assert said(COUNTDOWN, way)[2].endswith("17 - 11 = 6 No . Go back to where we had 3 14")
+
+
+def test_the_paper_restarts_at_the_root_and_names_steps_elsewhere():
+    wording, tree = WORDINGS["reflection/paper.jinja"], countdown_tree()
+    wrong, right = [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17")
+    lines = said(wording, walk(tree, wrong, right))
+    reflection = "But wait, are we solving the problem correctly so far? Hmm..."
+    doubt = "I'm not sure if we're solving the problem correctly so far."
+    assert lines[2] == f"{reflection} {doubt} Let's restart our solution from the beginning."
+    assert lines[5] == f'{reflection} {doubt} Let\'s go back to where we wrote "10 + 4 = 14 left 3 14"'
+    assert lines[-2] == f"{reflection} Our solution seems to be correct so far."
+
+
+def test_direct_says_steps_and_answer_only():
+    tree = countdown_tree()
+    assert said(WORDINGS["reflection/direct.jinja"], walk(tree, [], end_of(tree, "14", "17"))) == [
+        "10 + 4 = 14 left 3 14",
+        "14 + 3 = 17 left 17",
+        "answer 17",
+    ]
+
+
+def test_segments_say_what_they_are():
+    tree = countdown_tree()
+    wrong, right = end_of(tree, "14", "11"), end_of(tree, "14", "17")
+    segments = render(tree, walk(tree, [wrong], right), COUNTDOWN, 0)
+    inner = tree.nodes[right].parent
+    assert [(segment.kind, segment.node) for segment in segments] == [
+        ("step", inner),
+        ("step", wrong),
+        ("reflect", wrong),
+        ("verdict", wrong),
+        ("backtrack", inner),
+        ("step", right),
+        ("reflect", right),
+        ("verdict", right),
+        ("answer", right),
+    ]
+    restart = render(tree, walk(tree, [end_of(tree, "7", "3")], right), COUNTDOWN, 0)[4]
+    assert (restart.kind, restart.node) == ("restart", 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_trees(), st.data())
+def test_parse_undoes_render(tree, data):
+    """For every shipped template, every sequence and every seed; offsets and counted backtracks agree as well."""
+    name, seed = data.draw(st.sampled_from(SHIPPED)), data.draw(st.integers(0, 2**62))
+    confirm = Confirm(min_value=0.5, share=0.5) if name == "reflection/paper.jinja" else None
+    merge = data.draw(st.sampled_from(["deepest", "root"]))
+    visited = sequence(tree, SequenceOptions((0, 4), merge=merge, confirm=confirm), seed)
+    segments = render(tree, visited, WORDINGS[name], seed)
+    text = text_of(segments)
+    assert [text[s.start : s.end] for s in segments] == [s.text for s in segments]
+    assert all(s.text == tree.nodes[s.node].text for s in segments if s.kind == "step")
+    assert parse(text, tree, WORDINGS[name]) == visited
+    jumps = 0 if name == "reflection/direct.jinja" else sum(tree.nodes[n].terminal for n in visited) - 1
+    assert COUNTERS[name](text) == jumps
+
+
+COUNTERS = {name: backtrack_counter(wording.source) for name, wording in WORDINGS.items()}
+
+
+def test_parse_refuses_other_texts():
+    tree = countdown_tree()
+    text = "\n".join(said(COUNTDOWN, walk(tree, [], end_of(tree, "14", "17"))))
+    assert parse(text, tree, COUNTDOWN) is not None
+    for other in ("", text[:-1], text + "\n", text.replace("Yes", "No"), text.replace("14 + 3", "14 + 2"), "x" + text):
+        assert parse(other, tree, COUNTDOWN) is None
+
+
+@pytest.mark.parametrize(
+    "response, count",
+    [
+        ("1 + 1 = 2 left 2\nWait , 9 - 2 = 8 No . Go back to where we had 9 9", 1),
+        ("go back to where we had nothing . Go  back\nto where we had", 2),
+        ("Go back to where we hadn 4\nDo not go back", 0),
+        ("", 0),
+    ],
+)
+def test_counting_in_what_a_model_wrote(response, count):
+    assert COUNTERS["reflection/countdown.jinja"](response) == count
+
+
+def test_markers_are_the_templates_own_words():
+    text = """
+    {% set ways = ["Back to", "Return now to the state"] %}
+    {% macro to(node) %}{{ pick(ways) }} {{ node.facts.left }}{% endmacro %}
+    {% block backtrack %}
+    {{ 3 * attempt }}. {% if node.value > 2 %}Never{% else %}{{ to(target) }}, again!{% endif %}
+    {% endblock %}
+    {% block restart %}Anew.{% endblock %}
+    """
+    assert backtrack_markers(made(text).source) == [("Return", "now", "to", "the", "state"), ("Back", "to"), ("Anew",)]
+
+
+def test_a_phrase_of_data_alone_cannot_be_counted():
+    counter = backtrack_counter(made("{% block backtrack %}{{ target.facts.left }}{% endblock %}").source)
+    assert counter("4 10 3\n4 10 3") == 0
+
+
+def test_inheritance_super_includes_and_imports():
+    wording = made(
+        '{% extends "base.jinja" %}{% from "lib.jinja" import loud %}'
+        "{% block wrong %}{{ super() }} {{ loud(node.answer) }}{% endblock %}"
+        '{% block right %}{% include "yes.jinja" %}{% endblock %}',
+        **{
+            "base.jinja": "{% block wrong %}Not{% endblock %}{% block backtrack %}Back{% endblock %}",
+            "lib.jinja": "{% macro loud(text) %}{{ text | upper }}{{ pick(['!']) }}{% endmacro %}",
+            "yes.jinja": "Yes , {{ node.answer }}",
+        },
+    )
+    tree = countdown_tree()
+    lines = said(wording, walk(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17")))
+    assert lines[2] == "Not 3! Back"
+    assert lines[5] == "Yes , 17"
+
+
+def test_attempts_are_counted():
+    tree = countdown_tree()
+    wrong, right = [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17")
+    lines = said(made("{% block backtrack %}try {{ attempt }} failed{% endblock %}"), walk(tree, wrong, right))
+    assert [line for line in lines if "try" in line] == ["try 1 failed", "try 2 failed"]
+
+
+def test_one_trace_has_one_wording():
+    tree = countdown_tree()
+    way = walk(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17"))
+    texts = {"\n".join(said(COUNTDOWN, way, seed)) for seed in range(60)}
+    assert len(texts) == 9
+    assert said(COUNTDOWN, way, 4) == said(COUNTDOWN, way, 4)
+
+
+FAILURES = [
+    ("{% block wrong %}\n{{ node.facts.lft }}{% endblock %}", "mine.jinja:2:15 E311", "did you mean 'left'?"),
+    ("{% block wrong %}{{ node.facts.text * 2 }}{% endblock %}", "mine.jinja:1:32 E311", "has no attribute 'text'"),
+    ("{% block wrong %}{{ 'a' * 99 }}{% endblock %}", "mine.jinja:1:1 E311", "multiply numbers only"),
+    ("{% block wrong %}{{ 9 ** 9 }}{% endblock %}", "mine.jinja:1:1 E311", "have no powers"),
+    ("{% block wrong %}{{ node }}{% endblock %}", "mine.jinja:1:1 E311", "Node is neither text nor number"),
+    ("{% block wrong %}{{ pick('ab') }}{% endblock %}", "mine.jinja:1:1 E311", "pick takes a list of phrases"),
+    ("{% block wrong %}{{ 1 / 0 }}{% endblock %}", "mine.jinja:1:1 E311", "division by zero"),
+    ("{% block right %}{{ target.text }}{% endblock %}", "mine.jinja:1:21 E311", "'target' is undefined"),
+    ("{% block wrong %}{{ node.__class__ }}{% endblock %}", "mine.jinja:1:1 E311", "unsafe"),
+    ("{% block wrong %}{{ open('/etc/passwd') }}{% endblock %}", "mine.jinja:1:21 E311", "'open' is undefined"),
+    ("{% block wrong %}{% for i in range(99999) %}x{% endfor %}{% endblock %}", "mine.jinja:1:1 E312", str(MAX_CHARS)),
+    ('{% extends "mine.jinja" %}', "mine.jinja:1:1 E311", "extends itself without an end"),
+    ("{% block wrong %}\n{{ 1 + }}{% endblock %}", "mine.jinja:2:1 E303", ""),
+]
+
+
+@pytest.mark.parametrize("text, place, cause", FAILURES)
+def test_a_failure_is_the_users_and_has_a_place(text, place, cause):
+    tree = countdown_tree()
+    with pytest.raises(UserError) as error:
+        said(made(text), walk(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17")))
+    assert str(error.value).startswith(place)
+    assert cause in str(error.value)
+
+
+def test_shipped_templates_are_those_of_the_reference():
+    page = (Path(__file__).parents[2] / "docs/reference/templates.md").read_text(encoding="utf-8")
+    assert [name for name in SHIPPED if name not in page] == []

@@ -1,0 +1,167 @@
+from collections import Counter
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from astro_factory.core.problems import Problem
+from astro_factory.core.trees import Node, Tree
+from astro_factory.traces.branches import Mixture, WrongBranches, draw_count
+from astro_factory.traces.sequence import Confirm, SequenceOptions, Terminals, sequence, walk
+from tests.traces.trees import random_trees
+
+RIGHT, WRONG = {"terminal": True, "verdict": "correct", "answer": "7"}, {"terminal": True, "verdict": "incorrect"}
+
+
+def small_tree() -> Tree:
+    """The tree of the module's docstring, and one more wrong end with an answer that is there already."""
+    nodes = [
+        Node(-1, ""),
+        Node(0, "a", prior=0.9, value=0.95),
+        Node(1, "b", prior=0.5, answer="1", **WRONG),
+        Node(1, "c", prior=0.5, answer="2", **WRONG),
+        Node(0, "d", prior=0.1, value=0.2),
+        Node(4, "e", prior=0.5, **RIGHT),
+        Node(4, "f", prior=0.5, answer="1", **WRONG),
+    ]
+    return Tree(Problem("p", "?", "7", "sample"), nodes)
+
+
+def test_walk_goes_back_to_the_deepest_state_already_visited():
+    assert walk(small_tree(), [2, 3], 5) == [0, 1, 2, 1, 3, 0, 4, 5]
+
+
+def test_walk_goes_back_past_the_last_branch_to_an_earlier_one():
+    tree = small_tree()
+    tree.nodes.append(Node(1, "g", answer="7", terminal=True, verdict="correct"))
+    assert walk(tree, [2, 6], 7) == [0, 1, 2, 0, 4, 6, 1, 7]
+
+
+def test_walk_can_start_anew_each_time():
+    assert walk(small_tree(), [2, 3], 5, "root") == [0, 1, 2, 0, 1, 3, 0, 4, 5]
+
+
+def test_without_wrong_branches_the_way_is_direct():
+    assert walk(small_tree(), [], 5) == [0, 4, 5]
+
+
+def test_pauses_follow_valued_steps_only():
+    options = SequenceOptions(wrong_branches=2, confirm=Confirm(min_value=0.9, share=1.0))
+    sequences = {tuple(sequence(small_tree(), options, seed)) for seed in range(30)}
+    assert (0, 1, 1, 2, 1, 3, 0, 4, 5) in sequences
+    assert all((4, 4) not in pairwise(visited) for visited in sequences)
+
+
+options = st.builds(
+    SequenceOptions,
+    wrong_branches=st.sampled_from([0, 1, 3, (0, 4), {0: 1.0, 2: 2.0}, Mixture(natural=0.5, uniform=(0, 6))]),
+    at_least=st.integers(0, 1),
+    merge=st.sampled_from(["deepest", "root"]),
+    draw=st.sampled_from(["policy", "uniform"]),
+    confirm=st.sampled_from([None, Confirm(min_value=0.5, share=0.5)]),
+)
+
+
+@settings(deadline=None)
+@given(random_trees(), options, st.integers(0, 2**62))
+def test_invariants(tree, options, seed):
+    visited = sequence(tree, options, seed)
+    if visited is None:
+        assert len(set(Terminals(tree).answers.values())) < options.at_least
+        return
+    assert visited == sequence(tree, options, seed)
+    assert visited[0] == 0
+    assert tree.nodes[visited[-1]].verdict == "correct"
+    ends = [node for node in visited[:-1] if tree.nodes[node].terminal]
+    assert all(tree.nodes[node].verdict == "incorrect" for node in ends)
+    answers = [tree.nodes[node].answer for node in ends]
+    assert len(answers) == len(set(answers)) >= options.at_least
+    jumps = [(a, b) for a, b in pairwise(visited) if a != b and tree.nodes[b].parent != a]
+    assert [leaf for leaf, _ in jumps] == ends
+    if options.merge == "deepest":
+        steps = [b for a, b in pairwise(visited) if tree.nodes[b].parent == a]
+        assert len(steps) == len(set(steps))
+    else:
+        assert all(target == 0 for _, target in jumps)
+
+
+def test_ends_come_as_often_as_the_policy_comes_to_them():
+    """0.9 * 0.5 leads to each of 2 and 3, 0.1 * 0.5 to each of 5 and 6."""
+    terminals = Terminals(small_tree())
+    assert terminals.weights == pytest.approx({5: 0.05, 2: 0.45, 3: 0.45, 6: 0.05})
+    first = Counter(terminals.shuffled(Random(seed))[0] for seed in range(4000))
+    assert first[2] + first[3] == pytest.approx(3600, abs=90)
+
+
+def test_a_step_without_a_prior_counts_as_its_least_likely_sibling():
+    tree = small_tree()
+    tree.nodes[3].prior = 0.0
+    assert Terminals(tree).weights[3] == pytest.approx(0.45)
+    for node in tree.nodes:
+        node.prior = 0.0
+    assert Terminals(tree).weights == pytest.approx(dict.fromkeys((2, 3, 5, 6), 0.25))
+
+
+def test_natural_counts_are_the_policys_own_failures():
+    """With the right end as the likeliest, most traces have none; the cap holds."""
+    tree, natural = small_tree(), SequenceOptions(Mixture(natural=1, uniform=(0, 1)))
+    wrong = [sum(tree.nodes[n].terminal for n in sequence(tree, natural, seed)) - 1 for seed in range(500)]
+    assert set(wrong) == {0, 1} and sum(wrong) > 400
+    tree.nodes[1].prior = 1e-6
+    tree.nodes[6].prior = 1e-6
+    assert all(sequence(tree, natural, seed) == [0, 4, 5] for seed in range(100))
+
+
+def test_no_right_end_gives_no_sequence():
+    tree = small_tree()
+    tree.nodes[5].verdict = "incorrect"
+    assert sequence(tree, SequenceOptions(), 0) is None
+
+
+def test_ends_without_an_answer_are_no_detours():
+    tree = small_tree()
+    tree.nodes[2].answer = ""
+    tree.nodes[3].verdict = "no_answer"
+    assert Terminals(tree).wrong == [6]
+
+
+DISTRIBUTIONS = [
+    (2, {2: 1.0}),
+    ([0, 2], {0: 1 / 3, 1: 1 / 3, 2: 1 / 3}),
+    ({"0": 1, "3": 3}, {0: 0.25, 3: 0.75}),
+    ({"natural": 1.0, "uniform": [0, 3]}, {3: 1.0}),
+    ({"natural": 0.5, "uniform": [0, 1]}, {0: 0.25, 1: 0.75}),
+]
+
+
+@pytest.mark.parametrize("written, shares", DISTRIBUTIONS)
+def test_distributions(written, shares):
+    """`natural` is 5 here, so it is always capped."""
+    branches = TypeAdapter(WrongBranches).validate_python(written)
+    random = Random(0)
+    drawn = Counter(draw_count(branches, 5, random) for _ in range(6000))
+    assert {number: count / 6000 for number, count in drawn.items()} == pytest.approx(shares, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    "written, message",
+    [
+        (-1, "greater than or equal to 0"),
+        (101, "less than or equal to 100"),
+        ([2, 0], "the lower bound comes first"),
+        ([1], "Field required"),
+        ({}, "at least 1 item"),
+        ({0: 0.0}, "at least one count needs a share above 0"),
+        ({"natural": 0.5}, "Field required"),
+        ({"natural": 2, "uniform": [0, 1]}, "less than or equal to 1"),
+        ("many", "valid integer"),
+    ],
+)
+def test_what_is_no_distribution(written, message):
+    with pytest.raises(ValidationError) as error:
+        TypeAdapter(WrongBranches).validate_python(written)
+    assert error.value.error_count() == 1
+    assert message in str(error.value)
