@@ -18,12 +18,12 @@ from astro_factory.cli.options import (
     read_graph,
 )
 from astro_factory.cli.summary import print_summary, summary
+from astro_factory.cli.terminal import open_view
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph
-from astro_factory.core.results import Plan, Status
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits, resolve_commits
-from astro_factory.runtime import Build
+from astro_factory.plan.preflight import preflight
 from astro_factory.runtime import build as run_build
 from astro_factory.store import Store
 
@@ -62,10 +62,9 @@ def execute(
     planned = make_plan(
         graph, place, targets=_ends(graph, targets), commits=resolve_commits(graph), use_imports=not no_import
     )
-    if all(item.status is Status.HIT for item in planned.nodes.values()):
-        done = _all_hits(planned)
-    else:
-        done = _run(planned, place, jobs, as_json)
+    preflight(planned, online=True)
+    with open_view(planned, quiet=as_json) as watch:
+        done = run_build(planned, place, watch, jobs=jobs)
     found = summary(planned, place, done, time.monotonic() - started)
     if as_json:
         print_json(found)
@@ -81,21 +80,6 @@ def _ends(graph: Graph, targets: list[str] | None) -> list[str] | None:
         return None
     needed = {reference for name in targets for reference in graph.nodes[name].references}
     return [name for name in targets if name not in needed]
-
-
-def _all_hits(planned: Plan) -> Build:
-    """Nothing to run: no pool, no processes."""
-    return Build(
-        results={name: item.result for name, item in planned.nodes.items()},
-        outcomes=dict.fromkeys(planned.nodes, "hit"),
-    )
-
-
-def _run(planned: Plan, place: Store, jobs: int | None, as_json: bool) -> Build:
-    from astro_factory.cli.terminal import open_view
-
-    with open_view(planned, quiet=as_json) as watch:
-        return run_build(planned, place, watch, jobs=jobs)
 
 
 def export(

@@ -21,6 +21,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.results import Plan
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits, resolve_commits
+from astro_factory.plan.preflight import preflight
 
 
 def check(
@@ -49,6 +50,7 @@ def plan(
     graph = read_graph(spec, sets, profile)
     commits = locked_commits(graph) if offline else resolve_commits(graph)
     planned = make_plan(graph, open_store(store), commits=commits, use_imports=not no_import)
+    preflight(planned, online=False)
     if as_json:
         print_json({"stages": [node.as_json() for node in planned.nodes.values()], "counts": planned.counts()})
         return

@@ -1,6 +1,6 @@
 """The graph that a spec compiles to: what `spec` makes, `plan` gives keys to, and `runtime` executes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from astro_factory.core.artifacts import ArtifactType
@@ -48,6 +48,16 @@ class Graph:
     lock_path: str = ""
     """The lock file beside the spec."""
     warnings: tuple[str, ...] = field(default=())
+
+    def wanted(self, targets: Collection[str] | None = None) -> set[str]:
+        """What a build of the targets is about: they and all they depend on.
+
+        By default the targets are all stages and publications, so that a model or a problem set that nothing uses costs
+        nothing; a graph without stages is all models and problem sets.
+        """
+        if targets is None:
+            targets = [name for name, node in self.nodes.items() if node.section in ("stages", "publish")]
+        return self.closure(set(targets or self.nodes))
 
     def closure(self, names: set[str]) -> set[str]:
         """The named nodes and all they depend on."""

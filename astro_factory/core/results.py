@@ -31,6 +31,17 @@ class Result:
     def as_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False).encode()
 
+    @classmethod
+    def from_json(cls, data: bytes) -> "Result":
+        """Raises ValueError for what is torn, or not what its key says."""
+        try:
+            result = cls(**json.loads(data))
+        except TypeError as error:
+            raise ValueError(f"not a result: {error}") from None
+        if digest(result.record) != result.key:
+            raise ValueError("the record is not that of the key")
+        return result
+
 
 class Status(StrEnum):
     """What a plan says of a node."""

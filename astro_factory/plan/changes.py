@@ -1,6 +1,7 @@
 """The difference of two records, as paths with old and new value."""
 
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 _MISSING = object()
@@ -14,9 +15,14 @@ class Change(NamedTuple):
     new: Any
 
     def __str__(self) -> str:
-        if self.path.endswith(".content"):
-            return f"{self.path.removesuffix('.content').removeprefix('config.')} has new content"
-        return f"{self.path.removeprefix('config.')}: {_short(self.old)} -> {_short(self.new)}"
+        name = self.path.removeprefix("config.")
+        for suffix in (".content", ".sha256"):
+            if name.endswith(suffix):
+                return f"{name.removesuffix(suffix)} has new content"
+        if isinstance(self.old, str) and isinstance(self.new, str) and "\n" in self.old + self.new:
+            number, old, new = _first_line(self.old, self.new)
+            return f"{name} line {number}: {_short(old)} -> {_short(new)}"
+        return f"{name}: {_short(self.old)} -> {_short(self.new)}"
 
 
 def changes(old: Any, new: Any, path: str = "") -> Iterator[Change]:
@@ -29,6 +35,12 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[Change]:
             yield from changes(left, right, f"{path}[{index}]")
     elif old != new:
         yield Change(path, old, new)
+
+
+def _first_line(old: str, new: str) -> tuple[int, Any, Any]:
+    """The first line at which two texts differ, with its number."""
+    pairs = zip_longest(old.split("\n"), new.split("\n"), fillvalue=_MISSING)
+    return next((number, left, right) for number, (left, right) in enumerate(pairs, start=1) if left != right)
 
 
 def _short(value: Any) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph, Node
 from astro_factory.plan.planner import is_open
+from astro_factory.store.files import write_atomic
 
 
 def locked_commits(graph: Graph) -> dict[str, str]:
@@ -20,15 +21,17 @@ def locked_commits(graph: Graph) -> dict[str, str]:
 def resolve_commits(graph: Graph) -> dict[str, str]:
     """`locked_commits`, with what is missing asked of the Hub and added to the lock file. Raises `UserError` E140."""
     commits = locked_commits(graph)
-    missing = {name: node for name, node in graph.nodes.items() if is_open(node) and name not in commits}
+    wanted = graph.wanted()
+    missing = {name: node for name, node in graph.nodes.items() if name in wanted - set(commits) and is_open(node)}
     if not missing:
         return commits
+    found: dict[str, str] = {}
+    for node in missing.values():
+        if _entry(node) not in found:
+            found[_entry(node)] = _ask(node)
     path = Path(graph.lock_path)
-    table = _read(path)
-    for name, node in missing.items():
-        commits[name] = table[_entry(node)] = _ask(node)
-    path.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return commits
+    write_atomic(path, (json.dumps(_read(path) | found, indent=1, sort_keys=True) + "\n").encode())
+    return commits | {name: found[_entry(node)] for name, node in missing.items()}
 
 
 def _entry(node: Node) -> str:
@@ -38,13 +41,14 @@ def _entry(node: Node) -> str:
 
 def _read(path: Path) -> dict[str, str]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError:
-        raise UserError.of(
-            "E141", f"'{path.name}' is not valid JSON", "restore it, or delete it to lock anew"
-        ) from None
+        table = None
+    if not isinstance(table, dict) or not all(isinstance(commit, str) for commit in table.values()):
+        raise UserError.of("E141", f"'{path.name}' is no lock file", "restore it, or delete it to lock anew")
+    return table
 
 
 def _ask(node: Node) -> str:
@@ -54,8 +58,7 @@ def _ask(node: Node) -> str:
     try:
         return HfApi().repo_info(node.config.repo, revision=node.config.revision, repo_type=kind).sha
     except Exception as error:
-        cause = (
-            f"the Hub could not resolve {node.config.repo}@{node.config.revision}: {str(error).splitlines()[0]:.200}"
-        )
-        remedy = "check the name and your access, or plan with --offline"
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        cause = f"the Hub could not resolve {node.config.repo}@{node.config.revision}: {reason:.200}"
+        remedy = "check the name, your access and the network; `plan --offline` shows what does not need it"
         raise UserError.of("E140", cause, remedy, node.place) from None

@@ -1,10 +1,11 @@
 """What a build would do, decided before it does anything.
 
 A node whose inputs are all known has a record and so a key; a key with a result is a hit. Inputs count by content, so a
-node below one that must run has no key yet: it is pending, and may still turn out a hit. A hit needs its files only when
-somebody who runs reads them, or when it is an end of the graph.
+node below one that must run has no key yet: it is pending, and may still turn out a hit. A hit needs its files only
+when somebody who runs reads them, or when it is an end of the graph.
 """
 
+import importlib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,9 @@ from astro_factory.plan.changes import changes
 from astro_factory.plan.records import make_record, record_key
 from astro_factory.store import Store
 from astro_factory.store.exports import has_blobs, read_export
+
+_REASONS = 2
+"""Changes that a reason names."""
 
 
 class Resolver:
@@ -44,14 +48,23 @@ class Resolver:
         config = node.config
         if node.name in self.commits:
             config = config.model_copy(update={"revision": self.commits[node.name]})
-        planned = PlannedNode(node, Status.RUN, "", key, record, config=config)
-        if result := self.store.result(key):
-            return replace(planned, status=Status.HIT, reason="in the store", result=result)
+        return self._found(PlannedNode(node, Status.RUN, self._why(node.name, record), key, record, config=config))
+
+    def _found(self, planned: PlannedNode) -> PlannedNode:
+        """The node as a hit or an import, if there is a result of its key: best one with files."""
+        here = self.store.result(planned.key)
+        if here and self.store.has_blobs(here):
+            if not _intact(planned, self.store.output(here)):
+                return replace(planned, reason="what it made elsewhere is gone")
+            return replace(planned, status=Status.HIT, reason="in the store", result=here)
         for export in self.imports:
-            if result := read_export(export).get(key):
+            result = read_export(export).get(planned.key)
+            if result and (not here or has_blobs(export, result)):
                 reason = f"in {export.name}"
                 return replace(planned, status=Status.IMPORT, reason=reason, result=result, export=export)
-        return replace(planned, reason=self._why(node.name, record))
+        if here:
+            return replace(planned, status=Status.HIT, reason="in the store, without its files", result=here)
+        return planned
 
     def has_files(self, planned: PlannedNode) -> bool:
         """Whether a hit's or an import's files can be had."""
@@ -60,12 +73,14 @@ class Resolver:
         return planned.export is not None and has_blobs(planned.export, planned.result)
 
     def _why(self, name: str, record: Mapping[str, Any]) -> str:
-        previous = self.store.result(self.heads[name]) if name in self.heads else None
-        if previous is None:
+        if name not in self.heads:
             return "never built"
+        previous = self.store.result(self.heads[name])
+        if previous is None:
+            return "its last result is gone"
         moved = [str(change) for change in changes(previous.record, record)]
-        more = f" (+{len(moved) - 2} more)" if len(moved) > 2 else ""
-        return "; ".join(moved[:2]) + more if moved else "its result is gone"
+        more = f" (+{len(moved) - _REASONS} more)" if len(moved) > _REASONS else ""
+        return "; ".join(moved[:_REASONS]) + more
 
 
 def make_plan(
@@ -76,10 +91,10 @@ def make_plan(
     commits: Mapping[str, str] | None = None,
     use_imports: bool = True,
 ) -> Plan:
-    """Plan the targets and all they depend on; without targets, the whole graph."""
+    """Plan the targets and all they depend on; without targets, all stages and publications."""
     imports = [Path(path) for path in graph.imports] if use_imports else []
     resolver = Resolver(graph, store, commits or {}, imports)
-    wanted = graph.closure(set(targets)) if targets is not None else set(graph.nodes)
+    wanted = graph.wanted(targets)
     planned: dict[str, PlannedNode] = {}
     contents: dict[str, str] = {}
     for name, node in graph.nodes.items():
@@ -101,6 +116,12 @@ def _ask_for_files(planned: dict[str, PlannedNode], ends: Collection[str], resol
             item = planned[name] = _to_run(item)
         if item.status in (Status.RUN, Status.PENDING):
             needed.update(item.node.references)
+
+
+def _intact(planned: PlannedNode, output: Path) -> bool:
+    """Whether what a stage made outside the store is still there, as far as its kind can tell."""
+    check = getattr(importlib.import_module(planned.node.module), "intact", None)
+    return check is None or check(planned.config, output)
 
 
 def _to_run(planned: PlannedNode) -> PlannedNode:

@@ -5,13 +5,15 @@ semantic version, the whole config but for its not-semantic fields, and the cont
 """
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
 from astro_factory.core.annotations import alternatives, field_annotation, unwrap
 from astro_factory.core.canonical import digest, file_digest
 from astro_factory.core.config import InputFile, NotSemantic, Reference
+from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Node
 
 SCHEME = 1
@@ -23,7 +25,7 @@ def make_record(node: Node, contents: Mapping[str, str], commits: Mapping[str, s
 
     `commits` gives the commit of every Hub revision that the config names by branch.
     """
-    files = {path: file_digest_of(real) for path, real in node.files.items()}
+    files = {path: _digest_of(node, path) for path in node.files}
     config = _canonical(type(node.config), node.config, contents, files)
     if node.name in commits:
         config["revision"] = commits[node.name]
@@ -34,16 +36,17 @@ def record_key(record: Mapping[str, Any]) -> str:
     return digest(record)
 
 
-def file_digest_of(path: str) -> str:
-    """Digest of an input file, or of a folder's files by their names."""
-    from pathlib import Path
-
-    target = Path(path)
-    if target.is_dir():
-        return digest(
-            {p.relative_to(target).as_posix(): file_digest(p) for p in sorted(target.rglob("*")) if p.is_file()}
-        )
-    return file_digest(target)
+def _digest_of(node: Node, path: str) -> str:
+    """Digest of an input file, or of a folder's files by their names. Raises `UserError` E101."""
+    target = Path(node.files[path])
+    try:
+        if target.is_dir():
+            inside = sorted(p for p in target.rglob("*") if p.is_file())
+            return digest({p.relative_to(target).as_posix(): file_digest(p) for p in inside})
+        return file_digest(target)
+    except OSError as error:
+        cause = f"cannot read '{path}': {error.strerror or error}"
+        raise UserError.of("E101", cause, "check the path", node.place) from None
 
 
 def _canonical(annotation: Any, value: Any, contents: Mapping[str, str], files: Mapping[str, str]) -> Any:
@@ -73,8 +76,6 @@ def _canonical(annotation: Any, value: Any, contents: Mapping[str, str], files: 
 
 def _argument(annotation: Any, value: Any, index: int) -> Any:
     """The item annotation of the list or mapping that fits a value."""
-    from typing import get_args, get_origin
-
     kinds = (dict,) if isinstance(value, dict) else (list, tuple)
     for option in alternatives(annotation):
         bare, _ = unwrap(option)

@@ -4,12 +4,15 @@ A stage process gets a job file and two pipes: events come up one; the other is 
 the stage, and all it started, ends when the builder ends, even by kill -9.
 """
 
+import contextlib
 import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +25,7 @@ from astro_factory.store.store import StoredItems
 
 EventHandler = Callable[[dict[str, Any]], None]
 
-_GRACE_S = 10.0
+_GRACE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,66 +62,115 @@ class StageFailed(Exception):
     """A stage ended without its output; the text says why and shows the last lines of its log."""
 
 
-def run_job(job: Job, heavy: bool, on_event: EventHandler, processes: set[subprocess.Popen]) -> None:
-    """Run a job to its end. Raises `StageFailed` or `UserError`."""
+class Processes:
+    """The running stage processes of a build. Once they were ended, no other starts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen] = set()
+        self._ended = False
+
+    def start(self, command: list[str], **options: Any) -> subprocess.Popen:
+        """`subprocess.Popen` as the leader of a process group of its own."""
+        with self._lock:
+            if self._ended:
+                raise StageFailed("the build was interrupted")
+            process = subprocess.Popen(command, start_new_session=True, **options)
+            self._running.add(process)
+            return process
+
+    def wait(self, process: subprocess.Popen) -> int:
+        """Wait for a process, and end what it started and left behind; returns its exit code."""
+        code = process.wait()
+        _signal_group(process, signal.SIGKILL)
+        with self._lock:
+            self._running.discard(process)
+        return code
+
+    def end(self) -> None:
+        """Ask running stages to end, then make them."""
+        with self._lock:
+            self._ended = True
+            running = list(self._running)
+        for process in running:
+            _signal_group(process, signal.SIGTERM)
+        end = time.monotonic() + _GRACE_S
+        for process in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, end - time.monotonic()))
+            _signal_group(process, signal.SIGKILL)
+
+
+def _signal_group(process: subprocess.Popen, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: the latter where only zombies are left
+        os.killpg(process.pid, number)
+
+
+def run_job(job: Job, heavy: bool, on_event: EventHandler, processes: Processes) -> None:
+    """Run a job to its end; raises what a light stage raises, `StageFailed` or `UserError` for a heavy one."""
     if heavy:
         _run_process(job, on_event, processes)
-        return
-    try:
+    else:
         job.run(on_event)
-    except UserError:
-        raise
-    except Exception as error:
-        import traceback
-
-        Path(job.log).write_text(traceback.format_exc(), encoding="utf-8")
-        raise StageFailed(f"{type(error).__name__}: {error}") from error
 
 
-def _run_process(job: Job, on_event: EventHandler, processes: set[subprocess.Popen]) -> None:
+def _run_process(job: Job, on_event: EventHandler, processes: Processes) -> None:
     job_path = Path(job.work) / "job.json"
     job_path.write_text(json.dumps(asdict(job)), encoding="utf-8")
     events_in, events_out = os.pipe()
     life_in, life_out = os.pipe()
-    env = os.environ | {
+    try:
+        process = _start(job, job_path, events_out, life_in, processes)
+    except BaseException:
+        os.close(events_in)
+        os.close(life_out)
+        raise
+    finally:
+        os.close(events_out)
+        os.close(life_in)
+    mistakes: list[Diagnostic] = []
+    reader = threading.Thread(target=_read_events, args=(events_in, on_event, mistakes), daemon=True)
+    reader.start()
+    try:
+        code = processes.wait(process)
+    finally:
+        os.close(life_out)
+    reader.join()
+    if mistakes:
+        raise UserError(*mistakes)
+    if code:
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        raise StageFailed(f"its process {how}\n{log_tail(Path(job.log))}".rstrip())
+
+
+def _start(job: Job, job_path: Path, events: int, life: int, processes: Processes) -> subprocess.Popen:
+    environment = os.environ | {
         "OMP_NUM_THREADS": str(job.threads),
         "MKL_NUM_THREADS": str(job.threads),
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": os.pathsep.join(part or os.getcwd() for part in sys.path),
     }
-    command = [sys.executable, "-m", "astro_factory.runtime.worker", str(job_path), str(events_out), str(life_in)]
-    with open(job.log, "wb") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(events_out, life_in),
-            env=env,
-            start_new_session=True,
+    command = [sys.executable, "-P", "-m", "astro_factory.runtime.worker", str(job_path), str(events), str(life)]
+    with open(job.log, "ab") as log:
+        return processes.start(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(events, life), env=environment
         )
-    processes.add(process)
-    os.close(events_out)
-    os.close(life_in)
-    mistakes: list[Diagnostic] = []
-    try:
-        with os.fdopen(events_in, encoding="utf-8") as lines:
-            for line in lines:
+
+
+def _read_events(pipe: int, on_event: EventHandler, mistakes: list[Diagnostic]) -> None:
+    """Hand on what a stage process says, until no process holds the pipe."""
+    with os.fdopen(pipe, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
                 event = json.loads(line)
-                if event["event"] == "mistake":
-                    mistakes.append(_diagnostic(event["diagnostic"]))
-                else:
-                    on_event(event)
-        code = process.wait()
-    finally:
-        os.close(life_out)
-        processes.discard(process)
-    if mistakes:
-        raise UserError(*mistakes)
-    if code:
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        raise StageFailed(f"its process {how}\n{log_tail(Path(job.log))}")
+            except ValueError:
+                continue  # torn: the process was killed while it wrote
+            if event["event"] == "mistake":
+                mistakes.append(_diagnostic(event["diagnostic"]))
+            else:
+                on_event(event)
 
 
 def log_tail(path: Path, lines: int = 15) -> str:
@@ -127,28 +179,6 @@ def log_tail(path: Path, lines: int = 15) -> str:
     return "\n".join(f"    {line}" for line in text[-lines:])
 
 
-def end_processes(processes: set[subprocess.Popen]) -> None:
-    """Ask running stages to end, then make them."""
-    running = list(processes)
-    for process in running:
-        _signal_group(process, signal.SIGTERM)
-    for process in running:
-        try:
-            process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            _signal_group(process, signal.SIGKILL)
-
-
-def _signal_group(process: subprocess.Popen, number: signal.Signals) -> None:
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass
-
-
 def _diagnostic(found: Mapping[str, Any]) -> Diagnostic:
-    place = Place(found["file"], found["line"], found["column"]) if found["file"] else None
-    return Diagnostic(found["code"], found["cause"], found["remedy"], place)
-
-
-__all__ = ["EventHandler", "Job", "StageFailed", "end_processes", "log_tail", "run_job"]
+    place = found["place"] and Place(**found["place"])
+    return Diagnostic(found["code"], found["cause"], found["remedy"], place, found["excerpt"])

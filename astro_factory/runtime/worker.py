@@ -1,10 +1,12 @@
 """The entry point of a stage process: `python -m astro_factory.runtime.worker JOB EVENTS_FD LIFE_FD`."""
 
+import faulthandler
 import json
 import os
 import signal
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 from astro_factory.core.errors import UserError
@@ -19,6 +21,7 @@ def main(job_path: str, events_fd: int, life_fd: int) -> int:
     threading.Thread(target=_end_with_builder, args=(life_fd,), daemon=True).start()
     os.set_inheritable(events_fd, False)
     os.set_inheritable(life_fd, False)
+    faulthandler.enable()  # a crash in C leaves its Python stack in the log
     job = Job(**json.loads(Path(job_path).read_text(encoding="utf-8")))
     with os.fdopen(events_fd, "w", encoding="utf-8") as stream:
         send = line_sender(stream)
@@ -26,7 +29,7 @@ def main(job_path: str, events_fd: int, life_fd: int) -> int:
             job.run(send)
         except UserError as error:
             for diagnostic in error.diagnostics:
-                send({"event": "mistake", "diagnostic": diagnostic.as_json()})
+                send({"event": "mistake", "diagnostic": asdict(diagnostic)})
             return _MISTAKE
     return 0
 

@@ -1,7 +1,9 @@
 """Writing that cannot be torn: temporary file in the same file system, fsync, rename."""
 
 import os
+import shutil
 import tempfile
+import uuid
 from pathlib import Path
 
 
@@ -22,8 +24,33 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise
 
 
-def sync_file(path: Path) -> None:
-    """Wait until a file's bytes are on disk."""
+def place_file(source: Path, target: Path, *, durable: bool) -> None:
+    """Let `target` be a read-only file with the bytes of `source`, whole or not at all: a hard link where possible.
+
+    What a symbolic link points to is copied: it belongs to somebody else.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".tmp-{uuid.uuid4().hex}")
+    try:
+        try:
+            if source.is_symlink():
+                shutil.copy2(source, temporary)
+            else:
+                os.link(source, temporary)
+        except OSError:
+            shutil.copy2(source, temporary)
+        os.chmod(temporary, 0o444)
+        if durable:
+            _sync(temporary)
+        os.replace(temporary, target)
+        if durable:
+            _sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -13,8 +13,6 @@ Invariant: a result file is written last, after every blob it names is on disk.
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from filelock import FileLock
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.context import Items
 from astro_factory.core.results import Result
-from astro_factory.store.files import sync_file, write_atomic
+from astro_factory.store.files import place_file, write_atomic
 
 
 class Store:
@@ -45,32 +43,26 @@ class Store:
     def add_blob(self, path: Path, sha256: str | None = None) -> str:
         """Take a file into the store by hard link where possible; returns its digest."""
         sha256 = sha256 or file_digest(path)
-        target = self.blob_path(sha256)
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".tmp-{os.getpid()}-{sha256}")
-            temporary.unlink(missing_ok=True)
-            try:
-                os.link(path, temporary)
-            except OSError:
-                shutil.copyfile(path, temporary)
-            os.chmod(temporary, 0o444)
-            sync_file(temporary)
-            os.replace(temporary, target)
+        if not self._has_blob(sha256, path.stat().st_size):
+            place_file(path, self.blob_path(sha256), durable=True)
         return sha256
 
     def result(self, key: str) -> Result | None:
-        """The result of a key, whether or not its blobs are here."""
+        """The result of a key, whether or not its blobs are here; one that cannot be read is none."""
         try:
-            return Result(**json.loads(self.result_path(key).read_bytes()))
-        except FileNotFoundError:
+            return Result.from_json(self.result_path(key).read_bytes())
+        except (FileNotFoundError, ValueError):
             return None
 
     def has_blobs(self, result: Result) -> bool:
-        return all(
-            (path := self.blob_path(entry["sha256"])).exists() and path.stat().st_size == entry["size"]
-            for entry in result.outputs.values()
-        )
+        """Whether every blob of a result is here in its full size."""
+        return all(self._has_blob(entry["sha256"], entry["size"]) for entry in result.outputs.values())
+
+    def _has_blob(self, sha256: str, size: int) -> bool:
+        try:
+            return self.blob_path(sha256).stat().st_size == size
+        except FileNotFoundError:
+            return False
 
     def commit(self, key: str, record: Mapping[str, Any], folder: Path, provenance: Mapping[str, Any]) -> Result:
         """Take a staging folder's files as the output of a key; the result file comes last."""
@@ -86,19 +78,12 @@ class Store:
         write_atomic(self.result_path(result.key), result.as_json())
 
     def output(self, result: Result) -> Path:
-        """A folder that shows an output under its own file names."""
+        """A folder that shows an output under its own file names; a file that was replaced there is shown anew."""
         folder = self.root / "outputs" / result.key
         for name, entry in result.outputs.items():
-            path = folder / name
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-                temporary.unlink(missing_ok=True)
-                try:
-                    os.link(self.blob_path(entry["sha256"]), temporary)
-                except OSError:
-                    shutil.copyfile(self.blob_path(entry["sha256"]), temporary)
-                os.replace(temporary, path)
+            path, blob = folder / name, self.blob_path(entry["sha256"])
+            if not _same_file(path, blob):
+                place_file(blob, path, durable=False)
         return folder
 
     def staging(self, key: str) -> Path:
@@ -114,7 +99,7 @@ class Store:
         """Stage name to key, of the spec's last build."""
         try:
             return json.loads((self.root / "heads" / f"{spec}.json").read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return {}
 
     def set_heads(self, spec: str, keys: Mapping[str, str]) -> None:
@@ -122,6 +107,15 @@ class Store:
 
     def items(self) -> "StoredItems":
         return StoredItems(self.root / "items")
+
+
+def _same_file(path: Path, blob: Path) -> bool:
+    """Whether a file is a link to a blob, or a copy of it that nobody has touched."""
+    try:
+        one, other = path.stat(), blob.stat()
+    except FileNotFoundError:
+        return False
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
 class StoredItems(Items):
@@ -138,8 +132,11 @@ class StoredItems(Items):
             head, _, value = self._path(key).read_bytes().partition(b"\n")
         except FileNotFoundError:
             return None
-        return value if head.decode() == hashlib.sha256(value).hexdigest() else None
+        return value if head == _digest_line(value) else None
 
     def put(self, key: str, value: bytes) -> None:
-        head = hashlib.sha256(value).hexdigest().encode()
-        write_atomic(self._path(key), head + b"\n" + value, durable=False)
+        write_atomic(self._path(key), _digest_line(value) + b"\n" + value, durable=False)
+
+
+def _digest_line(value: bytes) -> bytes:
+    return hashlib.sha256(value).hexdigest().encode()

@@ -1,0 +1,140 @@
+"""Making one node's result, in a thread of the builder: under the key's lock, run or import, then commit."""
+
+import shutil
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from astro_factory.core.errors import UserError
+from astro_factory.core.results import Plan, PlannedNode, Result, Status
+from astro_factory.runtime.jobs import EventHandler, Job, Processes, StageFailed, run_job
+from astro_factory.runtime.provenance import environment
+from astro_factory.runtime.publication import write_provenance
+from astro_factory.store import Store
+from astro_factory.store.exports import import_result
+
+
+def make(
+    plan: Plan,
+    planned: PlannedNode,
+    results: Mapping[str, Result],
+    store: Store,
+    on_event: EventHandler,
+    processes: Processes,
+) -> tuple[Result, str]:
+    """The result of a node whose inputs have `results`, and its outcome: `ran`, `import`, or `hit`.
+
+    Raises `UserError`, `StageFailed`, or whatever the stage raises, then with the traceback in its log.
+    """
+    with _locked(store, planned.key, on_event):
+        fresh = _resolve(plan, planned, results)
+        if fresh.status is Status.HIT:
+            return fresh.result, "hit"  # another build made it meanwhile
+        if fresh.status is Status.IMPORT:
+            import_result(store, fresh.export, fresh.result)
+            return fresh.result, "import"
+        log = log_path(store, planned.key)
+        log.parent.mkdir(exist_ok=True)
+        log.write_bytes(b"")
+        try:
+            result = _run(plan, planned, results, store, on_event, processes)
+        except (UserError, StageFailed):
+            raise
+        except BaseException:
+            _append(log, traceback.format_exc())
+            raise
+        return result, "ran"
+
+
+def _resolve(plan: Plan, planned: PlannedNode, results: Mapping[str, Result]) -> PlannedNode:
+    """The node as it stands now, after waiting for a lock or running; its key must still be the planned one."""
+    fresh = plan.resolve(planned.node, {name: results[name].content for name in planned.node.references})
+    if fresh.key != planned.key:
+        raise StageFailed("a file that it reads was changed meanwhile; build again")
+    return fresh
+
+
+def log_path(store: Store, key: str) -> Path:
+    """Where the log of a key's last run lies."""
+    return store.root / "logs" / f"{key}.log"
+
+
+def _append(log: Path, text: str) -> None:
+    with log.open("a", encoding="utf-8") as file:
+        file.write(text.rstrip("\n") + "\n")
+
+
+def _locked(store: Store, key: str, on_event: EventHandler) -> AbstractContextManager:
+    """The key's lock; says so where another build holds it."""
+    lock = store.lock(key)
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        on_event({"event": "log", "text": "another build is making it; waiting"})
+        return lock.acquire()
+
+
+def _run(
+    plan: Plan,
+    planned: PlannedNode,
+    results: Mapping[str, Result],
+    store: Store,
+    on_event: EventHandler,
+    processes: Processes,
+) -> Result:
+    staging = store.staging(planned.key)
+    shutil.rmtree(staging / "out", ignore_errors=True)
+    for folder in ("out", "work"):
+        (staging / folder).mkdir(parents=True, exist_ok=True)
+    log, curve = log_path(store, planned.key), []
+
+    def keep(event: dict[str, Any]) -> None:
+        if event["event"] == "metric":
+            curve.append({"step": event["step"], **event["values"]})
+        elif event["event"] == "log":
+            _append(log, event["text"])
+        on_event(event)
+
+    started, clock = datetime.now(UTC), time.monotonic()
+    run_job(_job(plan, planned, results, store, staging), planned.node.heavy, keep, processes)
+    if not any(path.is_file() for path in (staging / "out").rglob("*")):
+        raise StageFailed("it ended without any output")
+    if planned.node.files:
+        _resolve(plan, planned, results)
+    provenance = {
+        **environment(),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - clock, 2),
+        "metrics": curve,
+    }
+    result = store.commit(planned.key, planned.record, staging / "out", provenance)
+    shutil.rmtree(staging, ignore_errors=True)
+    return result
+
+
+def _job(plan: Plan, planned: PlannedNode, results: Mapping[str, Result], store: Store, staging: Path) -> Job:
+    node = planned.node
+    if missing := [name for name in node.references if not store.has_blobs(results[name])]:
+        raise StageFailed(f"the files of '{missing[0]}' are not in this store any more; build again")
+    inputs = {name: str(store.output(results[name])) for name in node.references}
+    inputs |= dict(node.files)
+    if node.section == "publish":
+        inputs["__provenance__"] = str(write_provenance(staging / "provenance", plan.graph, node, results))
+    return Job(
+        name=node.name,
+        module=node.module,
+        config=planned.config.model_dump(mode="json", exclude_unset=True),
+        inputs=inputs,
+        digests={name: results[name].content for name in node.references},
+        out=str(staging / "out"),
+        work=str(staging / "work"),
+        items=str(store.root / "items"),
+        log=str(log_path(store, planned.key)),
+        threads=getattr(planned.config, "threads", 1),
+    )
