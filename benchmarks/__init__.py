@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench` runs each `bench_*.py`; each prints what it measured and on what."""
+"""Benchmarks: `make bench` runs them; each says what it measures, against what, and ends with a line of JSON."""
