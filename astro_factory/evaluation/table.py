@@ -3,15 +3,19 @@
 `comparison_table` draws with rich, `comparison_text` gives plain lines for files and pipes; both show the same cells.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, ConsoleOptions
+    from rich.table import Table
+    from rich.text import Text
 
 Report = Mapping[str, Any]
 
 _VERDICTS = ("correct", "incorrect", "no_answer")
+_PADDING = 3
+"""Columns of the console that a column of the table takes beside its text."""
 
 
 class Grid(NamedTuple):
@@ -24,7 +28,7 @@ class Grid(NamedTuple):
 
 def comparison_grids(report: Report) -> list[Grid]:
     """The tables of a report: arms, differences, the equal-token control, then arms by level and by source."""
-    problems = f"{report['problems']} problems"
+    problems = _problems(report)
     if report["clusters"] != report["problems"]:
         problems += f" in {report['clusters']} clusters"
     confidence = f"{report['settings']['confidence']:.0%} intervals"
@@ -34,30 +38,58 @@ def comparison_grids(report: Report) -> list[Grid]:
     if report["equal_tokens"]:
         grids.append(_equal_tokens(report))
     for part in ("levels", "sources"):
-        grids += [_arms(f"{name}: {group['problems']} problems", group) for name, group in report[part].items()]
+        for name, group in report[part].items():
+            grids.append(_arms(f"{name or 'no ' + part[:-1]}: {_problems(group)}", group))
     return grids
 
 
-def comparison_table(report: Report) -> "Group":
+def comparison_table(report: Report) -> "ComparisonTable":
     """The tables of a report for a rich console, with a line for each arm that could not be judged in full."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
+    return ComparisonTable(report)
 
-    parts: list[Table | Text] = []
-    for grid in comparison_grids(report):
-        table = Table(title=Text(grid.title), title_justify="left", box=box.SIMPLE_HEAD)
-        for index, name in enumerate(grid.header):
-            table.add_column(Text(name), justify="right" if index else "left", overflow="fold")
-        for row in grid.rows:
-            table.add_row(*map(Text, row))
-        parts.append(table)
-    return Group(*parts, *map(Text, unreached(report)))
+
+class ComparisonTable:
+    """What `console.print` takes; a table too wide for the console goes on below under its first column."""
+
+    def __init__(self, report: Report):
+        self._report = report
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Table | Text]":
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        for grid in comparison_grids(self._report):
+            for number, part in enumerate(_parts(grid, options.max_width)):
+                table = Table(title=None if number else Text(grid.title), title_justify="left", box=box.SIMPLE_HEAD)
+                for index, name in enumerate(part.header):
+                    table.add_column(Text(name), justify="right" if index else "left")
+                for row in part.rows:
+                    table.add_row(*map(Text, row))
+                yield table
+        yield from map(Text, unreached(self._report))
+
+
+def _parts(grid: Grid, width: int) -> Iterator[Grid]:
+    """The grid in pieces that fit, each with the first column and at least one more."""
+    widths = [max(map(_width, column)) + _PADDING for column in zip(grid.header, *grid.rows, strict=True)]
+    start = 1
+    while start < len(widths):
+        stop, used = start + 1, 1 + widths[0] + widths[start]
+        while stop < len(widths) and used + widths[stop] <= width:
+            used += widths[stop]
+            stop += 1
+        header, *rows = (row[:1] + row[start:stop] for row in (grid.header, *grid.rows))
+        yield Grid(grid.title, header, rows)
+        start = stop
+
+
+def _width(cell: str) -> int:
+    return max(map(len, cell.split("\n")))
 
 
 def comparison_text(report: Report) -> str:
-    """The same as plain text."""
+    """The same as plain text, however wide."""
     blocks = [*map(_plain, comparison_grids(report)), "\n".join(unreached(report))]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
@@ -71,6 +103,10 @@ def unreached(report: Report) -> list[str]:
             shown = ", ".join(f"{count} {name}" for name, count in faults.items())
             lines.append(f"{arm}: {shown} of {sum(outcomes.values())} samples could not be judged and count as wrong")
     return lines
+
+
+def _problems(group: Report) -> str:
+    return f"{group['problems']} problem{'s' * (group['problems'] != 1)}"
 
 
 def _arms(title: str, group: Report) -> Grid:
@@ -111,7 +147,7 @@ def _cell(entry: Mapping[str, Any], name: str = "value", signed: bool = False) -
 def _plain(grid: Grid) -> str:
     """Columns as wide as their widest line; cells of several lines take several lines."""
     lines = [[cell.split("\n") for cell in row] for row in (grid.header, *grid.rows)]
-    widths = [max(len(part) for row in lines for part in row[column]) for column in range(len(grid.header))]
+    widths = [max(map(_width, column)) for column in zip(grid.header, *grid.rows, strict=True)]
     text = [grid.title]
     for row in lines:
         for number in range(max(map(len, row))):

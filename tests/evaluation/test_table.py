@@ -1,5 +1,6 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from astro_factory.evaluation.report import report_from_samples
@@ -49,4 +50,19 @@ def test_rich_shows_the_same_cells():
 def test_a_report_without_pairs_is_one_table():
     report = report_from_samples(rows_of("a", "1", "c"), comparison(1))
     assert len(comparison_grids(report)) == 1
-    assert comparison_text(report).startswith("p: 1 problems, 95% intervals\n")
+    assert comparison_text(report).startswith("p: 1 problem, 95% intervals\n")
+
+
+def test_levels_follow_and_the_problems_without_one_are_named():
+    samples = rows_of("a", "1", "c", level="easy") + rows_of("a", "2", "w") + rows_of("a", "3", "w")
+    titles = [grid.title for grid in comparison_grids(report_from_samples(samples, comparison(1)))]
+    assert titles[1:] == ["no level: 2 problems", "easy: 1 problem"]
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 100])
+def test_a_narrow_terminal_gets_several_tables_and_every_cell_whole(width):
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(comparison_table(make_report()))
+    for grid in comparison_grids(make_report()):
+        for cell in [cell for row in (grid.header, *grid.rows) for cell in row]:
+            assert all(part in stream.getvalue() for part in cell.split("\n"))

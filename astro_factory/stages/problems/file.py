@@ -55,7 +55,7 @@ def _read_lines(path: Path, shown: str) -> Iterator[Row]:
             fault, column = f"not valid JSON: {error.msg}", error.colno
         if fault:
             place = Place(shown, number, column)
-            faults.append(Diagnostic("E427", fault, "mend the line", place, excerpt(line[:200], min(column, 200))))
+            faults.append(Diagnostic("E427", fault, "mend the line", place, excerpt(line, column)))
         else:
             yield Row(f"line {number}", values)
     if faults:
