@@ -4,10 +4,10 @@ A tree is a list of nodes in the order of their making; node 0 is the root (no s
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from astro_factory.core.problems import Problem, problem_schema
 
@@ -41,14 +41,30 @@ class Node:
     """What the domain knows of the state after this step (countdown: `left`, `result`), for templates."""
 
 
+class Call(NamedTuple):
+    """One sample of the model, as the tree's proof of where it comes from."""
+
+    node: int
+    """The node that it goes on from."""
+    purpose: str
+    """`step` or `rollout`."""
+    seed: int
+    prompt: str
+    """Digest of the prompt's ids."""
+    ids: Sequence[int]
+    """What was sampled."""
+    logprobs: Sequence[float]
+    """Of each of these ids, float32."""
+
+
 @dataclass(slots=True)
 class Tree:
     """One problem's search tree with what it cost."""
 
     problem: Problem
     nodes: list[Node]
-    calls: list[dict[str, Any]] = field(default_factory=list)
-    """Every model call: node, seed, prompt digest, sampled ids, log-probabilities."""
+    calls: list[Call] = field(default_factory=list)
+    """Every sample that the tree was made from, in the order of asking."""
     tokens: int = 0
     """Tokens sampled for this tree."""
     iterations: int = 0
@@ -68,15 +84,14 @@ class Tree:
         return [i for i, node in enumerate(self.nodes) if node.terminal]
 
     def as_row(self) -> dict[str, Any]:
-        """The row of `trees.parquet`: nodes are structs; facts and calls, whose fields vary, are JSON."""
+        """The row of `trees.parquet`: nodes and calls are structs; facts, whose names vary, are JSON."""
         nodes = [{name: getattr(node, name) for name in _NODE_TYPES} for node in self.nodes]
         for row in nodes:
             row["facts"] = json.dumps(row["facts"], sort_keys=True)
-        calls = json.dumps(self.calls, sort_keys=True)
         return {
             "problem": self.problem.as_row(),
             "nodes": nodes,
-            "calls": calls,
+            "calls": [call._asdict() for call in self.calls],
             "tokens": self.tokens,
             "iterations": self.iterations,
         }
@@ -85,7 +100,7 @@ class Tree:
     def from_row(cls, row: dict[str, Any]) -> "Tree":
         """The inverse; columns besides `problem` and `nodes` may be missing."""
         nodes = [Node(**{**node, "facts": json.loads(node["facts"])}) for node in row["nodes"]]
-        calls = json.loads(row.get("calls", "[]"))
+        calls = [Call(**call) for call in row.get("calls", [])]
         return cls(Problem.from_row(row["problem"]), nodes, calls, row.get("tokens", 0), row.get("iterations", 0))
 
 
@@ -94,11 +109,21 @@ def tree_schema() -> Any:
     import pyarrow as pa
 
     node = pa.struct([(name, getattr(pa, kind)()) for name, kind in _NODE_TYPES.items()])
+    call = pa.struct(
+        [
+            ("node", pa.int32()),
+            ("purpose", pa.string()),
+            ("seed", pa.int64()),
+            ("prompt", pa.string()),
+            ("ids", pa.list_(pa.int32())),
+            ("logprobs", pa.list_(pa.float32())),
+        ]
+    )
     return pa.schema(
         [
             ("problem", pa.struct(list(problem_schema()))),
             ("nodes", pa.list_(node)),
-            ("calls", pa.string()),
+            ("calls", pa.list_(call)),
             ("tokens", pa.int64()),
             ("iterations", pa.int64()),
         ]

@@ -1,0 +1,133 @@
+"""A tree while it grows: nodes with what a policy needs to know of them, and the samples it is made from.
+
+A policy is a generator over a `Growth`: it yields requests to the engine and is sent their samples, so that a driver
+can advance thousands of trees at once. Nothing here depends on other trees or on the order of work.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from astro_factory.core.canonical import seed_for
+from astro_factory.core.problems import Problem
+from astro_factory.core.trees import Call, Node, Tree
+from astro_factory.core.verdicts import Outcome
+from astro_factory.engines.base import Request, Sample
+from astro_factory.search.config import SamplingConfig
+from astro_factory.search.prompts import Prompts
+from astro_factory.search.states import Judge, Reading, State
+from astro_factory.verifiers.base import Verifier
+
+Growing = Generator[list[Request], list[list[Sample]], None]
+"""A growing tree: gives requests, takes their samples in the same order, ends when the tree is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """`count` samples that go on from a node."""
+
+    node: int
+    purpose: str
+    """`step` or `rollout`; part of the seeds."""
+    count: int
+    max_tokens: int
+    stop: tuple[str, ...]
+
+
+class Growth:
+    """The tree of one problem, with a policy's notes beside each node."""
+
+    def __init__(self, problem: Problem, verifier: Verifier, prompts: Prompts, config: SamplingConfig, seed: int):
+        self.judge = Judge(problem, verifier, config.delimiter)
+        self.tree = Tree(problem, [Node(-1, "", facts=self.judge.root_facts())])
+        self.config = config
+        self._seed = seed
+        self._prompts = prompts
+        self._prompt_ids = [prompts.root(problem)]
+        self._asked: dict[tuple[str, int], int] = {}
+        self.children: list[list[int]] = [[]]
+        self.depths = [0]
+        self.sampled = [0]
+        """How often a step was sampled from its parent, by itself or as part of a rollout."""
+        self.logprobs: list[list[float]] = [[]]
+        """Mean token log-probability of each of these samples, where it was measured."""
+        self.scores: list[list[float]] = [[]]
+        """Scores of the rollouts through a node."""
+
+    def steps(self, node: int) -> list[str]:
+        """Texts of a node's path."""
+        return [self.tree.nodes[index].text for index in self.tree.path(node)]
+
+    def ask(self, *asks: Ask) -> Generator[list[Request], list[list[Sample]], list[list[Sample]]]:
+        """Samples for each ask; every one is recorded as a call of the tree."""
+        requests = [self._request(ask) for ask in asks]
+        results = yield requests
+        for ask, request, samples in zip(asks, requests, results, strict=True):
+            for seed, sample in zip(request.seeds, samples, strict=True):
+                call = Call(ask.node, ask.purpose, seed, prompt_digest(request), sample.ids, sample.logprobs)
+                self.tree.calls.append(call)
+                self.tree.tokens += len(sample.ids)
+        return results
+
+    def _request(self, ask: Ask) -> Request:
+        first = self._asked.get((ask.purpose, ask.node), 0)
+        self._asked[ask.purpose, ask.node] = first + ask.count
+        name = (self._seed, "search", self.tree.problem.id, ask.purpose, ask.node)
+        seeds = tuple(seed_for(*name, index) for index in range(first, first + ask.count))
+        return Request(self._prompt_ids[ask.node], seeds, ask.max_tokens, self.config.temperature, ask.stop)
+
+    def read(self, node: int, sample: Sample) -> Reading:
+        """The steps of a sample that went on from a node."""
+        limit = self.config.max_depth - self.depths[node]
+        return self.judge.read(self.steps(node), sample.text, sample.finish, limit)
+
+    def line_logprobs(self, sample: Sample) -> list[float]:
+        """Mean token log-probability of each line of a sample."""
+        return self._prompts.line_logprobs(sample.ids, sample.logprobs)
+
+    def enter(self, start: int, reading: Reading, logprobs: list[float], merge: bool = True) -> list[int]:
+        """Put the steps of a reading below a node, one under the other; returns their nodes.
+
+        `logprobs` are those of the sample's lines, or empty where nobody asks for them.
+        """
+        path = []
+        for state, line in zip(reading.states, reading.lines, strict=True):
+            start = self.child(start, state, merge)
+            self.sampled[start] += 1
+            if logprobs:
+                self.logprobs[start].append(logprobs[line])
+            path.append(start)
+        return path
+
+    def child(self, parent: int, state: State, merge: bool = True) -> int:
+        """The child with this step; made where there is none, or always without `merge`."""
+        if merge:
+            for index in self.children[parent]:
+                if self.tree.nodes[index].text == state.text:
+                    return index
+        node = Node(parent, state.text, closing=state.closing, facts=state.facts)
+        if state.verdict is not None:
+            node.terminal, node.verdict, node.answer = True, str(state.verdict.outcome), state.verdict.extracted
+        index = len(self.tree.nodes)
+        self.tree.nodes.append(node)
+        self.children[parent].append(index)
+        self.children.append([])
+        self.depths.append(self.depths[parent] + 1)
+        self.sampled.append(0)
+        self.logprobs.append([])
+        self.scores.append([])
+        self._prompt_ids.append(self._prompt_ids[parent] + self._prompts.step(state.text))
+        return index
+
+    def ends(self) -> tuple[int, int]:
+        """How many right ends there are, and how many different wrong answers."""
+        terminals = [node for node in self.tree.nodes if node.terminal]
+        right = sum(node.verdict == Outcome.CORRECT for node in terminals)
+        wrong = {node.answer for node in terminals if node.verdict == Outcome.INCORRECT}
+        return right, len(wrong)
+
+
+def prompt_digest(request: Request) -> str:
+    """First half of the SHA-256 of the ids, little-endian 32-bit: tells prompts apart without storing them."""
+    return hashlib.sha256(array("i", request.prompt_ids).tobytes()).hexdigest()[:32]

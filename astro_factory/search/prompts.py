@@ -1,0 +1,46 @@
+"""Prompts of tree nodes as token ids: the conversation's, and those of the steps so far, each with its delimiter."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+from astro_factory.core.chat import encode_prompt, encode_text
+from astro_factory.core.problems import Problem
+from astro_factory.search.config import SamplingConfig
+
+
+class Prompts:
+    """Steps are encoded one by one: the same step has the same ids wherever it stands, and is encoded once."""
+
+    def __init__(self, tokenizer: Any, config: SamplingConfig):
+        self._tokenizer = tokenizer
+        self._config = config
+        self.step = lru_cache(maxsize=1 << 16)(self._step)
+
+    def root(self, problem: Problem) -> tuple[int, ...]:
+        """Ids up to where the model writes the first step."""
+        user = self._config.user_prompt.replace("{question}", problem.question)
+        messages = [{"role": "user", "content": user}]
+        if self._config.system_prompt:
+            messages.insert(0, {"role": "system", "content": self._config.system_prompt})
+        return tuple(encode_prompt(self._tokenizer, messages))
+
+    def _step(self, text: str) -> tuple[int, ...]:
+        return tuple(encode_text(self._tokenizer, text + self._config.delimiter))
+
+    def line_logprobs(self, ids: Sequence[int], logprobs: Sequence[float]) -> list[float]:
+        """Mean log-probability of the tokens of each line of a sample, those of the delimiter included."""
+
+        def ended(count: int) -> int:
+            return self._tokenizer.decode(ids[:count], skip_special_tokens=True).count(self._config.delimiter)
+
+        counts = range(len(ids) + 1)
+        cuts = [bisect_left(counts, line, key=ended) for line in range(1, ended(len(ids)) + 1)]
+        return [mean(logprobs[first:last]) for first, last in pairwise([0, *cuts, len(ids)])]
+
+
+def mean(values: Sequence[float]) -> float:
+    """0 for no values."""
+    return sum(values) / len(values) if values else 0.0

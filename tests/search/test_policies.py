@@ -1,0 +1,152 @@
+"""Prompts, best of n, and whole searches through a driver and an engine."""
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from astro_factory.core.errors import UserError
+from astro_factory.engines import open_engine
+from astro_factory.engines.config import ScriptedConfig
+from astro_factory.search.best_of_n import grow
+from astro_factory.search.config import BestOfNConfig, MctsConfig, PolicyConfig, SamplingConfig
+from astro_factory.search.driver import Search
+from astro_factory.search.growth import Ask
+from astro_factory.search.prompts import Prompts
+from tests.search.toy import NAME, growth_of, letters, make_tokenizer, said, save_tokenizer, shape
+
+TOKENIZER = make_tokenizer()
+MCTS = MctsConfig(kind="mcts", expansions=4, rollouts=2, iterations=6, max_step_tokens=8, max_rollout_tokens=24)
+RESPONSES = {
+    "": ["a\n", "b\n", "c\n"],
+    "spell p\n": ["a\nb\nanswer ab", "a\nc\nanswer ac", "b\nb\nanswer bb", "c\nx\n"],
+    "a\n": ["b\nanswer ab", "c\nanswer ac", "d\nanswer ad"],
+}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    config = ScriptedConfig(kind="scripted", responses=RESPONSES)
+    return open_engine(config, save_tokenizer(tmp_path_factory.mktemp("model")))
+
+
+def searched(engine, config, problems, in_flight=100, seed=0):
+    search, trees = Search(engine, config, problems, seed, in_flight), []
+    while not search.done:
+        trees += search.advance()
+    return {tree.problem.id: tree for tree in trees}
+
+
+def test_prompts_are_the_conversation_and_the_steps_with_their_delimiters():
+    config = SamplingConfig(system_prompt="spell a", user_prompt="answer {question}")
+    ids = Prompts(TOKENIZER, config).root(letters("ab"))
+    assert TOKENIZER.decode(ids, skip_special_tokens=True) == "spell a\nanswer spell p\n"
+    growth = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
+    states = growth.judge.read([], "a\nb", "stop", 9).states
+    node = growth.child(growth.child(0, states[0]), states[1])
+    [request] = next(growth.ask(Ask(node, "step", 2, 5, ("\n",))))
+    assert TOKENIZER.decode(request.prompt_ids, skip_special_tokens=True) == "spell p\na\nb\n"
+    assert (len(request.seeds), request.max_tokens, request.stop) == (2, 5, ("\n",))
+
+
+def test_seeds_go_on_where_the_last_ask_of_a_node_ended():
+    growth = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
+    asks = [Ask(0, "step", 2, 5, ()), Ask(0, "step", 1, 5, ()), Ask(0, "rollout", 1, 5, ())]
+    seeds = [seed for ask in asks for seed in next(growth.ask(ask))[0].seeds]
+    assert len(set(seeds)) == 4
+    again = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
+    assert next(again.ask(Ask(0, "step", 3, 5, ())))[0].seeds == tuple(seeds[:3])
+    other = growth_of(letters("ab", "q"), SamplingConfig(), TOKENIZER)
+    assert not set(next(other.ask(Ask(0, "step", 3, 5, ())))[0].seeds) & set(seeds)
+
+
+def test_logprobs_of_lines_are_means_over_their_tokens():
+    ids = TOKENIZER("a b\nc\n\nd", add_special_tokens=False)["input_ids"]
+    assert len(ids) == 7
+    prompts = Prompts(TOKENIZER, SamplingConfig())
+    assert prompts.line_logprobs(ids, (-1, -2, -3, -4, -6, -8, -9)) == [-2, -5, -8, -9]
+    assert prompts.line_logprobs(ids[:2], (-1, -2)) == [-1.5]
+
+
+def test_best_of_n_by_hand():
+    config = BestOfNConfig(kind="best_of_n", n=5)
+    growth = growth_of(letters("ab"), config)
+    growing = grow(growth, config)
+    assert [len(request.seeds) for request in next(growing)] == [5]
+    with pytest.raises(StopIteration):
+        growing.send([[said("a", "b"), said("a", "b"), said("a", "c"), said("b", "c"), said("x")]])
+    assert shape(growth.tree) == {
+        "": (5, 0.4, 0.4, 5, 0.0),
+        "a": (3, 2 / 3, 2 / 3, 3, 0.75),
+        "ab": (2, 1.0, 1.0, 2, 2 / 3),
+        "ac": (1, 0.0, 0.0, 1, 1 / 3),
+        "b": (1, 0.0, 0.0, 1, 0.25),
+        "bc": (1, 0.0, 0.0, 1, 1.0),
+    }
+
+
+PROBLEMS = [letters("ab", name) for name in "pqrstu"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"candidates": "rollouts", "keep_rollouts": True, "prior": "share"}])
+def test_trees_depend_on_neither_their_company_nor_the_order(engine, changes):
+    config = MCTS.model_copy(update=changes)
+    together = searched(engine, config, PROBLEMS)
+    assert sorted(together) == sorted("pqrstu")
+    assert together == searched(engine, config, PROBLEMS[::-1], in_flight=2)
+    assert together["r"] == searched(engine, config, [PROBLEMS[2]])["r"]
+    assert together != searched(engine, config, PROBLEMS, seed=1)
+
+
+def test_every_sample_is_recorded(engine):
+    tree = searched(engine, MCTS, PROBLEMS[:1])["p"]
+    assert {call.purpose for call in tree.calls} == {"step", "rollout"}
+    assert len({call.seed for call in tree.calls}) == len(tree.calls)
+    assert tree.tokens == sum(len(call.ids) for call in tree.calls)
+    assert all(len(call.ids) == len(call.logprobs) for call in tree.calls)
+    assert len({call.prompt for call in tree.calls}) == len({call.node for call in tree.calls})
+    assert tree.nodes[0].visits == tree.iterations
+
+
+def my_policy(growth, config):
+    [samples] = yield from growth.ask(Ask(0, "step", config.options["count"], 4, ("\n",)))
+    for sample in samples:
+        growth.enter(0, growth.read(0, sample), [])
+
+
+def test_a_policy_of_ones_own(engine):
+    fields = {"kind": "python", "target": "tests.search.test_policies:my_policy", "options": {"count": 9}}
+    tree = searched(engine, TypeAdapter(PolicyConfig).validate_python(fields), PROBLEMS[:1])["p"]
+    assert sorted(node.text for node in tree.nodes[1:]) == ["a", "b", "c"]
+
+
+def test_mistakes_are_named(engine):
+    config = TypeAdapter(PolicyConfig).validate_python({"kind": "python", "target": "tests.search.toy:nothing"})
+    with pytest.raises(UserError) as caught:
+        Search(engine, config, [], 0, 1)
+    assert str(caught.value) == (
+        "E611 the search policy 'tests.search.toy:nothing' cannot be loaded "
+        "(module 'tests.search.toy' has no attribute 'nothing'); "
+        "install its package, and write target as package.module:function"
+    )
+    with pytest.raises(ValidationError, match="user_prompt lacks"):
+        MctsConfig(kind="mcts", user_prompt="solve it")
+
+
+def test_countdown_with_a_real_model(tmp_path):
+    """A random model says nothing sensible: the tree is a root, and nothing breaks."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from astro_factory.core.problems import Problem
+    from astro_factory.engines.config import TransformersConfig
+
+    tokenizer = make_tokenizer()
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1}
+    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path)
+    save_tokenizer(tmp_path)
+    info = {"numbers": [4, 10, 3], "target": 17}
+    problem = Problem("c", "numbers 4 10 3 target 17", "", "countdown", info)
+    with open_engine(TransformersConfig(kind="transformers", device="cpu"), tmp_path) as engine:
+        tree = searched(engine, MCTS, [problem])["c"]
+    assert tree.nodes[0].facts == {"left": "4 10 3", "target": "17"}
+    assert tree.tokens > 0 and NAME not in tree.problem.verifier
