@@ -13,13 +13,14 @@ from astro_factory.cli.options import (
     SetOption,
     SpecArgument,
     StoreOption,
+    not_built,
     open_store,
     print_json,
     read_graph,
+    read_target,
 )
 from astro_factory.cli.summary import print_summary, summary
 from astro_factory.cli.terminal import open_view
-from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits, resolve_commits
@@ -92,15 +93,12 @@ def export(
     """Write a stage's output and the records behind it to one file that specs can name under `imports:`."""
     from astro_factory.store.exports import write_export
 
-    spec, _, stage = target.rpartition(":")
-    graph = read_graph(Path(spec), sets, profile)
-    if stage not in graph.nodes:
-        raise UserError.of("E151", f"'{spec}' has no stage '{stage}'", f"stages: {', '.join(graph.nodes)}")
+    spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
     planned = make_plan(graph, place, targets=[stage], commits=locked_commits(graph), use_imports=False)
     results = {name: item.result for name, item in planned.nodes.items()}
     if missing := [name for name, result in results.items() if result is None]:
-        raise UserError.of("E152", f"'{missing[0]}' is not built in this store", f"run `astro-factory build {spec}`")
+        raise not_built(missing[0], spec, place, planned.nodes[missing[0]])
     size = write_export(place, file, [results.pop(stage)], results.values())
     print(f"{file}: {size:,} bytes")
 

@@ -1,10 +1,10 @@
 """`check`, `plan`, `show`: look, run nothing."""
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from astro_factory.cli.options import (
     JsonOption,
@@ -13,11 +13,12 @@ from astro_factory.cli.options import (
     SetOption,
     SpecArgument,
     StoreOption,
+    not_built,
     open_store,
     print_json,
     read_graph,
+    read_target,
 )
-from astro_factory.core.errors import UserError
 from astro_factory.core.results import Plan
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits, resolve_commits
@@ -58,6 +59,9 @@ def plan(
 
 
 def _print_plan(planned: Plan) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for title in ("stage", "kind", "status", "reason"):
         table.add_column(title, overflow="fold" if title == "reason" else "ellipsis")
@@ -77,18 +81,11 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a stage's output: its files, its key, how it was made."""
-    from pathlib import Path
-
-    spec, colon, stage = target.rpartition(":")
-    if not colon:
-        raise UserError.of("E150", f"'{target}' names no stage", "write SPEC:STAGE, as in specs/quickstart.yaml:report")
-    graph = read_graph(Path(spec), sets, profile)
-    if stage not in graph.nodes:
-        raise UserError.of("E151", f"'{spec}' has no stage '{stage}'", f"stages: {', '.join(graph.nodes)}")
+    spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
     item = make_plan(graph, place, targets=[stage], commits=locked_commits(graph)).nodes[stage]
     if item.result is None or not place.has_blobs(item.result):
-        raise UserError.of("E152", f"'{stage}' is not built in this store", f"run `astro-factory build {spec}`")
+        raise not_built(stage, spec, place, item)
     folder = place.output(item.result)
     if path:
         print(folder)
@@ -112,8 +109,8 @@ def show(
         _print_report(folder / "report.json")
 
 
-def _print_report(path) -> None:
-    import json
+def _print_report(path: Path) -> None:
+    from rich.console import Console
 
     from astro_factory.evaluation.table import comparison_table
 

@@ -3,11 +3,12 @@
 Exit codes: 0 done, 1 a stage failed, 2 the user's input is wrong, 130 interrupted.
 """
 
+import contextlib
 import json
 import os
 import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -37,8 +38,11 @@ def main() -> None:
         _report(error)
         sys.exit(WRONG_INPUT)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _leave()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _leave()
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
@@ -51,6 +55,14 @@ def _report(error: UserError) -> None:
         return
     for diagnostic in error.diagnostics:
         print(diagnostic, file=sys.stderr)
+
+
+def _leave() -> NoReturn:
+    """End at once: a light stage may still run in a thread, which leaves its work as a killed one does."""
+    print("interrupted; the same command goes on from here", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(INTERRUPTED)
 
 
 def _interrupt(*_: object) -> None:

@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from astro_factory.core.errors import UserError, near
 from astro_factory.core.graph import Graph
+from astro_factory.core.results import PlannedNode
+from astro_factory.runtime.making import log_path
 from astro_factory.spec import compile_spec
 from astro_factory.store import Store
 
@@ -33,6 +36,25 @@ def open_store(folder: Path | None) -> Store:
 
 def read_graph(spec: Path, sets: Sequence[str] | None, profile: str | None) -> Graph:
     return compile_spec(spec, sets=sets or (), profile=profile)
+
+
+def read_target(target: str, sets: Sequence[str] | None, profile: str | None) -> tuple[Path, Graph, str]:
+    """The parts of `SPEC:STAGE`, the spec compiled. Raises `UserError` E150, E151."""
+    spec, _, stage = target.rpartition(":")
+    if not spec:
+        raise UserError.of("E150", f"'{target}' names no stage", "write SPEC:STAGE, as in specs/quickstart.yaml:report")
+    graph = read_graph(Path(spec), sets, profile)
+    if stage not in graph.nodes:
+        raise UserError.of("E151", f"'{spec}' has no stage '{stage}'", near(stage, graph.nodes))
+    return Path(spec), graph, stage
+
+
+def not_built(stage: str, spec: Path, store: Store, item: PlannedNode) -> UserError:
+    """The error of a command that needs a stage's result; names the log of a run that failed."""
+    remedy = f"run `astro-factory build {spec}`"
+    if item.key and (log := log_path(store, item.key)).exists() and log.stat().st_size:
+        remedy += f"; the log of its last run is {log}"
+    return UserError.of("E152", f"'{stage}' is not built in this store", remedy)
 
 
 def print_json(value: Any) -> None:

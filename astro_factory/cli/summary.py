@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.results import Plan
 from astro_factory.runtime import Build
@@ -38,6 +36,7 @@ def summary(planned: Plan, store: Store, done: Build, seconds: float) -> dict[st
         "counts": counts,
         "stages": stages,
         "failures": done.failures,
+        "logs": {name: str(path) for name, path in done.logs.items()},
         "reports": {
             stage["name"]: str(Path(stage["path"]) / "report.json")
             for stage in stages
@@ -48,6 +47,8 @@ def summary(planned: Plan, store: Store, done: Build, seconds: float) -> dict[st
 
 def print_summary(found: dict[str, Any], spec: Path) -> None:
     """The same for people."""
+    from rich.console import Console
+
     console = Console()
     for report in found["reports"].values():
         from astro_factory.evaluation.table import comparison_table
@@ -57,7 +58,9 @@ def print_summary(found: dict[str, Any], spec: Path) -> None:
     console.print(f"[bold]{found['spec']}[/bold]: {counts} in {found['seconds']:.1f} s")
     for name, cause in found["failures"].items():
         console.print(f"[red]{name} failed[/red]: ", end="")
-        console.print(cause, markup=False, highlight=False)
+        console.print(cause, markup=False, highlight=False, soft_wrap=True)
+        if name in found["logs"]:
+            console.print(f"  log: {found['logs'][name]}", markup=False, highlight=False, soft_wrap=True)
     if found["failures"]:
         console.print(f"finished stages are kept; mend the cause and run `astro-factory build {spec}` again")
         return

@@ -1,14 +1,10 @@
 """How a running build looks: a live table on a terminal, plain lines elsewhere, nothing with `--json`."""
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from astro_factory.core.results import Plan, Status
 
@@ -21,7 +17,7 @@ def open_view(planned: Plan, *, quiet: bool) -> Iterator[Watch]:
     """A watcher of the build's events for as long as the block runs."""
     if quiet:
         yield lambda name, event: None
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() and any(item.status is not Status.HIT for item in planned.nodes.values()):
         with _live(planned) as watch:
             yield watch
     else:
@@ -30,6 +26,9 @@ def open_view(planned: Plan, *, quiet: bool) -> Iterator[Watch]:
 
 @contextmanager
 def _live(planned: Plan) -> Iterator[Watch]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     progress = Progress(
         TextColumn("{task.fields[stage]:<14}"),
         BarColumn(bar_width=24),
@@ -39,10 +38,11 @@ def _live(planned: Plan) -> Iterator[Watch]:
         TimeRemainingColumn(),
         console=Console(),
     )
-    rows: dict[str, TaskID] = {}
-    for name, item in planned.nodes.items():
-        if item.status is not Status.HIT:
-            rows[name] = progress.add_task("", start=False, total=None, stage=name, amount="waits", figures="")
+    rows = {
+        name: progress.add_task("", start=False, total=None, stage=name, amount="waits", figures="")
+        for name, item in planned.nodes.items()
+        if item.status is not Status.HIT
+    }
 
     def watch(name: str, event: dict[str, Any]) -> None:
         if name not in rows:
@@ -55,6 +55,8 @@ def _live(planned: Plan) -> Iterator[Watch]:
             progress.update(
                 row, completed=event["done"], total=event["total"], amount=_amount(event), figures=_figures(event)
             )
+        elif event["event"] == "log":
+            progress.console.print(f"{name:<14} {event['text']}", markup=False, highlight=False)
         elif event["event"] == "end":
             progress.update(row, total=1, completed=1, amount=event["outcome"])
             progress.stop_task(row)
@@ -64,10 +66,9 @@ def _live(planned: Plan) -> Iterator[Watch]:
 
 
 class _PlainLines:
-    """One line when a stage starts, now and then while it runs, and when it ends."""
+    """One line when a stage starts, now and then while it runs, and when it ends; none for a hit."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._last: dict[str, float] = {}
 
     def __call__(self, name: str, event: dict[str, Any]) -> None:
@@ -80,15 +81,16 @@ class _PlainLines:
             text = f"{_amount(event)} {_figures(event)}"
         elif kind == "start":
             text = f"starts ({event['reason']})"
-        elif kind == "end":
+        elif kind == "end" and event["outcome"] != "hit":
             seconds = f" in {event['seconds']:.1f} s" if event.get("seconds") else ""
             text = f"{event['outcome']}{seconds}"
+            if event["outcome"] == "skipped":
+                text += f" ({event['reason']})"
         elif kind == "log":
             text = event["text"]
         else:
             return
-        with self._lock:
-            print(f"{name:<14} {text}".rstrip(), flush=True)
+        print(f"{name:<14} {text}".rstrip(), flush=True)
 
 
 def _amount(event: dict[str, Any]) -> str:

@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import Timeout
-
 from astro_factory.core.errors import UserError
 from astro_factory.core.results import Plan, PlannedNode, Result, Status
 from astro_factory.runtime.jobs import EventHandler, Job, Processes, StageFailed, run_job
@@ -72,6 +70,8 @@ def _append(log: Path, text: str) -> None:
 
 def _locked(store: Store, key: str, on_event: EventHandler) -> AbstractContextManager:
     """The key's lock; says so where another build holds it."""
+    from filelock import Timeout
+
     lock = store.lock(key)
     try:
         return lock.acquire(timeout=0)

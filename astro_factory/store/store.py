@@ -15,14 +15,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock
+from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.context import Items
 from astro_factory.core.results import Result
 from astro_factory.store.files import place_file, write_atomic
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 class Store:
@@ -89,8 +90,10 @@ class Store:
     def staging(self, key: str) -> Path:
         return self.root / "staging" / key
 
-    def lock(self, key: str) -> FileLock:
+    def lock(self, key: str) -> "FileLock":
         """One builder a key; two builds share the work."""
+        from filelock import FileLock
+
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{key}.lock")
