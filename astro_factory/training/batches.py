@@ -11,6 +11,17 @@ from random import Random
 
 from astro_factory.core.canonical import seed_for
 
+_WIDTH_UNIT = 16
+
+
+def padded_width(longest: int) -> int:
+    """Width to which a batch is padded: a multiple of 16, so that few different shapes occur.
+
+    CPU libraries compile and keep a kernel for every shape they meet; a new one at each step costs time and memory
+    without end.
+    """
+    return -(-longest // _WIDTH_UNIT) * _WIDTH_UNIT
+
 
 def plan_steps(
     lengths: Sequence[int],
@@ -26,7 +37,7 @@ def plan_steps(
 
     An epoch visits every sequence once, in a random order. Within windows of `length_window` steps sequences are sorted
     by length before they are cut into steps, and the steps are shuffled again. A step has `batch_size` sequences, or
-    as many as fit into `batch_tokens` tokens without padding (at least one). With `max_steps`, epochs go on until
+    as many as fit into `batch_tokens` tokens, padding included (at least one). With `max_steps`, epochs go on until
     there are that many; else `epochs` counts.
     """
     cut = _by_tokens(lengths, batch_tokens) if batch_tokens else _by_count(batch_size)
@@ -70,13 +81,14 @@ def _by_count(size: int) -> Callable[[list[int]], list[list[int]]]:
 def _by_tokens(lengths: Sequence[int], budget: int) -> Callable[[list[int]], list[list[int]]]:
     def cut(order: list[int]) -> list[list[int]]:
         batches: list[list[int]] = []
-        used = budget
+        width = 0
         for index in order:
-            if used + lengths[index] > budget:
+            wider = max(width, padded_width(lengths[index]))
+            if not batches or (len(batches[-1]) + 1) * wider > budget:
                 batches.append([])
-                used = 0
+                wider = padded_width(lengths[index])
             batches[-1].append(index)
-            used += lengths[index]
+            width = wider
         return batches
 
     return cut

@@ -15,6 +15,7 @@ import torch
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.chat import Encoded, Message, encode_dialogues, terminator
 from astro_factory.core.errors import UserError
+from astro_factory.training.batches import padded_width
 
 IGNORED = -100
 """The label of a token that is not trained on, as transformers has it."""
@@ -101,7 +102,7 @@ class Collator:
         [row] = rows
         spans = [self._spans[i] for i in row["rows"]]
         # A process without a sequence of its own in this step still takes part in it, with nothing to learn.
-        width = max([end - start for start, end in spans], default=2)
+        width = padded_width(max([end - start for start, end in spans], default=2))
         ids = torch.full((max(1, len(spans)), width), self._pad_id)
         labels = torch.full_like(ids, IGNORED)
         attention = torch.zeros_like(ids)

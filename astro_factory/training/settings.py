@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from astro_factory.core.config import NOT_SEMANTIC, Config, DialoguesRef, ModelRef, StageConfig
+from astro_factory.core.config import NOT_SEMANTIC, Config, DialoguesRef, ModelRef, ProblemsRef, StageConfig
 
 
 class DeepSpeed(Config):
@@ -81,7 +81,8 @@ class SFTSettings(TrainingConfig):
     batch_size: int = Field(64, ge=1)
     """Sequences in an optimizer step, over all processes."""
     batch_tokens: int | None = Field(None, ge=1)
-    """Tokens in an optimizer step, over all processes, instead of `batch_size`: as many sequences as fit."""
+    """Tokens in an optimizer step, padding included, over all processes, instead of `batch_size`: as many sequences as
+    fit."""
     micro_batches: int = Field(1, ge=1)
     """Forward passes that each process divides its share of a step into; more take less memory."""
     length_window: int = Field(1, ge=1)
@@ -90,3 +91,93 @@ class SFTSettings(TrainingConfig):
     """Longer dialogues (in tokens) are left out, and the log says how many; by default what the model can take."""
     loss: Literal["response", "all"] = "response"
     """Which tokens are learned: the last message and its end, or the prompt too."""
+
+
+class EngineRollouts(Config):
+    """Rollouts are sampled in the training processes, from the weights that are being trained."""
+
+    kind: Literal["engine"]
+    batch_size: Annotated[int, NOT_SEMANTIC] = Field(256, ge=1)
+    """Samples that are generated side by side in each process; speed and memory, not the samples."""
+
+
+class VLLMRollouts(Config):
+    """Rollouts come from vLLM through TRL; they are recorded, not reproducible."""
+
+    kind: Literal["vllm"]
+    mode: Literal["colocate", "server"] = "colocate"
+    """`colocate`: an engine in each training process; `server`: a running server (`vllm serve`) gets the weights."""
+    server_url: str | None = None
+    """Base address of the server, such as `http://host:8000`."""
+    gpu_memory_utilization: float = Field(0.3, gt=0, le=1)
+    """Share of each GPU's memory for a colocated engine."""
+    tensor_parallel_size: int = Field(1, ge=1)
+    """GPUs that share one colocated engine."""
+    max_model_len: int | None = Field(None, ge=2)
+    """Longest prompt and response together; by default what the model can take."""
+    sleep: bool = False
+    """Whether a colocated engine gives its memory back while weights are updated."""
+
+
+class Reward(Config):
+    """What an outcome is worth. A group's mean is subtracted, so only differences matter."""
+
+    correct: float = 1.0
+    """Reward of a right answer."""
+    incorrect: float = 0.0
+    """Reward of a wrong answer, and of one that could not be judged in time."""
+    no_answer: float | None = None
+    """Reward of a response without an answer; as a wrong one unless given."""
+    truncated: float | None = None
+    """Reward of a response that was cut off at the length limit; by its outcome unless given."""
+
+
+class GRPOSettings(TrainingConfig):
+    """Fields of reinforcement learning with verifiable rewards."""
+
+    problems: ProblemsRef
+    """What is asked; each problem's verifier judges the responses."""
+    steps: int = Field(ge=1)
+    """Rounds: responses are sampled, judged and learned from, in `num_iterations` optimizer steps."""
+    prompts_per_step: int = Field(ge=1)
+    """Problems in a round, over all processes; a multiple of their number."""
+    group_size: int = Field(ge=2)
+    """Responses to each problem, which are compared with one another."""
+    temperature: float = Field(1.0, gt=0)
+    """Sampling temperature; the loss is computed at the same one."""
+    max_new_tokens: int = Field(ge=1)
+    """Length at which a response is cut off."""
+    loss: Literal["dapo", "grpo", "dr_grpo", "cispo"] = "dapo"
+    """Normalization: over all tokens of the step (dapo, cispo), over each response's tokens (grpo), over a constant
+    length (dr_grpo)."""
+    beta: float = Field(0.0, ge=0)
+    """Weight of the divergence from the model that training started from; 0 needs no second model."""
+    epsilon: float = Field(0.2, gt=0)
+    """Clip range of the probability ratio below 1, and above it unless `epsilon_high` is given."""
+    epsilon_high: float | None = Field(None, gt=0)
+    """Clip range of the probability ratio above 1."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    """By which standard deviation advantages are divided."""
+    reward: Reward = Reward()
+    """Outcome to number."""
+    num_iterations: int = Field(1, ge=1)
+    """Optimizer steps on each round's responses."""
+    mask_truncated: bool = False
+    """Leave responses that were cut off out of the loss."""
+    micro_batch_size: int = Field(32, ge=1)
+    """Most responses in a forward pass; a process divides its share of a round into equal passes of at most this."""
+    rollouts: Annotated[EngineRollouts | VLLMRollouts, Field(discriminator="kind")] = EngineRollouts(kind="engine")
+    """Where responses are sampled."""
+    log_every: Annotated[int, NOT_SEMANTIC] = Field(1, ge=1)
+    """Optimizer steps between points of the training curves."""
+    save_every: Annotated[int, NOT_SEMANTIC] = Field(20, ge=1)
+    """Optimizer steps between checkpoints, rounded up to whole rounds."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "GRPOSettings":
+        if self.prompts_per_step % self.launch.processes:
+            raise ValueError(
+                f"prompts_per_step ({self.prompts_per_step}) must be a multiple of launch.processes "
+                f"({self.launch.processes})"
+            )
+        return self

@@ -1,0 +1,84 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from transformers import AutoTokenizer
+
+from astro_factory.core.chat import Encoded, encode_dialogue, encode_dialogues
+from astro_factory.core.errors import UserError
+from astro_factory.training.corpus import IGNORED, Collator, check_mask, load_corpus
+from tests.training.tiny import make_dialogues, make_model
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return AutoTokenizer.from_pretrained(make_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.mark.parametrize("name", ["dialogues.parquet", "traces.parquet"])
+def test_ids_and_masks_are_those_of_the_one_encoder(tokenizer, tmp_path, name):
+    make_dialogues(tmp_path, 30, name=name)
+    dialogues = pq.read_table(tmp_path / name).column("messages").to_pylist()
+    corpus = load_corpus(tmp_path, tokenizer, 256)
+    assert [corpus.encoded(i) for i in range(30)] == [encode_dialogue(tokenizer, d) for d in dialogues]
+    assert corpus.lengths() == [len(encode_dialogue(tokenizer, d).ids) for d in dialogues]
+
+
+def test_many_dialogues_encode_as_one_by_one(tokenizer):
+    dialogues = [
+        [{"role": "user", "content": "1 , 2"}, {"role": "assistant", "content": "1 + 2 = 3\nanswer ( 1 + 2 )"}],
+        [
+            {"role": "user", "content": "4"},
+            {"role": "assistant", "content": "Yes"},
+            {"role": "user", "content": "5"},
+            {"role": "assistant", "content": "No"},
+        ],
+    ]
+    assert encode_dialogues(tokenizer, dialogues) == [encode_dialogue(tokenizer, d) for d in dialogues]
+    with pytest.raises(ValueError, match="ends with an assistant message"):
+        encode_dialogues(tokenizer, [[{"role": "user", "content": "4"}]])
+
+
+@pytest.mark.parametrize("loss", ["response", "all"])
+def test_labels_are_the_response_and_nothing_else(tokenizer, tmp_path, loss):
+    corpus = load_corpus(make_dialogues(tmp_path, 5), tokenizer, 256)
+    batch = Collator(corpus, pad_id=0, loss=loss)([{"rows": [3, 1]}])
+    for row, index in enumerate([3, 1]):
+        ids, mask = corpus.encoded(index)
+        expected = [i if m or loss == "all" else IGNORED for i, m in zip(ids, mask, strict=True)]
+        padding = batch["input_ids"].shape[1] - len(ids)
+        assert batch["input_ids"][row].tolist() == ids + [0] * padding
+        assert batch["labels"][row].tolist() == expected + [IGNORED] * padding
+        assert batch["attention_mask"][row].tolist() == [1] * len(ids) + [0] * padding
+
+
+def test_a_process_without_a_sequence_learns_nothing(tokenizer, tmp_path):
+    corpus = load_corpus(make_dialogues(tmp_path, 2), tokenizer, 256)
+    batch = Collator(corpus, pad_id=0, loss="response")([{"rows": []}])
+    assert (batch["labels"] == IGNORED).all()
+    assert batch["input_ids"].shape == (1, 16)
+
+
+MESSAGES = [{"role": "user", "content": "1"}, {"role": "assistant", "content": "1 + 2 = 3"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "cause"),
+    [
+        (lambda e: Encoded(e.ids, [0] * len(e.ids)), "E502", "the mask of a dialogue is not one response"),
+        (lambda e: Encoded(e.ids[:-1], e.response_mask[:-1]), "E502", "the mask of a dialogue is not one response"),
+        (lambda e: Encoded(e.ids, [1, *e.response_mask[1:]]), "E502", "the mask of a dialogue is not one response"),
+        (lambda e: Encoded(e.ids, [0, 0, *[1] * (len(e.ids) - 2)]), "E503", "the tokenizer does not give back"),
+    ],
+)
+def test_a_wrong_mask_is_refused(tokenizer, change, code, cause):
+    check_mask(tokenizer, MESSAGES, encode_dialogue(tokenizer, MESSAGES))
+    with pytest.raises(UserError, match=cause) as error:
+        check_mask(tokenizer, MESSAGES, change(encode_dialogue(tokenizer, MESSAGES)))
+    assert error.value.diagnostics[0].code == code
+
+
+def test_a_tokenizer_that_cannot_write_the_text_is_refused(tokenizer, tmp_path):
+    row = {"messages": [MESSAGES[0], {"role": "assistant", "content": "strange words"}]}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "dialogues.parquet")
+    with pytest.raises(UserError, match="E503 the tokenizer does not give back what it was given: 'strange words'"):
+        load_corpus(tmp_path, tokenizer, 256)
