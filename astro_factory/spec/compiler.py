@@ -107,11 +107,14 @@ class _Compiler:
                 self._error("E101", ("imports", index), f"there is no store export '{name}'", remedy)
 
     def _error(self, code: str, path: Path_, cause: str, remedy: str = "", *, key: bool = False) -> None:
-        for size in range(len(path), 0, -1):
-            if path[:size] in self.written and len(path) > size:
-                path = (*self.written[path[:size]], *path[size:])
-                break
         self.errors.append(self.document.diagnose(code, path, cause, remedy, key=key))
+
+    def _source(self, path: Path_) -> Path_:
+        """Where the value at a path is written, if a name stands in its place."""
+        for size in range(len(path) - 1, 0, -1):
+            if path[:size] in self.written:
+                return (*self.written[path[:size]], *path[size:])
+        return path
 
     def _entries(self, section: str) -> list[tuple[str, Any]]:
         entries = self.document.data.get(section)
@@ -169,7 +172,10 @@ class _Compiler:
         if section == "publish":
             raw, name = {"kind": "publish", **raw}, f"publish.{name}"
         kind = raw.get("kind")
-        module = load_kind(section, kind) if isinstance(kind, str) else None
+        if kind is not None and not isinstance(kind, str):
+            validate(self.document, (*path, "kind"), str, kind, self.errors)
+            return
+        module = load_kind(section, kind) if kind else None
         if module is None:
             cause = f"{section}.{name} is of no known kind '{kind}'" if kind else f"{section}.{name} has no `kind`"
             self._error("E114", (*path, "kind"), cause, near(kind or "", kinds(section)))
@@ -220,10 +226,12 @@ class _Compiler:
 
     def _check_references(self) -> None:
         broken = {str(name) for section in NODE_SECTIONS for name, _ in self._entries(section)} - set(self.nodes)
-        for node in self.nodes.values():
-            base = (node.section, node.name.removeprefix("publish."))
-            for where, reference, name in marked(type(node.config), node.config, Reference):
-                path = (*base, *where)
+        values = {(node.section, node.name.removeprefix("publish.")): node.config for node in self.nodes.values()}
+        for section, definitions in self.definitions.items():
+            values |= {(section, name): value for name, value in definitions.items() if value is not UNRESOLVED}
+        for base, value in values.items():
+            for where, reference, name in marked(type(value), value, Reference):
+                path = self._source((*base, *where))
                 if name in broken:
                     continue
                 if name not in self.nodes:

@@ -119,10 +119,13 @@ def override(document: Document, dotted: str, value: Any, place: Place | None, s
     *parents, last = dotted.split(".")
     for part in parents:
         step = _step(here, part, path, dotted, place)
+        path.append(step)
         if isinstance(here, dict) and here.get(step) is None:
             here[step] = {}
+            if place is not None:
+                document.places.setdefault(tuple(path), place)
+                document.key_places.setdefault(tuple(path), place)
         here = here[step]
-        path.append(step)
     path.append(last := _step(here, last, path, dotted, place))
     _move_places(document, tuple(path), place, source)
     if value is None and isinstance(here, dict):

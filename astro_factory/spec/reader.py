@@ -83,7 +83,7 @@ def read_yaml(path: Path, shown_as: str) -> Document:
     return parse_yaml(text, shown_as)
 
 
-_REFERENCE = re.compile(r"\$\{([^{}\n]*)\}")
+_REFERENCE = re.compile(r"\$\{([\w .-]*)\}")
 _OPEN, _CLOSE = "\ue000", "\ue001"
 """Stand in for the braces of `${...}` while YAML is parsed, which would take them for a flow mapping. One character
 each, so that columns stay right."""

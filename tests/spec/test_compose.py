@@ -1,0 +1,214 @@
+"""Includes, profiles, `--set` and `${...}`: what lands where, and what is said where it cannot."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astro_factory.core.errors import Place, UserError
+from astro_factory.spec.compose import apply_profile, apply_sets, interpolate, load, override
+from astro_factory.spec.reader import UNRESOLVED, Document, parse_yaml
+
+
+def document(text: str) -> Document:
+    return parse_yaml(text, "s.yaml")
+
+
+def files(folder: Path, **texts: str) -> Path:
+    """Write `name=text` as name.yaml; returns the folder's main.yaml."""
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder / "main.yaml"
+
+
+def test_includes_merge_at_any_depth(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "parts").mkdir()
+    main = files(tmp_path, main="include: [parts/a.yaml, b.yaml]\nx: {own: 1}\n", b="x: {b: 2}\n")
+    files(tmp_path / "parts", a="include: c.yaml\nx: {a: 3}\n", c="x: {c: 4, own: 1}\n")
+    found = load(main)
+    assert found.data == {"x": {"own": 1, "a": 3, "c": 4, "b": 2}}
+    assert found.place(("x", "c")) == Place("parts/c.yaml", 1, 8)
+    assert found.place(("x", "own")) == Place("main.yaml", 2, 10)
+    assert found.excerpt(found.place(("x", "b"))) == "    x: {b: 2}\n           ^"
+
+
+def test_one_file_may_be_included_on_two_ways(tmp_path):
+    main = files(tmp_path, main="include: [a.yaml, b.yaml]", a="include: c.yaml", b="include: c.yaml", c="x: [1]")
+    assert load(main).data == {"x": [1]}
+
+
+def test_include_takes_files(tmp_path):
+    with pytest.raises(UserError, match="E115 include is a list of files; write `include: "):
+        load(files(tmp_path, main="include: {a: b}"))
+
+
+def test_profile_overrides_and_points_into_itself():
+    spec = document("a: {b: 1, c: [{d: 2}]}\nprofiles:\n  smoke:\n    a.b: {x: [5]}\n    a.c.0.d: 3\n")
+    apply_profile(spec, "smoke")
+    assert spec.data["a"] == {"b": {"x": [5]}, "c": [{"d": 3}]}
+    assert spec.place(("a", "b", "x", 0)) == Place("s.yaml", 4, 15)
+    assert spec.place(("a", "c", 0, "d"), key=True) == Place("s.yaml", 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("profiles: {smoke: {}, full: {}}", "s.yaml:1:11 E109 the spec has no profile 'smok'; did you mean 'smoke'?"),
+        ("a: 1", "s.yaml:1:1 E109 the spec has no profile 'smok'; add it to `profiles:`"),
+        ("profiles: [smok]", "s.yaml:1:11 E115 profiles is a mapping of names to overrides"),
+        ("profiles: {smok: 1}", "s.yaml:1:11 E115 profiles is a mapping of names to overrides"),
+    ],
+)
+def test_profile_that_cannot_be(text, message):
+    with pytest.raises(UserError) as caught:
+        apply_profile(document(text), "smok")
+    assert str(caught.value.diagnostics[0]).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "data"),
+    [
+        (["a.b=2"], {"a": {"b": 2, "l": [1, 2], "n": None}}),
+        (["a.b=1e-3"], {"a": {"b": 1e-3, "l": [1, 2], "n": None}}),
+        (["a.b=no"], {"a": {"b": "no", "l": [1, 2], "n": None}}),
+        (["a.b={x: [1, y]}", "a.b.x.1=z"], {"a": {"b": {"x": [1, "z"]}, "l": [1, 2], "n": None}}),
+        (["a.l.0=7"], {"a": {"b": 1, "l": [7, 2], "n": None}}),
+        (["a.b=null"], {"a": {"l": [1, 2], "n": None}}),
+        (["a.n.deep.er=5"], {"a": {"b": 1, "l": [1, 2], "n": {"deep": {"er": 5}}}}),
+        (["a.b=file:/x=y"], {"a": {"b": "file:/x=y", "l": [1, 2], "n": None}}),
+        (["new=1", "a=2"], {"new": 1, "a": 2}),
+    ],
+)
+def test_set(assignments, data):
+    spec = document("a: {b: 1, l: [1, 2], n: }")
+    apply_sets(spec, assignments)
+    assert spec.data == data
+
+
+def test_set_reaches_number_keys():
+    spec = document("numbers: {3: 1}")
+    apply_sets(spec, ["numbers.3=2"])
+    assert spec.data == {"numbers": {3: 2}}
+
+
+def test_an_override_is_the_place_of_its_value():
+    spec = document("a: {b: {c: 1}}")
+    apply_sets(spec, ["a.b=5"])
+    assert str(spec.diagnose("E115", ("a", "b"), "is wrong")) == "--set a.b=5 E115 is wrong"
+    assert spec.place(("a", "b", "c")) == Place("--set a.b=5")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("a", "E110 --set 'a' is not of the form a.b.c=value; write --set params.seed=1"),
+        ("=1", "E110 --set '=1' is not of the form a.b.c=value; write --set params.seed=1"),
+        ("a.b.c=1", "--set a.b.c=1 E110 'a.b.c' leads through 'a.b', which holds no keys"),
+        (
+            "l.x=1",
+            "--set l.x=1 E110 'l.x' leads through 'l', a list of 2, which has no entry 'x'; entries count from 0",
+        ),
+        (
+            "l.2=1",
+            "--set l.2=1 E110 'l.2' leads through 'l', a list of 2, which has no entry '2'; entries count from 0",
+        ),
+        (
+            "l.²=1",
+            "--set l.²=1 E110 'l.²' leads through 'l', a list of 2, which has no entry '²'; entries count from 0",
+        ),
+    ],
+)
+def test_set_that_cannot_be(assignment, message):
+    with pytest.raises(UserError) as caught:
+        apply_sets(document("{a: {b: 1}, l: [1, 2]}"), [assignment])
+    assert str(caught.value) == message
+
+
+keys = st.text("abc", min_size=1, max_size=2)
+trees = st.dictionaries(
+    keys,
+    st.recursive(
+        st.integers(),
+        lambda inner: st.dictionaries(keys, inner, max_size=3) | st.lists(inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=3,
+)
+
+
+def leaves(value, path=()):
+    """Dotted path to everything that holds nothing below."""
+    if isinstance(value, dict | list) and value:
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, (*path, str(key)))
+    elif path:
+        yield ".".join(path), value
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=trees, parts=st.lists(keys | st.integers(0, 3), min_size=1, max_size=4), value=st.integers() | st.text())
+def test_an_override_lands_where_it_says_and_nowhere_else(data, parts, value):
+    spec, dotted = Document(deepcopy(data)), ".".join(map(str, parts))
+    try:
+        override(spec, dotted, value, None)
+    except UserError as error:
+        assert [found.code for found in error.diagnostics] == ["E110"] and spec.data == data
+        return
+    above_or_below = {
+        name for name, _ in leaves(data) if f"{name}.".startswith(f"{dotted}.") or f"{dotted}.".startswith(f"{name}.")
+    }
+    untouched = {name: leaf for name, leaf in leaves(data) if name not in above_or_below}
+    assert dict(leaves(spec.data)) == untouched | {dotted: value}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("p: {x: 3}\na: ${p.x}", 3),
+        ("p: {x: 1e-5}\na: ${ p.x }", 1e-5),
+        ("p: {x: true}\na: ${p.x}", True),
+        ("p: {x: }\na: ${p.x}", None),
+        ("p: {x: [1, {y: 2}]}\na: ${p.x}", [1, {"y": 2}]),
+        ("p: {x: 3}\na: n${p.x}m${p.x}", "n3m3"),
+        ("p: {x: true}\na: is ${p.x}", "is true"),
+        ("p: {x: 0.5}\na: [b, {c: '${p.x}'}]", ["b", {"c": 0.5}]),
+        ("p: {x: '${p.y}', y: [z]}\na: ${p.x}", ["z"]),
+        ("p: {dollar: $}\na: ${p.dollar}{x}", "${x}"),
+        ("a: $5 {x}", "$5 {x}"),
+    ],
+)
+def test_interpolation_keeps_types(text, value):
+    spec = document(text)
+    assert interpolate(spec) == []
+    assert spec.data["a"] == value and type(spec.data["a"]) is type(value)
+
+
+def test_set_and_profile_reach_every_use():
+    spec = document("p: {x: 1}\na: ${p.x}\nb: [v${p.x}]\nprofiles: {smoke: {p.x: 2}, other: {a: '${p.y}'}}")
+    apply_profile(spec, "smoke")
+    apply_sets(spec, ["p.x=3"])
+    assert interpolate(spec) == []
+    assert spec.data["a"] == 3 and spec.data["b"] == ["v3"]
+    assert spec.data["profiles"]["other"] == {"a": "${p.y}"}
+
+
+def test_what_leads_nowhere_is_left_open_and_told_once():
+    spec = document("p: {x: '${q.z}'}\na: ${p.x}\nb: n${p.x}")
+    assert [str(found).splitlines()[0] for found in interpolate(spec)] == [
+        "s.yaml:1:8 E111 '${q.z}' names nothing in the spec"
+    ]
+    assert spec.data == {"p": {"x": UNRESOLVED}, "a": UNRESOLVED, "b": UNRESOLVED}
+
+
+def test_circle_through_a_mapping():
+    found = interpolate(document("a: {b: '${a}'}"))
+    assert [str(d).splitlines()[0] for d in found] == ["s.yaml:1:8 E112 '${a}' leads back to itself; break the circle"]
+
+
+def test_chain_without_end():
+    chain = "\n".join(f"  x{n}: ${{p.x{n + 1}}}" for n in range(2000))
+    found = interpolate(document(f"p:\n{chain}\n  x2000: 1"))
+    assert {d.code for d in found} == {"E105"}

@@ -1,0 +1,133 @@
+"""YAML 1.2, places, limits: the cases are in yaml_cases.json."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astro_factory.core.errors import Place, UserError
+from astro_factory.spec.reader import MAX_BYTES, parse_value, parse_yaml, read_yaml
+
+CASES = json.loads((Path(__file__).parent / "yaml_cases.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("text", "value"), CASES["values"])
+def test_value(text, value):
+    found = parse_yaml(text, "s.yaml").data["a"]
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(("text", "keys"), CASES["keys"])
+def test_keys_are_text_or_whole_numbers(text, keys):
+    found = list(parse_yaml(text, "s.yaml").data)
+    assert found == keys and [type(key) for key in found] == [type(key) for key in keys]
+
+
+@pytest.mark.parametrize(("text", "message"), CASES["faults"])
+def test_fault(text, message):
+    with pytest.raises(UserError) as caught:
+        parse_yaml(text, "s.yaml")
+    assert str(caught.value.diagnostics[0]).startswith(message)
+
+
+def test_infinity_and_nan():
+    data = parse_yaml("{a: .inf, b: -.INF, c: .NaN, d: 1e400}", "s.yaml").data
+    assert (data["a"], data["b"], data["d"]) == (float("inf"), -float("inf"), float("inf"))
+    assert data["c"] != data["c"]
+
+
+def test_every_fault_at_once():
+    with pytest.raises(UserError) as caught:
+        parse_yaml("a: 1\na: 2\nb: !x 3\n? {c: 1}\n: 4\n", "s.yaml")
+    assert [d.code for d in caught.value.diagnostics] == ["E103", "E102", "E102"]
+
+
+def test_empty_file_has_a_place():
+    document = parse_yaml("# nothing yet\n", "s.yaml")
+    assert document.data == {} and document.place(("factory",)) == Place("s.yaml", 1, 1)
+
+
+def test_byte_order_mark_is_no_text(tmp_path):
+    (tmp_path / "s.yaml").write_bytes(b"\xef\xbb\xbfname: x\n")
+    assert read_yaml(tmp_path / "s.yaml", "s.yaml").data == {"name": "x"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "E101 cannot read 's.yaml': No such file or directory; check the path"),
+        (b"a: \xff\n", "E102 's.yaml' is not UTF-8 (byte 3); save it as UTF-8"),
+        (b"#" * (MAX_BYTES + 1), f"E105 's.yaml' is larger than {MAX_BYTES} bytes; split it with `include:`"),
+    ],
+)
+def test_file_that_cannot_be_read(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "s.yaml").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_yaml(tmp_path / "s.yaml", "s.yaml")
+    assert str(caught.value) == message
+
+
+def test_alias_bomb_is_refused():
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    with pytest.raises(UserError, match=r"E105 more than 100000 values \(aliases counted\)"):
+        parse_yaml("\n".join(lines), "s.yaml")
+
+
+@pytest.mark.parametrize("text", ["[" * 300_000, "a: " + "{b: " * 100_000, "- " * 100_000])
+def test_deep_nesting_is_refused(text):
+    with pytest.raises(UserError, match=r"E105 more than 40 levels"):
+        parse_yaml(text, "s.yaml")
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-" + "1" * 401, "0." + "3" * 500])
+def test_endless_numbers_are_refused(number):
+    with pytest.raises(UserError, match="E105 a number of more than 400 digits; quote it if it is text"):
+        parse_yaml(f"a: {number}", "s.yaml")
+    assert parse_yaml(f"a: '{number}'", "s.yaml").data == {"a": number}
+
+
+def test_places_of_keys_and_values():
+    document = parse_yaml("stages:\n  trees: {kind: search, seeds: [1, 22]}\n", "s.yaml")
+    path = ("stages", "trees", "seeds")
+    assert document.place(path, key=True) == Place("s.yaml", 2, 25)
+    assert document.place((*path, 1)) == Place("s.yaml", 2, 36)
+    assert document.place((*path, 9, "x")) == document.place(path) == Place("s.yaml", 2, 32)
+    assert document.excerpt(document.place(path, key=True)) == (
+        "      trees: {kind: search, seeds: [1, 22]}\n" + " " * 28 + "^"
+    )
+
+
+def test_excerpt_of_a_long_line_is_what_surrounds_the_place():
+    document = parse_yaml("{" + ", ".join(f"k{n}: {n}" for n in range(1000)) + "}", "s.yaml")
+    source, caret = document.excerpt(document.place(("k700",), key=True)).splitlines()
+    assert len(source) <= 124 and source[caret.index("^") :].startswith("k700: 700")
+
+
+def test_value_of_an_assignment():
+    assert parse_value("{a: [1, 1e-3], b: no}", "--set x") == {"a": [1, 1e-3], "b": "no"}
+    assert parse_value("", "--set x") is None
+    with pytest.raises(UserError) as caught:
+        parse_value("a: b", "--set x=a: b")
+    assert str(caught.value) == (
+        "--set x=a: b E102 not valid YAML: mapping values are not allowed in this context; quote the value"
+    )
+
+
+# beyond these, JSON writes pairs of surrogates, which YAML does not know
+texts = st.text(st.characters(max_codepoint=0xD7FF), max_size=8)
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(plain)
+def test_json_is_read_as_json(value):
+    """YAML 1.2 contains JSON, so what a machine writes is read as it was meant."""
+    assert parse_yaml(json.dumps({"a": value}), "s.json").data == {"a": value}
