@@ -106,7 +106,7 @@ def test_mistakes_in_overrides_are_told_where_they_were_made(spec, monkeypatch):
     heads = [str(found).splitlines()[0] for found in caught.value.diagnostics]
     assert heads == [
         "sound.yaml:25:11 E104 unknown key 'cuont' in stages.drill; did you mean 'count'?",
-        "sound.yaml:25:34 E115 stages.base.learning_rate should be a number, not the text 'fast'",
+        "sound.yaml:25:61 E115 stages.base.learning_rate should be a number, not the text 'fast'",
         "--set engines.cpu.threads=0 E115 engines.cpu.threads should be greater than 0, not the number 0",
         "--set stagges.x=1 E104 unknown key 'stagges' in the spec; did you mean 'stages'?",
     ]
