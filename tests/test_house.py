@@ -12,6 +12,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
+from astro_factory.cli.main import app
 from astro_factory.stages import KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -126,6 +127,17 @@ def test_kind_is_whole(name):
         if field != "kind" and not info.description
     ]
     assert not undocumented, undocumented
+
+
+def test_the_guide_names_every_kind():
+    text = (ROOT / "docs/guide/specs.md").read_text(encoding="utf-8")
+    assert not [kind for kinds in KINDS.values() for kind in kinds if f"`{kind}`" not in text]
+
+
+def test_the_readme_lists_every_command():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `astro-factory (\w+)", text, re.MULTILINE)
+    assert sorted(listed) == sorted(command.callback.__name__ for command in app.registered_commands)
 
 
 def models_in(annotation: Any, seen: frozenset = frozenset()) -> Iterator[type[BaseModel]]:

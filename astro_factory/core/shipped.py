@@ -21,7 +21,7 @@ def make_workspace(target: Path) -> list[Path]:
     `specs/my_problems.yaml` and the `specs/problems.jsonl` it reads are the ones to begin with.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError.of("E901", f"{target} exists and is not an empty folder", "name a new folder")
+        raise UserError.of("E154", f"{target} exists and is not an empty folder", "name a new folder")
     for name in ("specs", "templates"):
         shutil.copytree(shipped_folder(name), target / name, dirs_exist_ok=True)
     return sorted(path for path in target.rglob("*") if path.is_file())
