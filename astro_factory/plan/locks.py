@@ -11,6 +11,8 @@ from astro_factory.core.graph import Graph, Node
 from astro_factory.plan.planner import is_open
 from astro_factory.store.files import write_atomic
 
+_PATIENCE_S = 20.0
+
 
 def locked_commits(graph: Graph) -> dict[str, str]:
     """Node name to commit, for the open revisions that the lock file already resolves."""
@@ -52,13 +54,16 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _ask(node: Node) -> str:
-    from huggingface_hub import HfApi
+    from astro_factory.hub.client import explained, hub_client
 
     kind = "model" if node.section == "models" else "dataset"
+    repo, revision = node.config.repo, node.config.revision
     try:
-        return HfApi().repo_info(node.config.repo, revision=node.config.revision, repo_type=kind).sha
+        return hub_client().repo_info(repo, revision=revision, repo_type=kind, timeout=_PATIENCE_S).sha
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        cause = f"the Hub could not resolve {node.config.repo}@{node.config.revision}: {reason:.200}"
+        told = explained(error, repo)
+        known = isinstance(told, UserError)
+        reason = told.diagnostics[0].cause if known else next(iter(str(error).splitlines()), type(error).__name__)
+        cause = f"cannot look up {repo}@{revision} on the Hub: {reason:.200}"
         remedy = "check the name, your access and the network; `plan --offline` shows what does not need it"
         raise UserError.of("E140", cause, remedy, node.place) from None

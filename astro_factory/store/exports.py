@@ -58,7 +58,7 @@ def has_blobs(path: Path, result: Result) -> bool:
 def _contents(path: Path, changed: int) -> tuple[dict[str, Result], frozenset[str]]:
     """The results by key and the digests of the blobs; `changed` makes a replaced file another one."""
     try:
-        with tarfile.open(path) as tar:
+        with tarfile.open(path, "r:") as tar:
             members = tar.getmembers()
             results = [
                 Result.from_json(tar.extractfile(member).read())
@@ -80,7 +80,7 @@ def import_result(store: Store, path: Path, result: Result) -> None:
     offered = _contents(path, path.stat().st_mtime_ns)[1]
     staging = store.root / "staging"
     staging.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path) as tar, tempfile.TemporaryDirectory(dir=staging, prefix="import-") as folder:
+    with tarfile.open(path, "r:") as tar, tempfile.TemporaryDirectory(dir=staging, prefix="import-") as folder:
         for sha256 in sorted({entry["sha256"] for entry in result.outputs.values()} & offered):
             temporary = Path(folder) / sha256
             try:
