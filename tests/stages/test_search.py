@@ -1,0 +1,163 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import UserError
+from astro_factory.core.problems import problem_schema
+from astro_factory.core.tables import read_table, write_table
+from astro_factory.core.trees import Tree
+from astro_factory.stages.search import Config, cores, device_shares, run
+from astro_factory.store.store import StoredItems
+from tests.search.toy import letters, make_tokenizer, save_tokenizer
+from tests.stages.test_practice import Recorded
+
+POLICY = {
+    "kind": "mcts",
+    "expansions": 4,
+    "rollouts": 1,
+    "iterations": 4,
+    "keep_rollouts": True,
+    "prior": "share",
+    "max_rollout_tokens": 24,
+}
+SCRIPTED = {"kind": "scripted", "responses": {"": ["a\nb\nanswer ab", "b\nanswer b", "c\nd\n", "d\n"]}}
+LLAMA = {"kind": "transformers", "device": "cpu"}
+PROBLEMS = [letters("ab", name) for name in "pqrstu"]
+
+
+class Items(StoredItems):
+    """Real items that count, and may end the run after some."""
+
+    def __init__(self, root: Path, end_after: int | None = None):
+        super().__init__(root)
+        self.puts, self.end_after = 0, end_after
+
+    def put(self, key, value):
+        if self.puts == self.end_after:
+            raise KeyboardInterrupt
+        self.puts += 1
+        super().put(key, value)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A random Llama that says a letter after a line feed and a line feed after a letter."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder, tokenizer = save_tokenizer(tmp_path_factory.mktemp("model")), make_tokenizer()
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 1}
+    llama = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes))
+    feed, *letters = tokenizer("\na b c", add_special_tokens=False)["input_ids"]
+    with torch.no_grad():
+        llama.model.embed_tokens.weight[letters, 0] = llama.model.embed_tokens.weight[feed, 1] = 1
+        llama.lm_head.weight[letters, 1] = llama.lm_head.weight[feed, 0] = 1.5
+    llama.save_pretrained(folder)
+    return folder
+
+
+def search(root: Path, model: Path, problems=PROBLEMS, items=None, engine=SCRIPTED, digest="m", **fields):
+    """The output folder's files, and the events."""
+    root.mkdir(exist_ok=True)
+    out, source, events = root / "out", root / "problems", Recorded()
+    for folder in (out, source):
+        folder.mkdir()
+    write_table(source / "problems.parquet", [problem.as_row() for problem in problems], problem_schema())
+    inputs, digests = {"model": model, "problems": source}, {"model": digest, "problems": "d"}
+    ctx = StageContext("trees", inputs, digests, out, root, items or Items(root / "items"), events)
+    settings = {"kind": "search", "model": "model", "problems": "problems", "policy": POLICY, "engine": engine}
+    run(ctx, Config(**(settings | fields)))
+    return {path.name: path.read_bytes() for path in out.iterdir()}, events
+
+
+def trees(root: Path) -> list[Tree]:
+    return [Tree.from_row(row) for row in read_table(root / "out/trees.parquet")]
+
+
+def test_trees_stand_in_the_problems_order_with_their_statistics(tmp_path, model):
+    files, events = search(tmp_path, model)
+    found = trees(tmp_path)
+    assert [tree.problem for tree in found] == PROBLEMS
+    assert events.points[0] == (0, 6, "trees") and events.points[-1] == (6, 6, "trees")
+    ends = [tree.nodes[end] for tree in found for end in tree.terminals()]
+    right = [end for end in ends if end.verdict == "correct"]
+    figures = json.loads(files["statistics.json"])
+    assert figures["trees"] == 6 and figures["right_ends"] == len(right) > 0
+    assert figures["tokens"] == sum(len(call.ids) for tree in found for call in tree.calls)
+    assert figures["solved"] == sum(any(n.verdict == "correct" for n in tree.nodes) for tree in found)
+
+
+@pytest.mark.parametrize(("engine", "shards"), [(SCRIPTED, 1), (LLAMA, 2)], ids=["scripted", "llama"])
+def test_shards_neighbours_and_interruptions_leave_no_mark(tmp_path, model, engine, shards):
+    whole, _ = search(tmp_path / "a", model, engine=engine)
+    assert sum(len(tree.nodes) for tree in trees(tmp_path / "a")) > 12
+    assert search(tmp_path / "b", model, engine=engine, shards=shards, trees_in_flight=1)[0] == whole
+    items = Items(tmp_path / "items", end_after=3)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "c", model, items=items, engine=engine, trees_in_flight=2)
+    items = Items(tmp_path / "items")
+    files, events = search(tmp_path / "d", model, items=items, engine=engine)
+    assert files == whole
+    assert items.puts == 3 and events.points[0] == (3, 6, "trees")
+
+
+def test_more_problems_cost_their_own_search_only(tmp_path, model):
+    items = Items(tmp_path / "items")
+    search(tmp_path / "a", model, PROBLEMS[:4], items)
+    assert search(tmp_path / "b", model, PROBLEMS, items)[0] == search(tmp_path / "c", model)[0]
+    assert items.puts == 6
+
+
+OTHERS = [
+    {"seed": 1},
+    {"policy": POLICY | {"c_puct": 2.0}},
+    {"engine": SCRIPTED | {"max_model_len": 99}},
+    {"digest": "other"},
+    {"problems": [letters("ba", name) for name in "pqrstu"]},
+]
+
+
+@pytest.mark.parametrize("changes", OTHERS, ids=[next(iter(changes)) for changes in OTHERS])
+def test_a_tree_is_found_again_only_where_all_it_depends_on_is_equal(tmp_path, model, changes):
+    items = Items(tmp_path / "items")
+    search(tmp_path / "a", model, items=items)
+    search(tmp_path / "b", model, items=items, trees_in_flight=3)
+    assert items.puts == 6
+    search(tmp_path / "c", model, items=items, **changes)
+    assert items.puts == 12
+
+
+def test_no_problems_give_an_empty_table(tmp_path, model):
+    files, events = search(tmp_path, model, [])
+    assert trees(tmp_path) == [] and events.points == [(0, 0, "trees")]
+    assert json.loads(files["statistics.json"])["trees"] == 0
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_mistake_in_any_process_reaches_the_user(tmp_path, model, shards):
+    with pytest.raises(UserError, match=r"E605 the engine 'no.such:Engine'"):
+        search(tmp_path, model, engine={"kind": "python", "target": "no.such:Engine"}, shards=shards)
+
+
+SHARES = [
+    ("", 2, [{}, {}]),
+    ("0", 2, [{}, {}]),
+    ("0,1,5,7", 2, [{"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "5,7"}]),
+    ("0,1,2", 2, [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]),
+]
+
+
+@pytest.mark.parametrize(("visible", "shards", "shares"), SHARES)
+def test_gpus_are_dealt_out(visible, shards, shares, monkeypatch):
+    monkeypatch.setattr("astro_factory.stages.search._device_files", list)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert device_shares(shards) == shares
+
+
+def test_cores_are_those_of_all_shards():
+    fields = {"kind": "search", "model": "m", "problems": "p", "policy": POLICY, "shards": 2}
+    assert cores(Config(**fields, engine=LLAMA | {"threads": 3})) == 6
+    assert cores(Config(**fields, engine=SCRIPTED)) == 2
