@@ -1,0 +1,109 @@
+"""The effect over seeds: a spec is built once a seed, and the arms' differences are pooled over problems and seeds.
+
+    python -m benchmarks.effect specs/quickstart.yaml --stage report --seeds 0 1 2 --store .astro --json
+
+Differences are paired: the same problems, the same sampling seeds. A resample of the bootstrap draws seeds and, within
+them, clusters of problems, both with replacement. The last line is JSON with every seed's figures beside the pooled ones.
+"""
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astro_factory.core.tables import read_table
+from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES
+from astro_factory.evaluation.metrics import solved_at
+from astro_factory.plan import make_plan
+from astro_factory.runtime import build
+from astro_factory.spec import compile_spec
+from astro_factory.store import Store
+
+
+def built(spec: Path, stage: str, seed: int, store: Store, profile: str | None, jobs: int | None) -> tuple[Path, float]:
+    """Build a spec up to a stage with one seed; the folder of the stage's output and the seconds it took."""
+    graph = compile_spec(spec, sets=[f"params.seed={seed}"], profile=profile)
+    started = time.monotonic()
+    done = build(make_plan(graph, store, targets=[stage]), store, _say, jobs=jobs)
+    if not done.ok:
+        raise SystemExit("\n".join(f"{name}: {cause}" for name, cause in done.failures.items()))
+    return store.output(done.results[stage]), time.monotonic() - started
+
+
+def _say(name: str, event: dict[str, Any]) -> None:
+    if event["event"] in ("start", "end"):
+        print(f"{name} {event.get('outcome', 'starts')}", flush=True)
+
+
+def pass_rates(folder: Path, samples: int) -> dict[str, dict[tuple[str, str], float]]:
+    """Arm to (cluster, problem) to the share of its first `samples` samples that are right."""
+    rows = defaultdict(lambda: defaultdict(list))
+    for row in read_table(folder / "samples.parquet"):
+        if row["sample"] < samples:
+            rows[row["arm"]][row["cluster"], row["problem"]].append(row)
+    return {arm: {key: solved_at(found, 1) for key, found in problems.items()} for arm, problems in rows.items()}
+
+
+def pooled(differences: list[dict[tuple[str, str], float]]) -> dict[str, float]:
+    """Mean over seeds of per-problem differences, with its interval over seeds and clusters of problems."""
+    clusters = sorted({cluster for cluster, _ in differences[0]})
+    sums = np.array([[sum(v for (c, _), v in seed.items() if c == name) for name in clusters] for seed in differences])
+    sizes = np.array([sum(c == name for c, _ in differences[0]) for name in clusters])
+    random = np.random.default_rng(0)
+    means = []
+    for _ in range(RESAMPLES):
+        drawn = random.integers(len(clusters), size=(len(differences), len(clusters)))
+        seeds = random.integers(len(differences), size=len(differences))
+        means.append(np.mean([sums[s, drawn[i]].sum() / sizes[drawn[i]].sum() for i, s in enumerate(seeds)]))
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    value = float(np.mean([np.mean(list(seed.values())) for seed in differences]))
+    return {"difference": round(value, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+
+
+def compare(folders: list[Path]) -> dict[str, Any]:
+    """Every seed's report in brief, and the pooled differences of its pairs."""
+    reports = [json.loads((folder / "report.json").read_text(encoding="utf-8")) for folder in folders]
+    samples = reports[0]["settings"]["samples"]
+    rates = [pass_rates(folder, samples) for folder in folders]
+    pairs = dict.fromkeys((entry["arm"], entry["baseline"]) for entry in reports[0]["paired"])
+    arms = {
+        arm: {metric: [report["arms"][arm][metric]["value"] for report in reports] for metric in metrics}
+        for arm, metrics in reports[0]["arms"].items()
+    }
+    paired = []
+    for arm, baseline in pairs:
+        seeds = [{key: seed[arm][key] - seed[baseline][key] for key in seed[arm]} for seed in rates]
+        each = [round(float(np.mean(list(seed.values()))), 4) for seed in seeds]
+        paired.append({"arm": arm, "baseline": baseline, "seeds": each, **pooled(seeds)})
+    control = [
+        {name: entry[name] for name in ("arm", "baseline", "votes", "arm_value", "baseline_value", "difference")}
+        for report in reports
+        for entry in report["equal_tokens"]
+    ]
+    return {"problems": reports[0]["problems"], "arms": arms, "paired": paired, "equal_tokens": control}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("spec", type=Path)
+    parser.add_argument("--stage", default="report")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--store", type=Path, default=Path(".astro"))
+    parser.add_argument("--profile")
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--json", action="store_true", help="accepted for uniformity: the last line is always JSON")
+    options = parser.parse_args()
+    store = Store(options.store.absolute())
+    runs = [built(options.spec, options.stage, s, store, options.profile, options.jobs) for s in options.seeds]
+    found = compare([folder for folder, _ in runs])
+    for pair in found["paired"]:
+        print(f"{pair['arm']} - {pair['baseline']}: {pair['difference']:+.3f} [{pair['low']:+.3f}, {pair['high']:+.3f}]")
+    print(json.dumps({"seeds": options.seeds, "seconds": [round(seconds, 1) for _, seconds in runs], **found}))
+
+
+if __name__ == "__main__":
+    main()
