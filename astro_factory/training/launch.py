@@ -4,7 +4,8 @@
     python -m astro_factory.training.launch JOB.json                    # in each process that torchrun starts
 
 Each process runs the stage's own `run(ctx, config)` again; `inside()` tells it that it is one of several. Events of the
-first process come back through a file of JSON lines that the parent reads as it grows.
+first process come back through a file of JSON lines that the parent reads as it grows. SIGTERM to the parent lets the
+processes save a checkpoint first; a parent that is killed takes them with it at once.
 """
 
 import ctypes
@@ -15,7 +16,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +25,30 @@ from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.errors import Diagnostic, Place, UserError
 from astro_factory.training.settings import Launch
 
+_INSIDE = "ASTRO_FACTORY_TRAINING_PROCESS"
 _PARENT_DEATH = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
 _POLL_S = 0.2
+_GRACE_S = 60
 _LAST_LINES = 30
+
+
+class Interrupted(SystemExit):
+    """Training was told to stop; what is needed to go on is saved."""
 
 
 def inside() -> bool:
     """Whether this process is one of several that `spread` started."""
-    return "WORLD_SIZE" in os.environ
+    return _INSIDE in os.environ
 
 
 def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
     """Run the stage `module` in `launch.processes` processes and wait for them.
 
-    A user error of a process is raised here; another failure raises `RuntimeError` with the last lines of its log.
+    A user error of a process is raised here; another failure raises `RuntimeError` with the last lines of its log. On
+    SIGTERM the processes save a checkpoint and `Interrupted` is raised.
     """
-    events_file, log_file, job_file = (ctx.work / name for name in ("events.jsonl", "processes.log", "job.json"))
+    events_file, log_file, job_file = (ctx.work / f"processes.{suffix}" for suffix in ("events", "log", "json"))
     events_file.write_text("")
     job = {
         "module": module,
@@ -70,13 +79,33 @@ def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
 def die_with_parent() -> None:
     """Ask Linux to end this process when the one that started it ends, however that happens."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH, signal.SIGTERM)
+        ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH, signal.SIGKILL)
+        if os.getppid() == 1:  # it had ended before it could be asked
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM raise `Interrupted`, where this thread may."""
+
+    def interrupt(*_: Any) -> None:
+        raise Interrupted("training was stopped; run again to go on")
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: whoever started it stops it
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _environment(launch: Launch) -> dict[str, str]:
     """The child's environment: our package and the interpreter's tools (ninja) are found, threads are set by us."""
     root = str(Path(__file__).resolve().parents[2])
-    here = dict(os.environ)
+    here = os.environ | {_INSIDE: "1"}
     here["PYTHONPATH"] = os.pathsep.join(filter(None, [root, here.get("PYTHONPATH")]))
     here["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), here.get("PATH", "")])
     here.setdefault("OMP_NUM_THREADS", "1")
@@ -117,7 +146,7 @@ def _end(process: subprocess.Popen) -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(60)
+            process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -166,7 +195,7 @@ def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
     module = importlib.import_module(job["module"])
     work = Path(job["work"])
-    events = _FileEvents(work / "events.jsonl", os.environ["RANK"] == "0")
+    events = _FileEvents(work / "processes.events", os.environ["RANK"] == "0")
     inputs = {name: Path(path) for name, path in job["inputs"].items()}
     ctx = StageContext(job["name"], inputs, {}, Path(job["out"]), work, _NoItems(), events)
     try:

@@ -14,14 +14,30 @@ from transformers.trainer_callback import PrinterCallback
 
 from astro_factory.core.context import Events
 from astro_factory.core.errors import UserError
+from astro_factory.training.launch import Interrupted
 from astro_factory.training.optimizers import learning_rate_share, make_optimizer
 from astro_factory.training.settings import TrainingConfig
 
 _DONE = "complete-{rank}"
-
-
-class Interrupted(SystemExit):
-    """Training was told to stop; what is needed to go on is saved."""
+_CURVES = {
+    "loss": "loss",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "num_tokens": "tokens",
+    "mean_token_accuracy": "accuracy",
+    "step_time": "seconds",
+    "reward": "reward",
+    "reward_std": "reward_std",
+    "frac_reward_zero_std": "groups_without_signal",
+    "completions/mean_length": "length",
+    "completions/clipped_ratio": "clipped",
+    "backtracks": "backtracks",
+    "entropy": "entropy",
+    "kl": "kl",
+    "clip_ratio/region_mean": "clipped_ratios",
+}
+"""TRL's name of a measure to ours; the others are not reported."""
+_VERDICTS = "verdict/"
 
 
 class RecipeMixin:
@@ -75,15 +91,15 @@ def common_arguments(settings: TrainingConfig, work: Path) -> dict[str, Any]:
     }
 
 
-def train(trainer: Any, settings: TrainingConfig, work: Path, events: Events) -> None:
+def train(trainer: Any, settings: TrainingConfig, work: Path, events: Events, round_steps: int = 1) -> None:
     """Run a trainer to its end, from the last complete checkpoint if there is one.
 
-    On SIGTERM or Ctrl-C it saves a checkpoint and raises `Interrupted`.
+    On SIGTERM or Ctrl-C it saves a checkpoint, after a multiple of `round_steps` steps, and raises `Interrupted`.
     """
     if trainer.accelerator.num_processes != settings.launch.processes:
         raise RuntimeError(f"{trainer.accelerator.num_processes} processes train, not {settings.launch.processes}")
     trainer.remove_callback(PrinterCallback)
-    stop = _Stop(trainer)
+    stop = _Stop(trainer, round_steps)
     for callback in (_Report(events), _Complete(), stop):
         trainer.add_callback(callback)
     with stop.listening():
@@ -117,7 +133,8 @@ class _Report(TrainerCallback):
                 "lower learning_rate, or set max_grad_norm and warmup_steps",
             )
         if state.is_world_process_zero and "loss" in logs:
-            self._events.metric(state.global_step, {key: value for key, value in logs.items() if key != "epoch"})
+            named = {_CURVES.get(key, key if key.startswith(_VERDICTS) else ""): value for key, value in logs.items()}
+            self._events.metric(state.global_step, {key: value for key, value in named.items() if key})
 
 
 class _Complete(TrainerCallback):
@@ -131,8 +148,9 @@ class _Complete(TrainerCallback):
 class _Stop(TrainerCallback):
     """Ends training after the step in which a signal came, with a checkpoint; all processes at the same step."""
 
-    def __init__(self, trainer: Any):
+    def __init__(self, trainer: Any, round_steps: int):
         self._trainer = trainer
+        self._round_steps = round_steps
         self._asked = False
         self.reached = False
 
@@ -157,5 +175,5 @@ class _Stop(TrainerCallback):
         if args.world_size > 1:
             flag = torch.tensor(int(asked), device=args.device)
             asked = bool(self._trainer.accelerator.reduce(flag, "sum").item())
-        if asked and state.global_step < state.max_steps:
+        if asked and state.global_step % self._round_steps == 0 and state.global_step < state.max_steps:
             self.reached = control.should_save = control.should_training_stop = True

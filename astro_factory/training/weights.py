@@ -29,7 +29,8 @@ def quiet() -> None:
     """Keep transformers from drawing bars and repeating advice on the terminal; our events say how far a stage is."""
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    warnings.filterwarnings("ignore", message=".*gradient_checkpointing. is deprecated", category=FutureWarning)
+    for message in (".*gradient_checkpointing. is deprecated", ".*rollout_func.*experimental", ".*broadcast_buffers"):
+        warnings.filterwarnings("ignore", message=message)
 
 
 def load_model(settings: TrainingConfig, folder: Path) -> tuple[Any, Any]:

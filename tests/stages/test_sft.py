@@ -5,7 +5,7 @@ import pytest
 
 from astro_factory.core.errors import UserError
 from astro_factory.stages.sft import Config, run
-from astro_factory.training.trainers import Interrupted
+from astro_factory.training.launch import Interrupted
 from tests.training.tiny import Recorded, contents, context, make_dialogues, make_model
 
 

@@ -1,0 +1,58 @@
+"""Reinforcement learning with verifiable rewards on a set of problems."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.config import TemplateField
+from astro_factory.core.context import StageContext
+from astro_factory.core.problems import Problem
+from astro_factory.core.tables import read_table
+from astro_factory.training.launch import inside, spread
+from astro_factory.training.settings import EngineRollouts, GRPOSettings
+
+OUTPUT = ArtifactType.MODEL
+VERSION = 1
+HEAVY = True
+
+
+class Config(GRPOSettings):
+    kind: Literal["grpo"]
+    template: TemplateField | None = None
+    """The wording whose backtracks are counted in the training curves."""
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    if config.launch.spreads and not inside():
+        return spread(__name__, ctx, config, config.launch)
+    from astro_factory.traces.markers import backtrack_counter
+    from astro_factory.training.grpo import Task, train_grpo
+    from astro_factory.verifiers import get_verifier
+
+    rows = read_table(ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS])
+    task = Task(
+        problems=[Problem.from_row(row) for row in rows],
+        judge=lambda problem, response: get_verifier(problem.verifier).verify(problem, response),
+        make_generate=lambda model, tokenizer: _generate(config, model, tokenizer),
+        count_backtracks=backtrack_counter(config.template) if config.template else None,
+    )
+    train_grpo(config, task, ctx.inputs[config.model], ctx.out, ctx.work, ctx.events)
+
+
+def _generate(config: Config, model: Any, tokenizer: Any) -> Any:
+    """Sample from the model that is trained, in its process."""
+    from astro_factory.engines.base import Request
+    from astro_factory.engines.sampler import Sampler
+
+    batch_size = config.rollouts.batch_size if isinstance(config.rollouts, EngineRollouts) else 1
+    sampler = Sampler(model, tokenizer, batch_size=batch_size)
+
+    def generate(prompts: Sequence[Sequence[int]], seeds: Sequence[Sequence[int]]) -> list[list[Any]]:
+        return sampler.generate(
+            [
+                Request(tuple(prompt), tuple(group), config.max_new_tokens, config.temperature)
+                for prompt, group in zip(prompts, seeds, strict=True)
+            ]
+        )
+
+    return generate

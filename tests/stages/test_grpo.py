@@ -1,0 +1,80 @@
+import os
+import signal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from astro_factory.core.problems import Problem
+from astro_factory.stages.grpo import Config, run
+from astro_factory.training.launch import Interrupted
+from tests.training.tiny import Recorded, contents, context, make_model
+
+WANTED = "Yes"
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("inputs")
+    problems = [
+        Problem(f"p{i}", f"{i} , {i + 1}", WANTED, "python:tests.training.judges:Says", level="words") for i in range(6)
+    ]
+    pq.write_table(pa.Table.from_pylist([p.as_row() for p in problems]), root / "problems.parquet")
+    return {"base": make_model(root / "base"), "problems": root}
+
+
+def config(**changes) -> Config:
+    fields = {
+        "kind": "grpo",
+        "model": "base",
+        "problems": "problems",
+        "steps": 4,
+        "prompts_per_step": 4,
+        "group_size": 4,
+        "learning_rate": 3e-3,
+        "max_new_tokens": 12,
+        "micro_batch_size": 8,
+    }
+    return Config(**fields | changes)
+
+
+def test_the_model_learns_what_the_verifier_rewards(inputs, tmp_path):
+    ctx = context(tmp_path, inputs)
+    run(ctx, config(steps=12, group_size=8, schedule="constant"))
+    points = [values for _, values in ctx.events.metrics]
+    assert len(points) == 12
+    assert sum(p["reward"] for p in points[-3:]) > sum(p["reward"] for p in points[:3])
+    assert points[0].keys() >= {"loss", "grad_norm", "length", "clipped", "entropy", "verdict/correct", "reward"}
+    assert all(p["verdict/correct"] == pytest.approx(p["reward"]) for p in points)
+    assert contents(ctx.out).keys() == contents(inputs["base"]).keys()
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_iterations": 2, "beta": 0.05, "precision": "bf16"}])
+def test_a_resumed_run_gives_the_bytes_of_one_that_never_stopped(inputs, tmp_path, settings):
+    whole = context(tmp_path / "whole", inputs)
+    run(whole, config(**settings))
+
+    def interrupt(step):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    first = context(tmp_path / "parts", inputs, Recorded(interrupt))
+    with pytest.raises(Interrupted, match=f"stopped after step {4 if settings else 3}"):
+        run(first, config(**settings))
+    run(second := context(tmp_path / "parts", inputs), config(**settings))
+    assert second.events.steps[0] == first.events.steps[-1] + 1
+    assert contents(second.out) == contents(whole.out)
+
+
+def test_bits_do_not_depend_on_fields_outside_the_key(inputs, tmp_path):
+    run(one := context(tmp_path / "one", inputs), config())
+    run(
+        two := context(tmp_path / "two", inputs),
+        config(log_every=3, save_every=1, rollouts={"kind": "engine", "batch_size": 5}),
+    )
+    assert contents(one.out) == contents(two.out)
+
+
+def test_prompts_divide_among_processes():
+    with pytest.raises(ValueError, match=r"must be a multiple of launch\.processes"):
+        config(launch={"processes": 3})

@@ -1,0 +1,111 @@
+import pytest
+import torch
+from trl import GRPOTrainer
+
+from astro_factory.core.problems import Problem
+from astro_factory.core.verdicts import Outcome
+from astro_factory.engines.base import Request
+from astro_factory.engines.sampler import Sampler
+from astro_factory.training.grpo import Task, cut, make_trainer, reward_of
+from astro_factory.training.settings import GRPOSettings, Reward
+from astro_factory.training.weights import load_model
+from tests.training.judges import Says
+from tests.training.tiny import make_model
+
+PROBLEMS = [Problem(f"p{i}", " , ".join(["7"] * (i + 1)), "1", "says") for i in range(4)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return make_model(tmp_path_factory.mktemp("base"))
+
+
+def task_of(settings: GRPOSettings) -> Task:
+    def make_generate(model, tokenizer):
+        sampler = Sampler(model, tokenizer)
+
+        def generate(prompts, seeds):
+            asked = zip(prompts, seeds, strict=True)
+            return sampler.generate([Request(tuple(p), tuple(s), settings.max_new_tokens) for p, s in asked])
+
+        return generate
+
+    return Task(PROBLEMS, Says().verify, make_generate)
+
+
+def settings_of(**changes) -> GRPOSettings:
+    fields = {
+        "model": "base",
+        "problems": "problems",
+        "steps": 2,
+        "prompts_per_step": 4,
+        "group_size": 4,
+        "learning_rate": 1e-3,
+        "max_new_tokens": 40,
+        "micro_batch_size": 4,
+        "temperature": 0.9,
+    }
+    return GRPOSettings(**fields | changes)
+
+
+def gradients(trainer, batches) -> list[torch.Tensor]:
+    trainer.model.zero_grad()
+    trainer.current_gradient_accumulation_steps = len(batches)
+    for batch in batches:
+        trainer._compute_loss(trainer.model, batch).backward()
+    return [weight.grad.clone() for weight in trainer.model.parameters()]
+
+
+@pytest.mark.parametrize("loss", ["dapo", "grpo", "dr_grpo", "cispo"])
+@pytest.mark.parametrize("beta", [0.0, 0.1])
+def test_sorted_and_packed_micro_batches_have_the_gradient_of_the_padded_round(base, tmp_path, loss, beta, monkeypatch):
+    settings = settings_of(loss=loss, beta=beta)
+    network, tokenizer = load_model(settings, base)
+    trainer = make_trainer(settings, task_of(settings), network, tokenizer, tmp_path)
+    trainer.model.train()
+    rows = list(trainer.train_dataset.select(range(4)))
+    trainer._rows = [row for row in rows for _ in range(4)]
+    batch = trainer._generate_and_score_completions(trainer._rows)
+    assert 0 < (batch["advantages"] == 0).sum() < 16, "the round has groups with and without signal"
+
+    trainer.args.steps_per_generation = 4
+    trainer._step, trainer._buffered_inputs = 0, None
+    monkeypatch.setattr(trainer, "_generate_and_score_completions", lambda _: dict(batch))
+    packed = []
+    for trainer._step in range(4):
+        packed.append(trainer._prepare_inputs(trainer._rows))
+    ours = gradients(trainer, packed)
+
+    monkeypatch.setattr(
+        trainer,
+        "_get_per_token_logps_and_entropies",
+        GRPOTrainer._get_per_token_logps_and_entropies.__get__(trainer),
+    )
+    trainer.args.steps_per_generation = 1
+    theirs = gradients(trainer, [batch])
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-6)
+
+
+def test_micro_batches_are_sorted_by_length():
+    mask = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [0, 0, 0]])
+    parts = cut({"completion_mask": mask, "advantages": torch.arange(4), "num_items_in_batch": torch.tensor(6)}, 2)
+    assert [part["advantages"].tolist() for part in parts] == [[3, 1], [2, 0]]
+    assert all(part["num_items_in_batch"] == 6 for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("reward", "outcome", "truncated", "value"),
+    [
+        ({}, Outcome.CORRECT, False, 1.0),
+        ({"correct": 2, "incorrect": -1}, Outcome.INCORRECT, True, -1.0),
+        ({"incorrect": -1}, Outcome.NO_ANSWER, False, -1.0),
+        ({"no_answer": -2}, Outcome.NO_ANSWER, False, -2.0),
+        ({"truncated": -3}, Outcome.NO_ANSWER, True, -3.0),
+        ({"incorrect": -1}, Outcome.TIMEOUT, False, -1.0),
+        ({}, Outcome.ERROR, False, None),
+        ({}, Outcome.UNPARSEABLE_GOLD, False, None),
+    ],
+)
+def test_an_outcome_has_its_reward(reward, outcome, truncated, value):
+    assert reward_of(Reward(**reward), outcome, truncated) == value

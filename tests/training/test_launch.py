@@ -1,0 +1,126 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from astro_factory.core.errors import UserError
+from astro_factory.core.problems import Problem
+from astro_factory.stages import grpo, sft
+from tests.training.tiny import contents, context, make_dialogues, make_model
+
+TWO = {"processes": 2}
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("inputs")
+    problems = [Problem(f"p{i}", f"{i} , {i}", "Yes", "python:tests.training.judges:Says") for i in range(6)]
+    (root / "problems").mkdir()
+    pq.write_table(pa.Table.from_pylist([p.as_row() for p in problems]), root / "problems" / "problems.parquet")
+    return {"base": make_model(root / "base"), "data": make_dialogues(root / "data"), "problems": root / "problems"}
+
+
+def sft_config(**changes) -> sft.Config:
+    fields = {"kind": "sft", "model": "base", "data": "data", "learning_rate": 2e-3, "batch_size": 9, "log_every": 2}
+    return sft.Config(**fields | {"launch": TWO} | changes)
+
+
+def grpo_config(**changes) -> grpo.Config:
+    fields = {"kind": "grpo", "model": "base", "problems": "problems", "steps": 3, "prompts_per_step": 4}
+    fields |= {"group_size": 4, "learning_rate": 3e-3, "max_new_tokens": 12, "launch": TWO}
+    return grpo.Config(**fields | changes)
+
+
+def weights(folder: Path):
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(("stage", "config"), [(sft, sft_config), (grpo, grpo_config)])
+def test_two_processes_give_equal_bytes_and_nearly_what_one_gives(inputs, tmp_path, stage, config):
+    runs = {}
+    for name, changes in {"a": {}, "b": {}, "one": {"launch": {"processes": 1}}}.items():
+        runs[name] = context(tmp_path / name, inputs)
+        stage.run(runs[name], config(**changes))
+    assert contents(runs["a"].out) == contents(runs["b"].out)
+    assert runs["a"].events.steps[-1] == runs["one"].events.steps[-1]
+    two, one = weights(runs["a"].out), weights(runs["one"].out)
+    assert max((two[name] - one[name]).abs().max().item() for name in one) < 2e-4
+    losses = [[values["loss"] for _, values in runs[name].events.metrics] for name in ("a", "one")]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
+def test_a_mistake_found_by_the_processes_is_said_as_plainly(inputs, tmp_path):
+    with pytest.raises(UserError, match="E501 there is nothing to train on"):
+        sft.run(context(tmp_path, inputs), sft_config(max_length=5))
+
+
+def test_a_crash_shows_the_last_lines_of_the_log(inputs, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RuntimeError, match=r"(?s)2 training processes ended with code 1:.*holds neither traces"):
+        sft.run(context(tmp_path, inputs | {"data": tmp_path / "empty"}), sft_config())
+
+
+def started_by(parent: int) -> set[int]:
+    """Ids of all processes below `parent`."""
+    found: set[int] = set()
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        parents[int(stat.parent.name)] = int(fields[1])
+    new = {parent}
+    while new:
+        new = {pid for pid, above in parents.items() if above in new} - found
+        found |= new
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to end children")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_end_with_their_parent_and_go_on_from_their_checkpoint(inputs, tmp_path, number):
+    whole = context(tmp_path / "whole", inputs)
+    sft.run(whole, sft_config(epochs=4))
+    script = f"""
+        from pathlib import Path
+        from astro_factory.stages import sft
+        from tests.training.test_launch import sft_config
+        from tests.training.tiny import context
+        inputs = {{name: Path(path) for name, path in { {k: str(v) for k, v in inputs.items()}!r}.items()}}
+        sft.run(context(Path({str(tmp_path / "parts")!r}), inputs), sft_config(epochs=4, save_every=2))
+    """
+    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    checkpoints = tmp_path / "parts" / "work" / "checkpoints"
+    deadline = time.monotonic() + 100
+    while not list(checkpoints.glob("checkpoint-*/complete-1")):
+        assert time.monotonic() < deadline and parent.poll() is None
+        time.sleep(0.05)
+    children = started_by(parent.pid)
+    assert len(children) >= 3
+    os.kill(parent.pid, number)
+    parent.wait(60)
+    while any(alive(pid) for pid in children):
+        assert time.monotonic() < deadline, "the processes outlive their parent"
+        time.sleep(0.1)
+    rest = context(tmp_path / "parts", inputs)
+    sft.run(rest, sft_config(epochs=4, save_every=2))
+    assert rest.events.steps[0] > 2
+    assert contents(rest.out) == contents(whole.out)
