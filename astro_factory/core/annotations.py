@@ -38,6 +38,11 @@ def alternatives(annotation: Any) -> list[Any]:
     return [annotation]
 
 
+def item_of(args: tuple[Any, ...], index: int) -> Any:
+    """The annotation of an item, from the arguments of `list[X]`, `tuple[X, ...]` or `tuple[X, Y]`."""
+    return args[index] if index < len(args) and args[index] is not ... else args[0]
+
+
 def substitute(annotation: Any, raw: Any, path: Path_, resolve: Callable[[Definition, str, Path_], Any]) -> Any:
     """`raw` with every name in a `Definition` field replaced by what `resolve` gives for it."""
     for option in alternatives(annotation):
@@ -47,7 +52,7 @@ def substitute(annotation: Any, raw: Any, path: Path_, resolve: Callable[[Defini
             return resolve(definition, raw, path)
         origin, args = get_origin(bare), get_args(bare)
         if origin in (list, tuple) and isinstance(raw, list) and args:
-            return [substitute(args[0], item, (*path, index), resolve) for index, item in enumerate(raw)]
+            return [substitute(item_of(args, i), item, (*path, i), resolve) for i, item in enumerate(raw)]
         if origin is dict and isinstance(raw, dict):
             return {key: substitute(args[1], item, (*path, key), resolve) for key, item in raw.items()}
         if isinstance(bare, type) and issubclass(bare, BaseModel) and isinstance(raw, dict) and _fits(bare, raw):
@@ -78,7 +83,7 @@ def marked(annotation: Any, value: Any, marker_type: type, path: Path_ = ()) -> 
         origin, args = get_origin(bare), get_args(bare)
         if origin in (list, tuple) and isinstance(value, list | tuple) and args:
             for index, item in enumerate(value):
-                yield from marked(args[0], item, marker_type, (*path, index))
+                yield from marked(item_of(args, index), item, marker_type, (*path, index))
             return
         if origin is dict and isinstance(value, dict):
             for key, item in value.items():
@@ -108,5 +113,5 @@ def fields_at(annotation: Any, raw: Any, path: Path_) -> list[str]:
                 inner = raw[path[0]]
             except (KeyError, IndexError, TypeError):
                 inner = None
-            return fields_at(args[-1] if get_origin(bare) is dict else args[0], inner, path[1:])
+            return fields_at(args[-1] if get_origin(bare) is dict else item_of(args, path[0]), inner, path[1:])
     return []

@@ -1,5 +1,6 @@
 """The difference of two records, as paths with old and new value."""
 
+import json
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -46,5 +47,5 @@ def _first_line(old: str, new: str) -> tuple[int, Any, Any]:
 def _short(value: Any) -> str:
     if value is _MISSING:
         return "nothing"
-    text = repr(value)
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
     return text if len(text) <= 60 else text[:57] + "..."

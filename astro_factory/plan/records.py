@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from astro_factory.core.annotations import alternatives, field_annotation, unwrap
+from astro_factory.core.annotations import alternatives, field_annotation, item_of, unwrap
 from astro_factory.core.canonical import digest, file_digest
 from astro_factory.core.config import InputFile, NotSemantic, Reference
 from astro_factory.core.errors import UserError
@@ -58,7 +58,8 @@ def _canonical(annotation: Any, value: Any, contents: Mapping[str, str], files: 
                 content = {"content": contents[value]}
                 return {"name": value, **content} if marker.named else content
             if isinstance(marker, InputFile) and isinstance(value, str):
-                return {"sha256": files[value]}
+                # the ending tells how to read a file
+                return {"sha256": files[value], "suffix": "" if marker.folder else Path(value).suffix}
     if isinstance(value, BaseModel):
         return {
             name: _canonical(inner, getattr(value, name), contents, files)
@@ -66,22 +67,25 @@ def _canonical(annotation: Any, value: Any, contents: Mapping[str, str], files: 
             if not _not_semantic(inner := field_annotation(type(value), name))
         }
     if isinstance(value, dict):
-        inner = _argument(annotation, value, -1)
-        return {str(key): _canonical(inner, item, contents, files) for key, item in value.items()}
+        keys, items = _arguments(annotation, dict)
+        pairs = {}
+        for key, item in value.items():
+            known, inner = _canonical(keys, key, contents, files), _canonical(items, item, contents, files)
+            pairs[str(key)] = {"key": known, "value": inner} if isinstance(known, dict) else inner
+        return pairs
     if isinstance(value, list | tuple):
-        inner = _argument(annotation, value, 0)
-        return [_canonical(inner, item, contents, files) for item in value]
+        args = _arguments(annotation, list, tuple)
+        return [_canonical(item_of(args, index), item, contents, files) for index, item in enumerate(value)]
     return value
 
 
-def _argument(annotation: Any, value: Any, index: int) -> Any:
-    """The item annotation of the list or mapping that fits a value."""
-    kinds = (dict,) if isinstance(value, dict) else (list, tuple)
+def _arguments(annotation: Any, *kinds: type) -> tuple[Any, ...]:
+    """The arguments of the list or mapping among an annotation's alternatives."""
     for option in alternatives(annotation):
         bare, _ = unwrap(option)
         if get_origin(bare) in kinds and get_args(bare):
-            return get_args(bare)[index]
-    return Any
+            return get_args(bare)
+    return (Any, Any)
 
 
 def _not_semantic(annotation: Any) -> bool:

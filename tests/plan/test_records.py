@@ -1,0 +1,171 @@
+"""A record holds all that an output can depend on: every leaf of every kind's configuration moves the key, or says why
+it does not."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from astro_factory.core.annotations import alternatives, field_annotation, unwrap
+from astro_factory.core.config import InputFile, NotSemantic, Reference
+from astro_factory.plan.planner import is_open
+from astro_factory.plan.records import make_record, record_key
+from astro_factory.spec import compile_spec
+from astro_factory.stages import KINDS
+
+HERE = Path(__file__).parent
+GRAPH = compile_spec(HERE / "all_kinds.yaml")
+CONTENTS = defaultdict(lambda: "unknown", {name: f"content of {name}" for name in GRAPH.nodes})
+
+
+def key(node, contents=CONTENTS, commits=None) -> str:
+    return record_key(make_record(node, contents, commits or {}))
+
+
+def markers_of(annotation: Any) -> list[Any]:
+    """The markers that a value of the annotation may stand under."""
+    return [marker for option in alternatives(annotation) for marker in unwrap(option)[1]]
+
+
+def mutants(value: Any, path: tuple = (), semantic: bool = True, markers: tuple = ()) -> Iterator[tuple]:
+    """Every (path, semantic, markers, changed) where `changed` is the value with one leaf moved; nothing is checked."""
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            found = markers_of(field_annotation(type(value), name))
+            counts = semantic and not any(isinstance(marker, NotSemantic) for marker in found)
+            for inner in mutants(getattr(value, name), (*path, name), counts, tuple(found)):
+                yield (*inner[:3], value.model_copy(update={name: inner[3]}))
+    elif isinstance(value, dict) and value:
+        for name, item in value.items():
+            for inner in mutants(item, (*path, name), semantic):
+                yield (*inner[:3], value | {name: inner[3]})
+        yield (*path, "more"), semantic, (), value | {"more": 1}
+    elif isinstance(value, list | tuple) and value:
+        for index, item in enumerate(value):
+            for inner in mutants(item, (*path, index), semantic, markers):
+                yield (*inner[:3], type(value)([*value[:index], inner[3], *value[index + 1 :]]))
+        yield (*path, "shorter"), semantic, (), type(value)(value[:-1])
+    else:
+        yield path, semantic, markers, moved(value)
+
+
+def moved(value: Any) -> Any:
+    """Another value of about the same kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    return f"{value}x" if isinstance(value, str) else ["x"]
+
+
+@pytest.mark.parametrize("name", list(GRAPH.nodes))
+def test_every_leaf_moves_the_key_unless_it_is_marked(name):
+    node = GRAPH.nodes[name]
+    before, seen, wrong = key(node), 0, []
+    for path, semantic, markers, config in mutants(node.config):
+        named = [marker for marker in markers if isinstance(marker, Reference)]
+        if any(isinstance(marker, InputFile) for marker in markers):
+            continue  # counts by content: below
+        contents = CONTENTS
+        if named and not any(marker.named for marker in named):
+            contents = defaultdict(lambda: "another content", CONTENTS)  # another artifact under the field
+        if (key(replace(node, config=config), contents) != before) is not semantic:
+            wrong.append((path, semantic))
+        seen += 1
+    assert not wrong and seen >= 3
+
+
+def test_the_spec_has_every_kind():
+    assert {node.module for node in GRAPH.nodes.values()} >= {
+        module
+        for section in KINDS.values()
+        for module in section.values()
+        if module.rsplit(".", 1)[1] not in ("local", "reasoning_gym", "dialogues")
+    }
+
+
+@pytest.mark.parametrize("name", [name for name, node in GRAPH.nodes.items() if node.references])
+def test_the_content_of_every_input_moves_the_key(name):
+    node = GRAPH.nodes[name]
+    keys = {key(node, CONTENTS | {reference: "new"}) for reference in node.references}
+    assert len(keys) == len(node.references) and key(node) not in keys
+
+
+def test_kind_section_and_version_move_the_key():
+    node = GRAPH.nodes["drill"]
+    others = [replace(node, version=2), replace(node, kind="other"), replace(node, section="models")]
+    assert len({key(other) for other in [node, *others]}) == 4
+
+
+def test_a_name_counts_only_where_it_shows_in_the_output(tmp_path):
+    text = (HERE / "all_kinds.yaml").read_text().replace("  base: ", "  start: ")
+    for field in ("model: base", "[base,", ", base]"):
+        text = text.replace(field, field.replace("base", "start"))
+    (tmp_path / "renamed.yaml").write_text(text)
+    (tmp_path / "problems.jsonl").write_bytes((HERE / "problems.jsonl").read_bytes())
+    renamed, contents = compile_spec(tmp_path / "renamed.yaml").nodes, CONTENTS | {"start": CONTENTS["base"]}
+    assert key(GRAPH.nodes["tuned"]) == key(renamed["tuned"], contents)
+    assert key(GRAPH.nodes["report"]) != key(renamed["report"], contents)
+
+
+@pytest.mark.parametrize("change", ["content", "suffix", "folder"])
+def test_input_files_count_by_content(tmp_path, change):
+    node = GRAPH.nodes["mine"]
+    path = tmp_path / "problems.jsonl"
+    path.write_bytes((HERE / "problems.jsonl").read_bytes())
+    elsewhere = replace(node, files={"problems.jsonl": str(path)})
+    assert key(elsewhere) == key(node)
+    if change == "content":
+        path.write_bytes(path.read_bytes() + b"\n")
+        assert key(elsewhere) != key(node)
+    elif change == "suffix":  # it tells how to read the bytes
+        config = node.config.model_copy(update={"path": "problems.json"})
+        assert key(replace(node, config=config, files={"problems.json": str(path)})) != key(node)
+    else:
+        folder = tmp_path / "folder"
+        (folder / "in").mkdir(parents=True)
+        inside = replace(node, files={"problems.jsonl": str(folder)})
+        keys = [key(inside)]
+        for name in ("a", "in/b"):
+            (folder / name).write_bytes(b"1")
+            keys.append(key(inside))
+        (folder / "in/b").rename(folder / "in/c")
+        assert len({*keys, key(inside)}) == 4
+
+
+def test_a_commit_stands_in_the_place_of_its_branch():
+    node = GRAPH.nodes["remote"]
+    branch = replace(node, config=node.config.model_copy(update={"revision": "main"}))
+    assert not is_open(node) and is_open(branch)
+    assert key(branch, commits={"remote": node.config.revision}) == key(node)
+    assert key(branch, commits={"remote": "f" * 40}) != key(node)
+
+
+def test_equal_in_another_folder_and_with_other_workers(tmp_path):
+    for name in ("all_kinds.yaml", "problems.jsonl"):
+        (tmp_path / name).write_bytes((HERE / name).read_bytes())
+    sets = ["engines.cpu.batch_size=99", "engines.server.base_urls=['http://b:2/v1']", "stages.trees.shards=3"]
+    other = compile_spec(tmp_path / "all_kinds.yaml", sets=sets)
+    assert {name: key(node) for name, node in other.nodes.items()} == {n: key(node) for n, node in GRAPH.nodes.items()}
+
+
+def test_the_form_of_a_record():
+    """What this pins is what keys are made of; it changes only with SCHEME."""
+    record = make_record(GRAPH.nodes["drill"], CONTENTS, {})
+    assert {name: value for name, value in record.items() if name != "config"} == {
+        "scheme": 1,
+        "section": "stages",
+        "kind": "practice",
+        "version": GRAPH.nodes["drill"].version,
+    }
+    traces = make_record(GRAPH.nodes["traces"], CONTENTS, {})["config"]
+    assert traces["trees"] == {"content": "content of trees"}
+    assert traces["per_problem"] == {"direct": 1, "search": 2}
+    assert list(traces["template"]["sources"]) == ["reflection/terse.jinja"]
+    report = make_record(GRAPH.nodes["report"], CONTENTS, {})["config"]
+    assert report["arms"][0] == {"name": "base", "content": "content of base"}
+    assert report["samples_for"] == {"rl": {"key": {"name": "rl", "content": "content of rl"}, "value": 8}}
