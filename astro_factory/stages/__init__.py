@@ -21,6 +21,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "stages": {
         "practice": "astro_factory.stages.practice",
+        "dialogues": "astro_factory.stages.dialogues",
         "search": "astro_factory.stages.search",
         "linearize": "astro_factory.stages.linearize",
         "sft": "astro_factory.stages.sft",

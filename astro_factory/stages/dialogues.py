@@ -1,0 +1,76 @@
+"""Dialogues of your own to train on, from a file beside the spec: worked solutions, a warm-up, another method's traces.
+
+{"messages": [{"role": "user", "content": "What is 2 + 3?"}, {"role": "assistant", "content": "2 + 3 = 5"}]}
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.config import FileField, StageConfig
+from astro_factory.core.context import StageContext
+from astro_factory.core.dialogues import dialogue_schema
+from astro_factory.core.errors import Diagnostic, UserError
+from astro_factory.core.tables import write_table
+from astro_factory.stages.problems.file import READERS
+from astro_factory.stages.problems.rows import Row
+
+OUTPUT = ArtifactType.DIALOGUES
+VERSION = 1
+HEAVY = False
+
+_FORMATS = [suffix for suffix in READERS if suffix != ".csv"]
+_ROLES = ("system", "user", "assistant")
+_ROWS_NAMED = 10
+
+
+class Config(StageConfig):
+    kind: Literal["dialogues"]
+    path: FileField
+    """The file, relative to the spec's folder: .jsonl, .json (a list) or .parquet. Each row has `messages`, the last of
+    them the assistant's, and may have a `skill`, a name for what it teaches."""
+
+
+def check(config: Config, files: Mapping[str, str]) -> list[Diagnostic]:
+    """What can be said at compile time."""
+    if Path(config.path).suffix in _FORMATS:
+        return []
+    return [Diagnostic("E426", f"'{config.path}' has no known format", f"use a file ending in {', '.join(_FORMATS)}")]
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    rows = list(READERS[Path(config.path).suffix](ctx.inputs[config.path], config.path))
+    faults = list(_faults(rows, config.path))
+    if faults or not rows:
+        raise UserError(*(faults or [Diagnostic("E433", f"{config.path} holds no dialogues", "write one a line")]))
+    count = write_table(ctx.out / TABLE_FILES[OUTPUT], _dialogues(rows), dialogue_schema())
+    ctx.events.progress(count, count, "dialogues")
+
+
+def _dialogues(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    for index, (_, values) in enumerate(rows):
+        messages = [{"role": message["role"], "content": message["content"]} for message in values["messages"]]
+        yield {"id": str(index), "skill": str(values.get("skill") or ""), "messages": messages}
+
+
+def _faults(rows: Iterable[Row], source: str) -> Iterator[Diagnostic]:
+    """The first rows that are no dialogues, and why."""
+    found = 0
+    for label, values in rows:
+        if reason := _fault(values.get("messages")):
+            yield Diagnostic("E433", f"{source}: {reason} in {label}", "write messages as {role, content}")
+            found += 1
+        if found == _ROWS_NAMED:
+            return
+
+
+def _fault(messages: Any) -> str:
+    if not isinstance(messages, list) or len(messages) < 2:
+        return "there are not at least two `messages`"
+    for message in messages:
+        if not isinstance(message, dict) or message.get("role") not in _ROLES:
+            return f"a message has no role ({', '.join(_ROLES)})"
+        if not isinstance(message.get("content"), str) or not message["content"].strip():
+            return "a message has no content"
+    return "" if messages[-1]["role"] == "assistant" else "the last message is not the assistant's"
