@@ -65,7 +65,8 @@ class RowsConfig(StageConfig):
     limit: int | None = Field(None, gt=0)
     """At most so many problems, from the top."""
     unreadable: Literal["error", "drop"] = "error"
-    """What to do with a problem that its verifier cannot read: stop and name it, or leave it out."""
+    """What to do with problems that their verifier cannot read, and with those that contradict each other: stop and
+    name them, or leave them out."""
 
     @model_validator(mode="after")
     def _range(self) -> "RowsConfig":
@@ -90,7 +91,7 @@ def write_problems(ctx: StageContext, rows: Iterable[Row], config: RowsConfig, s
     """
     rows = list(rows)
     _check_columns(rows, config.fields, source)
-    candidates = _distinct(_shared(rows, config), config.fields, source)
+    candidates = _distinct(ctx, _shared(rows, config), config, source)
     problems = [_instructed(problem, config.instruction) for problem in _readable(ctx, candidates, config, source)]
     if not problems:
         raise UserError.of("E425", f"no problem of {source} is left", "look at 'share' and 'unreadable'")
@@ -141,25 +142,26 @@ def _candidate(row: Row, config: RowsConfig) -> _Candidate:
     return _Candidate(row.label, problem, fault or (f"the {empty[0]} is empty" if empty else ""))
 
 
-def _distinct(candidates: Iterable[_Candidate], fields: Fields, source: str) -> list[_Candidate]:
-    """Each problem once; one identifier for two different problems is an error."""
+def _distinct(ctx: StageContext, candidates: Iterable[_Candidate], config: RowsConfig, source: str) -> list[_Candidate]:
+    """Each problem once. One identifier for two problems, or two answers to one question, is an error, or left out."""
+    column, dropping = config.fields.id, config.unreadable == "drop"
     seen: dict[tuple[str, str], _Candidate] = {}
     clashes: dict[str, list[str]] = {}
     for candidate in candidates:
         identity = candidate.problem.id
         first = seen.setdefault((identity, "" if identity else candidate.label), candidate)
-        if first is not candidate and (fields.id or first.problem != candidate.problem):
+        same = first.problem.answer == candidate.problem.answer and first.problem.question == candidate.problem.question
+        if first is not candidate and not (same and (dropping or not column)):
             clashes.setdefault(identity, [first.label]).append(candidate.label)
-    if clashes:
-        what = f"the identifier '{{}}' (column '{fields.id}')" if fields.id else "one question with different answers"
-        remedy = "give every problem an identifier of its own" if fields.id else "keep one of the rows"
-        raise UserError(
-            *(
-                Diagnostic("E423", f"{source}: {what.format(identity)} stands in {_listed(labels)}", remedy)
-                for identity, labels in list(clashes.items())[:_CAUSES_NAMED]
-            )
-        )
-    return list(seen.values())
+    what = f"the identifier '{{}}' (column '{column}')" if column else "one question with different answers"
+    causes = [f"{source}: {what.format(name)} stands in {_listed(labels)}" for name, labels in clashes.items()]
+    if causes and not dropping:
+        one = "give every problem an identifier of its own" if column else "keep one of the rows"
+        remedy = f"{one}, or leave them out with `unreadable: drop`"
+        raise UserError(*(Diagnostic("E423", cause, remedy) for cause in causes[:_CAUSES_NAMED]))
+    for cause in causes:
+        ctx.events.log(f"left out: {cause}")
+    return [candidate for candidate in seen.values() if candidate.problem.id not in clashes]
 
 
 def _readable(

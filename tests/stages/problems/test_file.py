@@ -99,14 +99,24 @@ def test_repeated_identifiers_are_named_with_their_lines(tmp_path):
     rows = [*ROWS, {**ROWS[0], "problem": "2 + 2?"}, ROWS[1]]
     assert fail(tmp_path, rows).splitlines() == [
         "E423 p.jsonl: the identifier 'a' (column 'key') stands in line 1, line 7; "
-        "give every problem an identifier of its own",
+        "give every problem an identifier of its own, or leave them out with `unreadable: drop`",
         "E423 p.jsonl: the identifier 'b' (column 'key') stands in line 3, line 9; "
-        "give every problem an identifier of its own",
+        "give every problem an identifier of its own, or leave them out with `unreadable: drop`",
     ]
     rows = [{"question": "q", "answer": 1}, {"question": "q", "answer": 2}]
     assert fail(tmp_path, rows, fields={}) == (
-        "E423 p.jsonl: one question with different answers stands in line 1, line 3; keep one of the rows"
+        "E423 p.jsonl: one question with different answers stands in line 1, line 3; "
+        "keep one of the rows, or leave them out with `unreadable: drop`"
     )
+
+
+def test_problems_that_contradict_each_other_can_be_left_out(tmp_path):
+    """Large tables of others hold a few; which of the answers is right nobody knows."""
+    rows = [{"question": q, "answer": a, "hard": h} for q, a, h in [("q", 1, 1), ("r", 2, 1), ("q", 3, 1), ("r", 2, 5)]]
+    assert [p.question for p in build(tmp_path, rows, fields={"level": "hard"}, unreadable="drop")] == ["r"]
+    assert build.log[0] == "left out: p.jsonl: one question with different answers stands in line 1, line 5"
+    rows = [*ROWS, {**ROWS[0], "problem": "2 + 2?"}, ROWS[1]]
+    assert [p.id for p in build(tmp_path, rows, unreadable="drop")] == ["b", "c"]
 
 
 BAD = [
