@@ -44,7 +44,13 @@ class Job:
     threads: int
 
     def run(self, send: EventHandler) -> None:
-        """Run the stage in this process."""
+        """Run the stage in this process; what it says to its log is kept in order with what its process prints."""
+
+        def keep(event: dict[str, Any]) -> None:
+            if event["event"] == "log":
+                append_line(Path(self.log), event["text"])
+            send(event)
+
         module = importlib.import_module(self.module)
         context = StageContext(
             name=self.name,
@@ -53,7 +59,7 @@ class Job:
             out=Path(self.out),
             work=Path(self.work),
             items=StoredItems(Path(self.items)),
-            events=EventSender(send),
+            events=EventSender(keep),
         )
         module.run(context, module.Config.model_validate(self.config))
 
@@ -171,6 +177,12 @@ def _read_events(pipe: int, on_event: EventHandler, mistakes: list[Diagnostic]) 
                 mistakes.append(_diagnostic(event["diagnostic"]))
             else:
                 on_event(event)
+
+
+def append_line(log: Path, text: str) -> None:
+    """Add a text to a stage's log."""
+    with log.open("a", encoding="utf-8") as file:
+        file.write(text.rstrip("\n") + "\n")
 
 
 def log_tail(path: Path, lines: int = 15) -> str:

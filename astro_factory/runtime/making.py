@@ -11,7 +11,7 @@ from typing import Any
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.results import Plan, PlannedNode, Result, Status
-from astro_factory.runtime.jobs import EventHandler, Job, Processes, StageFailed, run_job
+from astro_factory.runtime.jobs import EventHandler, Job, Processes, StageFailed, append_line, run_job
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.publication import write_provenance
 from astro_factory.store import Store
@@ -31,12 +31,11 @@ def make(
     Raises `UserError`, `StageFailed`, or whatever the stage raises, then with the traceback in its log.
     """
     with _locked(store, planned.key, on_event):
-        fresh = _resolve(plan, planned, results)
-        if fresh.status is Status.HIT:
+        if planned.status is Status.IMPORT:
+            import_result(store, planned.export, planned.result)
+            return planned.result, "import"
+        if (fresh := _resolve(plan, planned, results)).status is Status.HIT:
             return fresh.result, "hit"  # another build made it meanwhile
-        if fresh.status is Status.IMPORT:
-            import_result(store, fresh.export, fresh.result)
-            return fresh.result, "import"
         log = log_path(store, planned.key)
         log.parent.mkdir(exist_ok=True)
         log.write_bytes(b"")
@@ -45,7 +44,7 @@ def make(
         except (UserError, StageFailed):
             raise
         except BaseException:
-            _append(log, traceback.format_exc())
+            append_line(log, traceback.format_exc())
             raise
         return result, "ran"
 
@@ -61,11 +60,6 @@ def _resolve(plan: Plan, planned: PlannedNode, results: Mapping[str, Result]) ->
 def log_path(store: Store, key: str) -> Path:
     """Where the log of a key's last run lies."""
     return store.root / "logs" / f"{key}.log"
-
-
-def _append(log: Path, text: str) -> None:
-    with log.open("a", encoding="utf-8") as file:
-        file.write(text.rstrip("\n") + "\n")
 
 
 def _locked(store: Store, key: str, on_event: EventHandler) -> AbstractContextManager:
@@ -92,13 +86,11 @@ def _run(
     shutil.rmtree(staging / "out", ignore_errors=True)
     for folder in ("out", "work"):
         (staging / folder).mkdir(parents=True, exist_ok=True)
-    log, curve = log_path(store, planned.key), []
+    curve: list[dict[str, Any]] = []
 
     def keep(event: dict[str, Any]) -> None:
         if event["event"] == "metric":
             curve.append({"step": event["step"], **event["values"]})
-        elif event["event"] == "log":
-            _append(log, event["text"])
         on_event(event)
 
     started, clock = datetime.now(UTC), time.monotonic()

@@ -1,0 +1,133 @@
+"""What the kinds of these tests can do."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.config import NOT_SEMANTIC, FileField, Reference, StageConfig
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import Diagnostic, Place, UserError
+
+Any_ = Annotated[str, Reference(tuple(ArtifactType))]
+
+
+class Actions(StageConfig):
+    do: tuple[str, ...] = ()
+    """Names of functions here, in order."""
+    text: str = "text"
+    """What the output says."""
+    reads: tuple[Any_, ...] = ()
+    """Whose outputs are repeated in this one."""
+    file: FileField | None = None
+    """A file outside that is repeated too."""
+    takes: Annotated[int, NOT_SEMANTIC] = 1
+    """Cores."""
+    notes: Annotated[str, NOT_SEMANTIC] = ""
+    """A folder outside, for the test to look into."""
+
+
+def note(ctx: StageContext, config: Actions, name: str, text: object = "") -> None:
+    """Add a line to a file of the notes."""
+    with open(Path(config.notes) / f"{ctx.name}.{name}", "a") as file:
+        file.write(f"{text}\n")
+
+
+def act(ctx: StageContext, config: Any) -> None:
+    parts = [config.text, *((ctx.inputs[name] / "out.txt").read_text() for name in config.reads)]
+    if config.file:
+        parts.append(ctx.inputs[config.file].read_text())
+    for name in config.do:
+        globals()[name](ctx, config)
+    if "nothing" not in config.do:
+        (ctx.out / "out.txt").write_text("\n".join(parts))
+
+
+def nothing(ctx, config):
+    pass
+
+
+def count(ctx, config):
+    note(ctx, config, "runs", os.getpid())
+
+
+def fail(ctx, config):
+    ctx.events.log("about to fail")
+    raise ValueError("no such luck")
+
+
+def mistake(ctx, config):
+    place = Place("problems.jsonl", 3, 7)
+    raise UserError(
+        Diagnostic("E900", "a row is wrong", "mend it", place, "    {oops}\n     ^"),
+        Diagnostic("E901", "so is another"),
+    )
+
+
+def leave(ctx, config):
+    sys.exit("gone")
+
+
+def die(ctx, config):
+    print("last words", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash(ctx, config):
+    import ctypes
+
+    ctypes.string_at(0)
+
+
+def die_once(ctx, config):
+    """Keep an item and a file in the work folder, die, and be glad of them the next time."""
+    if ctx.items.get("ab" * 32) is None:
+        ctx.items.put("ab" * 32, b"kept")
+        (ctx.work / "checkpoint").write_text("half way")
+        (ctx.out / "torn.txt").write_text("half an out")
+        die(ctx, config)
+    note(ctx, config, "resumed", (ctx.work / "checkpoint").read_text())
+
+
+def curve(ctx, config):
+    for step in range(3):
+        ctx.events.metric(step, {"loss": 3.0 - step})
+    ctx.events.progress(3, 3, "steps", loss=1.0)
+
+
+def nap(ctx, config):
+    time.sleep(0.3)
+
+
+def sleep(ctx, config):
+    note(ctx, config, "asleep", os.getpid())
+    ctx.events.log("asleep")
+    time.sleep(600)
+
+
+def sleep_unless_woken(ctx, config):
+    if not (Path(config.notes) / "awake").exists():
+        sleep(ctx, config)
+
+
+def child(ctx, config):
+    """Leave a process behind that holds everything it inherits."""
+    process = subprocess.Popen(["sleep", "600"], close_fds=False)
+    note(ctx, config, "child", process.pid)
+
+
+def forked_child(ctx, config):
+    """As data loaders do: a copy of this very process, with its pipes."""
+    pid = os.fork()
+    if not pid:
+        time.sleep(600)
+    note(ctx, config, "child", pid)
+
+
+def edit(ctx, config):
+    """Change the file that is being read."""
+    ctx.inputs[config.file].write_text("changed while it was read")

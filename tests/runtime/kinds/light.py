@@ -1,0 +1,23 @@
+"""A light stage that does what it is told."""
+
+from typing import Literal
+
+from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.context import StageContext
+from tests.runtime.kinds.actions import Actions, act
+
+OUTPUT = ArtifactType.DIALOGUES
+VERSION = 1
+HEAVY = False
+
+
+class Config(Actions):
+    kind: Literal["light"]
+
+
+def cores(config: Config) -> int:
+    return config.takes
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    act(ctx, config)
