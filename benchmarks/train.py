@@ -21,7 +21,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from astro_factory.training.corpus import Collator, Corpus
 from astro_factory.training.settings import SFTSettings
-from astro_factory.training.sft import make_trainer
+from astro_factory.training.sft import make_arguments, make_trainer, micro_batches
 from astro_factory.training.weights import quiet
 
 VOCABULARY = 400
@@ -86,7 +86,8 @@ def bare_loop(settings: SFTSettings, network: torch.nn.Module, batches: list[dic
 
 def adapter(settings: SFTSettings, network: torch.nn.Module, corpus: Corpus, work: Path) -> float:
     """Processor seconds of the same steps in our trainer, without loading and saving."""
-    trainer = make_trainer(settings, network, make_tokenizer(), corpus, work)
+    rows = micro_batches(settings, corpus)
+    trainer = make_trainer(settings, make_arguments(settings, work, len(rows)), network, make_tokenizer(), corpus, rows)
     trainer.args.save_strategy = "no"
     trainer.remove_callback(PrinterCallback)
     begin = time.process_time()

@@ -25,7 +25,7 @@ from astro_factory.training.corpus import IGNORED
 from astro_factory.training.rounds import by_length, micro_batches, plan_rounds, sample_seeds
 from astro_factory.training.settings import GRPOSettings, Reward, VLLMRollouts
 from astro_factory.training.trainers import RecipeMixin, common_arguments, train
-from astro_factory.training.weights import load_model, save_model
+from astro_factory.training.weights import load_network, load_tokenizer, save_model
 
 _PROBES = 4
 _UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.ERROR)
@@ -139,27 +139,20 @@ class Trainer(RecipeMixin, GRPOTrainer):
 def train_grpo(settings: GRPOSettings, task: Task, model: Path, out: Path, work: Path, events: Events) -> None:
     """Train the model artifact `model` on `task`; the new model artifact is left in `out`."""
     torch.set_num_threads(settings.threads)
-    network, tokenizer = load_model(settings, model)
-    trainer = make_trainer(settings, task, network, tokenizer, work)
+    tokenizer = load_tokenizer(model)
+    arguments = make_arguments(settings, work)
+    trainer = make_trainer(settings, task, arguments, load_network(settings, model), tokenizer)
     train(trainer, settings, work, events, round_steps=settings.num_iterations)
     prompts = [encode_prompt(tokenizer, _messages(problem)) for problem in task.problems[:_PROBES]]
     width = min(len(prompt) for prompt in prompts)
     save_model(trainer, model, out, torch.tensor([prompt[:width] for prompt in prompts]))
 
 
-def make_trainer(settings: GRPOSettings, task: Task, network: Any, tokenizer: Any, work: Path) -> Trainer:
-    """The trainer, ready to run."""
-    plan = plan_rounds(len(task.problems), rounds=settings.steps, prompts=settings.prompts_per_step, seed=settings.seed)
-    rows = [
-        {"prompt": _messages(task.problems[slot.problem]), "problem": slot.problem, "copy": slot.copy}
-        for slots in plan
-        for slot in slots
-    ]
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+def make_arguments(settings: GRPOSettings, work: Path) -> GRPOConfig:
+    """TRL's arguments; a round is one generation batch, and one optimizer step each iteration."""
     samples = settings.prompts_per_step * settings.group_size // settings.launch.processes
     parts = micro_batches(samples, settings.micro_batch_size)
-    arguments = GRPOConfig(
+    return GRPOConfig(
         **common_arguments(settings, work) | {"save_steps": _whole_rounds(settings)},
         **_rollout_arguments(settings),
         per_device_train_batch_size=samples // parts,
@@ -178,6 +171,18 @@ def make_trainer(settings: GRPOSettings, task: Task, network: Any, tokenizer: An
         mask_truncated_completions=settings.mask_truncated,
         shuffle_dataset=False,
     )
+
+
+def make_trainer(settings: GRPOSettings, task: Task, arguments: GRPOConfig, network: Any, tokenizer: Any) -> Trainer:
+    """The trainer, ready to run."""
+    plan = plan_rounds(len(task.problems), rounds=settings.steps, prompts=settings.prompts_per_step, seed=settings.seed)
+    rows = [
+        {"prompt": _messages(task.problems[slot.problem]), "problem": slot.problem, "copy": slot.copy}
+        for slots in plan
+        for slot in slots
+    ]
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
     return Trainer(
         settings,
         task,

@@ -16,8 +16,10 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ _PARENT_DEATH = 1
 _POLL_S = 0.2
 _GRACE_S = 60
 _LAST_LINES = 30
+_FAILURE = "processes.{rank}.failure"
 
 
 class Interrupted(SystemExit):
@@ -45,11 +48,17 @@ def inside() -> bool:
 def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
     """Run the stage `module` in `launch.processes` processes and wait for them.
 
-    A user error of a process is raised here; another failure raises `RuntimeError` with the last lines of its log. On
+    A user error of a process is raised here; another failure raises `RuntimeError` with what the process said last. On
     SIGTERM the processes save a checkpoint and `Interrupted` is raised.
     """
+    if launch.deepspeed and not find_spec("deepspeed"):
+        raise UserError.of(
+            "E506", "launch.deepspeed needs DeepSpeed, which is not installed", "pip install 'astro-factory[deepspeed]'"
+        )
     events_file, log_file, job_file = (ctx.work / f"processes.{suffix}" for suffix in ("events", "log", "json"))
     events_file.write_text("")
+    for old in ctx.work.glob(_FAILURE.format(rank="*")):
+        old.unlink()
     job = {
         "module": module,
         "config": config.model_dump(mode="json"),
@@ -72,7 +81,8 @@ def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
     if failure:
         raise failure
     if process.returncode:
-        tail = "\n".join(log_file.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+        said = [*sorted(ctx.work.glob(_FAILURE.format(rank="*"))), log_file][0]
+        tail = "\n".join(said.read_text(errors="replace").splitlines()[-_LAST_LINES:])
         raise RuntimeError(f"{launch.processes} training processes ended with code {process.returncode}:\n{tail}")
 
 
@@ -203,6 +213,9 @@ def main() -> None:
     except UserError as error:
         events.failure(error)
         raise SystemExit(2) from error
+    except Exception:
+        (work / _FAILURE.format(rank=os.environ["RANK"])).write_text(traceback.format_exc())
+        raise
 
 
 if __name__ == "__main__":

@@ -68,6 +68,12 @@ class TrainingConfig(StageConfig):
     log_every: Annotated[int, NOT_SEMANTIC] = Field(10, ge=1)
     """Optimizer steps between points of the training curves."""
 
+    @model_validator(mode="after")
+    def _whole_matrices(self) -> "TrainingConfig":
+        if self.optimizer == "muon" and self.launch.deepspeed:
+            raise ValueError("muon works on whole matrices, which DeepSpeed divides; set optimizer to adamw")
+        return self
+
 
 class SFTSettings(TrainingConfig):
     """Fields of supervised fine-tuning."""

@@ -18,7 +18,7 @@ from astro_factory.training.batches import plan_steps, split_step
 from astro_factory.training.corpus import IGNORED, Collator, Corpus, load_corpus
 from astro_factory.training.settings import SFTSettings
 from astro_factory.training.trainers import RecipeMixin, common_arguments, train
-from astro_factory.training.weights import load_model, save_model
+from astro_factory.training.weights import load_network, load_tokenizer, positions, save_model
 
 _PROBES = 4
 
@@ -57,9 +57,11 @@ class Trainer(RecipeMixin, SFTTrainer):
 def train_sft(settings: SFTSettings, model: Path, data: Path, out: Path, work: Path, events: Events) -> None:
     """Fine-tune the model artifact `model` on the dialogues of `data`; the new model artifact is left in `out`."""
     torch.set_num_threads(settings.threads)
-    network, tokenizer = load_model(settings, model)
-    corpus = load_corpus(data, tokenizer, allowed_length(settings, network))
-    trainer = make_trainer(settings, network, tokenizer, corpus, work)
+    tokenizer = load_tokenizer(model)
+    corpus = load_corpus(data, tokenizer, allowed_length(settings, positions(model)))
+    rows = micro_batches(settings, corpus)
+    arguments = make_arguments(settings, work, len(rows))
+    trainer = make_trainer(settings, arguments, load_network(settings, model), tokenizer, corpus, rows)
     lengths = corpus.lengths()
     events.log(
         f"{len(corpus)} dialogues, {sum(lengths)} tokens, the longest {max(lengths)}; "
@@ -69,8 +71,19 @@ def train_sft(settings: SFTSettings, model: Path, data: Path, out: Path, work: P
     save_model(trainer, model, out, probe(corpus))
 
 
-def make_trainer(settings: SFTSettings, network: Any, tokenizer: Any, corpus: Corpus, work: Path) -> Trainer:
-    """The trainer, ready to run."""
+def allowed_length(settings: SFTSettings, positions: int) -> int:
+    """The longest dialogue that is trained on, in tokens."""
+    if settings.max_length and settings.max_length > positions:
+        raise UserError.of(
+            "E505",
+            f"max_length is {settings.max_length}, but the model has {positions} positions",
+            f"set max_length to {positions} or less, or leave it out",
+        )
+    return settings.max_length or positions
+
+
+def micro_batches(settings: SFTSettings, corpus: Corpus) -> list[list[int]]:
+    """Indices of each micro-batch in the order of training: of step 1 for process 1, for process 2, and so on."""
     lengths = corpus.lengths()
     steps = plan_steps(
         lengths,
@@ -82,17 +95,27 @@ def make_trainer(settings: SFTSettings, network: Any, tokenizer: Any, corpus: Co
         seed=settings.seed,
     )
     parts = settings.launch.processes * settings.micro_batches
-    rows = [micro for step in steps for micro in split_step(step, lengths, parts)]
-    pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    arguments = SFTConfig(
+    return [part for step in steps for part in split_step(step, lengths, parts)]
+
+
+def make_arguments(settings: SFTSettings, work: Path, rows: int) -> SFTConfig:
+    """TRL's arguments for that many micro-batches."""
+    return SFTConfig(
         **common_arguments(settings, work),
         per_device_train_batch_size=1,
         gradient_accumulation_steps=settings.micro_batches,
-        max_steps=len(steps),
+        max_steps=rows // (settings.launch.processes * settings.micro_batches),
         train_sampling_strategy="sequential",
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+
+
+def make_trainer(
+    settings: SFTSettings, arguments: SFTConfig, network: Any, tokenizer: Any, corpus: Corpus, rows: list[list[int]]
+) -> Trainer:
+    """The trainer, ready to run."""
+    pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     return Trainer(
         settings,
         model=network,
@@ -101,18 +124,6 @@ def make_trainer(settings: SFTSettings, network: Any, tokenizer: Any, corpus: Co
         data_collator=Collator(corpus, pad_id, settings.loss),
         processing_class=tokenizer,
     )
-
-
-def allowed_length(settings: SFTSettings, network: Any) -> int:
-    """The longest dialogue that is trained on, in tokens."""
-    positions = network.config.max_position_embeddings
-    if settings.max_length and settings.max_length > positions:
-        raise UserError.of(
-            "E505",
-            f"max_length is {settings.max_length}, but the model has {positions} positions",
-            f"set max_length to {positions} or less, or leave it out",
-        )
-    return settings.max_length or positions
 
 
 def probe(corpus: Corpus) -> torch.Tensor:

@@ -88,6 +88,29 @@ def common_arguments(settings: TrainingConfig, work: Path) -> dict[str, Any]:
         "ddp_broadcast_buffers": False,
         "report_to": "none",
         "disable_tqdm": True,
+        "deepspeed": _deepspeed(settings),
+    }
+
+
+def _deepspeed(settings: TrainingConfig) -> dict[str, Any] | None:
+    """DeepSpeed's own configuration; transformers fills in what is `auto`.
+
+    `train_batch_size` is left out: at stage 3 it would be checked before the number of processes is known.
+    """
+    sharding = settings.launch.deepspeed
+    if sharding is None:
+        return None
+    zero: dict[str, Any] = {"stage": sharding.zero_stage, "stage3_gather_16bit_weights_on_model_save": True}
+    if sharding.offload_optimizer:
+        zero["offload_optimizer"] = {"device": "cpu"}
+    return {
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "bf16": {"enabled": settings.precision == "bf16"},
+        "gradient_clipping": settings.max_grad_norm,
+        "train_micro_batch_size_per_gpu": "auto",
+        "gradient_accumulation_steps": "auto",
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from astro_factory.core.models import model_source
@@ -33,15 +33,28 @@ def quiet() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def load_model(settings: TrainingConfig, folder: Path) -> tuple[Any, Any]:
-    """Model (weights in single precision) and tokenizer of a model artifact."""
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model artifact."""
     quiet()
-    source = model_source(folder)
+    return AutoTokenizer.from_pretrained(model_source(folder))
+
+
+def load_network(settings: TrainingConfig, folder: Path) -> Any:
+    """The weights of a model artifact, in single precision.
+
+    Make the trainer's arguments first: with DeepSpeed's stage 3 they decide how weights are loaded.
+    """
     attention = settings.attention
     if attention == "auto":
         attention = "sdpa" if torch.cuda.is_available() else "eager"
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, attn_implementation=attention)
-    return model, AutoTokenizer.from_pretrained(source)
+    return AutoModelForCausalLM.from_pretrained(
+        model_source(folder), dtype=torch.float32, attn_implementation=attention
+    )
+
+
+def positions(folder: Path) -> int:
+    """The longest sequence that a model artifact can take, in tokens."""
+    return AutoConfig.from_pretrained(model_source(folder)).max_position_embeddings
 
 
 def save_model(trainer: Any, folder: Path, out: Path, probe: torch.Tensor) -> None:
@@ -57,7 +70,10 @@ def save_model(trainer: Any, folder: Path, out: Path, probe: torch.Tensor) -> No
     source = model_source(folder)
     config = json.loads((source / "config.json").read_text())
     name = config.get("dtype") or config.get("torch_dtype") or "float32"
-    state = {key: value.to(getattr(torch, name)) for key, value in state.items()}
+    # Tied weights are one tensor under two names, and stay one.
+    cast: dict[tuple, torch.Tensor] = {}
+    for key, value in state.items():
+        state[key] = cast.setdefault((value.data_ptr(), value.shape), value.to(getattr(torch, name)))
     trainer.accelerator.unwrap_model(trainer.model_wrapped).save_pretrained(out, state_dict=state)
     (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     for pattern in (*_TOKENIZER_FILES, "generation_config.json"):

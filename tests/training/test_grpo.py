@@ -6,9 +6,9 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
 from astro_factory.engines.base import Request
 from astro_factory.engines.sampler import Sampler
-from astro_factory.training.grpo import Task, cut, make_trainer, reward_of
+from astro_factory.training.grpo import Task, cut, make_arguments, make_trainer, reward_of
 from astro_factory.training.settings import GRPOSettings, Reward
-from astro_factory.training.weights import load_model
+from astro_factory.training.weights import load_network, load_tokenizer
 from tests.training.judges import Says
 from tests.training.tiny import make_model
 
@@ -60,8 +60,8 @@ def gradients(trainer, batches) -> list[torch.Tensor]:
 @pytest.mark.parametrize("beta", [0.0, 0.1])
 def test_sorted_and_packed_micro_batches_have_the_gradient_of_the_padded_round(base, tmp_path, loss, beta, monkeypatch):
     settings = settings_of(loss=loss, beta=beta)
-    network, tokenizer = load_model(settings, base)
-    trainer = make_trainer(settings, task_of(settings), network, tokenizer, tmp_path)
+    arguments = make_arguments(settings, tmp_path)
+    trainer = make_trainer(settings, task_of(settings), arguments, load_network(settings, base), load_tokenizer(base))
     trainer.model.train()
     rows = list(trainer.train_dataset.select(range(4)))
     trainer._rows = [row for row in rows for _ in range(4)]

@@ -1,9 +1,11 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow as pa
@@ -68,6 +70,48 @@ def test_a_crash_shows_the_last_lines_of_the_log(inputs, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RuntimeError, match=r"(?s)2 training processes ended with code 1:.*holds neither traces"):
         sft.run(context(tmp_path, inputs | {"data": tmp_path / "empty"}), sft_config())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed")
+@pytest.mark.parametrize("stage", [2, 3])
+def test_deepspeed_learns_as_plain_data_parallelism_does(inputs, tmp_path, stage):
+    sharded = {"processes": 2, "deepspeed": {"zero_stage": stage}}
+    for train, config in ((sft, sft_config), (grpo, grpo_config)):
+        plain = context(tmp_path / train.__name__ / "plain", inputs)
+        train.run(plain, config())
+        ctx = context(tmp_path / train.__name__ / "sharded", inputs)
+        train.run(ctx, config(launch=sharded))
+        assert contents(ctx.out).keys() == contents(plain.out).keys()
+        losses = [[values["loss"] for _, values in c.events.metrics] for c in (ctx, plain)]
+        assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+        two, one = weights(ctx.out), weights(plain.out)
+        assert two.keys() == one.keys()
+        assert max((two[name] - one[name]).abs().max().item() for name in one) < 2e-4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed")
+def test_deepspeed_goes_on_from_its_checkpoint(inputs, tmp_path):
+    settings = {"launch": {"processes": 2, "deepspeed": {"zero_stage": 2}}, "epochs": 2, "precision": "bf16"}
+    whole = context(tmp_path / "whole", inputs)
+    sft.run(whole, sft_config(save_every=4, **settings))
+    parts = context(tmp_path / "parts", inputs)
+    shutil.copytree(whole.work / "checkpoints" / "checkpoint-8", parts.work / "checkpoints" / "checkpoint-8")
+    sft.run(parts, sft_config(save_every=4, **settings))
+    assert parts.events.steps[0] == 9
+    assert contents(parts.out) == contents(whole.out)
+
+
+@pytest.mark.skipif(bool(find_spec("deepspeed")), reason="DeepSpeed is installed")
+def test_missing_deepspeed_is_said(inputs, tmp_path):
+    with pytest.raises(UserError, match=r"E506 launch\.deepspeed needs DeepSpeed, which is not installed; pip install"):
+        sft.run(context(tmp_path, inputs), sft_config(launch={"deepspeed": {}}))
+
+
+def test_muon_does_not_go_with_deepspeed():
+    with pytest.raises(ValueError, match="set optimizer to adamw"):
+        sft_config(optimizer="muon", launch={"deepspeed": {}})
 
 
 def started_by(parent: int) -> set[int]:
