@@ -28,7 +28,9 @@ from astro_factory.plan.preflight import preflight
 from astro_factory.runtime import build as run_build
 from astro_factory.store import Store
 
-JobsOption = Annotated[int | None, typer.Option("--jobs", help="Cores to use [default: all].", show_default=False)]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", help="Cores (or GPUs) to use [default: all].", show_default=False)
+]
 
 
 def build(
@@ -43,7 +45,8 @@ def build(
 ) -> None:
     """Run what is missing, then publish."""
     graph = read_graph(spec, sets, profile)
-    targets = [name for name, node in graph.nodes.items() if node.section != "publish"] if no_publish else None
+    others = [name for name in graph.wanted() if graph.nodes[name].section != "publish"]
+    targets = others if no_publish else None
     place = open_store(store)
     execute(graph, place, spec, targets=targets, jobs=jobs, no_import=no_import, as_json=as_json)
 

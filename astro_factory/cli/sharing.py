@@ -17,7 +17,7 @@ from astro_factory.cli.options import (
     print_json,
     read_graph,
 )
-from astro_factory.core.errors import UserError
+from astro_factory.core.errors import UserError, near
 
 
 def publish(
@@ -39,7 +39,7 @@ def publish(
         raise UserError.of("E153", f"{spec} publishes nothing", "add a `publish:` section")
     for name in names or ():
         if name not in offered:
-            raise UserError.of("E153", f"{spec} has no entry '{name}' under publish", f"entries: {', '.join(offered)}")
+            raise UserError.of("E153", f"{spec} has no entry '{name}' under publish", near(name, offered))
     targets = [offered[name] for name in names or offered]
     execute(graph, open_store(store), spec, targets=targets, jobs=jobs, no_import=no_import, as_json=as_json)
 

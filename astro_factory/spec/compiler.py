@@ -51,6 +51,8 @@ class _Compiler:
         self.definitions: dict[str, dict[str, Any]] = {}
         self.written: dict[Path_, Path_] = {}
         """Where a name stands to where its value is written."""
+        self.templates: dict[str, Any] = {}
+        """Path to sources, of the sound ones."""
         self.used: set[tuple[str, str]] = set()
         self.nodes: dict[str, Node] = {}
 
@@ -148,8 +150,11 @@ class _Compiler:
             self.used.add(("templates", name))
             path = ("templates", name)
         entry = named.get(name, name)
+        if entry in self.templates:
+            return self.templates[entry]
         try:
-            return compile_template(entry, self._template_folders(entry))
+            self.templates[entry] = compile_template(entry, self._template_folders(entry))
+            return self.templates[entry]
         except UserError as error:
             for found in error.diagnostics:
                 if found.place is None:

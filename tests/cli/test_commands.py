@@ -1,0 +1,278 @@
+"""Every command: what it prints for people and for machines, and with which code it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from astro_factory.cli.main import main
+
+ROOT = Path(__file__).parents[2]
+SPEC = """\
+factory: 1
+name: small
+params: {count: 20}
+templates: {spare: reflection/terse.jinja}
+problems:
+  test: {kind: countdown, count: 5, split: test}
+  unused: {kind: countdown, count: 5}
+stages:
+  drill: {kind: practice, count: ${params.count}}
+publish:
+  data: {repo: "file:out/data", artifacts: [test, drill]}
+profiles:
+  tiny: {params.count: 3}
+"""
+
+
+@dataclass
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run a command in a folder with `spec.yaml`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ASTRO_STORE", raising=False)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setenv("COLUMNS", "200")
+    Path("spec.yaml").write_text(SPEC)
+
+    def command(*args: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["astro-factory", *args])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Ended(ended.value.code or 0, *capsys.readouterr())
+
+    return command
+
+
+def test_check(run):
+    assert run("check", "spec.yaml") == Ended(
+        0, "warning: templates.spare is never used\nspec.yaml: 4 stages, no errors\n", ""
+    )
+    assert run("check", "spec.yaml", "--json").json == {
+        "ok": True,
+        "nodes": 4,
+        "warnings": ["templates.spare is never used"],
+    }
+
+
+def test_mistakes_end_with_2_and_without_traceback(run):
+    ended = run("check", "spec.yaml", "--set", "stages.drill.cuont=1", "--set", "problems.test.split=tset")
+    assert ended == Ended(
+        2,
+        "",
+        "--set problems.test.split=tset E115 problems.test.split cannot be the text 'tset'; did you mean 'test'?\n"
+        "--set stages.drill.cuont=1 E104 unknown key 'cuont' in stages.drill; did you mean 'count'?\n",
+    )
+    ended = run("check", "spec.yaml", "--set", "stages.drill.cuont=1", "--json")
+    assert ended.code == 2 and ended.json == {
+        "ok": False,
+        "errors": [
+            {
+                "code": "E104",
+                "file": "--set stages.drill.cuont=1",
+                "line": 0,
+                "column": 0,
+                "cause": "unknown key 'cuont' in stages.drill",
+                "remedy": "did you mean 'count'?",
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["check", "nothing.yaml"], "E101 cannot read 'nothing.yaml': No such file or directory; check the path\n"),
+        (["check", "spec.yaml", "--profile", "tny"], "E109 the spec has no profile 'tny'; did you mean 'tiny'?\n"),
+        (
+            ["show", "spec.yaml"],
+            "E150 'spec.yaml' names no stage; write SPEC:STAGE, as in specs/quickstart.yaml:report\n",
+        ),
+        (["show", "spec.yaml:dril"], "E151 'spec.yaml' has no stage 'dril'; did you mean 'drill'?\n"),
+        (["export", "drill", "x.tar"], "E150 'drill' names no stage; write SPEC:STAGE, as in specs/quickstart.yaml"),
+        (["show", "spec.yaml:drill"], "E152 'drill' is not built in this store; run `astro-factory build spec.yaml`\n"),
+        (["export", "spec.yaml:drill", "x.tar"], "E152 'drill' is not built in this store; run `astro-factory build"),
+        (["publish", "spec.yaml", "dat"], "E153 spec.yaml has no entry 'dat' under publish; did you mean 'data'?\n"),
+        (
+            ["publish", "spec.yaml", "--set", "publish=null"],
+            "E153 spec.yaml publishes nothing; add a `publish:` section\n",
+        ),
+        (["init", "."], "E154 . exists and is not an empty folder; name a new folder\n"),
+    ],
+)
+def test_mistake(run, args, message):
+    ended = run(*args)
+    assert ended.code == 2 and ended.out == "" and message in ended.err and "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("args", [["bild"], ["build"], ["build", "spec.yaml", "--jbos", "2"], ["plan", "--json"]])
+def test_usage_errors_end_with_2(run, args):
+    ended = run(*args)
+    assert ended.code == 2 and "Usage: " in ended.err and "Traceback" not in ended.err
+
+
+def test_plan(run):
+    ended = run("plan", "spec.yaml")
+    assert ended.code == 0 and ended.out.splitlines()[-1] == "2 run, 1 pending"
+    assert [line.split()[:3] for line in ended.out.splitlines()[1:4]] == [
+        ["test", "countdown", "run"],
+        ["drill", "practice", "run"],
+        ["publish.data", "publish", "pending"],
+    ]
+    rows = {row["name"]: row for row in run("plan", "spec.yaml", "--json").json["stages"]}
+    assert set(rows) == {"test", "drill", "publish.data"} and rows["test"]["section"] == "problems"
+    assert rows["publish.data"] == {
+        "name": "publish.data",
+        "section": "publish",
+        "kind": "publish",
+        "key": None,
+        "status": "pending",
+        "reason": "waits for test, drill",
+        "needs": ["test", "drill"],
+    }
+    assert not Path(".astro").exists(), "looking makes nothing"
+
+
+def test_build_plan_show(run):
+    ended = run("build", "spec.yaml", "--jobs", "2")
+    assert ended.code == 0 and "small: 3 ran in " in ended.out and "drill          starts (never built)" in ended.out
+    assert sorted(path.name for path in Path("out/data/data").iterdir()) == ["drill", "test"]
+    again = run("build", "spec.yaml")
+    assert again.code == 0 and again.out.startswith("small: 3 hit in ")
+    assert run("plan", "spec.yaml", "--json").json["counts"] == {"hit": 3, "run": 0, "pending": 0, "import": 0}
+
+    shown = run("show", "spec.yaml:drill").out
+    assert shown.startswith("drill (practice), key ") and "dialogues.parquet" in shown
+    folder = Path(run("show", "spec.yaml:drill", "--path").out.strip())
+    assert folder.is_relative_to(Path(".astro").absolute()) and (folder / "dialogues.parquet").is_file()
+    found = run("show", "spec.yaml:drill", "--json").json
+    assert set(found) == {"stage", "kind", "key", "path", "files", "provenance"} and found["path"] == str(folder)
+    assert run("show", "spec.yaml:publish.data").code == 0
+
+
+def test_summary_for_machines(run):
+    found = run("build", "spec.yaml", "--no-publish", "--json").json
+    assert set(found) == {"ok", "spec", "seconds", "counts", "stages", "failures", "logs", "reports"}
+    assert found["ok"] is True and found["counts"] == {"ran": 2} and not Path("out").exists()
+    stage = {stage["name"]: stage for stage in found["stages"]}["drill"]
+    assert set(stage) == {"name", "kind", "outcome", "key", "path", "seconds"}
+    assert stage["outcome"] == "ran" and Path(stage["path"], "dialogues.parquet").is_file()
+
+
+def test_a_users_mistake_in_a_stage_ends_with_1(run):
+    Path("mine.jsonl").write_text('{"question": "1 + 1", "answer": "2"}\n{oops}\n')
+    sets = ("problems.mine={kind: file, path: mine.jsonl}", "publish.data.artifacts=[drill, mine]")
+    args = ("spec.yaml", "--set", sets[0], "--set", sets[1])
+    ended = run("build", *args)
+    assert ended.code == 1 and "Traceback" not in ended.out + ended.err
+    assert "mine failed: mine.jsonl:2:2 E427 not valid JSON: " in ended.out and "    {oops}\n     ^" in ended.out
+    assert "publish.data   skipped (needs mine)" in ended.out
+    assert "finished stages are kept; mend the cause and run `astro-factory build spec.yaml` again" in ended.out
+    found = run("build", *args, "--json")
+    assert found.code == 1 and found.json["ok"] is False and set(found.json["failures"]) == {"mine"}
+    assert found.json["counts"] == {"hit": 1, "failed": 1, "skipped": 1}
+
+
+def test_a_defect_in_a_stage_names_its_log(run, monkeypatch):
+    monkeypatch.setattr("astro_factory.stages.practice.make_document", lambda config, index: 1 / 0)
+    ended = run("build", "spec.yaml", "--no-publish")
+    assert ended.code == 1 and "drill failed: ZeroDivisionError: division by zero" in ended.out
+    (log,) = [line.split()[1] for line in ended.out.splitlines() if line.strip().startswith("log: ")]
+    assert "ZeroDivisionError" in Path(log).read_text()
+    assert f"the log of its last run is {log}" in run("show", "spec.yaml:drill").err
+
+
+def test_store_and_profile(run, monkeypatch):
+    run("build", "spec.yaml", "--no-publish", "--store", "one", "--profile", "tiny")
+    assert Path("one/results").is_dir() and not Path(".astro").exists()
+    monkeypatch.setenv("ASTRO_STORE", "one")
+    counts = run("plan", "spec.yaml", "--profile", "tiny", "--json").json["counts"]
+    assert counts["hit"] == 2
+    reason = run("plan", "spec.yaml", "--json").json["stages"][1]["reason"]
+    assert reason == "count: 3 -> 20"
+
+
+def test_export_travels_as_a_hit(run):
+    run("build", "spec.yaml", "--no-publish")
+    ended = run("export", "spec.yaml:drill", "shared/drill.tar")
+    size = Path("shared/drill.tar").stat().st_size
+    assert ended == Ended(0, f"shared/drill.tar: {size:,} bytes\n", "")
+    Path("other.yaml").write_text(SPEC + "imports: [shared/drill.tar]\n")
+    args = ("other.yaml", "--no-publish", "--store", "fresh", "--json")
+    assert run("plan", "other.yaml", "--store", "fresh", "--json").json["counts"]["import"] == 1
+    assert run("build", *args).json["counts"] == {"import": 1, "ran": 1}
+    assert run("build", *args).json["counts"] == {"hit": 2}
+    assert run("build", "other.yaml", "--no-publish", "--no-import", "--store", "third", "--json").json["counts"] == {
+        "ran": 2
+    }
+
+
+def test_publish_and_pull(run):
+    found = run("publish", "spec.yaml", "data", "--json")
+    assert found.code == 0 and found.json["counts"] == {"ran": 3}
+    pulled = run("pull", "file:out/data", "copy")
+    assert pulled.code == 0 and Path("copy/README.md").is_file() and "copy" in pulled.out
+    assert run("pull", "file:nowhere").code == 2
+
+
+def test_init_makes_a_workspace_that_checks(run):
+    ended = run("init", "mine")
+    assert ended.code == 0 and "mine/specs/my_problems.yaml" in ended.out
+    assert run("check", "mine/specs/my_problems.yaml").code == 0
+
+
+def test_no_arguments_is_help(run):
+    ended = run()
+    assert "Usage: " in ended.out + ended.err
+    assert all(
+        name in ended.out + ended.err for name in ("check", "plan", "build", "show", "export", "publish", "pull")
+    )
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "astro_factory", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "Usage: " in done.stdout
+
+
+def test_looking_and_hits_load_nothing_heavy(run, tmp_path):
+    """In a process of its own: compile, plan and a build with nothing to do start in a moment."""
+    assert run("build", "spec.yaml").code == 0
+    heavy = {"torch", "transformers", "trl", "datasets", "pyarrow", "numpy", "huggingface_hub", "sympy"}
+    small = {"filelock", "rich.progress", "jinja2", "asyncio"}
+    for command, never in (("check", heavy | small), ("plan", heavy | small), ("build", heavy | small)):
+        code = (
+            "import sys\nfrom astro_factory.cli.main import main\n"
+            f"sys.argv = ['astro-factory', {command!r}, 'spec.yaml', '--set', 'templates=null']\n"
+            "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+            f"sys.exit(str(sorted({never!r} & set(sys.modules))))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert done.stderr == "[]\n", (command, done.stderr)
+
+
+def test_a_closed_pipe_is_no_traceback(run, tmp_path):
+    command = f"{sys.executable} -m astro_factory build spec.yaml | true"
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert done.stderr == ""
