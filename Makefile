@@ -3,8 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 VLLM := .venv-vllm
 SPECS := $(wildcard specs/*.yaml specs/sweeps/*.yaml specs/ablations/*.yaml)
-# `probe_base` measures a model that it is given.
-BENCHMARKS := $(filter-out __init__ probe_base,$(basename $(notdir $(wildcard benchmarks/*.py))))
+# All but those that are given a model or a spec.
+BENCHMARKS := $(filter-out __init__ effect probe_base,$(basename $(notdir $(wildcard benchmarks/*.py))))
 # Arguments for the program behind a target, as in `make test ARGS="-k store"`.
 ARGS ?=
 

@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench` runs them; each says what it measures, against what, and ends with a line of JSON."""
+"""Benchmarks: each says what it measures, against what, and ends with a line of JSON; `make bench` runs the small ones."""

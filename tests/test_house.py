@@ -140,6 +140,15 @@ def test_the_readme_lists_every_command():
     assert sorted(listed) == sorted(command.callback.__name__ for command in app.registered_commands)
 
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert not [target for target in targets if not (page.parent / target).exists()]
+
+
 def models_in(annotation: Any, seen: frozenset = frozenset()) -> Iterator[type[BaseModel]]:
     """The Pydantic models that an annotation is made of, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
