@@ -1,1 +1,1 @@
-"""Benchmarks: each says what it measures, against what, and ends with a line of JSON; `make bench` runs the small ones."""
+"""Benchmarks: each says what it measures, against what, and ends with a line of JSON. `make bench` runs small ones."""
