@@ -42,11 +42,11 @@ def pick(logits: Any, temperatures: Any, uniform: Any) -> tuple[Any, Any]:
         else:
             weights = (logits / torch.where(greedy, 1.0, temperatures)[:, None]).softmax(-1)
         cumulative = weights.cumsum(-1)
-        target = (uniform * cumulative[:, -1].double()).float()[:, None]
-        tokens = torch.searchsorted(cumulative, target, right=True).squeeze(1)
-        # Rounding may put the target on the very end: take the last token that has any weight.
-        last = (cumulative < cumulative[:, -1:]).sum(-1)
-        tokens = torch.minimum(tokens, last)
+        total = cumulative[:, -1]
+        target = (uniform * total.double()).float()
+        # Rounding must not put the target on the very end, where no token is.
+        target = torch.minimum(target, torch.nextafter(total, torch.zeros_like(total)))
+        tokens = torch.searchsorted(cumulative, target[:, None], right=True).squeeze(1)
         if bool(greedy.any()):
             tokens = torch.where(greedy, logits.argmax(-1), tokens)
     return tokens, logprobs.gather(1, tokens[:, None]).squeeze(1)

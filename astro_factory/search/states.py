@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from astro_factory.core.problems import Problem
@@ -39,12 +40,13 @@ class Reading(NamedTuple):
 
 
 class Judge:
-    """A problem with its verifier and what separates steps."""
+    """A problem with its verifier and what separates steps. What was judged once is remembered: samples repeat."""
 
     def __init__(self, problem: Problem, verifier: Verifier, delimiter: str):
         self.problem = problem
         self._verifier = verifier
         self._delimiter = delimiter
+        self._state = cache(self._judged)
 
     def root_facts(self) -> dict[str, str]:
         return self._verifier.facts(self.problem, [])
@@ -58,24 +60,27 @@ class Judge:
         lines = text.split(self._delimiter)
         if finish == "length":
             lines.pop()
-        steps, reading = list(before), Reading([], [])
+        steps, reading = tuple(before), Reading([], [])
         filled = [number for number, line in enumerate(lines) if line.strip()]
         for number in filled[:limit]:
-            step = self._verifier.complete_step(self.problem, steps, lines[number].strip())
-            if step is None:
+            state = self._state(steps, lines[number].strip(), finish == "eos" and number == filled[-1])
+            if state is None:
                 break
-            steps.append(step)
-            state = self._state(steps, finish == "eos" and number == filled[-1])
+            steps = (*steps, state.text)
             reading.states.append(state)
             reading.lines.append(number)
             if state.verdict is not None:
                 break
         return reading
 
-    def _state(self, steps: list[str], ended: bool) -> State:
+    def _judged(self, before: tuple[str, ...], line: str, ended: bool) -> State | None:
+        text = self._verifier.complete_step(self.problem, before, line)
+        if text is None:
+            return None
+        steps = [*before, text]
         facts = self._verifier.facts(self.problem, steps)
         if not ended and not self._verifier.is_terminal(self.problem, steps):
-            return State(steps[-1], facts=facts)
+            return State(text, facts=facts)
         closing = self._verifier.closing(self.problem, steps)
         response = self._delimiter.join([*steps, closing] if closing else steps)
-        return State(steps[-1], self._verifier.verify(self.problem, response), closing, facts)
+        return State(text, self._verifier.verify(self.problem, response), closing, facts)
