@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from astro_factory.core.devices import gpus
 from astro_factory.core.errors import UserError
 from astro_factory.core.results import Plan, PlannedNode, Result, Status
 from astro_factory.runtime.jobs import Processes, StageFailed
@@ -44,8 +45,11 @@ class Build:
 
 
 def build(plan: Plan, store: Store, watch: Watcher, *, jobs: int | None = None) -> Build:
-    """Execute a plan on `jobs` cores; on KeyboardInterrupt running stages are ended and the interrupt goes on."""
-    return _Scheduler(plan, store, watch, jobs or os.cpu_count() or 1).run()
+    """Execute a plan on `jobs` cores; on KeyboardInterrupt running stages are ended and the interrupt goes on.
+
+    Where there are GPUs, what keeps a core busy keeps a GPU busy, and they are the fewer.
+    """
+    return _Scheduler(plan, store, watch, jobs or len(gpus()) or os.cpu_count() or 1).run()
 
 
 class _Scheduler:

@@ -1,4 +1,4 @@
-"""The kinds of stage, in one plain table; each module holds a `Config`, `OUTPUT`, `VERSION`, `HEAVY` and `run(ctx, config)`.
+"""The kinds of stage, in one table; a module holds a `Config`, `OUTPUT`, `VERSION`, `HEAVY` and `run(ctx, config)`.
 
 Other packages add kinds through the entry-point group `astro_factory.<section>` (name: the kind, value: the module).
 Modules are imported when a spec uses their kind, and none imports torch at its top.

@@ -19,6 +19,7 @@ from astro_factory.core.canonical import canonical_json, digest, seed_for
 from astro_factory.core.chat import encode_prompt
 from astro_factory.core.config import NOT_SEMANTIC, StageConfig, semantic_values
 from astro_factory.core.context import StageContext
+from astro_factory.core.devices import gpu_shares
 from astro_factory.core.errors import UserError, near
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_table
@@ -41,7 +42,12 @@ class Config(StageConfig, Comparison):
     group: int = Field(32, gt=0)
     """Problems that are sampled together, and the most that a killed run loses of each worker."""
     workers: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
-    """Processes that sample side by side, each with a copy of the model."""
+    """Processes that sample side by side, each with a copy of the model; the machine's GPUs are dealt out to them."""
+
+
+def cores(config: Config) -> int:
+    """CPU cores that the stage keeps busy."""
+    return config.workers * getattr(config.engine, "threads", 1)
 
 
 class Asked(NamedTuple):
@@ -146,7 +152,9 @@ def _sampled(groups: Sequence[Group], workers: int) -> Iterator[tuple[int, Texts
         finally:
             _Loaded.close()
         return
-    pool = WorkerPool(f"{__name__}:sample_group", size=workers, timeout_s=None, memory_bytes=0)
+    pool = WorkerPool(
+        f"{__name__}:sample_group", size=workers, timeout_s=None, memory_bytes=0, environments=gpu_shares(workers)
+    )
     with ThreadPoolExecutor(workers) as threads:
         futures = {threads.submit(pool.call, group): index for index, group in enumerate(groups)}
         try:

@@ -22,6 +22,11 @@ class Config(GRPOSettings):
     """The wording whose backtracks are counted in the training curves."""
 
 
+def cores(config: Config) -> int:
+    """CPU cores that the stage keeps busy."""
+    return config.launch.processes * config.threads
+
+
 def run(ctx: StageContext, config: Config) -> None:
     if config.launch.spreads and not inside():
         return spread(__name__, ctx, config, config.launch)

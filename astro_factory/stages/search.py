@@ -6,10 +6,8 @@ a tree does not depend on its neighbours where the engine's samples do not (`eng
 """
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -22,6 +20,7 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.canonical import canonical_json, digest
 from astro_factory.core.config import NOT_SEMANTIC, ModelRef, ProblemsRef, StageConfig, semantic_values
 from astro_factory.core.context import StageContext
+from astro_factory.core.devices import gpu_shares
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.trees import tree_schema
@@ -150,7 +149,7 @@ def _rounds(shards: Sequence[Shard]) -> Iterator[Round]:
         return
     results: SimpleQueue[Round | BaseException] = SimpleQueue()
     stop = Event()
-    for shard, environment in zip(shards, device_shares(len(shards)), strict=True):
+    for shard, environment in zip(shards, gpu_shares(len(shards)), strict=True):
         Thread(target=_follow, args=(shard, environment, results, stop), daemon=True).start()
     running = len(shards)
     try:
@@ -175,20 +174,6 @@ def _follow(shard: Shard, environment: dict[str, str], results: SimpleQueue, sto
                 results.put(result)
     except BaseException as error:
         results.put(error)
-
-
-def device_shares(shards: int) -> list[dict[str, str]]:
-    """Environment of each shard: the GPUs dealt out evenly where there are enough, else none of our business."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    devices = visible.split(",") if visible else [path.removeprefix("/dev/nvidia") for path in _device_files()]
-    if len(devices) < shards:
-        return [{}] * shards
-    each = len(devices) // shards
-    return [{"CUDA_VISIBLE_DEVICES": ",".join(devices[i * each : (i + 1) * each])} for i in range(shards)]
-
-
-def _device_files() -> list[str]:
-    return sorted(glob("/dev/nvidia[0-9]*"))
 
 
 class ShardProcess:

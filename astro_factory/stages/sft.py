@@ -16,6 +16,11 @@ class Config(SFTSettings):
     kind: Literal["sft"]
 
 
+def cores(config: Config) -> int:
+    """CPU cores that the stage keeps busy."""
+    return config.launch.processes * config.threads
+
+
 def run(ctx: StageContext, config: Config) -> None:
     if config.launch.spreads and not inside():
         return spread(__name__, ctx, config, config.launch)

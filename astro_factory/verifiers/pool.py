@@ -6,6 +6,7 @@ costs one time limit and nothing else. No signals of the caller's process are us
 
 import atexit
 import os
+from collections.abc import Mapping, Sequence
 from queue import LifoQueue
 from typing import Any
 
@@ -41,9 +42,20 @@ def last_line(error: Exception) -> str:
 class WorkerPool:
     """Up to `size` processes that run one function; each starts when it is first needed."""
 
-    def __init__(self, target: str, *, size: int, timeout_s: float | None, memory_bytes: int):
-        """`target` is `module:function`; the limits hold for each call and each process (None and 0: no limit)."""
-        self._target, self._size = target, size
+    def __init__(
+        self,
+        target: str,
+        *,
+        size: int,
+        timeout_s: float | None,
+        memory_bytes: int,
+        environments: Sequence[Mapping[str, str]] = (),
+    ):
+        """`target` is `module:function`; the limits hold for each call and each process (None and 0: no limit).
+
+        `environments` are variables of each process, beside the parent's.
+        """
+        self._target, self._environments = target, environments or [{}] * size
         self._timeout_s, self._memory_bytes = timeout_s, memory_bytes
         self._fill()
         atexit.register(self.close)
@@ -57,29 +69,29 @@ class WorkerPool:
         if self._owner != os.getpid():
             self._fill()  # in a fork: the workers belong to the parent
         places = self._places
-        worker = places.get()
+        environment, worker = places.get()
         try:
             if worker is None:
-                worker = Worker(self._target, memory_bytes=self._memory_bytes)
+                worker = Worker(self._target, memory_bytes=self._memory_bytes, environment=environment)
             return worker.call(argument, self._timeout_s)
         except (WorkerTimeout, WorkerDied):
             worker = None
             raise
         finally:
-            places.put(worker)
+            places.put((environment, worker))
 
     def close(self) -> None:
         """End the idle processes; a later call starts new ones."""
         if self._owner != os.getpid():
             return
         idle = [self._places.get() for _ in range(self._places.qsize())]
-        for worker in idle:
+        for environment, worker in idle:
             if worker is not None:
                 worker.close()
-            self._places.put(None)
+            self._places.put((environment, None))
 
     def _fill(self) -> None:
         self._owner = os.getpid()
-        self._places: LifoQueue[Worker | None] = LifoQueue()
-        for _ in range(self._size):
-            self._places.put(None)
+        self._places: LifoQueue[tuple[Mapping[str, str], Worker | None]] = LifoQueue()
+        for environment in self._environments:
+            self._places.put((environment, None))

@@ -33,3 +33,8 @@ def hang(_: object) -> None:
 
 def vanish(_: object) -> None:
     os._exit(9)
+
+
+def share(seconds: float) -> str:
+    time.sleep(seconds)
+    return os.environ.get("SHARE", "")

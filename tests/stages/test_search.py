@@ -8,7 +8,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import problem_schema
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.trees import Tree
-from astro_factory.stages.search import Config, cores, device_shares, run
+from astro_factory.stages.search import Config, cores, run
 from astro_factory.store.store import StoredItems
 from tests.search.toy import letters, make_tokenizer, save_tokenizer
 from tests.stages.test_practice import Recorded
@@ -140,21 +140,6 @@ def test_no_problems_give_an_empty_table(tmp_path, model):
 def test_a_mistake_in_any_process_reaches_the_user(tmp_path, model, shards):
     with pytest.raises(UserError, match=r"E605 the engine 'no.such:Engine'"):
         search(tmp_path, model, engine={"kind": "python", "target": "no.such:Engine"}, shards=shards)
-
-
-SHARES = [
-    ("", 2, [{}, {}]),
-    ("0", 2, [{}, {}]),
-    ("0,1,5,7", 2, [{"CUDA_VISIBLE_DEVICES": "0,1"}, {"CUDA_VISIBLE_DEVICES": "5,7"}]),
-    ("0,1,2", 2, [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]),
-]
-
-
-@pytest.mark.parametrize(("visible", "shards", "shares"), SHARES)
-def test_gpus_are_dealt_out(visible, shards, shares, monkeypatch):
-    monkeypatch.setattr("astro_factory.stages.search._device_files", list)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert device_shares(shards) == shares
 
 
 def test_cores_are_those_of_all_shards():

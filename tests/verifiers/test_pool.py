@@ -1,5 +1,6 @@
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -53,6 +54,14 @@ def test_a_closed_pool_starts_again(make_pool):
     first = pool.call(0)
     pool.close()
     assert pool.call(0) != first
+
+
+def test_each_process_keeps_its_own_variables(make_pool):
+    pool = make_pool("share", environments=[{"SHARE": "a"}, {"SHARE": "b"}])
+    for _ in range(2):
+        with ThreadPoolExecutor(2) as threads:
+            assert sorted(threads.map(pool.call, [0.5, 0.5])) == ["a", "b"]
+        pool.close()
 
 
 def test_a_fork_gets_processes_of_its_own(make_pool):
