@@ -1,7 +1,7 @@
 """Rows of a table that somebody else made, read as problems: columns renamed, answers checked, faults named by row."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -165,7 +165,7 @@ def _distinct(ctx: StageContext, candidates: Iterable[_Candidate], config: RowsC
 
 
 def _readable(
-    ctx: StageContext, candidates: Iterable[_Candidate], config: RowsConfig, source: str
+    ctx: StageContext, candidates: Sequence[_Candidate], config: RowsConfig, source: str
 ) -> Iterator[Problem]:
     """The first `limit` problems that their verifier can read."""
     verifier = get_verifier(config.verifier)
@@ -179,7 +179,7 @@ def _readable(
             continue
         kept += 1
         yield problem
-        ctx.events.progress(kept, config.limit or 0, "problems")
+        ctx.events.progress(kept, min(config.limit or len(candidates), len(candidates)), "problems")
     causes = [f"{source}: {reason} in {_listed(labels)}" for reason, labels in faults.items()]
     if causes and config.unreadable == "error":
         remedy = "mend these rows, or leave them out with `unreadable: drop`"
