@@ -1,0 +1,151 @@
+"""Every shipped spec and profile compiles and plans, without a network, and says what its comments claim."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from astro_factory.core.config import StageConfig
+from astro_factory.core.graph import Graph
+from astro_factory.core.shipped import shipped_folder
+from astro_factory.spec import compile_spec
+from astro_factory.spec.compose import load
+from astro_factory.verifiers.extraction import final_answer
+
+SPECS = shipped_folder("specs")
+SHIPPED = sorted(path for path in SPECS.rglob("*.yaml") if "common" not in path.relative_to(SPECS).parts)
+LLAMA = SPECS / "llama3_8b.yaml"
+
+
+def profiles(path: Path) -> list[str | None]:
+    return [None, *load(path).data.get("profiles", {})]
+
+
+def name(value: object) -> str:
+    return value.stem if isinstance(value, Path) else str(value or "plain")
+
+
+def rows(name: str) -> list[dict]:
+    return [json.loads(line) for line in (SPECS / "common" / name).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(("path", "profile"), [(path, p) for path in SHIPPED for p in profiles(path)], ids=name)
+def test_spec_compiles_without_warnings(path, profile):
+    assert compile_spec(path, profile=profile).warnings == ()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=name)
+def test_plan_needs_no_network(path, tmp_path):
+    """A proxy that nobody serves would fail whatever reaches for the Hub."""
+    command = [
+        sys.executable,
+        "-m",
+        "astro_factory",
+        "plan",
+        str(path),
+        "--offline",
+        "--json",
+        "--store",
+        str(tmp_path),
+    ]
+    environment = {"PYTHONPATH": str(SPECS.parent), "HTTPS_PROXY": "http://127.0.0.1:9", "PATH": "/usr/bin:/bin"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = json.loads(result.stdout)
+    assert sum(found["counts"].values()) == len(found["stages"])
+
+
+def test_plan_says_what_only_the_network_can_resolve(tmp_path):
+    command = [sys.executable, "-m", "astro_factory", "plan", str(LLAMA), "--offline", "--json"]
+    result = subprocess.run([*command, "--store", str(tmp_path)], cwd=SPECS.parent, capture_output=True, text=True)
+    reasons = {stage["name"]: stage["reason"] for stage in json.loads(result.stdout)["stages"]}
+    unlocked = "revision 'main' is not locked; only the network can resolve it"
+    assert {name for name, reason in reasons.items() if reason == unlocked} == {
+        "base", "train", "rl_train", "math500", "amc23", "aime24"
+    }  # fmt: skip
+    assert reasons["trees"] == "waits for base, train"
+
+
+NAMES = [
+    ("repo=me/astro", "E721 'me/astro' is made with Llama 3.1, whose licence wants its name to begin so"),
+    ("licence=mit", "E722 'my-org/Llama-3.1-8B-ASTRO' is made with Llama 3.1 and cannot have the licence mit"),
+]
+
+
+@pytest.mark.parametrize(("change", "text"), NAMES, ids=["name", "licence"])
+def test_wrong_name_or_licence_of_a_llama_is_refused_by_the_plan(change, text, tmp_path):
+    arguments = ["plan", str(LLAMA), "--offline", "--store", str(tmp_path), "--set", f"publish.model.{change}"]
+    command = [sys.executable, "-m", "astro_factory", *arguments]
+    result = subprocess.run(command, cwd=SPECS.parent, capture_output=True, text=True)
+    assert result.returncode == 2 and text in result.stderr
+
+
+def smoke(path: Path) -> Graph:
+    return compile_spec(path, profile="smoke")
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if "smoke" in profiles(path)], ids=name)
+def test_smoke_profile_needs_neither_network_nor_gpu(path):
+    graph = smoke(path)
+    for node in map(graph.nodes.get, graph.wanted()):
+        assert node.kind != "hub", node.name
+        assert node.section != "publish" or node.config.repo.startswith("file:")
+        if node.kind in ("search", "evaluate"):
+            assert node.config.engine.kind == "transformers"
+        if node.kind in ("sft", "grpo"):
+            assert node.config.launch.deepspeed is None and node.config.launch.processes <= 2
+        if node.kind == "grpo":
+            assert node.config.rollouts.kind == "engine"
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if "smoke" in profiles(path)], ids=name)
+def test_smoke_profile_keeps_the_graph(path):
+    """It may put a warm-up under the base; every stage that the spec names is there and reads what it read."""
+    full, small = compile_spec(path).nodes, smoke(path).nodes
+    assert set(full) <= set(small)
+    for node in full.values():
+        if node.section in ("stages", "publish"):
+            assert (small[node.name].kind, small[node.name].references) == (node.kind, node.references)
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if "astro_sft" in compile_spec(path).nodes], ids=name)
+@pytest.mark.parametrize(
+    ("arm", "control", "apart"), [("astro_sft", "direct_sft", {"data"}), ("astro_rl", "direct_rl", {"model"})]
+)
+def test_control_differs_from_its_arm_in_nothing_else(path, arm, control, apart):
+    nodes = compile_spec(path).nodes
+    left, right = (plain(nodes[name].config) for name in (arm, control))
+    assert {key for key in left if left[key] != right[key]} == apart
+
+
+def plain(config: StageConfig) -> dict:
+    """A configuration without what only says where it runs, and what is watched."""
+    return config.model_dump(exclude={"launch", "template", "log_every", "save_every"})
+
+
+def test_llama3_8b_has_the_numbers_of_the_paper():
+    nodes = {name: node.config for name, node in compile_spec(LLAMA).nodes.items()}
+    policy, traces, sft, rl = nodes["trees"].policy, nodes["traces"], nodes["astro_sft"], nodes["astro_rl"]
+    assert (policy.expansions, policy.rollouts, policy.iterations, policy.max_depth) == (8, 16, 32, 50)
+    assert (traces.per_problem.direct, traces.per_problem.search, traces.wrong_branches) == (1, 3, (0, 2))
+    assert (sft.epochs, sft.learning_rate, sft.schedule, sft.max_length, sft.loss) == (1, 3e-6, "cosine", 8192, "all")
+    assert (rl.group_size, rl.reward.correct, rl.reward.incorrect, nodes["rl_train"].limit) == (4, 1, -1, 8700)
+    assert (nodes["report"].suite.samples, nodes["report"].suite.metrics) == (16, ["pass@1", "maj@8"])
+
+
+def test_smoke_problems_are_none_of_the_lessons_and_all_answers_are_right():
+    problems, lessons = rows("smoke_problems.jsonl"), rows("smoke_lessons.jsonl")
+    taught = {lesson["messages"][0]["content"].split("\n")[0]: lesson["messages"][1]["content"] for lesson in lessons}
+    assert len(taught) == len(lessons)
+    for problem in problems:
+        assert problem["problem"] not in taught
+        assert final_answer(problem["solution"]) == problem["answer"] == sum_of(problem["problem"])
+    for question, answer in taught.items():
+        assert final_answer(answer) == sum_of(question)
+
+
+def sum_of(question: str) -> str:
+    left, sign, right = question.removeprefix("What is ").removesuffix("?").split()
+    return str(int(left) + int(sign + right))
