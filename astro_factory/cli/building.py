@@ -29,7 +29,7 @@ from astro_factory.runtime import build as run_build
 from astro_factory.store import Store
 
 JobsOption = Annotated[
-    int | None, typer.Option("--jobs", help="Cores (or GPUs) to use [default: all].", show_default=False)
+    int | None, typer.Option("--jobs", min=1, help="Cores (or GPUs) to use [default: all].", show_default=False)
 ]
 
 

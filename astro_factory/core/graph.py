@@ -30,10 +30,6 @@ class Node:
     """Input files outside the store: the path as the config writes it to the path on this machine."""
     place: Place
 
-    @property
-    def label(self) -> str:
-        return f"{self.section}.{self.kind}"
-
 
 @dataclass(frozen=True, slots=True)
 class Graph:

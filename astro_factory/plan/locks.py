@@ -6,7 +6,7 @@ A commit is only ever written after the Hub named it. Offline, a revision that i
 import json
 from pathlib import Path
 
-from astro_factory.core.errors import UserError
+from astro_factory.core.errors import UserError, shown
 from astro_factory.core.graph import Graph, Node
 from astro_factory.plan.planner import is_open
 from astro_factory.store.files import write_atomic
@@ -32,7 +32,11 @@ def resolve_commits(graph: Graph) -> dict[str, str]:
         if _entry(node) not in found:
             found[_entry(node)] = _ask(node)
     path = Path(graph.lock_path)
-    write_atomic(path, (json.dumps(_read(path) | found, indent=1, sort_keys=True) + "\n").encode())
+    try:
+        write_atomic(path, (json.dumps(_read(path) | found, indent=1, sort_keys=True) + "\n").encode())
+    except OSError as error:
+        cause = f"cannot write the lock file '{shown(path)}': {error.strerror or error}"
+        raise UserError.of("E142", cause, "make its folder writable, or copy the spec to one that is") from None
     return commits | {name: found[_entry(node)] for name, node in missing.items()}
 
 
@@ -46,7 +50,7 @@ def _read(path: Path) -> dict[str, str]:
         table = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError:
+    except (OSError, ValueError):
         table = None
     if not isinstance(table, dict) or not all(isinstance(commit, str) for commit in table.values()):
         raise UserError.of("E141", f"'{path.name}' is no lock file", "restore it, or delete it to lock anew")

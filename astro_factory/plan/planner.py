@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from astro_factory.core.graph import Graph, Node
-from astro_factory.core.results import Plan, PlannedNode, Status
+from astro_factory.core.results import Plan, PlannedNode, Result, Status
 from astro_factory.plan.changes import changes
 from astro_factory.plan.records import make_record, record_key
+from astro_factory.runtime.provenance import library_versions
 from astro_factory.store import Store
 from astro_factory.store.exports import has_blobs, read_export
 
@@ -56,7 +57,8 @@ class Resolver:
         if here and self.store.has_blobs(here):
             if not _intact(planned, self.store.output(here)):
                 return replace(planned, reason="what it made elsewhere is gone")
-            return replace(planned, status=Status.HIT, reason="in the store", result=here)
+            reason = "in the store" + _other_versions(planned.node, here)
+            return replace(planned, status=Status.HIT, reason=reason, result=here)
         for export in self.imports:
             result = read_export(export).get(planned.key)
             if result and (not here or has_blobs(export, result)):
@@ -116,6 +118,15 @@ def _ask_for_files(planned: dict[str, PlannedNode], ends: Collection[str], resol
             item = planned[name] = _to_run(item)
         if item.status in (Status.RUN, Status.PENDING):
             needed.update(item.node.references)
+
+
+def _other_versions(node: Node, result: Result) -> str:
+    """What of the environment that made a model's result is another one here; versions are in no key."""
+    if not node.heavy:
+        return ""
+    theirs, ours = result.provenance.get("versions", {}), library_versions()
+    other = [f"{name} {theirs[name]}" for name in ours if theirs.get(name, ours[name]) != ours[name]]
+    return f", made with {', '.join(other)}" if other else ""
 
 
 def _intact(planned: PlannedNode, output: Path) -> bool:

@@ -1,6 +1,7 @@
 """What a running stage says, as JSON lines on a pipe: progress, metrics, log lines, a user's mistake."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,10 +32,13 @@ class EventSender(Events):
 
 
 def line_sender(stream: Any) -> Callable[[dict[str, Any]], None]:
-    """A sender that writes one JSON line for each event."""
+    """A sender that writes one JSON line for each event, whichever thread it comes from."""
+    lock = threading.Lock()
 
     def send(event: dict[str, Any]) -> None:
-        stream.write(json.dumps(event) + "\n")
-        stream.flush()
+        line = json.dumps(event, default=float) + "\n"  # the numbers of other libraries
+        with lock:
+            stream.write(line)
+            stream.flush()
 
     return send

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -12,12 +13,16 @@ _PACKAGES = ("torch", "transformers", "trl", "vllm", "deepspeed", "accelerate", 
 
 
 @lru_cache(maxsize=1)
+def library_versions() -> dict[str, str]:
+    """Versions of the installed libraries that can change a result."""
+    versions = {}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
+
+
 def environment() -> dict[str, Any]:
     """Versions of what can change a result, and the machine's kind."""
-    versions = {"astro-factory": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
+    versions = {"astro-factory": __version__, "python": platform.python_version(), **library_versions()}
     return {"versions": versions, "machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()}

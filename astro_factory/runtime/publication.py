@@ -10,10 +10,27 @@ from astro_factory.core.graph import Graph, Node
 from astro_factory.core.results import Result
 
 
+class _Dumper(yaml.SafeDumper):
+    """PyYAML writes YAML 1.1, in which `1e-5` is text; quoted, it is text in 1.2 as well."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = '"' if text[:1] in tuple("+-.0123456789") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def spec_text(source: Mapping[str, object]) -> str:
+    """A spec as YAML that both YAML 1.1 and 1.2 read as it was meant."""
+    return yaml.dump(dict(source), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
 def write_provenance(folder: Path, graph: Graph, node: Node, results: Mapping[str, Result]) -> Path:
     """`spec.yaml` and `records/<key>.json` for every node upstream of a publish stage; no times, no paths."""
     (folder / "records").mkdir(parents=True, exist_ok=True)
-    (folder / "spec.yaml").write_text(yaml.safe_dump(dict(graph.source), sort_keys=False), encoding="utf-8")
+    (folder / "spec.yaml").write_text(spec_text(graph.source), encoding="utf-8")
     for name in graph.closure(set(node.references)):
         result = results[name]
         text = json.dumps(

@@ -119,7 +119,17 @@ def test_mistake(run, args, message):
     assert ended.code == 2 and ended.out == "" and message in ended.err and "Traceback" not in ended.err
 
 
-@pytest.mark.parametrize("args", [["bild"], ["build"], ["build", "spec.yaml", "--jbos", "2"], ["plan", "--json"]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["bild"],
+        ["build"],
+        ["build", "spec.yaml", "--jbos", "2"],
+        ["build", "spec.yaml", "--jobs", "0"],
+        ["build", "spec.yaml", "--jobs", "0"],
+        ["plan", "--json"],
+    ],
+)
 def test_usage_errors_end_with_2(run, args):
     ended = run(*args)
     assert ended.code == 2 and "Usage: " in ended.err and "Traceback" not in ended.err

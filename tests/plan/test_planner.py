@@ -202,6 +202,16 @@ def test_files_that_a_run_needs_are_made_again(bench):
     assert plan.nodes["base"].reason == "its files are not in this store"
 
 
+def test_a_hit_made_by_other_versions_says_so(bench):
+    results = bench.run(bench.plan())
+    for name in ("base", "drill"):
+        versions = {"torch": "1.0.0", "unheard-of": "3"}
+        bench.store.put_result(replace(results[name], provenance={"versions": versions}))
+    plan = bench.plan()
+    assert plan.nodes["base"].reason == "in the store, made with torch 1.0.0"
+    assert plan.nodes["drill"].reason == plan.nodes["tuned"].reason == "in the store"
+
+
 def test_an_end_needs_its_files(bench):
     results = bench.run(bench.plan())
     bench.lose(results["tuned"])
@@ -286,6 +296,21 @@ def test_a_lock_file_that_is_none(bench, text):
     with pytest.raises(UserError) as caught:
         locked_commits(compile_spec(bench.path))
     assert str(caught.value) == "E141 'chain.yaml.lock' is no lock file; restore it, or delete it to lock anew"
+
+
+def test_a_lock_file_that_cannot_be_written(bench, monkeypatch):
+    def refuse(*_):
+        raise OSError(30, "Read-only file system")
+
+    bench.path.write_text(HUB)
+    monkeypatch.setattr("astro_factory.plan.locks._ask", lambda node: "c" * 40)
+    monkeypatch.setattr("astro_factory.plan.locks.write_atomic", refuse)
+    with pytest.raises(UserError) as caught:
+        resolve_commits(compile_spec(bench.path))
+    assert str(caught.value) == (
+        f"E142 cannot write the lock file '{bench.path}.lock': Read-only file system; "
+        "make its folder writable, or copy the spec to one that is"
+    )
 
 
 def test_preflight_names_the_publication(bench):
