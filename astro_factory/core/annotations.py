@@ -43,6 +43,11 @@ def item_of(args: tuple[Any, ...], index: int) -> Any:
     return args[index] if index < len(args) and args[index] is not ... else args[0]
 
 
+def _all_plain(args: tuple[Any, ...]) -> bool:
+    """Whether a collection holds nothing that could carry a marker, so that its items need no look."""
+    return bool(args) and all(any(arg is plain for plain in (str, int, float, bool, ...)) for arg in args)
+
+
 def substitute(annotation: Any, raw: Any, path: Path_, resolve: Callable[[Definition, str, Path_], Any]) -> Any:
     """`raw` with every name in a `Definition` field replaced by what `resolve` gives for it."""
     for option in alternatives(annotation):
@@ -51,6 +56,8 @@ def substitute(annotation: Any, raw: Any, path: Path_, resolve: Callable[[Defini
         if definition and isinstance(raw, str):
             return resolve(definition, raw, path)
         origin, args = get_origin(bare), get_args(bare)
+        if _all_plain(args):
+            continue
         if origin in (list, tuple) and isinstance(raw, list) and args:
             return [substitute(item_of(args, i), item, (*path, i), resolve) for i, item in enumerate(raw)]
         if origin is dict and isinstance(raw, dict):
@@ -81,6 +88,8 @@ def marked(annotation: Any, value: Any, marker_type: type, path: Path_ = ()) -> 
             yield path, marker, value
             return
         origin, args = get_origin(bare), get_args(bare)
+        if _all_plain(args):
+            continue
         if origin in (list, tuple) and isinstance(value, list | tuple) and args:
             for index, item in enumerate(value):
                 yield from marked(item_of(args, index), item, marker_type, (*path, index))
