@@ -58,7 +58,9 @@ def test_search_found_right_and_wrong_ends_by_itself(found):
 def test_report_compares_all_arms(found):
     report = json.loads(Path(found["reports"]["report"]).read_text())
     assert list(report["arms"]) == ["base", "direct_sft", "astro_sft", "direct_rl", "astro_rl"]
-    assert all({"pass@1[avg-of-8]", "maj@8"} <= set(metrics) for metrics in report["arms"].values())
+    assert all({"pass@1[avg-of-8]", "maj@8[of-8]"} <= set(metrics) for metrics in report["arms"].values())
+    backtracks = {arm: metrics["backtracks[mean]"]["value"] for arm, metrics in report["arms"].items()}
+    assert backtracks["astro_sft"] > 0 and backtracks["astro_rl"] > 0 and not backtracks["direct_sft"]
     assert len({(pair["arm"], pair["baseline"]) for pair in report["paired"]}) == 5
     assert list(report["sources"]) == ["aime24", "amc23", "math500"]
     assert sum(report["outcomes"]["base"].values()) == 8 * report["problems"]
