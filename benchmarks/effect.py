@@ -3,7 +3,7 @@
     python -m benchmarks.effect specs/quickstart.yaml --stage report --seeds 0 1 2 --store .astro --json
 
 Differences are paired: the same problems, the same sampling seeds. A resample of the bootstrap draws seeds and, within
-them, clusters of problems, both with replacement. The last line is JSON with every seed's figures beside the pooled ones.
+them, clusters of problems, both with replacement. The last line is JSON with each seed's figures beside the pooled.
 """
 
 import argparse
@@ -101,7 +101,9 @@ def main() -> None:
     runs = [built(options.spec, options.stage, s, store, options.profile, options.jobs) for s in options.seeds]
     found = compare([folder for folder, _ in runs])
     for pair in found["paired"]:
-        print(f"{pair['arm']} - {pair['baseline']}: {pair['difference']:+.3f} [{pair['low']:+.3f}, {pair['high']:+.3f}]")
+        print(
+            f"{pair['arm']} - {pair['baseline']}: {pair['difference']:+.3f} [{pair['low']:+.3f}, {pair['high']:+.3f}]"
+        )
     print(json.dumps({"seeds": options.seeds, "seconds": [round(seconds, 1) for _, seconds in runs], **found}))
 
 
