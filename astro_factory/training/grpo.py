@@ -22,12 +22,14 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.training.batches import padded_width
 from astro_factory.training.corpus import IGNORED
-from astro_factory.training.rounds import by_length, micro_batches, plan_rounds, sample_seeds
+from astro_factory.training.rounds import by_length, micro_batches, passes, plan_rounds, sample_seeds
 from astro_factory.training.settings import GRPOSettings, Reward, VLLMRollouts
 from astro_factory.training.trainers import RecipeMixin, common_arguments, train
 from astro_factory.training.weights import load_network, load_tokenizer, save_model
 
 _PROBES = 4
+_PASS_TOKENS = 4096
+"""Tokens in one forward pass on a CPU: attention over more of them falls out of its caches and takes twice as long."""
 _UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.ERROR)
 """Outcomes that say nothing about the response; it is left out of the update."""
 
@@ -127,11 +129,13 @@ class Trainer(RecipeMixin, GRPOTrainer):
         **_: Any,
     ) -> tuple[Tensor, Tensor | None, None]:
         """TRL's function for text, on packed rows."""
-        rows = batch_size or len(input_ids)
+        shares = passes(attention_mask.sum(1).tolist(), batch_size, 0 if input_ids.is_cuda else _PASS_TOKENS)
         parts = []
-        for ids, mask in zip(input_ids.split(rows), attention_mask.split(rows), strict=True):
+        for share in shares:
             with self.accelerator.autocast():
-                parts.append(per_token(model, ids, mask, logits_to_keep, self.temperature))
+                parts.append(
+                    per_token(model, input_ids[share], attention_mask[share], logits_to_keep, self.temperature)
+                )
         log_probs = torch.cat([part.log_probs for part in parts])
         return log_probs, torch.cat([part.entropy for part in parts]) if compute_entropy else None, None
 
