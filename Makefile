@@ -16,6 +16,7 @@ help:
 	@echo "make test         all tests"
 	@echo "make check        lint, formatting, every shipped spec"
 	@echo "make bench        benchmarks; ARGS=--quick for a look"
+	@echo "make test-setup   DeepSpeed for CPU, which compiles: lets 'make test' run its tests"
 	@echo "make vllm-setup   $(VLLM) with vLLM for CPU: lets 'make test' run the tests of that engine"
 	@echo "make clean        remove both environments"
 
@@ -24,7 +25,7 @@ setup: $(VENV)/.ready
 quickstart: setup
 	$(BIN)/astro-factory build specs/quickstart.yaml $(ARGS)
 
-test: test-setup
+test: setup
 	$(BIN)/python -m pytest $(ARGS)
 
 test-setup: $(VENV)/.deepspeed

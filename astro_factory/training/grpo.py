@@ -8,7 +8,7 @@ the batch to its longest row. Responses whose advantage is 0 add nothing to the 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from datasets import Dataset
@@ -20,16 +20,13 @@ from astro_factory.core.chat import encode_prompt
 from astro_factory.core.context import Events
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
-from astro_factory.training.batches import padded_width
-from astro_factory.training.corpus import IGNORED
-from astro_factory.training.rounds import by_length, micro_batches, passes, plan_rounds, sample_seeds
+from astro_factory.training.packing import PASS_TOKENS, cut, passes, per_token
+from astro_factory.training.rounds import micro_batches, plan_rounds, sample_seeds
 from astro_factory.training.settings import GRPOSettings, Reward, VLLMRollouts
 from astro_factory.training.trainers import RecipeMixin, common_arguments, train
 from astro_factory.training.weights import load_network, load_tokenizer, save_model
 
 _PROBES = 4
-_PASS_TOKENS = 4096
-"""Tokens in one forward pass on a CPU: attention over more of them falls out of its caches and takes twice as long."""
 _UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.ERROR)
 """Outcomes that say nothing about the response; it is left out of the update."""
 
@@ -50,13 +47,6 @@ class Task:
     make_generate: Callable[[Any, Any], Generate]
     """Model and tokenizer to the function that samples."""
     count_backtracks: Callable[[str], int] | None = None
-
-
-class PerToken(NamedTuple):
-    """Of each response token; shape [rows, width], 0 where there is none."""
-
-    log_probs: Tensor
-    entropy: Tensor
 
 
 class Trainer(RecipeMixin, GRPOTrainer):
@@ -129,7 +119,7 @@ class Trainer(RecipeMixin, GRPOTrainer):
         **_: Any,
     ) -> tuple[Tensor, Tensor | None, None]:
         """TRL's function for text, on packed rows."""
-        shares = passes(attention_mask.sum(1).tolist(), batch_size, 0 if input_ids.is_cuda else _PASS_TOKENS)
+        shares = passes(attention_mask.sum(1).tolist(), batch_size, 0 if input_ids.is_cuda else PASS_TOKENS)
         parts = []
         for share in shares:
             with self.accelerator.autocast():
@@ -208,41 +198,6 @@ def reward_of(reward: Reward, outcome: Outcome, truncated: bool) -> float | None
     if outcome is Outcome.NO_ANSWER and reward.no_answer is not None:
         return reward.no_answer
     return reward.incorrect
-
-
-def cut(batch: dict[str, Any], parts: int) -> list[dict[str, Any]]:
-    """A round's responses, sorted by length, in `parts` micro-batches of equal numbers."""
-    order = torch.tensor(by_length(batch["completion_mask"].sum(1).tolist()))
-    shares = order.to(batch["completion_mask"].device).chunk(parts)
-    return [{key: value[share] if value.ndim else value for key, value in batch.items()} for share in shares]
-
-
-def per_token(model: Any, ids: Tensor, mask: Tensor, width: int, temperature: float) -> PerToken:
-    """Log-probabilities and entropies of the last `width` columns of `ids`, where `mask` is 1.
-
-    Args:
-        ids: prompts padded on the left, then responses padded on the right; shape [rows, prompt width + `width`].
-        mask: 1 where `ids` has a token.
-    """
-    responses = mask[:, -width:].bool()
-    starts, ends = mask[:, :-width].sum(1, keepdim=True), mask.sum(1, keepdim=True)
-    longest = min(padded_width(int(ends.max())), ids.shape[1])
-    packed = ids.gather(1, mask.argsort(dim=1, descending=True, stable=True))[:, :longest]
-    place = torch.arange(longest, device=ids.device)
-    attention = (place < ends).long()
-    learned = ((place >= starts) & (place < ends))[:, 1:]
-    if ids.is_cuda:
-        labels = packed.masked_fill((place < starts) | (place >= ends), IGNORED)
-        outputs = model(input_ids=packed, attention_mask=attention, labels=labels, fused_lm_head=True)
-        values = outputs.log_probs[learned], outputs.entropy[learned]
-    else:
-        logits = model(input_ids=packed, attention_mask=attention, use_cache=False).logits[:, :-1][learned]
-        chances = (logits.float() / temperature).log_softmax(-1)
-        chosen = chances.gather(-1, packed[:, 1:][learned][:, None])[:, 0]
-        values = chosen, -(chances.detach().exp() * chances.detach()).sum(-1)
-    # Rows keep their order and tokens theirs, so the packed values fall into their places one after another.
-    empty = values[0].new_zeros(responses.shape)
-    return PerToken(*(empty.masked_scatter(responses, value) for value in values))
 
 
 def _roll_out(prompts: list[Any], trainer: Trainer) -> dict[str, Any]:

@@ -70,11 +70,13 @@ def save_model(trainer: Any, folder: Path, out: Path, probe: torch.Tensor) -> No
     source = model_source(folder)
     config = json.loads((source / "config.json").read_text())
     name = config.get("dtype") or config.get("torch_dtype") or "float32"
-    # Tied weights are one tensor under two names, and stay one.
-    cast: dict[tuple, torch.Tensor] = {}
-    for key, value in state.items():
-        state[key] = cast.setdefault((value.data_ptr(), value.shape), value.to(getattr(torch, name)))
-    trainer.accelerator.unwrap_model(trainer.model_wrapped).save_pretrained(out, state_dict=state)
+    network = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+    if network.config.tie_word_embeddings:  # one tensor under two names, of which the embedding's is saved
+        output = network.get_output_embeddings()
+        for key in [f"{key}.weight" for key, module in network.named_modules() if module is output]:
+            state.pop(key, None)
+    state = {key: value.to(getattr(torch, name)) for key, value in state.items()}
+    network.save_pretrained(out, state_dict=state)
     (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     for pattern in (*_TOKENIZER_FILES, "generation_config.json"):
         for path in source.glob(pattern):

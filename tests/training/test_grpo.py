@@ -6,7 +6,7 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
 from astro_factory.engines.base import Request
 from astro_factory.engines.sampler import Sampler
-from astro_factory.training.grpo import Task, cut, make_arguments, make_trainer, reward_of
+from astro_factory.training.grpo import Task, make_arguments, make_trainer, reward_of
 from astro_factory.training.settings import GRPOSettings, Reward
 from astro_factory.training.weights import load_network, load_tokenizer
 from tests.training.judges import Says
@@ -85,13 +85,6 @@ def test_sorted_and_packed_micro_batches_have_the_gradient_of_the_padded_round(b
     theirs = gradients(trainer, [batch])
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-6)
-
-
-def test_micro_batches_are_sorted_by_length():
-    mask = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0], [0, 0, 0]])
-    parts = cut({"completion_mask": mask, "advantages": torch.arange(4), "num_items_in_batch": torch.tensor(6)}, 2)
-    assert [part["advantages"].tolist() for part in parts] == [[3, 1], [2, 0]]
-    assert all(part["num_items_in_batch"] == 6 for part in parts)
 
 
 @pytest.mark.parametrize(

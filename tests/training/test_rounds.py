@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astro_factory.training.rounds import micro_batches, passes, plan_rounds, sample_seeds
+from astro_factory.training.rounds import micro_batches, plan_rounds, sample_seeds
 
 
 @given(st.integers(1, 30), st.integers(1, 10), st.integers(1, 12), st.integers(0, 3))
@@ -27,13 +27,3 @@ def test_micro_batches_are_equal_and_small(samples, most):
     parts = micro_batches(samples, most)
     assert samples % parts == 0
     assert samples // parts <= most
-
-
-@given(st.lists(st.integers(1, 90), min_size=1, max_size=40), st.sampled_from([None, 1, 7]), st.sampled_from([0, 200]))
-def test_passes_cover_the_rows_within_their_limits(lengths, most, tokens):
-    shares = passes(lengths, most, tokens)
-    assert [row for share in shares for row in range(len(lengths))[share]] == list(range(len(lengths)))
-    for share in shares:
-        rows = lengths[share]
-        assert rows and len(rows) <= (most or len(rows))
-        assert not tokens or len(rows) == 1 or len(rows) * -(-max(rows) // 16) * 16 <= tokens
