@@ -24,7 +24,7 @@ from astro_factory.training.settings import SFTSettings
 from astro_factory.training.sft import make_arguments, make_trainer, micro_batches
 from astro_factory.training.weights import quiet
 
-VOCABULARY = 400
+VOCABULARY = 1451
 
 
 def make_network(hidden: int) -> torch.nn.Module:
