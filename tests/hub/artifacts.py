@@ -22,7 +22,9 @@ def tree(index: int) -> Tree:
         Node(0, "10 + 3 = 13 left 13", terminal=True, verdict="incorrect", answer="13"),
         Node(0, "14 + 3 = 17 left 17", terminal=True, verdict="correct", answer="17", closing="answer 14 + 3"),
     ]
-    return Tree(problem(index), nodes, [Call(0, "rollout", 1, "0" * 64, [5, 7], [-0.5, -0.25])], tokens=20, iterations=2)
+    return Tree(
+        problem(index), nodes, [Call(0, "rollout", 1, "0" * 64, [5, 7], [-0.5, -0.25])], tokens=20, iterations=2
+    )
 
 
 def trace(index: int, backtracks: int) -> dict[str, Any]:
