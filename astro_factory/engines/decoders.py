@@ -1,8 +1,9 @@
 """Forward passes for sampling: rows of a batch with their key-value cache, advanced one token at a time.
 
 `LlamaDecoder` computes Llama's forward from the live model's own modules (so weights that training moves, biases and
-adapters count), with a left-aligned cache that lets any row end and another prompt take its place. `ModelDecoder` runs
-any causal model of transformers through its public forward; its batches are filled once and only shrink.
+adapters count). Rows that enter together form a lane with a cache of its own: they are about equally long, so attention
+reads little that it does not need, while all else is computed for all rows at once. `ModelDecoder` runs any causal
+model of transformers through its public forward; its batches are filled once and only shrink.
 
 Rows do not see each other: a row's logits have the same bits in every batch (CPU, fp32, one thread; measured, and
 tested in `tests/engines`). Matrix products keep that promise from four rows on, hence `MIN_ROWS`.
@@ -10,6 +11,7 @@ tested in `tests/engines`). Matrix products keep that promise from four rows on,
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,23 +23,19 @@ _LENGTH_UNIT = 16
 """Widths are multiples of this, one vector of the CPU: attention kernels sum what is left over in another order."""
 _PREFILL_TOKENS = 4096
 """Prompt tokens of one forward pass."""
-_CACHE_BYTES = 512 << 20
-"""Cache that is reserved before it is needed."""
+_HEADROOM = 64
+"""Tokens a new lane has room for beside its prompts."""
 
 
 class Decoder(ABC):
-    """Rows of a batch: `admit` puts prompts into rows, `step` appends a token to every row, `keep` drops rows."""
+    """Rows of a batch: `admit` adds rows, `step` appends a token to every row, `keep` drops rows."""
 
     refills: bool
-    """Whether `admit` may fill rows again while others go on."""
+    """Whether `admit` may add rows while others go on."""
 
     @abstractmethod
-    def start(self, rows: int, length: int) -> None:
-        """Make room for `rows` rows of up to `length` tokens; whatever was there before is lost."""
-
-    @abstractmethod
-    def admit(self, prompts: Sequence[Sequence[int]], rows: Tensor, sources: Tensor) -> Tensor:
-        """Put `prompts[sources[i]]` into row `rows[i]`; returns next-token logits, one row a prompt.
+    def admit(self, prompts: Sequence[Sequence[int]], sources: Tensor) -> Tensor:
+        """Add a row for each source i, with prompt `prompts[sources[i]]`; returns next-token logits, one row a prompt.
 
         Prompts of similar lengths are best passed next to each other.
         """
@@ -48,10 +46,7 @@ class Decoder(ABC):
 
     @abstractmethod
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only, in this order."""
-
-    def release(self, rows: Tensor) -> None:  # noqa: B027
-        """These rows have ended: they are stepped on with the others, but nobody looks at their logits."""
+        """Go on with these rows only; `rows` ascends."""
 
 
 def decoder_for(model: Any) -> Decoder:
@@ -59,6 +54,28 @@ def decoder_for(model: Any) -> Decoder:
     fixed_rope = getattr(model.config, "rope_scaling", None) or {}
     plain = fixed_rope.get("rope_type", "default") in ("default", "linear", "llama3")
     return LlamaDecoder(model) if type(model).__name__ == "LlamaForCausalLM" and plain else ModelDecoder(model)
+
+
+@dataclass
+class _Lane:
+    """The cache of rows that entered together; it has room for more tokens than the rows have."""
+
+    lengths: Tensor
+    keys: list[Tensor]
+    """For each layer, [rows, heads, room, head size], aligned on the left."""
+    values: list[Tensor]
+
+    def reserve(self, length: int) -> None:
+        room = self.keys[0].shape[2]
+        if length > room:
+            grown = _round_up(max(length, room + room // 2)) - room
+            self.keys = [F.pad(cache, (0, 0, 0, grown)) for cache in self.keys]
+            self.values = [F.pad(cache, (0, 0, 0, grown)) for cache in self.values]
+
+    def keep(self, rows: Tensor) -> None:
+        self.lengths = self.lengths[rows]
+        self.keys = [cache.index_select(0, rows) for cache in self.keys]
+        self.values = [cache.index_select(0, rows) for cache in self.values]
 
 
 class LlamaDecoder(Decoder):
@@ -72,36 +89,32 @@ class LlamaDecoder(Decoder):
         self._size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self._layers = model.model.layers
         self._cos = self._sin = torch.empty(0, self._size)
-        self._keys: list[Tensor] = []
-        self._values: list[Tensor] = []
-        self._lengths = torch.empty(0, dtype=torch.long)
+        self._lanes: list[_Lane] = []
 
-    def start(self, rows: int, length: int) -> None:
-        """Room for `length` is made at once where that is little memory; longer caches grow as rows do."""
-        weight = self._model.model.embed_tokens.weight
-        token_bytes = 2 * len(self._layers) * rows * self._heads * self._size * weight.element_size()
-        length = max(1, min(length, _CACHE_BYTES // token_bytes))
-        shape = (rows, self._heads, _round_up(length), self._size)
-        self._keys = [weight.new_zeros(shape) for _ in self._layers]
-        self._values = [weight.new_zeros(shape) for _ in self._layers]
-        self._lengths = torch.zeros(rows, dtype=torch.long, device=weight.device)
-
-    def admit(self, prompts: Sequence[Sequence[int]], rows: Tensor, sources: Tensor) -> Tensor:
-        lengths = torch.tensor([len(p) for p in prompts], device=self._lengths.device)
-        self._lengths[rows] = lengths[sources]
-        self._reserve(int(self._lengths.max()))
+    def admit(self, prompts: Sequence[Sequence[int]], sources: Tensor) -> Tensor:
+        lengths = torch.tensor([len(p) for p in prompts], device=sources.device)
+        lane = self._open(lengths[sources])
         logits, first = [], 0
         while first < len(prompts):
             width = _round_up(len(prompts[first]))
             most, last = max(1, _PREFILL_TOKENS // width), first + 1
             while last < min(len(prompts), first + most) and _round_up(len(prompts[last])) == width:
                 last += 1
-            mine = (sources >= first) & (sources < last)
-            logits.append(self._prefill(prompts[first:last], lengths[first:last], rows[mine], sources[mine] - first))
+            rows = ((sources >= first) & (sources < last)).nonzero()[:, 0]
+            logits.append(self._prefill(lane, prompts[first:last], lengths[first:last], rows, sources[rows] - first))
             first = last
         return torch.cat(logits)
 
-    def _prefill(self, prompts: Sequence[Sequence[int]], lengths: Tensor, rows: Tensor, sources: Tensor) -> Tensor:
+    def _open(self, lengths: Tensor) -> _Lane:
+        room = _round_up(int(lengths.max()) + _HEADROOM)
+        weight, shape = self._model.model.embed_tokens.weight, (len(lengths), self._heads, room, self._size)
+        keys, values = ([weight.new_zeros(shape) for _ in self._layers] for _ in range(2))
+        self._lanes.append(_Lane(lengths, keys, values))
+        return self._lanes[-1]
+
+    def _prefill(
+        self, lane: _Lane, prompts: Sequence[Sequence[int]], lengths: Tensor, rows: Tensor, sources: Tensor
+    ) -> Tensor:
         """Prompts of one rounded length, padded on the right; under a causal mask no real token sees the padding.
 
         A prompt always has the same width here: attention kernels block, and so round, by the width.
@@ -118,47 +131,48 @@ class LlamaDecoder(Decoder):
             query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
             mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=self._groups > 1)
             hidden = self._finish(layer, hidden, mixed.transpose(1, 2).flatten(2))
-            self._keys[index][rows, :, :width] = key[sources]
-            self._values[index][rows, :, :width] = value[sources]
+            lane.keys[index][rows, :, :width] = key[sources]
+            lane.values[index][rows, :, :width] = value[sources]
         ends = torch.arange(len(prompts), device=lengths.device)
         return self._head(hidden[ends, lengths - 1])
 
     def step(self, tokens: Tensor) -> Tensor:
-        places = self._lengths
-        longest = int(places.max()) + 1
-        self._reserve(longest)
-        width = _round_up(longest)
-        cos, sin = self._rope(width)
+        places = torch.cat([lane.lengths for lane in self._lanes])
+        cos, sin = self._rope(int(places.max()) + 1)
         cos, sin = cos[places, None, None], sin[places, None, None]
-        rows = torch.arange(len(tokens), device=places.device)
-        unseen = (torch.arange(width, device=places.device)[None] > places[:, None])[:, None, None]
-        bias = torch.zeros(unseen.shape, device=places.device).masked_fill_(unseen, -torch.inf)
+        sizes = [len(lane.lengths) for lane in self._lanes]
+        biases = [self._grow(lane) for lane in self._lanes]
         hidden = self._model.model.embed_tokens(tokens)[:, None]
         for index, layer in enumerate(self._layers):
-            query, key, value = self._project(layer, hidden, cos, sin)
-            keys, values = self._keys[index], self._values[index]
-            keys[rows, :, places] = key[:, 0]
-            values[rows, :, places] = value[:, 0]
-            mixed = self._attend(query, keys[:, :, :width], values[:, :, :width], bias)
-            hidden = self._finish(layer, hidden, mixed.view(len(tokens), 1, -1))
-        self._lengths = places + 1
+            shares = zip(*(part.split(sizes) for part in self._project(layer, hidden, cos, sin)), strict=True)
+            mixed = [
+                self._attend(lane, index, *share, bias)
+                for lane, share, bias in zip(self._lanes, shares, biases, strict=True)
+            ]
+            hidden = self._finish(layer, hidden, torch.cat(mixed))
+        for lane in self._lanes:
+            lane.lengths = lane.lengths + 1
         return self._head(hidden[:, 0])
 
+    def _grow(self, lane: _Lane) -> Tensor:
+        """Make room for a token a row; 0 where a row then has tokens and -inf elsewhere, [rows, 1, 1, width]."""
+        longest = int(lane.lengths.max()) + 1
+        lane.reserve(longest)
+        places = torch.arange(_round_up(longest), device=lane.lengths.device)
+        unseen = (places > lane.lengths[:, None])[:, None, None]
+        return torch.zeros(unseen.shape, device=places.device).masked_fill_(unseen, -torch.inf)
+
     def keep(self, rows: Tensor) -> None:
-        self._lengths = self._lengths[rows]
-        width = _round_up(int(self._lengths.max()))
-        self._keys = [cache[:, :, :width].index_select(0, rows) for cache in self._keys]
-        self._values = [cache[:, :, :width].index_select(0, rows) for cache in self._values]
-
-    def release(self, rows: Tensor) -> None:
-        self._lengths[rows] = 0
-
-    def _reserve(self, length: int) -> None:
-        have = self._keys[0].shape[2]
-        if length > have:
-            grown = _round_up(max(length, have + have // 2)) - have
-            self._keys = [F.pad(cache, (0, 0, 0, grown)) for cache in self._keys]
-            self._values = [F.pad(cache, (0, 0, 0, grown)) for cache in self._values]
+        lanes, start = [], 0
+        for lane in self._lanes:
+            end = start + len(lane.lengths)
+            mine = rows[(rows >= start) & (rows < end)] - start
+            if 0 < len(mine) < end - start:
+                lane.keep(mine)
+            if len(mine):
+                lanes.append(lane)
+            start = end
+        self._lanes = lanes
 
     def _rope(self, length: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines [length or more, head size] of the model's own rotary embedding."""
@@ -179,11 +193,15 @@ class LlamaDecoder(Decoder):
         both = both * cos + torch.cat((-right, left), -1) * sin
         return both[:, :, : query.shape[2]], both[:, :, query.shape[2] :], attention.v_proj(normed).view(shape)
 
-    def _attend(self, query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-        """One new token a row over its cache; `query` [R, 1, heads, size], `bias` [R, 1, 1, width] is 0 or -inf."""
+    def _attend(self, lane: _Lane, layer: int, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+        """One new token a row over its cache, which it enters; [rows, 1, heads x size]."""
+        rows, width = torch.arange(len(query), device=query.device), bias.shape[-1]
+        keys, values = lane.keys[layer], lane.values[layer]
+        keys[rows, :, lane.lengths] = key[:, 0]
+        values[rows, :, lane.lengths] = value[:, 0]
         query = query.reshape(len(query), self._heads, self._groups, self._size) * self._size**-0.5
-        scores = (query @ keys.transpose(2, 3)).add_(bias)
-        return scores.softmax(-1) @ values
+        scores = (query @ keys[:, :, :width].transpose(2, 3)).add_(bias)
+        return (scores.softmax(-1) @ values[:, :, :width]).view(len(query), 1, -1)
 
     def _finish(self, layer: Any, hidden: Tensor, mixed: Tensor) -> Tensor:
         hidden = hidden + layer.self_attn.o_proj(mixed)
@@ -205,16 +223,12 @@ class ModelDecoder(Decoder):
         self._model = model
         self._cache: Any = None
         self._mask = torch.empty(0)
-        self._rows = 0
 
-    def start(self, rows: int, length: int) -> None:
-        self._cache, self._rows = None, rows
-
-    def admit(self, prompts: Sequence[Sequence[int]], rows: Tensor, sources: Tensor) -> Tensor:
-        """`rows` must be 0, 1, 2, ...: a batch is filled once; rows that stay free repeat the first prompt."""
+    def admit(self, prompts: Sequence[Sequence[int]], sources: Tensor) -> Tensor:
+        """What was there before is lost."""
         from transformers import DynamicCache
 
-        device, width = rows.device, max(len(p) for p in prompts)
+        device, width = sources.device, max(len(p) for p in prompts)
         ids = torch.zeros(len(prompts), width, dtype=torch.long)
         self._mask = torch.zeros(len(prompts), width, dtype=torch.long)
         for row, prompt in enumerate(prompts):
@@ -223,7 +237,7 @@ class ModelDecoder(Decoder):
         self._mask = self._mask.to(device)
         self._cache = DynamicCache(config=self._model.config)
         logits = self._forward(ids.to(device), (self._mask.cumsum(-1) - 1).clamp(min=0))
-        self.keep(F.pad(sources, (0, self._rows - len(sources))))
+        self.keep(sources)
         return logits
 
     def step(self, tokens: Tensor) -> Tensor:

@@ -3,18 +3,19 @@
     sampler = Sampler(model, tokenizer, batch_size=256)
     [[sample, other]] = sampler.generate([Request(prompt_ids, seeds=(1, 2), max_tokens=32, stop=("\\n",))])
 
-Rows that end are replaced by waiting prompts at once, samples of one prompt share its prefill, and the batch shrinks
-when nothing waits. A sample depends on its prompt, settings and seed only (see `sampling` and `decoders`); the order
-of work is a function of the requests alone. The model's weights are read at each call, so training may go on between.
+Waiting prompts take the place of rows that have ended, and samples of one prompt share its prefill. A sample depends on
+its prompt, settings and seed only (see `sampling` and `decoders`); the order of work is a function of the requests
+alone. The model's weights are read at each call, so training may go on between.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from astro_factory.engines.base import Request, Sample, room_for
@@ -22,8 +23,10 @@ from astro_factory.engines.decoders import MIN_ROWS, Decoder, decoder_for
 from astro_factory.engines.sampling import pick, uniforms
 from astro_factory.engines.stops import Stops
 
-_REFILL_SHARE = 8
-"""Waiting prompts enter when one row in this many is free: a prefill for a single row would stall all others."""
+_DROP_SHARE = 8
+"""Rows that have ended are dropped when they are one in this many."""
+_REFILL_SHARE = 4
+"""Waiting prompts enter when one row in this many is free: many small lanes cost more than a few free rows."""
 
 
 @dataclass(slots=True)
@@ -59,10 +62,8 @@ class Sampler:
         """Samples for each request, in order, one for each of its seeds."""
         waiting = deque(self._units(requests))
         done: list[list[Sample | None]] = [[None] * len(request.seeds) for request in requests]
-        decoder = decoder_for(self.model)
-        while waiting:
-            for sequence in _Batch(self, decoder, requests, waiting).run():
-                done[sequence.request][sequence.index] = self._sample(sequence)
+        for sequence in _Batch(self, decoder_for(self.model), requests, waiting).run():
+            done[sequence.request][sequence.index] = self._sample(sequence)
         return done  # type: ignore[return-value]
 
     def _units(self, requests: Sequence[Request]) -> list[list[_Sequence]]:
@@ -86,58 +87,69 @@ class Sampler:
 
 
 class _Batch:
-    """The rows of one decoder from the first prompt to the last ended sequence."""
+    """The rows of one decoder while sequences enter and leave; a row whose sequence has ended is None."""
 
     def __init__(self, sampler: Sampler, decoder: Decoder, requests: Sequence[Request], waiting: deque):
-        self._stops, self._ends = sampler._stops, sampler._ends
+        self._stops, self._ends, self._size = sampler._stops, sampler._ends, sampler.batch_size
         self._decoder, self._requests, self._waiting = decoder, requests, waiting
         self._device = sampler.model.get_output_embeddings().weight.device
-        size = max(MIN_ROWS, min(sampler.batch_size, sum(len(unit) for unit in waiting)))
-        self._rows: list[_Sequence | None] = [None] * size
-        self._seeds = np.zeros(size, np.uint64)
-        self._counts = np.zeros(size, np.int64)
-        self._limits = np.ones(size, np.int64)
-        self._temperatures = torch.ones(size, device=self._device)
-        self._tokens = torch.zeros(size, dtype=torch.long, device=self._device)
+        self._rows: list[_Sequence | None] = []
+        self._alive = 0
+        self._seeds = np.zeros(0, np.uint64)
+        self._counts, self._limits, self._kinds = (np.zeros(0, np.int64) for _ in range(3))
+        self._temperatures = torch.zeros(0, device=self._device)
+        self._tokens = torch.zeros(0, dtype=torch.long, device=self._device)
         self._tables: dict[tuple[str, ...], int] = {}
         self._holds = self._completes = np.zeros((0, sampler._vocabulary), bool)
-        self._kinds = np.zeros(size, np.int64)
 
     def run(self) -> list[_Sequence]:
-        """Ended sequences, in the order of their ending; leaves in `waiting` what did not fit into this batch."""
-        longest = max(len(self._requests[s.request].prompt_ids) + s.limit for unit in self._waiting for s in unit)
-        self._decoder.start(len(self._rows), longest)
-        ended = self._admit()
-        while any(row is not None for row in self._rows):
-            logits = self._decoder.step(self._tokens)
-            ended += self._accept(logits, np.arange(len(self._rows)))
-            free = sum(row is None for row in self._rows)
-            if self._waiting and self._decoder.refills and free * _REFILL_SHARE >= len(self._rows):
+        """All sequences, in the order of their ending."""
+        ended = []
+        while self._waiting or self._alive:
+            if self._has_room():
                 ended += self._admit()
-            elif free and not (self._waiting and self._decoder.refills):
-                self._shrink()
+            else:
+                ended += self._accept(self._decoder.step(self._tokens), np.arange(len(self._rows)))
+            if (len(self._rows) - self._alive) * _DROP_SHARE >= len(self._rows):
+                self._drop(MIN_ROWS)
         return ended
 
+    def _has_room(self) -> bool:
+        if not self._waiting or not self._alive:
+            return bool(self._waiting)
+        free = self._size - self._alive
+        return self._decoder.refills and free * _REFILL_SHARE >= self._size and len(self._waiting[0]) <= free
+
     def _admit(self) -> list[_Sequence]:
-        """Move waiting units into free rows, prefill their prompts and take their first tokens."""
-        free = [i for i, row in enumerate(self._rows) if row is None]
+        """Let waiting units in, prefill their prompts and take their first tokens."""
+        self._drop(0)
         prompts: dict[tuple[int, ...], int] = {}
-        rows, sources = [], []
-        while self._waiting and len(self._waiting[0]) <= len(free) - len(rows):
+        entering: list[_Sequence | None] = []
+        sources = []
+        while self._waiting and len(self._waiting[0]) <= self._size - self._alive - len(entering):
             for sequence in self._waiting.popleft():
-                row = free[len(rows)]
-                prompt = self._requests[sequence.request].prompt_ids
-                rows.append(row)
-                sources.append(prompts.setdefault(prompt, len(prompts)))
-                self._rows[row] = sequence
-                self._seeds[row], self._counts[row], self._limits[row] = sequence.seed, 0, sequence.limit
-                self._temperatures[row] = sequence.temperature
-                self._kinds[row] = self._kind(sequence.stop)
-        if not rows:
-            return []
-        index = torch.tensor(sources, device=self._device)
-        logits = self._decoder.admit(list(prompts), torch.tensor(rows, device=self._device), index)
-        return self._accept(logits[index], np.array(rows))
+                entering.append(sequence)
+                sources.append(prompts.setdefault(self._requests[sequence.request].prompt_ids, len(prompts)))
+        known, rows = np.array(sources), np.arange(len(entering)) + self._alive
+        while len(entering) + self._alive < MIN_ROWS:
+            entering.append(None)
+            sources.append(0)
+        self._append(entering)
+        logits = self._decoder.admit(list(prompts), torch.tensor(sources, device=self._device))
+        return self._accept(logits[torch.from_numpy(known).to(self._device)], rows)
+
+    def _append(self, entering: list[_Sequence | None]) -> None:
+        def joined(array: np.ndarray, of: Callable[[_Sequence], int]) -> np.ndarray:
+            return np.append(array, np.array([of(row) if row else 0 for row in entering], array.dtype))
+
+        self._seeds, self._counts = joined(self._seeds, lambda s: s.seed), joined(self._counts, lambda s: 0)
+        self._limits = joined(self._limits, lambda s: s.limit)
+        self._kinds = joined(self._kinds, lambda s: self._kind(s.stop))
+        temperatures = torch.tensor([row.temperature if row else 1.0 for row in entering], device=self._device)
+        self._temperatures = torch.cat([self._temperatures, temperatures])
+        self._tokens = F.pad(self._tokens, (0, len(entering)))
+        self._rows += entering
+        self._alive += sum(row is not None for row in entering)
 
     def _kind(self, stop: tuple[str, ...]) -> int:
         """Row of the stop tables for this set of stop strings."""
@@ -159,7 +171,7 @@ class _Batch:
         is_end = np.isin(tokens, self._ends)
         is_stop, may_stop = self._holds[self._kinds[rows], tokens], self._completes[self._kinds[rows], tokens]
         is_full = self._counts[rows] >= self._limits[rows]
-        finished, ended = [], []
+        ended = []
         flags = (is_end.tolist(), is_stop.tolist(), may_stop.tolist(), is_full.tolist())
         values = zip(rows.tolist(), tokens.tolist(), logprobs.tolist(), *flags, strict=True)
         for row, token, logprob, end, stop, partly, full in values:
@@ -172,22 +184,21 @@ class _Batch:
             if end or stop or full:
                 sequence.finish = "eos" if end else "stop" if stop else "length"
                 self._rows[row] = None
-                finished.append(row)
                 ended.append(sequence)
-        if finished:
-            self._decoder.release(torch.tensor(finished, device=self._device))
+        self._alive -= len(ended)
         return ended
 
-    def _shrink(self) -> None:
-        """Drop ended rows once a quarter of the batch has ended; never below the rows that keep results exact."""
-        alive = [i for i, row in enumerate(self._rows) if row is not None]
-        ended = [i for i, row in enumerate(self._rows) if row is None]
-        if not alive or 4 * len(alive) > 3 * len(self._rows):
-            return
-        kept = alive + ended[: max(0, MIN_ROWS - len(alive))]
+    def _drop(self, least: int) -> None:
+        """Drop rows that have ended, down to `least` rows."""
+        spare = least - self._alive
+        kept = []
+        for index, row in enumerate(self._rows):
+            if row is not None or spare > 0:
+                kept.append(index)
+                spare -= row is None
         if len(kept) == len(self._rows):
             return
-        index = torch.tensor(kept, device=self._device)
+        index = torch.tensor(kept, dtype=torch.long, device=self._device)
         self._decoder.keep(index)
         self._rows = [self._rows[i] for i in kept]
         self._seeds, self._counts = self._seeds[kept], self._counts[kept]

@@ -41,13 +41,13 @@ class Config(StageConfig, Comparison):
     """How text is generated."""
     group: int = Field(32, gt=0)
     """Problems that are sampled together, and the most that a killed run loses of each worker."""
-    workers: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
+    processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
     """Processes that sample side by side, each with a copy of the model; the machine's GPUs are dealt out to them."""
 
 
 def cores(config: Config) -> int:
     """CPU cores that the stage keeps busy."""
-    return config.workers * getattr(config.engine, "threads", 1)
+    return config.processes * getattr(config.engine, "threads", 1)
 
 
 class Asked(NamedTuple):
@@ -134,7 +134,7 @@ def _sample_all(ctx: StageContext, config: Config, groups: Sequence[Group]) -> l
     done = sum(sizes[index] for index in texts)
     ctx.events.progress(done, sum(sizes), "samples")
     missing = [index for index in range(len(groups)) if index not in texts]
-    for index, result in _sampled([groups[index] for index in missing], config.workers):
+    for index, result in _sampled([groups[index] for index in missing], config.processes):
         number = missing[index]
         ctx.items.put(keys[number], canonical_json(result))
         texts[number] = result
@@ -143,9 +143,9 @@ def _sample_all(ctx: StageContext, config: Config, groups: Sequence[Group]) -> l
     return [texts[index] for index in range(len(groups))]
 
 
-def _sampled(groups: Sequence[Group], workers: int) -> Iterator[tuple[int, Texts]]:
+def _sampled(groups: Sequence[Group], processes: int) -> Iterator[tuple[int, Texts]]:
     """Samples with the index of their group, as they get ready."""
-    if workers == 1:
+    if processes == 1:
         try:
             for index, group in enumerate(groups):
                 yield index, sample_group(group)
@@ -153,9 +153,9 @@ def _sampled(groups: Sequence[Group], workers: int) -> Iterator[tuple[int, Texts
             _Loaded.close()
         return
     pool = WorkerPool(
-        f"{__name__}:sample_group", size=workers, timeout_s=None, memory_bytes=0, environments=gpu_shares(workers)
+        f"{__name__}:sample_group", size=processes, timeout_s=None, memory_bytes=0, environments=gpu_shares(processes)
     )
-    with ThreadPoolExecutor(workers) as threads:
+    with ThreadPoolExecutor(processes) as threads:
         futures = {threads.submit(pool.call, group): index for index, group in enumerate(groups)}
         try:
             for future in as_completed(futures):

@@ -1,7 +1,7 @@
 """Search: one tree for each problem, by a policy, a model and a verifier.
 
 Each tree is an item under its own key (policy, model, engine, problem, seed), so a killed run loses only the trees in
-flight and ten more problems cost ten searches. Trees grow side by side in `shards` processes, each with its own engine;
+flight and ten more problems cost ten searches. Trees grow side by side, in several processes with an engine each;
 a tree does not depend on its neighbours where the engine's samples do not (`engines.decoders` says where that is so).
 """
 
@@ -45,7 +45,7 @@ class Config(StageConfig):
     """How to search."""
     engine: EngineField
     """How text is generated."""
-    shards: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
+    processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
     """Processes that share the problems, each with a model of its own; the machine's GPUs are dealt out to them."""
     trees_in_flight: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 512
     """Trees that grow at the same time in each process, which is also the most that a killed run loses of each."""
@@ -55,7 +55,7 @@ class Config(StageConfig):
 
 def cores(config: Config) -> int:
     """CPU cores that the stage keeps busy."""
-    return config.shards * getattr(config.engine, "threads", 1)
+    return config.processes * getattr(config.engine, "threads", 1)
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,12 @@ def _search(ctx: StageContext, config: Config, in_common: str, problems: Sequenc
             ctx.inputs[config.model],
             config.engine,
             config.policy,
-            list(problems[number :: config.shards]),
+            list(problems[number :: config.processes]),
             config.seed,
             config.trees_in_flight,
             in_common,
         )
-        for number in range(min(config.shards, len(problems)))
+        for number in range(min(config.processes, len(problems)))
     ]
     for result in _rounds(shards):
         for key, value in result.trees:

@@ -145,10 +145,10 @@ def test_a_commit_stands_in_the_place_of_its_branch():
     assert key(branch, commits={"remote": "f" * 40}) != key(node)
 
 
-def test_equal_in_another_folder_and_with_other_workers(tmp_path):
+def test_equal_in_another_folder_and_with_other_processes(tmp_path):
     for name in ("all_kinds.yaml", "problems.jsonl"):
         (tmp_path / name).write_bytes((HERE / name).read_bytes())
-    sets = ["engines.cpu.batch_size=99", "engines.server.base_urls=['http://b:2/v1']", "stages.trees.shards=3"]
+    sets = ["engines.cpu.batch_size=99", "engines.server.base_urls=['http://b:2/v1']", "stages.trees.processes=3"]
     other = compile_spec(tmp_path / "all_kinds.yaml", sets=sets)
     assert {name: key(node) for name, node in other.nodes.items()} == {n: key(node) for n, node in GRAPH.nodes.items()}
 

@@ -5,7 +5,7 @@ import pytest
 from astro_factory.stages import evaluate, grpo, sft
 
 LEARN = {"model": "m", "learning_rate": 1e-3}
-SAMPLE = {"suite": {"problems": ["p"]}, "arms": ["m"], "workers": 3}
+SAMPLE = {"suite": {"problems": ["p"]}, "arms": ["m"], "processes": 3}
 CASES = [
     (sft, LEARN | {"kind": "sft", "data": "d"}, 1),
     (sft, LEARN | {"kind": "sft", "data": "d", "launch": {"processes": 8}, "threads": 2}, 16),

@@ -138,9 +138,9 @@ def test_every_number_can_be_made_again_from_the_samples(inputs, tmp_path):
     assert any(row["finish"] == "length" and row["tokens"] == 24 for row in rows)
 
 
-def test_workers_change_nothing(inputs, tmp_path):
+def test_processes_change_nothing(inputs, tmp_path):
     alone = evaluate(inputs, tmp_path / "alone")
-    assert evaluate(inputs, tmp_path / "two", workers=2) == alone
+    assert evaluate(inputs, tmp_path / "two", processes=2) == alone
 
 
 def test_a_resumed_run_makes_what_is_missing_and_the_same_bytes(inputs, tmp_path):
@@ -194,4 +194,4 @@ def test_a_cluster_key_that_no_problem_has_is_a_mistake(inputs, tmp_path):
 
 def test_a_mistake_in_a_worker_comes_through(inputs, tmp_path):
     with pytest.raises(UserError, match="E605 the engine 'no_such_module:Engine' cannot be loaded"):
-        evaluate(inputs, tmp_path, workers=2, engine={"kind": "python", "target": "no_such_module:Engine"})
+        evaluate(inputs, tmp_path, processes=2, engine={"kind": "python", "target": "no_such_module:Engine"})

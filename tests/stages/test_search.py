@@ -90,11 +90,11 @@ def test_trees_stand_in_the_problems_order_with_their_statistics(tmp_path, model
     assert figures["solved"] == sum(any(n.verdict == "correct" for n in tree.nodes) for tree in found)
 
 
-@pytest.mark.parametrize(("engine", "shards"), [(SCRIPTED, 1), (LLAMA, 2)], ids=["scripted", "llama"])
-def test_shards_neighbours_and_interruptions_leave_no_mark(tmp_path, model, engine, shards):
+@pytest.mark.parametrize(("engine", "processes"), [(SCRIPTED, 1), (LLAMA, 2)], ids=["scripted", "llama"])
+def test_processes_neighbours_and_interruptions_leave_no_mark(tmp_path, model, engine, processes):
     whole, _ = search(tmp_path / "a", model, engine=engine)
     assert sum(len(tree.nodes) for tree in trees(tmp_path / "a")) > 12
-    assert search(tmp_path / "b", model, engine=engine, shards=shards, trees_in_flight=1)[0] == whole
+    assert search(tmp_path / "b", model, engine=engine, processes=processes, trees_in_flight=1)[0] == whole
     items = Items(tmp_path / "items", end_after=3)
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path / "c", model, items=items, engine=engine, trees_in_flight=2)
@@ -136,13 +136,13 @@ def test_no_problems_give_an_empty_table(tmp_path, model):
     assert json.loads(files["statistics.json"])["trees"] == 0
 
 
-@pytest.mark.parametrize("shards", [1, 2])
-def test_a_mistake_in_any_process_reaches_the_user(tmp_path, model, shards):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_mistake_in_any_process_reaches_the_user(tmp_path, model, processes):
     with pytest.raises(UserError, match=r"E605 the engine 'no.such:Engine'"):
-        search(tmp_path, model, engine={"kind": "python", "target": "no.such:Engine"}, shards=shards)
+        search(tmp_path, model, engine={"kind": "python", "target": "no.such:Engine"}, processes=processes)
 
 
-def test_cores_are_those_of_all_shards():
-    fields = {"kind": "search", "model": "m", "problems": "p", "policy": POLICY, "shards": 2}
+def test_cores_are_those_of_all_processes():
+    fields = {"kind": "search", "model": "m", "problems": "p", "policy": POLICY, "processes": 2}
     assert cores(Config(**fields, engine=LLAMA | {"threads": 3})) == 6
     assert cores(Config(**fields, engine=SCRIPTED)) == 2
