@@ -13,10 +13,9 @@ ARGS ?=
 help:
 	@echo "make quickstart   set up, then build specs/quickstart.yaml: a model that learns to backtrack"
 	@echo "make setup        $(VENV) with the package, training and test dependencies"
-	@echo "make test         all tests"
+	@echo "make test         all tests; the first time it also installs what only tests need"
 	@echo "make check        lint, formatting, every shipped spec"
 	@echo "make bench        benchmarks; ARGS=--quick for a look"
-	@echo "make test-setup   DeepSpeed for CPU, which compiles: lets 'make test' run its tests"
 	@echo "make vllm-setup   $(VLLM) with vLLM for CPU: lets 'make test' run the tests of that engine"
 	@echo "make clean        remove both environments"
 
@@ -25,7 +24,7 @@ setup: $(VENV)/.ready
 quickstart: setup
 	$(BIN)/astro-factory build specs/quickstart.yaml $(ARGS)
 
-test: setup
+test: test-setup
 	$(BIN)/python -m pytest $(ARGS)
 
 test-setup: $(VENV)/.deepspeed

@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from astro_factory.core.canonical import digest
 from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.errors import Diagnostic, Place, UserError
 from astro_factory.training.settings import Launch
@@ -34,6 +35,8 @@ _POLL_S = 0.2
 _GRACE_S = 60
 _LAST_LINES = 30
 _FAILURE = "processes.{rank}.failure"
+_COMPILE_S = 900
+"""A compiler's lock older than this was left by one that was killed."""
 
 
 class Interrupted(SystemExit):
@@ -121,7 +124,21 @@ def _environment(launch: Launch) -> dict[str, str]:
     here.setdefault("OMP_NUM_THREADS", "1")
     if launch.deepspeed and not _has_gpu():
         here["DS_ACCELERATOR"] = "cpu"
+        here.setdefault("TORCH_EXTENSIONS_DIR", str(_compiled()))
     return here
+
+
+def _compiled() -> Path:
+    """Where DeepSpeed compiles to, without abandoned locks, on which it would wait for ever.
+
+    Each environment has a folder: in PyTorch's own, two versions of it would load each other's libraries.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "astro-factory" / f"torch-extensions-{digest(sys.prefix)[:12]}"
+    for lock in folder.glob("*/lock"):
+        if time.time() - lock.stat().st_mtime > _COMPILE_S:
+            lock.unlink(missing_ok=True)
+    return folder
 
 
 def _has_gpu() -> bool:
