@@ -22,7 +22,9 @@ _TOKENIZER_FILES = (
     "merges.txt",
 )
 _TOLERANCE = 0.1
-"""Largest difference in log-probability that rounding to the saved type may make."""
+"""Mean difference in log-probability that rounding may make: that of the training's precision and of the saved type.
+
+The mean, since rounding moves a few unlikely tokens far, and a wrong weight moves all."""
 
 
 def quiet() -> None:
@@ -82,7 +84,7 @@ def save_model(trainer: Any, folder: Path, out: Path, probe: torch.Tensor) -> No
         for path in source.glob(pattern):
             shutil.copyfile(path, out / path.name)
     reloaded = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation="eager")
-    difference = (_log_probabilities(reloaded, probe) - expected.cpu()).abs().max().item()
+    difference = (_log_probabilities(reloaded, probe) - expected.cpu()).abs().mean().item()
     if not difference <= _TOLERANCE:
         raise RuntimeError(f"the saved model differs from the trained one: log-probabilities by {difference:.3g}")
 
