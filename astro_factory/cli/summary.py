@@ -51,9 +51,9 @@ def print_summary(found: dict[str, Any], spec: Path) -> None:
 
     console = Console()
     for report in found["reports"].values():
-        from astro_factory.evaluation.table import comparison_table
+        from astro_factory.evaluation.table import headline_table
 
-        console.print(comparison_table(json.loads(Path(report).read_text(encoding="utf-8"))))
+        console.print(headline_table(json.loads(Path(report).read_text(encoding="utf-8"))))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in found["counts"].items())
     console.print(f"[bold]{found['spec']}[/bold]: {counts} in {found['seconds']:.1f} s")
     for name, cause in found["failures"].items():

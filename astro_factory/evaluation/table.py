@@ -1,6 +1,7 @@
 """A report for the eye: one line an arm, one column a metric, every value with its interval.
 
 `comparison_table` draws with rich, `comparison_text` gives plain lines for files and pipes; both show the same cells.
+`headline_table` is the short form: what a build leaves on the screen.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 Report = Mapping[str, Any]
 
 _VERDICTS = ("correct", "incorrect", "no_answer")
+_DIFFERENCES = "differences on the same problems"
 _PADDING = 3
 """Columns of the console that a column of the table takes beside its text."""
 
@@ -28,11 +30,7 @@ class Grid(NamedTuple):
 
 def comparison_grids(report: Report) -> list[Grid]:
     """The tables of a report: arms, differences, the equal-token control, then arms by level and by source."""
-    problems = _problems(report)
-    if report["clusters"] != report["problems"]:
-        problems += f" in {report['clusters']} clusters"
-    confidence = f"{report['settings']['confidence']:.0%} intervals"
-    grids = [_arms(f"{report['suite']}: {problems}, {confidence}", report)]
+    grids = [_arms(_title(report), report)]
     if report["paired"]:
         grids.append(_paired(report))
     if report["equal_tokens"]:
@@ -43,23 +41,49 @@ def comparison_grids(report: Report) -> list[Grid]:
     return grids
 
 
-def comparison_table(report: Report) -> "ComparisonTable":
+def headline_grids(report: Report) -> list[Grid]:
+    """Arms and differences, a line each: the suite's first metric with its interval, of the others the values."""
+    first, *more = next(iter(report["arms"].values()))
+    shown = [first, *(name for name in more if not name.endswith("[share]"))]
+    rows = [
+        [arm, _one_line(_cell(values[first])), *(_cell(values[name]).split("\n")[0] for name in shown[1:])]
+        for arm, values in report["arms"].items()
+    ]
+    grids = [Grid(_title(report), ["arm", first, *(name.partition("[")[0] for name in shown[1:])], rows)]
+    pairs = {f"{e['arm']} - {e['baseline']}": e for e in report["paired"] if e["metric"] == first}
+    pairs |= {f"{e['arm']} - {e['baseline']}'s vote at equal tokens": e for e in report["equal_tokens"]}
+    if pairs:
+        cells = [[name, _one_line(_cell(entry, "difference", signed=True))] for name, entry in pairs.items()]
+        grids.append(Grid(_DIFFERENCES, ["pair", first], cells))
+    return grids
+
+
+def _one_line(cell: str) -> str:
+    return cell.replace("\n", " ")
+
+
+def comparison_table(report: Report) -> "GridTables":
     """The tables of a report for a rich console, with a line for each arm that could not be judged in full."""
-    return ComparisonTable(report)
+    return GridTables(comparison_grids(report), unreached(report))
 
 
-class ComparisonTable:
+def headline_table(report: Report) -> "GridTables":
+    """`headline_grids` for a rich console."""
+    return GridTables(headline_grids(report), unreached(report))
+
+
+class GridTables:
     """What `console.print` takes; a table too wide for the console goes on below under its first column."""
 
-    def __init__(self, report: Report):
-        self._report = report
+    def __init__(self, grids: Sequence[Grid], remarks: Sequence[str]):
+        self._grids, self._remarks = grids, remarks
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Table | Text]":
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        for grid in comparison_grids(self._report):
+        for grid in self._grids:
             for number, part in enumerate(_parts(grid, options.max_width)):
                 table = Table(title=None if number else Text(grid.title), title_justify="left", box=box.SIMPLE_HEAD)
                 for index, name in enumerate(part.header):
@@ -67,7 +91,7 @@ class ComparisonTable:
                 for row in part.rows:
                     table.add_row(*map(Text, row))
                 yield table
-        yield from map(Text, unreached(self._report))
+        yield from map(Text, self._remarks)
 
 
 def _parts(grid: Grid, width: int) -> Iterator[Grid]:
@@ -105,6 +129,13 @@ def unreached(report: Report) -> list[str]:
     return lines
 
 
+def _title(report: Report) -> str:
+    problems = _problems(report)
+    if report["clusters"] != report["problems"]:
+        problems += f" in {report['clusters']} clusters"
+    return f"{report['suite']}: {problems}, {report['settings']['confidence']:.0%} intervals"
+
+
 def _problems(group: Report) -> str:
     return f"{group['problems']} problem{'s' * (group['problems'] != 1)}"
 
@@ -122,7 +153,7 @@ def _paired(report: Report) -> Grid:
         pair = f"{entry['arm']} - {entry['baseline']}"
         cells.setdefault(pair, {})[entry["metric"]] = _cell(entry, "difference", signed=True)
     rows = [[pair, *(values[name] for name in metrics)] for pair, values in cells.items()]
-    return Grid("differences on the same problems", ["pair", *(name.replace("[", "\n[") for name in metrics)], rows)
+    return Grid(_DIFFERENCES, ["pair", *(name.replace("[", "\n[") for name in metrics)], rows)
 
 
 def _equal_tokens(report: Report) -> Grid:

@@ -4,7 +4,13 @@ import pytest
 from rich.console import Console
 
 from astro_factory.evaluation.report import report_from_samples
-from astro_factory.evaluation.table import comparison_grids, comparison_table, comparison_text
+from astro_factory.evaluation.table import (
+    comparison_grids,
+    comparison_table,
+    comparison_text,
+    headline_grids,
+    headline_table,
+)
 from tests.evaluation.test_report import comparison, rows_of
 
 
@@ -66,3 +72,20 @@ def test_a_narrow_terminal_gets_several_tables_and_every_cell_whole(width):
     for grid in comparison_grids(make_report()):
         for cell in [cell for row in (grid.header, *grid.rows) for cell in row]:
             assert all(part in stream.getvalue() for part in cell.split("\n"))
+
+
+def test_the_headline_is_one_line_an_arm_and_a_pair():
+    arms, pairs = headline_grids(make_report())
+    assert arms.header == ["arm", "pass@1[avg-of-4]", "tokens"]
+    assert arms.rows == [["direct", "0.250 [0.250, 0.250]", "10.0"], ["astro", "0.500 [0.500, 0.500]", "200.0"]]
+    assert pairs.rows == [
+        ["astro - direct", "+0.250 [+0.250, +0.250]"],
+        ["astro - direct's vote at equal tokens", "+0.167 [+0.167, +0.167]"],
+    ]
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(headline_table(make_report()))
+    assert "could not be judged" in stream.getvalue()
+
+
+def test_the_headline_of_a_report_without_pairs_is_one_table():
+    assert len(headline_grids(report_from_samples(rows_of("a", "1", "c"), comparison(1)))) == 1
