@@ -1,6 +1,7 @@
 """Walking configuration models by their annotations: definitions put in, references read out."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -11,6 +12,7 @@ from astro_factory.core.config import Definition
 Path_ = tuple[str | int, ...]
 
 
+@cache
 def field_annotation(model: type[BaseModel], name: str) -> Any:
     """A field's annotation with the markers that Pydantic moved to its metadata."""
     field = model.model_fields[name]
@@ -20,22 +22,24 @@ def field_annotation(model: type[BaseModel], name: str) -> Any:
     return annotation
 
 
-def unwrap(annotation: Any) -> tuple[Any, list[Any]]:
+@cache
+def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     """The bare annotation and its markers."""
-    markers: list[Any] = []
+    markers: tuple[Any, ...] = ()
     while get_origin(annotation) is Annotated:
         annotation, *more = get_args(annotation)
-        markers.extend(more)
+        markers += tuple(more)
     return annotation, markers
 
 
-def alternatives(annotation: Any) -> list[Any]:
+@cache
+def alternatives(annotation: Any) -> tuple[Any, ...]:
     """The members of a union, or the annotation itself."""
     bare, markers = unwrap(annotation)
     if get_origin(bare) in (Union, UnionType):
         members = [Annotated[arg, *markers] if markers else arg for arg in get_args(bare) if arg is not type(None)]
-        return [deeper for member in members for deeper in alternatives(member)]
-    return [annotation]
+        return tuple(deeper for member in members for deeper in alternatives(member))
+    return (annotation,)
 
 
 def item_of(args: tuple[Any, ...], index: int) -> Any:
@@ -43,21 +47,31 @@ def item_of(args: tuple[Any, ...], index: int) -> Any:
     return args[index] if index < len(args) and args[index] is not ... else args[0]
 
 
-def _all_plain(args: tuple[Any, ...]) -> bool:
-    """Whether a collection holds nothing that could carry a marker, so that its items need no look."""
-    return bool(args) and all(any(arg is plain for plain in (str, int, float, bool, ...)) for arg in args)
+@cache
+def holds(annotation: Any, marker_type: type) -> bool:
+    """Whether a value of the annotation may have a marker of the type anywhere; what has none needs no look."""
+    for option in alternatives(annotation):
+        bare, markers = unwrap(option)
+        if any(isinstance(marker, marker_type) for marker in markers):
+            return True
+        if isinstance(bare, type) and issubclass(bare, BaseModel):
+            if any(holds(field_annotation(bare, name), marker_type) for name in bare.model_fields):
+                return True
+        elif any(holds(arg, marker_type) for arg in get_args(bare) if arg is not ...):
+            return True
+    return False
 
 
 def substitute(annotation: Any, raw: Any, path: Path_, resolve: Callable[[Definition, str, Path_], Any]) -> Any:
     """`raw` with every name in a `Definition` field replaced by what `resolve` gives for it."""
+    if not holds(annotation, Definition):
+        return raw
     for option in alternatives(annotation):
         bare, markers = unwrap(option)
         definition = next((marker for marker in markers if isinstance(marker, Definition)), None)
         if definition and isinstance(raw, str):
             return resolve(definition, raw, path)
         origin, args = get_origin(bare), get_args(bare)
-        if _all_plain(args):
-            continue
         if origin in (list, tuple) and isinstance(raw, list) and args:
             return [substitute(item_of(args, i), item, (*path, i), resolve) for i, item in enumerate(raw)]
         if origin is dict and isinstance(raw, dict):
@@ -81,6 +95,8 @@ def _fits(model: type[BaseModel], raw: dict) -> bool:
 
 def marked(annotation: Any, value: Any, marker_type: type, path: Path_ = ()) -> Iterator[tuple[Path_, Any, Any]]:
     """Every (path, marker, value) of a validated value whose annotation carries a marker of the type."""
+    if not holds(annotation, marker_type):
+        return
     for option in alternatives(annotation):
         bare, markers = unwrap(option)
         marker = next((m for m in markers if isinstance(m, marker_type)), None)
@@ -88,8 +104,6 @@ def marked(annotation: Any, value: Any, marker_type: type, path: Path_ = ()) -> 
             yield path, marker, value
             return
         origin, args = get_origin(bare), get_args(bare)
-        if _all_plain(args):
-            continue
         if origin in (list, tuple) and isinstance(value, list | tuple) and args:
             for index, item in enumerate(value):
                 yield from marked(item_of(args, index), item, marker_type, (*path, index))
@@ -100,8 +114,15 @@ def marked(annotation: Any, value: Any, marker_type: type, path: Path_ = ()) -> 
                 yield from marked(args[1], item, marker_type, (*path, key))
             return
     if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from marked(field_annotation(type(value), name), getattr(value, name), marker_type, (*path, name))
+        for name, inner in _fields_holding(type(value), marker_type):
+            yield from marked(inner, getattr(value, name), marker_type, (*path, name))
+
+
+@cache
+def _fields_holding(model: type[BaseModel], marker_type: type) -> list[tuple[str, Any]]:
+    """The fields of a model below which a marker of the type may stand, with their annotations."""
+    fields = [(name, field_annotation(model, name)) for name in model.model_fields]
+    return [(name, annotation) for name, annotation in fields if holds(annotation, marker_type)]
 
 
 def fields_at(annotation: Any, raw: Any, path: Path_) -> list[str]:

@@ -1,7 +1,8 @@
 """The graph that a spec compiles to: what `spec` makes, `plan` gives keys to, and `runtime` executes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.config import StageConfig
@@ -24,11 +25,31 @@ class Node:
     """Semantic version of the kind's code; part of the key."""
     heavy: bool
     """Whether it loads a model and so runs in a process of its own."""
-    references: tuple[str, ...]
-    """Names of the nodes whose output it reads, in the order of its fields."""
+    reads: Mapping[str, str]
+    """What it reads, in the order of its fields: the name that its config uses to the node that stands for it. They
+    differ only in a sweep, where a variant of a stage stands for the stage."""
     files: Mapping[str, str]
     """Input files outside the store: the path as the config writes it to the path on this machine."""
     place: Place
+    locate: Callable[[tuple[str | int, ...]], Place | None] = lambda path: None
+    """Where the spec gives the value at a path of the config."""
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the nodes whose output it reads."""
+        return tuple(self.reads.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One combination of a sweep's settings."""
+
+    settings: Mapping[str, Any]
+    """Short name of each axis to its value here."""
+    nodes: Mapping[str, str]
+    """Name in the spec to the node that stands for it here; variants share what their settings do not touch."""
+    baseline: bool
+    """Whether the others are compared with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +65,10 @@ class Graph:
     lock_path: str = ""
     """The lock file beside the spec."""
     warnings: tuple[str, ...] = field(default=())
+    targets: tuple[str, ...] | None = None
+    """What a build is for; by default all stages and publications."""
+    variants: tuple[Variant, ...] = ()
+    """Of a sweep."""
 
     def wanted(self, targets: Collection[str] | None = None) -> set[str]:
         """What a build of the targets is about: they and all they depend on.
@@ -51,6 +76,7 @@ class Graph:
         By default the targets are all stages and publications, so that a model or a problem set that nothing uses costs
         nothing; a graph without stages is all models and problem sets.
         """
+        targets = self.targets if targets is None else targets
         if targets is None:
             targets = [name for name, node in self.nodes.items() if node.section in ("stages", "publish")]
         return self.closure(set(targets or self.nodes))

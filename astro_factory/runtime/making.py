@@ -114,7 +114,7 @@ def _job(plan: Plan, planned: PlannedNode, results: Mapping[str, Result], store:
     node = planned.node
     if missing := [name for name in node.references if not store.has_blobs(results[name])]:
         raise StageFailed(f"the files of '{missing[0]}' are not in this store any more; build again")
-    inputs = {name: str(store.output(results[name])) for name in node.references}
+    inputs = {name: str(store.output(results[source])) for name, source in node.reads.items()}
     inputs |= dict(node.files)
     if node.section == "publish":
         inputs["__provenance__"] = str(write_provenance(staging / "provenance", plan.graph, node, results))
@@ -123,7 +123,7 @@ def _job(plan: Plan, planned: PlannedNode, results: Mapping[str, Result], store:
         module=node.module,
         config=planned.config.model_dump(mode="json", exclude_unset=True),
         inputs=inputs,
-        digests={name: results[name].content for name in node.references},
+        digests={name: results[source].content for name, source in node.reads.items()},
         out=str(staging / "out"),
         work=str(staging / "work"),
         items=str(store.root / "items"),

@@ -211,7 +211,7 @@ class _Compiler:
             output=module.OUTPUT,
             version=module.VERSION,
             heavy=module.HEAVY,
-            references=tuple(dict.fromkeys(value for _, _, value in marked(type(config), config, Reference))),
+            reads={value: value for _, _, value in marked(type(config), config, Reference)},
             files=files,
             place=self.document.place(path, key=True),
         )

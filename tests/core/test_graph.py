@@ -13,8 +13,9 @@ def graph(**nodes: tuple[str, tuple[str, ...]]) -> Graph:
     return Graph(
         "g",
         {
-            name: Node(name, section, "k", "m", StageConfig(), ArtifactType.TREES, 1, False, references, {}, Place("s"))
+            name: Node(name, section, "k", "m", StageConfig(), ArtifactType.TREES, 1, False, reads, {}, Place("s"))
             for name, (section, references) in nodes.items()
+            for reads in [{reference: reference for reference in references}]
         },
         {},
     )

@@ -189,7 +189,7 @@ def test_config_faults(fields, text):
 def upstream() -> list[Node]:
     base = hub_model.Config(kind="hub", repo="meta-llama/Llama-3.1-8B")
     problems = hub_problems.Config.model_construct(kind="hub", repo="org/math")
-    rest = {"output": None, "version": 1, "heavy": False, "references": (), "files": {}, "place": Place("x.yaml")}
+    rest = {"output": None, "version": 1, "heavy": False, "reads": {}, "files": {}, "place": Place("x.yaml")}
     return [
         Node("base", "models", "hub", hub_model.__name__, base, **rest),
         Node("train", "problems", "hub", hub_problems.__name__, problems, **rest),
