@@ -1,4 +1,4 @@
-"""`build` and `export`: make what is missing."""
+"""`build`: make what is missing."""
 
 import time
 from pathlib import Path
@@ -13,17 +13,15 @@ from astro_factory.cli.options import (
     SetOption,
     SpecArgument,
     StoreOption,
-    not_built,
     open_store,
     print_json,
     read_graph,
-    read_target,
 )
 from astro_factory.cli.summary import print_summary, summary
 from astro_factory.cli.terminal import open_view
 from astro_factory.core.graph import Graph
 from astro_factory.plan import make_plan
-from astro_factory.plan.locks import locked_commits, resolve_commits
+from astro_factory.plan.locks import resolve_commits
 from astro_factory.plan.preflight import preflight
 from astro_factory.runtime import build as run_build
 from astro_factory.store import Store
@@ -86,24 +84,4 @@ def _ends(graph: Graph, targets: list[str] | None) -> list[str] | None:
     return [name for name in targets if name not in needed]
 
 
-def export(
-    target: Annotated[str, typer.Argument(metavar="SPEC:STAGE", help="A built stage.", show_default=False)],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The tar file to write.", show_default=False)],
-    store: StoreOption = None,
-    sets: SetOption = None,
-    profile: ProfileOption = None,
-) -> None:
-    """Write a stage's output and the records behind it to one file that specs can name under `imports:`."""
-    from astro_factory.store.exports import write_export
-
-    spec, graph, stage = read_target(target, sets, profile)
-    place = open_store(store)
-    planned = make_plan(graph, place, targets=[stage], commits=locked_commits(graph), use_imports=False)
-    results = {name: item.result for name, item in planned.nodes.items()}
-    if missing := [name for name, result in results.items() if result is None]:
-        raise not_built(missing[0], spec, place, planned.nodes[missing[0]])
-    size = write_export(place, file, [results.pop(stage)], results.values())
-    print(f"{file}: {size:,} bytes")
-
-
-COMMANDS = (build, export)
+COMMANDS = (build,)

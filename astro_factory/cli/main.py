@@ -1,6 +1,6 @@
 """The program `astro-factory`: its commands, and how it ends.
 
-Exit codes: 0 done, 1 a stage failed, 2 the user's input is wrong, 130 interrupted.
+Exit codes: 0 done, 1 a stage failed or the store is damaged, 2 the user's input is wrong, 130 interrupted.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from astro_factory.cli import building, inspecting, sharing
+from astro_factory.cli import building, inspecting, sharing, storing
 from astro_factory.core.errors import UserError
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
@@ -24,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (inspecting, building, sharing):
+for group in (inspecting, building, sharing, storing):
     for command in group.COMMANDS:
         app.command()(command)
 

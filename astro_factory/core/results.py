@@ -1,15 +1,20 @@
 """What a stage run gave, and what a plan says of a node: plain data that `plan`, `runtime` and `store` share."""
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from astro_factory.core.canonical import digest
 from astro_factory.core.config import StageConfig
 from astro_factory.core.graph import Graph, Node
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_UNSEALED = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +34,47 @@ class Result:
         return digest({name: entry["sha256"] for name, entry in self.outputs.items()})
 
     def as_json(self) -> bytes:
-        return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False).encode()
+        """The result as a file; its first entry, `digest`, is that of the file with zeros in the digest's place."""
+        fields = {"key": self.key, "record": self.record, "outputs": self.outputs, "provenance": self.provenance}
+        data = json.dumps({"digest": _UNSEALED, **fields}, indent=1, sort_keys=True, ensure_ascii=False).encode()
+        return data.replace(_UNSEALED.encode(), _seal_of(data, _UNSEALED).encode(), 1)
 
     @classmethod
     def from_json(cls, data: bytes) -> "Result":
-        """Raises ValueError for what is torn, or not what its key says."""
+        """Raises ValueError for what is torn or was changed, for what its key does not say, and for foreign paths."""
         try:
-            result = cls(**json.loads(data))
-        except TypeError as error:
+            fields = json.loads(data)
+            seal = fields.pop("digest", None)  # files of early exports have none
+            result = cls(**fields)
+            sound = all(
+                is_inside(name) and is_digest(entry["sha256"]) and isinstance(entry["size"], int)
+                for name, entry in result.outputs.items()
+            )
+        except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"not a result: {error}") from None
         if digest(result.record) != result.key:
             raise ValueError("the record is not that of the key")
+        if not sound:
+            raise ValueError("it names a file outside its folder, or one without a digest")
+        if seal is not None and not (is_digest(seal) and _seal_of(data, seal) == seal):
+            raise ValueError("it is not as it was written")
         return result
+
+
+def _seal_of(data: bytes, seal: str) -> str:
+    return hashlib.sha256(data.replace(seal.encode(), _UNSEALED.encode(), 1)).hexdigest()
+
+
+def is_digest(text: Any) -> bool:
+    """Whether this is a SHA-256 as the store writes it."""
+    return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
+
+
+def is_inside(path: str) -> bool:
+    """Whether a relative path, as others wrote it, stays inside its folder and is written the one way."""
+    pure = PurePosixPath(path)
+    plain = bool(path) and "\\" not in path and "\0" not in path and str(pure) == path
+    return plain and not pure.is_absolute() and ".." not in pure.parts
 
 
 class Status(StrEnum):

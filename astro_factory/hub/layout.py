@@ -13,7 +13,6 @@ Invariant: equal artifacts and equal provenance give equal bytes, manifest inclu
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,11 +21,11 @@ from typing import Any
 
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.errors import UserError
+from astro_factory.core.results import is_digest, is_inside
 
 CARD = "README.md"
 MANIFEST = "astro/manifest.json"
 _FORMAT = 1
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +90,14 @@ class Manifest:
         if not known:
             raise UserError.of("E711", f"{MANIFEST} of {origin} cannot be read", "publish it again with this version")
         for path, entry in files.items():
-            if not _is_inside(path) or not _DIGEST.fullmatch(entry["sha256"]):
+            if not _is_inside(path) or not is_digest(entry["sha256"]):
                 cause = f"{MANIFEST} of {origin} names '{path}', which is no file of a publication"
                 raise UserError.of("E712", cause, "do not use this source: its manifest was tampered with")
         return cls(files, artifacts)
 
 
 def _is_inside(path: str) -> bool:
-    pure = PurePosixPath(path)
-    plain = bool(path) and "\\" not in path and "\0" not in path and str(pure) == path
-    return plain and not pure.is_absolute() and ".." not in pure.parts and pure.parts[0] not in (".git", ".cache")
+    return is_inside(path) and PurePosixPath(path).parts[0] not in (".git", ".cache")
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -21,7 +21,7 @@ from typing import Any
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, Place, UserError
 from astro_factory.runtime.events import EventSender
-from astro_factory.store.store import StoredItems
+from astro_factory.store.items import StoredItems
 
 EventHandler = Callable[[dict[str, Any]], None]
 

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.errors import UserError
 from astro_factory.core.results import Result
+from astro_factory.store.files import TORN
 from astro_factory.store.store import Store
 
 
@@ -24,7 +25,7 @@ def write_export(store: Store, path: Path, whole: Iterable[Result], records_only
     whole, records_only = list(whole), list(records_only)
     path.parent.mkdir(parents=True, exist_ok=True)
     results = {result.key: result for result in (*whole, *records_only)}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=TORN) as folder:
         temporary = Path(folder) / path.name
         with tarfile.open(temporary, "w") as tar:
             for key in sorted(results):
@@ -80,7 +81,7 @@ def import_result(store: Store, path: Path, result: Result) -> None:
     offered = _contents(path, path.stat().st_mtime_ns)[1]
     staging = store.root / "staging"
     staging.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "r:") as tar, tempfile.TemporaryDirectory(dir=staging, prefix="import-") as folder:
+    with tarfile.open(path, "r:") as tar, tempfile.TemporaryDirectory(dir=staging, prefix=TORN) as folder:
         for sha256 in sorted({entry["sha256"] for entry in result.outputs.values()} & offered):
             temporary = Path(folder) / sha256
             try:

@@ -4,13 +4,20 @@ import os
 import shutil
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+
+TORN = ".tmp-"
+"""How the name of a file begins that is still being written, or that a killed process left."""
+
+STAMP_NS = 946_684_800 * 10**9
+"""The time that a placed file claims it was last written (the year 2000): another time tells of a later edit."""
 
 
 def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Put `data` at `path`, whole or not at all. `durable` waits for the disk before the name appears."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TORN)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -24,35 +31,47 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise
 
 
-def place_file(source: Path, target: Path, *, durable: bool) -> None:
+def place_file(source: Path, target: Path) -> None:
     """Let `target` be a read-only file with the bytes of `source`, whole or not at all: a hard link where possible.
 
-    What a symbolic link points to is copied: it belongs to somebody else.
+    What a symbolic link points to is copied: it belongs to somebody else. Whether the bytes are on disk is for `sync`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".tmp-{uuid.uuid4().hex}")
+    temporary = target.with_name(f"{TORN}{uuid.uuid4().hex}")
     try:
         try:
             if source.is_symlink():
-                shutil.copy2(source, temporary)
+                shutil.copyfile(source, temporary)
             else:
                 os.link(source, temporary)
         except OSError:
-            shutil.copy2(source, temporary)
+            shutil.copyfile(source, temporary)
         os.chmod(temporary, 0o444)
-        if durable:
-            _sync(temporary)
+        os.utime(temporary, ns=(STAMP_NS, STAMP_NS))
         os.replace(temporary, target)
-        if durable:
-            _sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on disk."""
+def sync(path: Path) -> None:
+    """Wait until a file's bytes are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two names lead to one file; a missing one is none."""
+    try:
+        return os.path.samefile(one, other)
+    except FileNotFoundError:
+        return False
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every whole file below a folder, sorted; none where there is no folder. Torn ones are left out."""
+    for path in sorted(folder.rglob("*")):
+        if not path.name.startswith(TORN) and path.is_file():
+            yield path

@@ -6,21 +6,23 @@
     outputs/<key>/        an output under its own file names, hard links to blobs
     staging/<key>/        what a running or killed stage left
     locks/<key>.lock      one builder a key
+    damaged/              what `fsck` took out of the way
     heads/<spec>.json     the last keys of each stage of a spec: roots, and what `explain` compares with
 
 Invariant: a result file is written last, after every blob it names is on disk.
 """
 
-import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.canonical import file_digest
-from astro_factory.core.context import Items
 from astro_factory.core.results import Result
-from astro_factory.store.files import place_file, write_atomic
+from astro_factory.store.files import STAMP_NS, files_below, place_file, same_file, sync, write_atomic
+from astro_factory.store.items import StoredItems
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -42,11 +44,32 @@ class Store:
         return self._fan("results", key, ".json")
 
     def add_blob(self, path: Path, sha256: str | None = None) -> str:
-        """Take a file into the store by hard link where possible; returns its digest."""
+        """Take a file into the store by hard link where possible; returns its digest.
+
+        A blob that is there already is read before it is believed, so that running a stage again heals what it wrote.
+        """
         sha256 = sha256 or file_digest(path)
-        if not self._has_blob(sha256, path.stat().st_size):
-            place_file(path, self.blob_path(sha256), durable=True)
+        blob = self.blob_path(sha256)
+        if blob.exists() and not same_file(path, blob) and file_digest(blob) != sha256:
+            self.set_aside(sha256)
+        if not blob.exists():
+            place_file(path, blob)
         return sha256
+
+    def set_aside(self, sha256: str, results: Iterable[Result] = ()) -> Path:
+        """Move a damaged blob, and results that name it, to `damaged/`; returns where the blob lies.
+
+        What shows the blob below `outputs/` is the same file, so it goes.
+        """
+        blob, folder = self.blob_path(sha256), self.root / "damaged"
+        for path in files_below(self.root / "outputs"):
+            if same_file(path, blob):
+                path.unlink()
+        folder.mkdir(exist_ok=True)
+        for path in (*(self.result_path(result.key) for result in results), blob):
+            with suppress(FileNotFoundError):  # somebody else was faster, or it was moved with another blob
+                path.replace(folder / path.name)
+        return folder / sha256
 
     def result(self, key: str) -> Result | None:
         """The result of a key, whether or not its blobs are here; one that cannot be read is none."""
@@ -60,10 +83,19 @@ class Store:
         return all(self._has_blob(entry["sha256"], entry["size"]) for entry in result.outputs.values())
 
     def _has_blob(self, sha256: str, size: int) -> bool:
+        """Whether a blob has its size and nobody wrote to it; one with another time is read, and then has its own."""
+        blob = self.blob_path(sha256)
         try:
-            return self.blob_path(sha256).stat().st_size == size
+            found = blob.stat()
         except FileNotFoundError:
             return False
+        if found.st_size != size or found.st_mtime_ns == STAMP_NS:
+            return found.st_size == size
+        intact = file_digest(blob) == sha256
+        if intact:
+            with suppress(OSError):  # a store of somebody else
+                os.utime(blob, ns=(STAMP_NS, STAMP_NS))
+        return intact
 
     def commit(self, key: str, record: Mapping[str, Any], folder: Path, provenance: Mapping[str, Any]) -> Result:
         """Take a staging folder's files as the output of a key; the result file comes last."""
@@ -76,6 +108,10 @@ class Store:
         return result
 
     def put_result(self, result: Result) -> None:
+        """Write a result, once those of its blobs that are here are on disk."""
+        for sha256 in sorted({entry["sha256"] for entry in result.outputs.values()}):
+            with suppress(FileNotFoundError):
+                sync(self.blob_path(sha256))
         write_atomic(self.result_path(result.key), result.as_json())
 
     def output(self, result: Result) -> Path:
@@ -84,7 +120,7 @@ class Store:
         for name, entry in result.outputs.items():
             path, blob = folder / name, self.blob_path(entry["sha256"])
             if not _same_file(path, blob):
-                place_file(blob, path, durable=False)
+                place_file(blob, path)
         return folder
 
     def staging(self, key: str) -> Path:
@@ -98,6 +134,17 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{key}.lock")
 
+    @contextmanager
+    def free(self, key: str) -> Iterator[bool]:
+        """Whether no builder holds the lock of a key; if so, none can take it until the block ends."""
+        from filelock import Timeout
+
+        try:
+            with self.lock(key).acquire(timeout=0):
+                yield True
+        except Timeout:
+            yield False
+
     def heads(self, spec: str) -> dict[str, str]:
         """Stage name to key, of the spec's last build."""
         try:
@@ -108,7 +155,7 @@ class Store:
     def set_heads(self, spec: str, keys: Mapping[str, str]) -> None:
         write_atomic(self.root / "heads" / f"{spec}.json", json.dumps(dict(keys), indent=1, sort_keys=True).encode())
 
-    def items(self) -> "StoredItems":
+    def items(self) -> StoredItems:
         return StoredItems(self.root / "items")
 
 
@@ -119,27 +166,3 @@ def _same_file(path: Path, blob: Path) -> bool:
     except FileNotFoundError:
         return False
     return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
-
-
-class StoredItems(Items):
-    """Items as files: a digest line, then the bytes, so that a torn one reads as missing."""
-
-    def __init__(self, root: Path):
-        self.root = root
-
-    def _path(self, key: str) -> Path:
-        return self.root / key[:2] / key
-
-    def get(self, key: str) -> bytes | None:
-        try:
-            head, _, value = self._path(key).read_bytes().partition(b"\n")
-        except FileNotFoundError:
-            return None
-        return value if head == _digest_line(value) else None
-
-    def put(self, key: str, value: bytes) -> None:
-        write_atomic(self._path(key), _digest_line(value) + b"\n" + value, durable=False)
-
-
-def _digest_line(value: bytes) -> bytes:
-    return hashlib.sha256(value).hexdigest().encode()

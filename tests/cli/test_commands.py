@@ -231,6 +231,30 @@ def test_export_travels_as_a_hit(run):
     }
 
 
+def test_fsck_finds_and_heals(run):
+    assert run("fsck").out == "0 blobs (0 bytes), 0 results (0 without their files), 0 items: 0 damaged\n"
+    run("build", "spec.yaml", "--no-publish")
+    found = run("fsck", "--json").json
+    size = found["checked"].pop("bytes")
+    assert size == sum(path.stat().st_size for path in Path(".astro/blobs").glob("*/*")) and found == {
+        "ok": True,
+        "checked": {"results": 2, "blobs": 2, "outputs": 2, "items": 0, "without_files": 0},
+        "faults": [],
+        "leftovers": [],
+    }
+    blob = next(Path(".astro/blobs").glob("*/*"))
+    blob.chmod(0o644)
+    blob.write_bytes(b"rot" + blob.read_bytes()[3:])
+    ended = run("fsck")
+    assert ended.code == 1 and f"damaged: blob {blob.absolute()}: its bytes are not those of its digest" in ended.out
+    assert ended.out.endswith("run `astro-factory fsck --repair`, then build: what was damaged is made again\n")
+    assert run("fsck", "--json").json["ok"] is False
+    mended = run("fsck", "--repair")
+    assert mended.code == 0 and f"; moved to {Path('.astro/damaged').absolute()}/{blob.name}\n" in mended.out
+    assert run("build", "spec.yaml", "--no-publish", "--json").json["counts"] == {"hit": 1, "ran": 1}
+    assert run("fsck").code == 0 and blob.exists()
+
+
 def test_publish_and_pull(run):
     found = run("publish", "spec.yaml", "data", "--json")
     assert found.code == 0 and found.json["counts"] == {"ran": 3}
