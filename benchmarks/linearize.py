@@ -21,8 +21,9 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.core.trees import Node, Tree
 from astro_factory.traces.branches import Mixture
+from astro_factory.traces.ends import Terminals
 from astro_factory.traces.render import render, text_of
-from astro_factory.traces.sequence import SequenceOptions, Terminals, sequence
+from astro_factory.traces.sequence import SequenceOptions, sequence
 from astro_factory.traces.table import trace_row
 from astro_factory.traces.templating import compile_template
 from astro_factory.traces.wording import Wording, seeded

@@ -65,7 +65,7 @@ def make_corpus(count: int) -> Corpus:
     for start in starts[:-1]:
         mask[start : start + 10] = False
     ids = np.random.default_rng(0).integers(2, VOCABULARY, starts[-1]).astype(np.int32)
-    return Corpus(ids, mask, starts, 0)
+    return Corpus(ids, mask, np.zeros(len(ids), bool), starts, 0)
 
 
 def bare_loop(settings: SFTSettings, network: torch.nn.Module, batches: list[dict]) -> float:

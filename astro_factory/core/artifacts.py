@@ -17,6 +17,8 @@ class ArtifactType(StrEnum):
     """`dialogues.parquet`, rows with `messages`: text to train on that comes from no search."""
     TREES = "trees"
     """`trees.parquet`, one row a problem, rows of `core.trees.Tree`."""
+    VOTES = "votes"
+    """`votes.parquet`, one row a right end of a tree: what a model thought of its solution (`core.votes`)."""
     TRACES = "traces"
     """`traces.parquet`, one row a chain-of-thought, with `messages` and segments."""
     REPORT = "report"
@@ -29,5 +31,6 @@ TABLE_FILES = {
     ArtifactType.PROBLEMS: "problems.parquet",
     ArtifactType.DIALOGUES: "dialogues.parquet",
     ArtifactType.TREES: "trees.parquet",
+    ArtifactType.VOTES: "votes.parquet",
     ArtifactType.TRACES: "traces.parquet",
 }

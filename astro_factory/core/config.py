@@ -65,6 +65,7 @@ ArmRef = Annotated[str, Reference((ArtifactType.MODEL,), named=True)]
 ProblemsRef = Annotated[str, Reference((ArtifactType.PROBLEMS,))]
 NamedProblemsRef = Annotated[str, Reference((ArtifactType.PROBLEMS,), named=True)]
 TreesRef = Annotated[str, Reference((ArtifactType.TREES,))]
+VotesRef = Annotated[str, Reference((ArtifactType.VOTES,))]
 TracesRef = Annotated[str, Reference((ArtifactType.TRACES,))]
 DialoguesRef = Annotated[str, Reference((ArtifactType.TRACES, ArtifactType.DIALOGUES))]
 """What SFT trains on: traces, or practice documents."""

@@ -5,8 +5,8 @@ No model is asked. Which nodes a trace visits is decided by `traces.sequence`, h
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -14,29 +14,39 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import Config as CoreConfig
-from astro_factory.core.config import StageConfig, TemplateField, TracesRef, TreesRef
+from astro_factory.core.config import ModelRef, StageConfig, TemplateField, TracesRef, TreesRef, VotesRef
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
+from astro_factory.core.models import model_source
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.verdicts import Outcome
+from astro_factory.core.votes import trusted_ends
 from astro_factory.traces import codes
 from astro_factory.traces.branches import WrongBranches
-from astro_factory.traces.render import render
-from astro_factory.traces.sequence import Confirm, Draw, Merge, SequenceOptions, Terminals, sequence, walk
-from astro_factory.traces.table import read_ends, trace_row, trace_schema
+from astro_factory.traces.ends import Draw, Terminals
+from astro_factory.traces.render import render, text_of
+from astro_factory.traces.screen import Screen
+from astro_factory.traces.sequence import Confirm, Early, Merge, Order, SequenceOptions, sequence, walk
+from astro_factory.traces.table import mark_learned, read_ends, trace_row, trace_schema
+from astro_factory.traces.tally import Tally
 from astro_factory.traces.wording import Wording
 
 OUTPUT = ArtifactType.TRACES
-VERSION = 1
+VERSION = 2
 HEAVY = False
 
 _REPORT_EVERY = 200
 _REMEDIES = {
     "no_right_end": "search longer, take easier problems, or start from a model that solves some of them",
     "no_wrong_end": "ask for traces without wrong branches (`per_problem: {direct: 1, search: 3}`), or search longer",
+    "no_trusted_end": "judge with another model or prompt, or take `rule: majority`",
     "too_long": "raise 'max_chars'",
+    "too_short": "lower 'min_chars'",
+    "no_answer": "let the template's block 'answer' say {{ node.closing }}, also for these trees",
+    "unclean_step": "look at the steps: they hold control characters, special tokens or the template's own words",
 }
+_DECIDED_BY_MATCH = {"per_problem", "wrong_branches", "confirm", "early", "order", "self_evaluation"}
 
 
 class PerProblem(CoreConfig):
@@ -52,6 +62,15 @@ class PerProblem(CoreConfig):
         if not self.direct + self.search:
             raise ValueError("asks for no trace at all")
         return self
+
+
+class SelfEvaluation(CoreConfig):
+    """Right ends count only where a model, asked several times, finds the solution right: no lucky guesses."""
+
+    votes: VotesRef
+    """Votes of a `judge` stage."""
+    rule: Literal["unanimous", "majority"] = "unanimous"
+    """How many of the votes have to speak for an end: all of them, as in the paper, or more than half."""
 
 
 class Config(StageConfig):
@@ -71,75 +90,48 @@ class Config(StageConfig):
     draw: Draw = "policy"
     """Which ends are taken: as likely as the policy comes to them, or all alike."""
     merge: Merge = "deepest"
-    """Where a trace goes back to: the deepest state that the next branch shares with what was said, or the root."""
+    """Where a trace goes back to: the deepest state that the next branch shares with what was said, any such state, or
+    the root."""
+    order: Order = "drawn"
+    """Which wrong branch comes first: as drawn, or sorted by how much of the right way they share (`near_last`,
+    `near_first`)."""
+    early: Early | None = None
+    """Going back before the end of a branch; without it, from wrong ends only, as the paper does."""
+    distinct: bool = True
+    """Whether the wrong ends of a trace have different answers."""
     confirm: Confirm | None = None
     """Positive reflections in the middle of a solution, after steps of high value; none without it."""
+    self_evaluation: SelfEvaluation | None = None
+    """Which right ends a trace may lead to, by a model's votes; all without it."""
     match_count: TracesRef | None = None
     """Make the control arm of these traces: for each, one of the same problem with the same right end and no wrong
     branch."""
+    min_chars: int | None = Field(None, gt=0)
+    """Shortest response to keep, in characters."""
     max_chars: int | None = Field(None, gt=0)
     """Longest response to keep, in characters."""
+    max_overlap: float | None = Field(None, ge=0, le=1)
+    """Largest share of moves (from a node to the next) that a trace may have in common with another one of its problem;
+    of two that are more alike, the later one is left out."""
+    tokenizer: ModelRef | None = None
+    """Model whose tokenizer counts the tokens of each response (`num_tokens`)."""
+    learn_wrong_steps: bool = True
+    """Whether training learns the steps that a trace gives up again, as in the paper, or only what follows them."""
     seed: int = 0
     """Source of randomness."""
 
     @model_validator(mode="after")
     def _one_source_of_counts(self) -> "Config":
-        ours = sorted({"per_problem", "wrong_branches", "confirm"} & self.model_fields_set)
+        ours = sorted(_DECIDED_BY_MATCH & self.model_fields_set)
         if self.match_count is not None and ours:
             raise ValueError(f"'match_count' decides what traces there are; remove '{ours[0]}'")
         return self
 
 
-@dataclass
-class _Tally:
-    """What came of the trees, for statistics.json."""
-
-    problems: int = 0
-    used: int = 0
-    traces: int = 0
-    distinct: int = 0
-    steps: int = 0
-    characters: int = 0
-    longest: int = 0
-    backtracks: Counter = field(default_factory=Counter)
-    dropped_problems: Counter = field(default_factory=Counter)
-    dropped_traces: Counter = field(default_factory=Counter)
-
-    def add(self, rows: list[dict[str, Any]], dropped: Counter) -> None:
-        """One tree's traces, and why others were not made."""
-        texts = [row["messages"][-1]["content"] for row in rows]
-        self.problems += 1
-        self.used += bool(rows)
-        self.traces += len(rows)
-        self.distinct += len(set(texts))
-        self.steps += sum(segment["kind"] == "step" for row in rows for segment in row["segments"])
-        self.characters += sum(map(len, texts))
-        self.longest = max([self.longest, *map(len, texts)])
-        self.backtracks.update(row["num_backtracks"] for row in rows)
-        self.dropped_traces += dropped
-        if not rows:
-            self.dropped_problems.update([reason for reason, _ in dropped.most_common(1)] or ["not_matched"])
-
-    def as_json(self) -> dict[str, Any]:
-        made = max(self.traces, 1)
-        return {
-            "problems": self.problems,
-            "problems_used": self.used,
-            "problems_dropped": dict(sorted(self.dropped_problems.items())),
-            "traces": self.traces,
-            "traces_distinct": self.distinct,
-            "traces_dropped": dict(sorted(self.dropped_traces.items())),
-            "backtracks": {str(number): count for number, count in sorted(self.backtracks.items())},
-            "backtracks_mean": sum(number * count for number, count in self.backtracks.items()) / made,
-            "steps_mean": self.steps / made,
-            "characters_mean": self.characters / made,
-            "characters_longest": self.longest,
-        }
-
-
 def run(ctx: StageContext, config: Config) -> None:
-    tally = _Tally()
-    write_table(ctx.out / TABLE_FILES[OUTPUT], _rows(ctx, config, tally), trace_schema())
+    tally = Tally()
+    schema = trace_schema(tokens=config.tokenizer is not None, learned=not config.learn_wrong_steps)
+    write_table(ctx.out / TABLE_FILES[OUTPUT], _rows(ctx, config, tally), schema)
     if not tally.traces:
         reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped_traces.most_common())
         remedy = next((_REMEDIES[reason] for reason, _ in tally.dropped_traces.most_common(1)), "search some problems")
@@ -150,24 +142,15 @@ def run(ctx: StageContext, config: Config) -> None:
     (ctx.out / "statistics.json").write_text(statistics, encoding="utf-8")
 
 
-def _rows(ctx: StageContext, config: Config, tally: _Tally) -> Iterator[dict[str, Any]]:
+def _rows(ctx: StageContext, config: Config, tally: Tally) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     table = ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES]
     total = pq.ParquetFile(table).metadata.num_rows
-    wording, ends = Wording(config.template), _ends_to_match(ctx, config)
+    maker, ends = _Maker(ctx, config), _ends_to_match(ctx, config)
     for done, tree in enumerate(read_trees(table), start=1):
-        rows, dropped = [], Counter()
-        drawn = _drawn(tree, config) if ends is None else _matched(tree, ends.pop(tree.problem.id, []), config)
-        for visited, seed in drawn:
-            if isinstance(visited, str):
-                dropped[visited] += 1
-                continue
-            row = trace_row(tree, visited, render(tree, visited, wording, seed), config.template.entry, seed)
-            if config.max_chars and len(row["messages"][-1]["content"]) > config.max_chars:
-                dropped["too_long"] += 1
-            else:
-                rows.append(row)
+        drawn = maker.drawn(tree) if ends is None else _matched(tree, ends.pop(tree.problem.id, []), config)
+        rows, dropped = maker.rows(tree, drawn)
         tally.add(rows, dropped)
         yield from rows
         if done % _REPORT_EVERY == 0 or done == total:
@@ -176,24 +159,84 @@ def _rows(ctx: StageContext, config: Config, tally: _Tally) -> Iterator[dict[str
         raise _other_trees(next(iter(ends)), "there is no tree of it")
 
 
-def _drawn(tree: Tree, config: Config) -> Iterator[tuple[list[int] | str, int]]:
-    """Each wanted trace's node sequence, or why there is none, with the seed of its words."""
-    terminals = Terminals(tree, config.draw)
-    for index, options in enumerate(_wanted(config)):
-        seed = seed_for(config.seed, "linearize", tree.problem.id, index)
-        missing = "no_wrong_end" if terminals.right else "no_right_end"
-        yield sequence(tree, options, seed, terminals) or missing, seed
+Drawn = Iterator[tuple[list[int] | str, int]]
+"""Each wanted trace's node sequence, or why there is none, with the seed of its words."""
+
+
+class _Maker:
+    """Rows of one tree after another."""
+
+    def __init__(self, ctx: StageContext, config: Config):
+        self._config = config
+        self._wording = Wording(config.template)
+        self._screen = Screen(config.template, config.min_chars, config.max_chars, config.max_overlap)
+        self._wanted = _wanted(config)
+        self._trusted = _trusted(ctx, config)
+        self._count = _token_counter(ctx, config)
+
+    def drawn(self, tree: Tree) -> Drawn:
+        trusted = None if self._trusted is None else self._trusted.get(tree.problem.id, frozenset())
+        terminals = Terminals(tree, self._config.draw, trusted)
+        missing = "no_wrong_end" if terminals.right else "no_trusted_end" if terminals.found else "no_right_end"
+        for index, options in enumerate(self._wanted):
+            seed = seed_for(self._config.seed, "linearize", tree.problem.id, index)
+            yield sequence(tree, options, seed, terminals) or missing, seed
+
+    def rows(self, tree: Tree, drawn: Drawn) -> tuple[list[dict[str, Any]], Counter]:
+        """The traces to keep, and why others are not made."""
+        rows, dropped = [], Counter()
+        self._screen.begin()
+        for visited, seed in drawn:
+            if isinstance(visited, str):
+                dropped[visited] += 1
+                continue
+            segments = render(tree, visited, self._wording, seed)
+            text = text_of(segments)
+            if fault := self._screen.fault(tree, visited, segments, text):
+                dropped[fault] += 1
+                continue
+            row = trace_row(tree, visited, segments, self._config.template.entry, seed, text)
+            if self._count:
+                row["num_tokens"] = self._count(text)
+            if not self._config.learn_wrong_steps:
+                mark_learned(tree, row)
+            rows.append(row)
+        return rows, dropped
 
 
 def _wanted(config: Config) -> list[SequenceOptions]:
-    options = SequenceOptions(config.wrong_branches, 0, config.merge, config.draw, config.confirm)
+    options = SequenceOptions(
+        config.wrong_branches,
+        merge=config.merge,
+        draw=config.draw,
+        confirm=config.confirm,
+        early=config.early,
+        order=config.order,
+        distinct=config.distinct,
+    )
     if isinstance(config.per_problem, int):
         return [options] * config.per_problem
     direct, search = replace(options, wrong_branches=0), replace(options, at_least=1)
     return [direct] * config.per_problem.direct + [search] * config.per_problem.search
 
 
-def _matched(tree: Tree, ends: list[int], config: Config) -> Iterator[tuple[list[int] | str, int]]:
+def _trusted(ctx: StageContext, config: Config) -> Mapping[str, frozenset[int]] | None:
+    if config.self_evaluation is None:
+        return None
+    votes = ctx.inputs[config.self_evaluation.votes] / TABLE_FILES[ArtifactType.VOTES]
+    return trusted_ends(votes, unanimous=config.self_evaluation.rule == "unanimous")
+
+
+def _token_counter(ctx: StageContext, config: Config) -> Callable[[str], int] | None:
+    if config.tokenizer is None:
+        return None
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model_source(ctx.inputs[config.tokenizer]) / "tokenizer.json"))
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _matched(tree: Tree, ends: list[int], config: Config) -> Drawn:
     """The direct way to each of the right ends that the matched traces reach."""
     for index, end in enumerate(ends):
         if end >= len(tree.nodes) or tree.nodes[end].verdict != Outcome.CORRECT:

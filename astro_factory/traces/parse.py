@@ -48,15 +48,16 @@ class _Parser:
         for child in self.children[here]:
             for end in self._after([("step", self.tree.nodes[child].text)], place):
                 yield [*sequence, child], end, attempt
-        if self.tree.nodes[here].terminal:
-            for target in dict.fromkeys(reversed(sequence)):
-                if self.children[target]:
-                    for end in self._said(jump(here, target), place, attempt):
-                        yield [*sequence, target], end, attempt + 1
-        elif len(sequence) > 1 and self.tree.nodes[here].parent == sequence[-2]:
+        if len(sequence) == 1 or self.tree.nodes[here].parent != sequence[-2]:
+            return
+        if not self.tree.nodes[here].terminal:
             for end in self._said(pause(here), place, attempt):
                 if end > place:
                     yield [*sequence, here], end, attempt
+        for target in dict.fromkeys(reversed(sequence)):
+            if self.children[target] and target != here:
+                for end in self._said(jump(here, target), place, attempt):
+                    yield [*sequence, target], end, attempt + 1
 
     def _ends(self, leaf: int, place: int, attempt: int) -> bool:
         return self.tree.nodes[leaf].terminal and len(self.text) + 1 in self._said(closing(leaf), place, attempt)

@@ -3,32 +3,31 @@
 A sequence starts at the root (node 0) and ends at a correct terminal. An element after another is
 - a step, where it is a child of the one before;
 - a pause, where it is the same: the trace looks back and finds it good;
-- a jump in all other cases: the trace finds the terminal before it wrong and goes back to this node.
+- a jump in all other cases: the trace finds the node before it wrong and goes back to this one.
 
-Invariants: the end is correct; no wrong answer is reached twice; every jump leaves a wrong terminal. In this tree,
+Invariants: the end is correct; no wrong answer is reached twice (unless `distinct` is off); every jump leaves a wrong
+terminal, or, with `early`, a step below which the search found nothing right. In this tree,
 
     0 -> 1 -> 2 (wrong)      [0, 1, 2, 1, 3, 0, 4, 5] goes wrong twice: back to the step before,
          1 -> 3 (wrong)      then back to the root.
     0 -> 4 -> 5 (right)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from math import log
+from itertools import pairwise, takewhile
 from random import Random
-from sys import float_info
 from typing import Any, Literal
 
 from pydantic import Field
 
 from astro_factory.core.config import Config
 from astro_factory.core.trees import Tree
-from astro_factory.core.verdicts import Outcome
-from astro_factory.traces.branches import draw_count
+from astro_factory.traces.branches import Bounds, draw_count
+from astro_factory.traces.ends import Draw, Terminals
 
-Merge = Literal["deepest", "root"]
-Draw = Literal["policy", "uniform"]
+Merge = Literal["deepest", "any", "root"]
+Order = Literal["drawn", "near_last", "near_first"]
 
 
 class Confirm(Config):
@@ -38,6 +37,15 @@ class Confirm(Config):
     """Lowest Q of a step that is confirmed."""
     share: float = Field(0.3, ge=0, le=1)
     """Share of these steps that are."""
+
+
+class Early(Config):
+    """Going back before the end of a branch, at a step below which the search found no right end."""
+
+    share: float = Field(0.5, ge=0, le=1)
+    """Share of wrong branches that are given up early, where they have such a step."""
+    steps: Bounds = (1, 100)
+    """How many steps of the branch are taken first, at least and at most; all possible numbers are equally likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +59,10 @@ class SequenceOptions:
     merge: Merge = "deepest"
     draw: Draw = "policy"
     confirm: Confirm | None = None
-
-
-class Terminals:
-    """The ends of a tree that a trace can use, with the policy's probability of coming to each."""
-
-    def __init__(self, tree: Tree, draw: Draw = "policy"):
-        ends = [(index, tree.nodes[index]) for index in tree.terminals()]
-        self.right = [index for index, node in ends if node.verdict == Outcome.CORRECT]
-        self.wrong = [index for index, node in ends if node.verdict == Outcome.INCORRECT and node.answer]
-        self.answers = {index: tree.nodes[index].answer for index in self.wrong}
-        indices = self.right + self.wrong
-        self.weights = _reach(tree, indices) if draw == "policy" else dict.fromkeys(indices, 1.0)
-
-    def shuffled(self, random: Random) -> list[int]:
-        """All of them in a random order: as if drawn one after another by weight, without putting back.
-
-        The one that comes first is the one whose exponential clock, of the weight's rate, rings first.
-        """
-        clocks = {index: -log(1.0 - random.random()) / weight for index, weight in self.weights.items()}
-        return sorted(clocks, key=clocks.__getitem__)
-
-    def distinct(self, order: Sequence[int]) -> list[int]:
-        """The wrong ones of an order, the first of each answer."""
-        first: dict[str, int] = {}
-        for index in order:
-            if index in self.answers:
-                first.setdefault(self.answers[index], index)
-        return list(first.values())
+    early: Early | None = None
+    order: Order = "drawn"
+    distinct: bool = True
+    """Whether wrong ends have different answers."""
 
 
 def sequence(tree: Tree, options: SequenceOptions, seed: int, terminals: Terminals | None = None) -> list[int] | None:
@@ -92,24 +76,34 @@ def sequence(tree: Tree, options: SequenceOptions, seed: int, terminals: Termina
     random = Random(seed)
     order = terminals.shuffled(random)
     right = next((index for index in order if index not in terminals.answers), None)
-    wrong = terminals.distinct(order)
+    detours = terminals.distinct if options.distinct else terminals.all_wrong
+    wrong = detours(order)
     if right is None or len(wrong) < options.at_least:
         return None
-    natural = len(terminals.distinct(order[: order.index(right)]))
+    natural = len(detours(order[: order.index(right)]))
     count = max(draw_count(options.wrong_branches, natural, random), options.at_least)
-    walked = walk(tree, wrong[:count], right, options.merge)
+    chosen = wrong[:count]
+    if options.early:
+        chosen = _given_up(tree, terminals, wrong, count, options.early, random)
+    chosen = _ordered(tree, chosen, right, options.order)
+    walked = walk(tree, chosen, right, options.merge, random)
     return _with_pauses(tree, walked, options.confirm, random) if options.confirm else walked
 
 
-def walk(tree: Tree, wrong: Sequence[int], right: int, merge: Merge = "deepest") -> list[int]:
-    """The root paths of the wrong terminals and then of the right one, merged.
+def walk(
+    tree: Tree, wrong: Sequence[int], right: int, merge: Merge = "deepest", random: Random | None = None
+) -> list[int]:
+    """The root paths of the nodes that are found wrong and then of the right end, merged.
 
-    `deepest` (Algorithm 1): each path goes on from its deepest node already visited. `root`: each starts anew.
+    `deepest` (Algorithm 1): each path goes on from its deepest node already visited. `root`: each starts anew. `any`:
+    each goes on from one of its visited nodes, which `random` draws.
     """
     visited, seen = [0], {0}
     for leaf in [*wrong, right]:
         path = [0, *tree.path(leaf)]
-        known = sum(node in seen for node in path) if merge == "deepest" else 1
+        known = 1 if merge == "root" else sum(node in seen for node in path)
+        if merge == "any" and random and len(visited) > 1:
+            known = random.randint(1, known)
         if len(visited) > 1:
             visited.append(path[known - 1])
         visited += path[known:]
@@ -117,32 +111,57 @@ def walk(tree: Tree, wrong: Sequence[int], right: int, merge: Merge = "deepest")
     return visited
 
 
+def _given_up(
+    tree: Tree, terminals: Terminals, wrong: Iterable[int], count: int, early: Early, random: Random
+) -> list[int]:
+    """Up to `count` nodes to go back from: wrong ends, some of them cut to a step before.
+
+    A step that was given up stays so: no later branch goes through it.
+    """
+    chosen: list[int] = []
+    closed: set[int] = set()
+    walked = {0}
+    for leaf in wrong:
+        path = tree.path(leaf)
+        if len(chosen) == count:
+            break
+        if closed.intersection(path):
+            continue
+        new = [node for node in path if node not in walked]
+        low, high = early.steps
+        hopeless = [node for node in new[low - 1 if low else 0 : high] if _can_close(tree, terminals, node)]
+        if hopeless and random.random() < early.share:
+            leaf = random.choice(hopeless)
+            closed.add(leaf)
+        walked.update(tree.path(leaf))
+        chosen.append(leaf)
+    return chosen
+
+
+def _can_close(tree: Tree, terminals: Terminals, node: int) -> bool:
+    return not tree.nodes[node].terminal and node not in terminals.hopeful
+
+
+def _ordered(tree: Tree, wrong: list[int], right: int, order: Order) -> list[int]:
+    """`near`: sharing much with the way to the right end."""
+    if order == "drawn":
+        return wrong
+    goal = tree.path(right)
+
+    def shared(leaf: int) -> int:
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(tree.path(leaf), goal, strict=False)))
+
+    return sorted(wrong, key=shared, reverse=order == "near_first")
+
+
 def _with_pauses(tree: Tree, walked: list[int], confirm: Confirm, random: Random) -> list[int]:
-    """Highly valued steps, some of them repeated where they are first walked; ends are judged anyway."""
+    """Highly valued steps, some of them repeated where they are first walked; what is left by a jump is not praised."""
     paused = walked[:1]
-    for previous, index in pairwise(walked):
+    for place, (previous, index) in enumerate(pairwise(walked), start=2):
         node = tree.nodes[index]
         first = node.parent == previous and index not in paused
+        goes_on = place < len(walked) and tree.nodes[walked[place]].parent == index
         paused.append(index)
-        if first and not node.terminal and node.value >= confirm.min_value and random.random() < confirm.share:
+        if first and goes_on and node.value >= confirm.min_value and random.random() < confirm.share:
             paused.append(index)
     return paused
-
-
-def _reach(tree: Tree, indices: Sequence[int]) -> dict[int, float]:
-    """For each node, the probability that a walk from the root along the priors comes to it.
-
-    A node without a prior (a step that only a rollout took) counts as its least likely sibling.
-    """
-    least: dict[int, float] = {}
-    for node in tree.nodes[1:]:
-        if node.prior > 0:
-            least[node.parent] = min(node.prior, least.get(node.parent, node.prior))
-    priors = [node.prior if node.prior > 0 else least.get(node.parent, 1.0) for node in tree.nodes]
-    totals = [0.0] * len(tree.nodes)
-    for node, prior in zip(tree.nodes[1:], priors[1:], strict=True):
-        totals[node.parent] += prior
-    reach = [1.0] * len(tree.nodes)
-    for index, node in enumerate(tree.nodes[1:], start=1):
-        reach[index] = reach[node.parent] * priors[index] / totals[node.parent]
-    return {index: max(reach[index], float_info.min) for index in indices}

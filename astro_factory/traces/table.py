@@ -10,11 +10,12 @@ from astro_factory.core.trees import Tree
 from astro_factory.traces.render import Segment, text_of
 
 
-def trace_schema() -> Any:
+def trace_schema(tokens: bool = False, learned: bool = False) -> Any:
     """The `pyarrow.Schema` of `traces.parquet`.
 
     `segments` cover the assistant's text but for the line breaks and spaces between them; `start` and `end` count
-    characters. `node_sequence` and `node` are indices into the problem's tree.
+    characters. `node_sequence` and `node` are indices into the problem's tree. `tokens` adds `num_tokens`, those of the
+    response; `learned` says of each segment whether training learns it.
     """
     import pyarrow as pa
 
@@ -25,30 +26,36 @@ def trace_schema() -> Any:
         ("start", pa.int32()),
         ("end", pa.int32()),
     ]
-    return pa.schema(
-        [
-            ("problem_id", pa.string()),
-            ("messages", pa.list_(message_type())),
-            ("template", pa.string()),
-            ("node_sequence", pa.list_(pa.int32())),
-            ("segments", pa.list_(pa.struct(segment))),
-            ("num_backtracks", pa.int32()),
-            ("num_wrong", pa.int32()),
-            ("seed", pa.int64()),
-        ]
-    )
+    if learned:
+        segment.append(("learned", pa.bool_()))
+    columns = [
+        ("problem_id", pa.string()),
+        ("messages", pa.list_(message_type())),
+        ("template", pa.string()),
+        ("node_sequence", pa.list_(pa.int32())),
+        ("segments", pa.list_(pa.struct(segment))),
+        ("num_backtracks", pa.int32()),
+        ("num_wrong", pa.int32()),
+        ("seed", pa.int64()),
+    ]
+    if tokens:
+        columns.append(("num_tokens", pa.int32()))
+    return pa.schema(columns)
 
 
 def trace_row(
-    tree: Tree, sequence: Sequence[int], segments: Sequence[Segment], template: str, seed: int
+    tree: Tree, sequence: Sequence[int], segments: Sequence[Segment], template: str, seed: int, text: str | None = None
 ) -> dict[str, Any]:
-    """One trace; `template` is the entry's name. A wrong end counts in `num_wrong`, a jump in `num_backtracks`."""
+    """One trace; `template` is the entry's name, `text` that of the segments where it is at hand.
+
+    A wrong end counts in `num_wrong`, a jump in `num_backtracks`.
+    """
     wrong = {node for node in sequence[:-1] if tree.nodes[node].terminal}
     return {
         "problem_id": tree.problem.id,
         "messages": [
             {"role": "user", "content": tree.problem.question},
-            {"role": "assistant", "content": text_of(segments)},
+            {"role": "assistant", "content": text_of(segments) if text is None else text},
         ],
         "template": template,
         "node_sequence": list(sequence),
@@ -59,6 +66,13 @@ def trace_row(
         "num_wrong": len(wrong),
         "seed": seed,
     }
+
+
+def mark_learned(tree: Tree, row: dict[str, Any]) -> None:
+    """Say of each segment whether it is learned: all but the steps that the trace gives up again."""
+    right = set(tree.path(row["node_sequence"][-1]))
+    for segment in row["segments"]:
+        segment["learned"] = segment["kind"] != "step" or segment["node"] in right
 
 
 def read_ends(path: Path) -> Iterable[tuple[str, int]]:

@@ -22,6 +22,9 @@ IGNORED = -100
 
 _CHUNK = 2000
 
+Spans = list[tuple[int, int]]
+"""Start and end of pieces of a text, in characters."""
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -30,6 +33,8 @@ class Corpus:
     ids: np.ndarray
     mask: np.ndarray
     """Beside each id, whether it is part of a response."""
+    unlearned: np.ndarray
+    """Beside each id, whether the traces say that it is not to be learned (`learn_wrong_steps` of linearize)."""
     starts: np.ndarray
     dropped: int
     """How many dialogues were longer than allowed and left out."""
@@ -47,9 +52,9 @@ class Corpus:
 
 def load_corpus(folder: Path, tokenizer: Any, max_length: int) -> Corpus:
     """Read the `messages` of a traces or dialogues artifact, leaving out dialogues of more than `max_length` tokens."""
-    ids, mask, lengths, dropped = [], [], [0], 0
-    for chunk in _chunks(_table(folder)):
-        for messages, encoded in zip(chunk, encode_dialogues(tokenizer, chunk), strict=True):
+    ids, mask, unlearned, lengths, dropped = [], [], [], [0], 0
+    for chunk, spans in _chunks(_table(folder)):
+        for messages, encoded, skipped in zip(chunk, encode_dialogues(tokenizer, chunk), spans, strict=True):
             if len(encoded.ids) > max_length:
                 dropped += 1
                 continue
@@ -58,13 +63,25 @@ def load_corpus(folder: Path, tokenizer: Any, max_length: int) -> Corpus:
             lengths.append(len(encoded.ids))
             ids.append(np.array(encoded.ids, np.int32))
             mask.append(np.array(encoded.response_mask, bool))
+            unlearned.append(_unlearned(tokenizer, messages, encoded, skipped))
     if not ids:
         raise UserError.of(
             "E501",
             f"there is nothing to train on: {dropped} of {dropped} dialogues are longer than {max_length} tokens",
             "raise max_length, or look at the stage that made the data",
         )
-    return Corpus(np.concatenate(ids), np.concatenate(mask), np.cumsum(lengths), dropped)
+    return Corpus(np.concatenate(ids), np.concatenate(mask), np.concatenate(unlearned), np.cumsum(lengths), dropped)
+
+
+def _unlearned(tokenizer: Any, messages: list[Message], encoded: Encoded, spans: Spans) -> np.ndarray:
+    """The ids whose last character lies inside the spans of the response."""
+    found = np.zeros(len(encoded.ids), bool)
+    if spans:
+        first = encoded.response_mask.index(1)
+        offsets = tokenizer(messages[-1]["content"], add_special_tokens=False, return_offsets_mapping=True)
+        for place, (_, end) in enumerate(offsets["offset_mapping"], start=first):
+            found[place] = any(low < end <= high for low, high in spans)
+    return found
 
 
 def check_mask(tokenizer: Any, messages: list[Message], encoded: Encoded) -> None:
@@ -94,6 +111,7 @@ class Collator:
         labels = corpus.ids.astype(np.int64)
         if loss == "response":
             labels[~corpus.mask] = IGNORED
+        labels[corpus.unlearned] = IGNORED
         self._labels = torch.from_numpy(labels)
         self._spans = list(pairwise(corpus.starts.tolist()))
         self._pad_id = pad_id
@@ -122,8 +140,13 @@ def _table(folder: Path) -> Path:
     raise FileNotFoundError(f"{folder} holds neither traces nor dialogues")
 
 
-def _chunks(path: Path) -> Iterator[list[list[Message]]]:
+def _chunks(path: Path) -> Iterator[tuple[list[list[Message]], list[Spans]]]:
+    """Dialogues, and of each the spans of its last message that are not to be learned."""
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(path).iter_batches(_CHUNK, columns=["messages"]):
-        yield batch.column("messages").to_pylist()
+    file = pq.ParquetFile(path)
+    marked = "segments.list.element.learned" in [column.path for column in file.schema]
+    for batch in file.iter_batches(_CHUNK, columns=["messages", *(["segments"] if marked else [])]):
+        messages = batch.column("messages").to_pylist()
+        segments = batch.column("segments").to_pylist() if marked else [[]] * len(messages)
+        yield messages, [[(s["start"], s["end"]) for s in row if not s["learned"]] for row in segments]

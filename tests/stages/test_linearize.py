@@ -6,17 +6,21 @@ import pytest
 from pydantic import ValidationError
 
 from astro_factory.core.artifacts import TABLE_FILES
+from astro_factory.core.config import TemplateSource
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
+from astro_factory.core.problems import Problem
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.core.tables import read_table, write_table
-from astro_factory.core.trees import Tree, tree_schema
+from astro_factory.core.trees import Node, Tree, tree_schema
+from astro_factory.core.votes import vote_schema
 from astro_factory.stages.linearize import Config, run
 from astro_factory.traces.parse import parse
 from astro_factory.traces.templating import compile_template
 from astro_factory.traces.wording import Wording
 from tests.stages.test_practice import NoItems, Recorded
 from tests.traces.trees import countdown_tree
+from tests.training.tiny import make_model
 
 COUNTDOWN, DIRECT = (
     compile_template(f"reflection/{name}.jinja", [shipped_folder("templates")]) for name in ("countdown", "direct")
@@ -31,7 +35,9 @@ def trees() -> list[Tree]:
     return made
 
 
-def linearize(out: Path, made: list[Tree] | None = None, other: Path | None = None, **fields) -> tuple[list, dict]:
+def linearize(
+    out: Path, made: list[Tree] | None = None, other: Path | None = None, inputs: dict | None = None, **fields
+) -> tuple[list, dict]:
     """Rows and statistics."""
     folder = out.parent / f"{out.name}-trees"
     for path in (out, folder):
@@ -39,7 +45,7 @@ def linearize(out: Path, made: list[Tree] | None = None, other: Path | None = No
     write_table(
         folder / "trees.parquet", (tree.as_row() for tree in (trees() if made is None else made)), tree_schema()
     )
-    inputs = {"trees": folder} | ({"other": other} if other else {})
+    inputs = {"trees": folder} | ({"other": other} if other else {}) | (inputs or {})
     ctx = StageContext("traces", inputs, {}, out, out, NoItems(), Recorded())
     run(ctx, Config(**{"kind": "linearize", "trees": "trees", "template": COUNTDOWN} | fields))
     assert ctx.events.points[-1][:2] == (len(made or trees()), len(made or trees()))
@@ -108,6 +114,104 @@ def test_long_traces_can_be_left_out(tmp_path):
     assert 0 < len(rows) < 15
     assert all(len(row["messages"][1]["content"]) <= 200 for row in rows)
     assert statistics["traces_dropped"]["too_long"] == 15 - len(rows)
+
+
+def test_short_ones_too(tmp_path):
+    rows, statistics = linearize(tmp_path / "out", wrong_branches=[0, 4], per_problem=5, min_chars=150)
+    assert all(len(row["messages"][1]["content"]) >= 150 for row in rows)
+    assert statistics["traces_dropped"]["too_short"] + len(rows) == 15
+
+
+def test_traces_that_go_the_same_way_can_be_left_out(tmp_path):
+    rows, statistics = linearize(tmp_path / "out", per_problem=20, wrong_branches=[0, 1], max_overlap=0.99)
+    ways = [(row["problem_id"], *row["node_sequence"]) for row in rows]
+    assert len(set(ways)) == len(ways) == 60 - statistics["traces_dropped"]["too_similar"]
+    few, _ = linearize(tmp_path / "few", per_problem=20, wrong_branches=[0, 1], max_overlap=0)
+    assert 0 < len(few) < len(rows)
+
+
+def test_branches_given_up_early_have_fewer_wrong_ends_than_backtracks(tmp_path):
+    rows, statistics = linearize(tmp_path / "out", per_problem=9, wrong_branches=2, early={"share": 1})
+    assert statistics["wrong_ends_mean"] < statistics["backtracks_mean"]
+    assert sum(row["num_wrong"] for row in rows) == sum(int(n) * c for n, c in statistics["wrong_ends"].items())
+    by_id = {tree.problem.id: tree for tree in trees()}
+    for row in rows:
+        text = row["messages"][1]["content"]
+        assert parse(text, by_id[row["problem_id"]], Wording(COUNTDOWN)) == row["node_sequence"]
+        assert text.count("Go back") == row["num_backtracks"]
+
+
+def test_tokens_are_counted_by_a_models_tokenizer(tmp_path):
+    rows, statistics = linearize(tmp_path / "out", inputs={"m": make_model(tmp_path / "m")}, tokenizer="m")
+    assert all(row["num_tokens"] == len(row["messages"][1]["content"].split()) for row in rows)
+    assert statistics["tokens"] == sum(row["num_tokens"] for row in rows)
+
+
+def test_steps_that_are_given_up_can_be_left_unlearned(tmp_path):
+    """The rest of the row is as without."""
+    rows, _ = linearize(tmp_path / "masked", wrong_branches=2, learn_wrong_steps=False)
+    plain, _ = linearize(tmp_path / "plain", wrong_branches=2)
+    by_id = {tree.problem.id: tree for tree in trees()}
+    for row in rows:
+        right = by_id[row["problem_id"]].path(row["node_sequence"][-1])
+        for part in row["segments"]:
+            assert part.pop("learned") == (part["kind"] != "step" or part["node"] in right)
+    assert rows == plain
+
+
+def votes(folder: Path, rows: list[tuple[str, int, int]]) -> dict[str, Path]:
+    """Ends that so many of four votes speak for."""
+    folder.mkdir()
+    table = [{"problem_id": problem, "node": node, "votes": 4, "in_favour": yes} for problem, node, yes in rows]
+    write_table(folder / TABLE_FILES["votes"], table, vote_schema())
+    return {"votes": folder}
+
+
+def test_a_trace_leads_to_a_trusted_end(tmp_path):
+    right = [index for index in trees()[0].terminals() if trees()[0].nodes[index].verdict == "correct"]
+    given = votes(tmp_path / "votes", [("cd-0", right[0], 4), ("cd-0", right[1], 3), ("cd-0", right[2], 2)])
+    for rule, ends in (("unanimous", right[:1]), ("majority", right[:2])):
+        rows, statistics = linearize(
+            tmp_path / rule, inputs=given, per_problem=30, self_evaluation={"votes": "votes", "rule": rule}
+        )
+        assert {row["problem_id"] for row in rows} == {"cd-0"}
+        assert {row["node_sequence"][-1] for row in rows} == set(ends)
+        assert statistics["problems_dropped"] == {"no_right_end": 1, "no_trusted_end": 2}
+
+
+HOSTILE = ["", "a\x00b", "a\u202eb", "<|eot_id|>", "so I Go back to where we had 4", "\x1b[31m"]
+HARMLESS = ["\u05e9\u05dc\u05d5\u05dd", "two\nlines", "4 < 5 | 6 > 5", "Go on", "Wait , 17 - 17 = 0 Yes ."]
+
+
+@pytest.mark.parametrize(("text", "kept"), [(t, False) for t in HOSTILE] + [(t, True) for t in HARMLESS])
+def test_steps_that_are_not_clean_are_counted_and_skipped(tmp_path, text, kept):
+    made = trees()[:2]
+    for node in made[0].nodes:
+        if node.parent == 0:
+            node.text = text
+    rows, statistics = linearize(tmp_path / "out", made, per_problem=3)
+    assert ({row["problem_id"] for row in rows} == {"cd-0", "cd-1"}) == kept
+    assert statistics["traces_dropped"] == ({} if kept else {"unclean_step": 3})
+
+
+def test_a_trace_without_its_answer_is_skipped(tmp_path):
+    text = "{% block answer %}{% if node.facts.target != '17' %}{{ node.closing }}{% endif %}{% endblock %}"
+    forgetful = TemplateSource(entry="a.jinja", sources={"a.jinja": text})
+    rows, statistics = linearize(tmp_path / "out", template=forgetful)
+    assert "cd-0" not in {row["problem_id"] for row in rows} and rows
+    assert statistics["traces_dropped"]["no_answer"] == 4
+
+
+def test_a_tree_of_one_node_or_of_ten_thousand(tmp_path):
+    root = Tree(trees()[0].problem, trees()[0].nodes[:1])
+    wrong, right = {"terminal": True, "verdict": "incorrect"}, {"terminal": True, "verdict": "correct", "answer": "7"}
+    nodes = [Node(-1, "")]
+    nodes += [Node(index, f"step {index}", value=0.5) for index in range(5000)]
+    nodes += [Node(index, f"end {index}", answer=str(index), **wrong) for index in range(4999)]
+    deep = Tree(Problem("deep", "?", "7", "sample"), [*nodes, Node(5000, "right", **right)])
+    rows, statistics = linearize(tmp_path / "out", [root, deep], template=DIRECT)
+    assert statistics["problems_dropped"] == {"no_right_end": 1}
+    assert [len(row["node_sequence"]) > 5000 for row in rows] == [True] * 4
 
 
 def fail(tmp_path, **fields) -> str:

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Node, Tree
 from astro_factory.traces.branches import Mixture, WrongBranches, draw_count
-from astro_factory.traces.sequence import Confirm, SequenceOptions, Terminals, sequence, walk
+from astro_factory.traces.ends import Terminals
+from astro_factory.traces.sequence import Confirm, Early, SequenceOptions, sequence, walk
 from tests.traces.trees import random_trees
 
 RIGHT, WRONG = {"terminal": True, "verdict": "correct", "answer": "7"}, {"terminal": True, "verdict": "incorrect"}
@@ -44,6 +45,55 @@ def test_walk_can_start_anew_each_time():
     assert walk(small_tree(), [2, 3], 5, "root") == [0, 1, 2, 0, 1, 3, 0, 4, 5]
 
 
+def test_walk_can_go_on_from_any_state_it_has_seen():
+    walks = {tuple(walk(small_tree(), [2], 3, "any", Random(seed))) for seed in range(20)}
+    assert walks == {(0, 1, 2, 1, 3), (0, 1, 2, 0, 1, 3)}
+
+
+def deep_tree() -> Tree:
+    """0 -> 1 -> 2 -> 3 (wrong), 2 -> 4 (wrong), 1 -> 5 (right): nothing right is below 2."""
+    nodes = [Node(-1, ""), Node(0, "a"), Node(1, "b"), Node(2, "c", answer="1", **WRONG)]
+    nodes += [Node(2, "d", answer="2", **WRONG), Node(1, "e", **RIGHT)]
+    return Tree(Problem("p", "?", "7", "sample"), nodes)
+
+
+def test_a_branch_is_given_up_where_nothing_right_was_found_below():
+    """And stays given up: the second wrong end is behind the same step."""
+    always = SequenceOptions(wrong_branches=2, early=Early(share=1.0))
+    assert {tuple(sequence(deep_tree(), always, seed)) for seed in range(20)} == {(0, 1, 2, 1, 5)}
+    late = SequenceOptions(wrong_branches=1, early=Early(share=1.0, steps=(3, 3)))
+    assert {tuple(sequence(deep_tree(), late, seed)[:4]) for seed in range(20)} == {(0, 1, 2, 3), (0, 1, 2, 4)}
+    half = SequenceOptions(wrong_branches=1, early=Early(share=0.5))
+    lengths = Counter(len(sequence(deep_tree(), half, seed)) for seed in range(1000))
+    assert lengths[5] == pytest.approx(500, abs=60)
+
+
+@pytest.mark.parametrize("order", ["near_last", "near_first"])
+def test_branches_can_come_closer_or_go_away(order):
+    """The right end is 5; 6 is its neighbour's child and shares the first step, 2 and 3 share nothing."""
+    tree = small_tree()
+    tree.nodes[6].answer = "3"
+    options = SequenceOptions(wrong_branches=3, order=order)
+    for seed in range(20):
+        ends = [node for node in sequence(tree, options, seed) if tree.nodes[node].terminal]
+        assert ends[-1] == 5
+        assert ends[2 if order == "near_last" else 0] == 6
+
+
+def test_equal_answers_can_be_allowed():
+    options = SequenceOptions(wrong_branches=9, distinct=False)
+    assert all(set(sequence(small_tree(), options, seed)) >= {2, 3, 6} for seed in range(20))
+
+
+def test_only_trusted_ends_are_led_to():
+    tree = small_tree()
+    tree.nodes.append(Node(1, "g", answer="7", terminal=True, verdict="correct"))
+    trusted = Terminals(tree, trusted={7})
+    assert {sequence(tree, SequenceOptions(), seed, trusted)[-1] for seed in range(30)} == {7}
+    assert trusted.hopeful == {0, 1, 4, 5, 7}
+    assert sequence(tree, SequenceOptions(), 0, Terminals(tree, trusted=())) is None
+
+
 def test_without_wrong_branches_the_way_is_direct():
     assert walk(small_tree(), [], 5) == [0, 4, 5]
 
@@ -59,9 +109,12 @@ options = st.builds(
     SequenceOptions,
     wrong_branches=st.sampled_from([0, 1, 3, (0, 4), {0: 1.0, 2: 2.0}, Mixture(natural=0.5, uniform=(0, 6))]),
     at_least=st.integers(0, 1),
-    merge=st.sampled_from(["deepest", "root"]),
+    merge=st.sampled_from(["deepest", "any", "root"]),
     draw=st.sampled_from(["policy", "uniform"]),
     confirm=st.sampled_from([None, Confirm(min_value=0.5, share=0.5)]),
+    early=st.sampled_from([None, Early(share=1.0), Early(share=0.5, steps=(2, 3))]),
+    order=st.sampled_from(["drawn", "near_last", "near_first"]),
+    distinct=st.booleans(),
 )
 
 
@@ -75,16 +128,25 @@ def test_invariants(tree, options, seed):
     assert visited == sequence(tree, options, seed)
     assert visited[0] == 0
     assert tree.nodes[visited[-1]].verdict == "correct"
-    ends = [node for node in visited[:-1] if tree.nodes[node].terminal]
-    assert all(tree.nodes[node].verdict == "incorrect" for node in ends)
-    answers = [tree.nodes[node].answer for node in ends]
-    assert len(answers) == len(set(answers)) >= options.at_least
     jumps = [(a, b) for a, b in pairwise(visited) if a != b and tree.nodes[b].parent != a]
-    assert [leaf for leaf, _ in jumps] == ends
+    ends = [leaf for leaf, _ in jumps if tree.nodes[leaf].terminal]
+    assert ends == [node for node in visited[:-1] if tree.nodes[node].terminal]
+    assert all(tree.nodes[node].verdict == "incorrect" for node in ends)
+    assert len(jumps) >= options.at_least
+    if options.distinct:
+        answers = [tree.nodes[node].answer for node in ends]
+        assert len(answers) == len(set(answers))
+    given_up = [leaf for leaf, _ in jumps if leaf not in ends]
+    assert bool(options.early) >= bool(given_up)
+    for leaf in given_up:
+        below = [end for end in tree.terminals() if leaf in tree.path(end)]
+        assert all(tree.nodes[end].verdict != "correct" for end in below)
+        assert visited.count(leaf) == 1
+    assert all(target in visited[: visited.index(leaf)] for leaf, target in jumps)
+    steps = [b for a, b in pairwise(visited) if tree.nodes[b].parent == a]
     if options.merge == "deepest":
-        steps = [b for a, b in pairwise(visited) if tree.nodes[b].parent == a]
         assert len(steps) == len(set(steps))
-    else:
+    if options.merge == "root":
         assert all(target == 0 for _, target in jumps)
 
 

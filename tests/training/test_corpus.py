@@ -82,3 +82,20 @@ def test_a_tokenizer_that_cannot_write_the_text_is_refused(tokenizer, tmp_path):
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "dialogues.parquet")
     with pytest.raises(UserError, match="E503 the tokenizer does not give back what it was given: 'strange words'"):
         load_corpus(tmp_path, tokenizer, 256)
+
+
+@pytest.mark.parametrize("loss", ["response", "all"])
+def test_steps_that_a_trace_gives_up_are_not_learned(tokenizer, tmp_path, loss):
+    """All else is as without the marks: the line break after such a step, the next line, the prompt."""
+    parts = [("1 + 2 = 3", False), ("Wait No", True), ("4 + 1 = 5", False), ("1 * 2 = 2", True)]
+    text, segments = "\n".join(part for part, _ in parts), []
+    for part, learned in parts:
+        start = text.index(part)
+        segments.append({"start": start, "end": start + len(part), "learned": learned})
+    messages = [{"role": "user", "content": "1 , 2"}, {"role": "assistant", "content": text}]
+    pq.write_table(pa.Table.from_pylist([{"messages": messages, "segments": segments}]), tmp_path / "traces.parquet")
+    corpus = load_corpus(tmp_path, tokenizer, 256)
+    labels = Collator(corpus, pad_id=0, loss=loss)([{"rows": [0]}])["labels"][0]
+    learned = tokenizer.decode([label for label in labels.tolist() if label != IGNORED])
+    prompt = "[bos] [ask] 1 , 2 [reply] " if loss == "all" else ""
+    assert learned == f"{prompt}Wait No 1 * 2 = 2 [eos]"

@@ -1,0 +1,73 @@
+"""The ends of a search tree that a trace can use, and how likely the policy comes to each."""
+
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from math import log
+from random import Random
+from sys import float_info
+from typing import Literal
+
+from astro_factory.core.trees import Tree
+from astro_factory.core.verdicts import Outcome
+
+Draw = Literal["policy", "uniform"]
+
+
+class Terminals:
+    """Right and wrong ends, with the weight of each in a draw."""
+
+    def __init__(self, tree: Tree, draw: Draw = "policy", trusted: Collection[int] | None = None):
+        """`trusted`: the right ends that may be a trace's own; all where it is None."""
+        ends = [(index, tree.nodes[index]) for index in tree.terminals()]
+        self._tree = tree
+        self.found = [index for index, node in ends if node.verdict == Outcome.CORRECT]
+        """All right ends, trusted or not."""
+        self.right = [index for index in self.found if trusted is None or index in trusted]
+        self.wrong = [index for index, node in ends if node.verdict == Outcome.INCORRECT and node.answer]
+        self.answers = {index: tree.nodes[index].answer for index in self.wrong}
+        indices = self.right + self.wrong
+        self.weights = _reach(tree, indices) if draw == "policy" else dict.fromkeys(indices, 1.0)
+
+    @cached_property
+    def hopeful(self) -> set[int]:
+        """The nodes from which the search found a right end."""
+        return {0}.union(*map(self._tree.path, self.found))
+
+    def shuffled(self, random: Random) -> list[int]:
+        """All of them in a random order: as if drawn one after another by weight, without putting back.
+
+        The one that comes first is the one whose exponential clock, of the weight's rate, rings first.
+        """
+        clocks = {index: -log(1.0 - random.random()) / weight for index, weight in self.weights.items()}
+        return sorted(clocks, key=clocks.__getitem__)
+
+    def distinct(self, order: Sequence[int]) -> list[int]:
+        """The wrong ones of an order, the first of each answer."""
+        first: dict[str, int] = {}
+        for index in order:
+            if index in self.answers:
+                first.setdefault(self.answers[index], index)
+        return list(first.values())
+
+    def all_wrong(self, order: Sequence[int]) -> list[int]:
+        """The wrong ones of an order, whatever their answers."""
+        return [index for index in order if index in self.answers]
+
+
+def _reach(tree: Tree, indices: Sequence[int]) -> dict[int, float]:
+    """For each node, the probability that a walk from the root along the priors comes to it.
+
+    A node without a prior (a step that only a rollout took) counts as its least likely sibling.
+    """
+    least: dict[int, float] = {}
+    for node in tree.nodes[1:]:
+        if node.prior > 0:
+            least[node.parent] = min(node.prior, least.get(node.parent, node.prior))
+    priors = [node.prior if node.prior > 0 else least.get(node.parent, 1.0) for node in tree.nodes]
+    totals = [0.0] * len(tree.nodes)
+    for node, prior in zip(tree.nodes[1:], priors[1:], strict=True):
+        totals[node.parent] += prior
+    reach = [1.0] * len(tree.nodes)
+    for index, node in enumerate(tree.nodes[1:], start=1):
+        reach[index] = reach[node.parent] * priors[index] / totals[node.parent]
+    return {index: max(reach[index], float_info.min) for index in indices}
