@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Any
 
 from astro_factory.core.canonical import digest
 from astro_factory.core.config import StageConfig
+from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph, Node
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -77,6 +79,29 @@ def is_inside(path: str) -> bool:
     return plain and not pure.is_absolute() and ".." not in pure.parts
 
 
+class Source(ABC):
+    """A place outside the store that offers results: a store export, a cache."""
+
+    name: str
+    """How messages call it."""
+
+    @abstractmethod
+    def result(self, key: str) -> Result | None:
+        """What it offers for a key, with or without the files."""
+
+    @abstractmethod
+    def has_blobs(self, result: Result) -> bool:
+        """Whether it holds every file of a result."""
+
+    @abstractmethod
+    def fetch(self, sha256: str, path: Path) -> None:
+        """Write a blob to a new file. The taker checks the bytes. Raises `UserError` if it cannot be had."""
+
+    @abstractmethod
+    def damaged(self, sha256: str) -> UserError:
+        """The error for a blob that came with other bytes."""
+
+
 class Status(StrEnum):
     """What a plan says of a node."""
 
@@ -98,8 +123,10 @@ class PlannedNode:
     record: Mapping[str, Any] | None = None
     result: Result | None = None
     """Of a hit or an import."""
-    export: Path | None = None
-    """Of an import: the file it comes from."""
+    source: Source | None = None
+    """Of an import: where it comes from."""
+    whole: bool = True
+    """Of an import: whether its files come too, or the result alone, since nobody reads them."""
     config: StageConfig | None = None
     """The config to run with: a Hub revision is pinned here."""
 

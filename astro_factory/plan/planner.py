@@ -6,18 +6,18 @@ when somebody who runs reads them, or when it is an end of the graph.
 """
 
 import importlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from astro_factory.core.graph import Graph, Node
-from astro_factory.core.results import Plan, PlannedNode, Result, Status
+from astro_factory.core.results import Plan, PlannedNode, Result, Source, Status
 from astro_factory.plan.changes import changes
 from astro_factory.plan.records import make_record, record_key
 from astro_factory.runtime.provenance import library_versions
 from astro_factory.store import Store
-from astro_factory.store.exports import has_blobs, read_export
+from astro_factory.store.exports import Export
 
 _REASONS = 2
 """Changes that a reason names."""
@@ -26,16 +26,13 @@ _REASONS = 2
 class Resolver:
     """Gives a node its record, key and result once the content of its inputs is known."""
 
-    def __init__(self, graph: Graph, store: Store, commits: Mapping[str, str], imports: Collection[Path]):
-        self.graph, self.store, self.commits, self.imports = graph, store, commits, tuple(imports)
+    def __init__(self, graph: Graph, store: Store, commits: Mapping[str, str], sources: Sequence[Source]):
+        self.graph, self.store, self.commits, self.sources = graph, store, commits, sources
         self.heads = store.heads(graph.name)
 
     def resolve(self, node: Node, contents: Mapping[str, str]) -> PlannedNode:
         """`core.results.Resolve`: a hit only if its files can be had."""
-        planned = self.look_up(node, contents)
-        if planned.result is not None and not self.has_files(planned):
-            return _to_run(planned)
-        return planned
+        return self.with_files(self.look_up(node, contents))
 
     def look_up(self, node: Node, contents: Mapping[str, str]) -> PlannedNode:
         """A hit wherever a result is known, with or without its files."""
@@ -52,27 +49,28 @@ class Resolver:
         return self._found(PlannedNode(node, Status.RUN, self._why(node.name, record), key, record, config=config))
 
     def _found(self, planned: PlannedNode) -> PlannedNode:
-        """The node as a hit or an import, if there is a result of its key: best one with files."""
-        here = self.store.result(planned.key)
-        if here and self.store.has_blobs(here):
+        """The node as a hit or an import, if there is a result of its key, here or in a source."""
+        if here := self.store.result(planned.key):
+            if not self.store.has_blobs(here):
+                return replace(planned, status=Status.HIT, reason="in the store, without its files", result=here)
             if not _intact(planned, self.store.output(here)):
                 return replace(planned, reason="what it made elsewhere is gone")
             reason = "in the store" + _other_versions(planned.node, here)
             return replace(planned, status=Status.HIT, reason=reason, result=here)
-        for export in self.imports:
-            result = read_export(export).get(planned.key)
-            if result and (not here or has_blobs(export, result)):
-                reason = f"in {export.name}"
-                return replace(planned, status=Status.IMPORT, reason=reason, result=result, export=export)
-        if here:
-            return replace(planned, status=Status.HIT, reason="in the store, without its files", result=here)
+        for source in self.sources:
+            if result := source.result(planned.key):
+                return _from(source, replace(planned, result=result))
         return planned
 
-    def has_files(self, planned: PlannedNode) -> bool:
-        """Whether a hit's or an import's files can be had."""
+    def with_files(self, planned: PlannedNode) -> PlannedNode:
+        """A hit or an import as one whose files can be had, here or from a source; a run if they cannot."""
         if planned.result is None or self.store.has_blobs(planned.result):
-            return planned.result is not None
-        return planned.export is not None and has_blobs(planned.export, planned.result)
+            return planned
+        for source in self.sources:
+            offered = source.result(planned.key)
+            if offered and offered.content == planned.result.content and source.has_blobs(offered):
+                return _from(source, planned)
+        return replace(planned, status=Status.RUN, reason="its files are not in this store", result=None, source=None)
 
     def _why(self, name: str, record: Mapping[str, Any]) -> str:
         if name not in self.heads:
@@ -92,10 +90,14 @@ def make_plan(
     targets: Collection[str] | None = None,
     commits: Mapping[str, str] | None = None,
     use_imports: bool = True,
+    caches: Sequence[Source] = (),
 ) -> Plan:
-    """Plan the targets and all they depend on; without targets, all stages and publications."""
-    imports = [Path(path) for path in graph.imports] if use_imports else []
-    resolver = Resolver(graph, store, commits or {}, imports)
+    """Plan the targets and all they depend on; without targets, all stages and publications.
+
+    What is not in the store is looked for in the spec's imports and then in `caches`.
+    """
+    imports = [Export(Path(path)) for path in graph.imports] if use_imports else []
+    resolver = Resolver(graph, store, commits or {}, (*imports, *caches))
     wanted = graph.wanted(targets)
     planned: dict[str, PlannedNode] = {}
     contents: dict[str, str] = {}
@@ -110,12 +112,14 @@ def make_plan(
 
 
 def _ask_for_files(planned: dict[str, PlannedNode], ends: Collection[str], resolver: Resolver) -> None:
-    """Turn a hit whose files are gone into a run, where somebody needs the files. Followers come first."""
+    """See that files can be had where somebody needs them, or run. Followers come first."""
     needed = set(ends)
     for name in reversed(planned):
         item = planned[name]
-        if name in needed and item.result is not None and not resolver.has_files(item):
-            item = planned[name] = _to_run(item)
+        if name in needed:
+            item = planned[name] = resolver.with_files(item)
+        elif item.status is Status.IMPORT:
+            item = planned[name] = replace(item, whole=False)
         if item.status in (Status.RUN, Status.PENDING):
             needed.update(item.node.references)
 
@@ -135,8 +139,8 @@ def _intact(planned: PlannedNode, output: Path) -> bool:
     return check is None or check(planned.config, output)
 
 
-def _to_run(planned: PlannedNode) -> PlannedNode:
-    return replace(planned, status=Status.RUN, reason="its files are not in this store", result=None, export=None)
+def _from(source: Source, planned: PlannedNode) -> PlannedNode:
+    return replace(planned, status=Status.IMPORT, reason=f"in {source.name}", source=source)
 
 
 def is_open(node: Node) -> bool:

@@ -15,7 +15,7 @@ from astro_factory.runtime.jobs import EventHandler, Job, Processes, StageFailed
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.publication import write_provenance
 from astro_factory.store import Store
-from astro_factory.store.exports import import_result
+from astro_factory.store.sources import take
 
 
 def make(
@@ -32,7 +32,7 @@ def make(
     """
     with _locked(store, planned.key, on_event):
         if planned.status is Status.IMPORT:
-            import_result(store, planned.export, planned.result)
+            take(store, planned.source, planned.result, whole=planned.whole)
             return planned.result, "import"
         if (fresh := _resolve(plan, planned, results)).status is Status.HIT:
             return fresh.result, "hit"  # another build made it meanwhile

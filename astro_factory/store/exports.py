@@ -5,7 +5,6 @@ is made of. Members are sorted and carry no times, so equal exports are equal by
 """
 
 import io
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable
@@ -13,11 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from astro_factory.core.canonical import file_digest
 from astro_factory.core.errors import UserError
-from astro_factory.core.results import Result
+from astro_factory.core.results import Result, Source
 from astro_factory.store.files import TORN
 from astro_factory.store.store import Store
+
+_CHUNK = 1 << 20
 
 
 def write_export(store: Store, path: Path, whole: Iterable[Result], records_only: Iterable[Result]) -> int:
@@ -45,19 +45,41 @@ def _add(tar: tarfile.TarFile, name: str, data: BinaryIO, size: int) -> None:
     tar.addfile(info, data)
 
 
-def read_export(path: Path) -> dict[str, Result]:
-    """The results an export offers, by key."""
-    return _contents(path, path.stat().st_mtime_ns)[0]
+class Export(Source):
+    """A store export as a place that offers results."""
 
+    def __init__(self, path: Path):
+        self.path, self.name = path, path.name
 
-def has_blobs(path: Path, result: Result) -> bool:
-    """Whether the export holds every blob of a result."""
-    return {entry["sha256"] for entry in result.outputs.values()} <= _contents(path, path.stat().st_mtime_ns)[1]
+    def result(self, key: str) -> Result | None:
+        return self.results().get(key)
+
+    def results(self) -> dict[str, Result]:
+        """All it offers, by key. Raises `UserError` E130 for a file that is no export."""
+        return self._contents()[0]
+
+    def has_blobs(self, result: Result) -> bool:
+        return {entry["sha256"] for entry in result.outputs.values()} <= self._contents()[1].keys()
+
+    def fetch(self, sha256: str, path: Path) -> None:
+        offset, size = self._contents()[1][sha256]
+        with self.path.open("rb") as tar, path.open("wb") as file:
+            tar.seek(offset)
+            while size and (chunk := tar.read(min(size, _CHUNK))):
+                file.write(chunk)
+                size -= len(chunk)
+
+    def damaged(self, sha256: str) -> UserError:
+        cause = f"'{self.name}' is damaged: blob {sha256[:12]} does not match its digest"
+        return UserError.of("E131", cause, "fetch the file again, or build with --no-import")
+
+    def _contents(self) -> tuple[dict[str, Result], dict[str, tuple[int, int]]]:
+        return _contents(self.path, self.path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
-def _contents(path: Path, changed: int) -> tuple[dict[str, Result], frozenset[str]]:
-    """The results by key and the digests of the blobs; `changed` makes a replaced file another one."""
+def _contents(path: Path, changed: int) -> tuple[dict[str, Result], dict[str, tuple[int, int]]]:
+    """The results by key, and where each blob lies; `changed` makes a replaced file another one."""
     try:
         with tarfile.open(path, "r:") as tar:
             members = tar.getmembers()
@@ -69,29 +91,5 @@ def _contents(path: Path, changed: int) -> tuple[dict[str, Result], frozenset[st
     except (OSError, tarfile.TarError, ValueError) as error:
         cause = f"'{path.name}' is no store export ({error})"
         raise UserError.of("E130", cause, "fetch it again, or remove it from `imports:`") from None
-    blobs = frozenset(member.name.removeprefix("blobs/") for member in members if member.name.startswith("blobs/"))
+    blobs = {m.name.removeprefix("blobs/"): (m.offset_data, m.size) for m in members if m.name.startswith("blobs/")}
     return {result.key: result for result in results}, blobs
-
-
-def import_result(store: Store, path: Path, result: Result) -> None:
-    """Take a result, and those of its blobs that the export holds, into the store; every blob is checked.
-
-    Raises `UserError` E131 for a damaged export; then the result is not taken.
-    """
-    offered = _contents(path, path.stat().st_mtime_ns)[1]
-    staging = store.root / "staging"
-    staging.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "r:") as tar, tempfile.TemporaryDirectory(dir=staging, prefix=TORN) as folder:
-        for sha256 in sorted({entry["sha256"] for entry in result.outputs.values()} & offered):
-            temporary = Path(folder) / sha256
-            try:
-                with temporary.open("wb") as file:
-                    shutil.copyfileobj(tar.extractfile(f"blobs/{sha256}"), file)
-                intact = file_digest(temporary) == sha256
-            except tarfile.TarError:
-                intact = False
-            if not intact:
-                cause = f"'{path.name}' is damaged: blob {sha256[:12]} does not match its digest"
-                raise UserError.of("E131", cause, "fetch the file again, or build with --no-import")
-            store.add_blob(temporary, sha256)
-    store.put_result(result)

@@ -80,9 +80,9 @@ class Store:
 
     def has_blobs(self, result: Result) -> bool:
         """Whether every blob of a result is here in its full size."""
-        return all(self._has_blob(entry["sha256"], entry["size"]) for entry in result.outputs.values())
+        return all(self.has_blob(entry["sha256"], entry["size"]) for entry in result.outputs.values())
 
-    def _has_blob(self, sha256: str, size: int) -> bool:
+    def has_blob(self, sha256: str, size: int) -> bool:
         """Whether a blob has its size and nobody wrote to it; one with another time is read, and then has its own."""
         blob = self.blob_path(sha256)
         try:

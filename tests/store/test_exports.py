@@ -10,7 +10,8 @@ from astro_factory.core.canonical import digest
 from astro_factory.core.errors import UserError
 from astro_factory.core.results import Result
 from astro_factory.store import Store
-from astro_factory.store.exports import has_blobs, import_result, read_export, write_export
+from astro_factory.store.exports import Export, write_export
+from astro_factory.store.sources import take
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
@@ -37,11 +38,11 @@ def export(tmp_path) -> tuple[Path, Result, Result]:
 
 def test_round_trip(export, tmp_path):
     path, whole, record = export
-    assert read_export(path) == {whole.key: whole, record.key: record}
-    assert has_blobs(path, whole) and not has_blobs(path, record)
+    assert Export(path).results() == {whole.key: whole, record.key: record}
+    assert Export(path).has_blobs(whole) and not Export(path).has_blobs(record)
     ours = Store(tmp_path / "ours")
     for result in (whole, record):
-        import_result(ours, path, result)
+        take(ours, Export(path), result, whole=result is whole)
     assert ours.result(whole.key) == whole and ours.has_blobs(whole)
     assert (ours.output(whole) / "b.txt").read_bytes() == b"b.txt of 1\n" * 500
     assert ours.result(record.key) == record and not ours.has_blobs(record)
@@ -63,7 +64,7 @@ def test_a_flipped_bit_is_refused(export, tmp_path):
     path.write_bytes(data)
     ours = Store(tmp_path / "ours")
     with pytest.raises(UserError) as caught:
-        import_result(ours, path, whole)
+        take(ours, Export(path), whole)
     assert str(caught.value) == (
         f"E131 'export.tar' is damaged: blob {whole.outputs['a.txt']['sha256'][:12]} does not match its digest; "
         "fetch the file again, or build with --no-import"
@@ -79,14 +80,14 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(export, tmp_path):
         path.write_bytes(data[:size])
         ours = Store(tmp_path / f"ours-{number}")
         try:
-            offered = read_export(path)
+            offered = Export(path).results()
             for result in offered.values():
-                if has_blobs(path, result):
-                    import_result(ours, path, result)
+                if Export(path).has_blobs(result):
+                    take(ours, Export(path), result)
         except UserError as error:
             assert error.diagnostics[0].code in ("E130", "E131")
         else:
-            assert whole.key not in offered or not has_blobs(path, whole)
+            assert whole.key not in offered or not Export(path).has_blobs(whole)
         assert ours.result(whole.key) is None or ours.has_blobs(whole)
 
 
@@ -95,7 +96,7 @@ def test_what_is_no_export(tmp_path, content):
     path = tmp_path / "x.tar"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"E130 'x.tar' is no store export \(.+\); fetch it again, or remove it from"):
-        read_export(path)
+        Export(path).results()
 
 
 def test_a_result_of_another_record_is_refused(export):
@@ -104,15 +105,15 @@ def test_a_result_of_another_record_is_refused(export):
     assert data != path.read_bytes()
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"E130 .*the record is not that of the key"):
-        read_export(path)
+        Export(path).results()
 
 
 def test_a_replaced_file_is_read_anew(export, tmp_path):
     path, _, record = export
-    assert len(read_export(path)) == 2
+    assert len(Export(path).results()) == 2
     write_export(Store(tmp_path / "theirs"), path, [record], [])
     os.utime(path, ns=(1, 1))
-    assert list(read_export(path)) == [record.key]
+    assert list(Export(path).results()) == [record.key]
 
 
 def test_importing_twice_at_once(export, tmp_path):
@@ -121,7 +122,7 @@ def test_importing_twice_at_once(export, tmp_path):
     for _ in range(3):
         child = os.fork()
         if not child:
-            import_result(Store(tmp_path / "ours"), path, whole)
+            take(Store(tmp_path / "ours"), Export(path), whole)
             os._exit(0)
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 3

@@ -1,0 +1,29 @@
+"""Taking results from elsewhere into the store, every blob checked before it is believed."""
+
+import tempfile
+from pathlib import Path
+
+from astro_factory.core.canonical import file_digest
+from astro_factory.core.results import Result, Source
+from astro_factory.store.files import TORN
+from astro_factory.store.store import Store
+
+
+def take(store: Store, source: Source, result: Result, *, whole: bool = True) -> None:
+    """Take a result into the store, with those of its blobs that are not here yet if `whole`.
+
+    Raises `UserError` for a blob that cannot be had or has other bytes; then the result is not taken.
+    """
+    blobs = {entry["sha256"]: entry["size"] for entry in result.outputs.values()} if whole else {}
+    staging = store.root / "staging"
+    staging.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=staging, prefix=TORN) as folder:
+        for sha256, size in sorted(blobs.items()):
+            if store.has_blob(sha256, size):
+                continue
+            temporary = Path(folder) / sha256
+            source.fetch(sha256, temporary)
+            if file_digest(temporary) != sha256:
+                raise source.damaged(sha256)
+            store.add_blob(temporary, sha256)
+    store.put_result(result)
