@@ -29,6 +29,9 @@ from astro_factory.store import Store
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", min=1, help="Cores (or GPUs) to use [default: all].", show_default=False)
 ]
+KeepGoingOption = Annotated[
+    bool, typer.Option("--keep-going/--no-keep-going", help="Go on with what does not need a stage that failed.")
+]
 
 
 def build(
@@ -37,6 +40,7 @@ def build(
     sets: SetOption = None,
     profile: ProfileOption = None,
     jobs: JobsOption = None,
+    keep_going: KeepGoingOption = True,
     no_import: NoImportOption = False,
     no_publish: Annotated[bool, typer.Option("--no-publish", help="Build all but the publish stages.")] = False,
     as_json: JsonOption = False,
@@ -46,7 +50,7 @@ def build(
     others = [name for name in graph.wanted() if graph.nodes[name].section != "publish"]
     targets = others if no_publish else None
     place = open_store(store)
-    execute(graph, place, spec, targets=targets, jobs=jobs, no_import=no_import, as_json=as_json)
+    execute(graph, place, spec, targets=targets, jobs=jobs, keep_going=keep_going, no_import=no_import, as_json=as_json)
 
 
 def execute(
@@ -58,6 +62,7 @@ def execute(
     jobs: int | None,
     no_import: bool,
     as_json: bool,
+    keep_going: bool = True,
 ) -> None:
     """Plan, run, summarise; ends the program with code 1 if a stage failed."""
     started = time.monotonic()
@@ -66,7 +71,7 @@ def execute(
     )
     preflight(planned, online=True)
     with open_view(planned, quiet=as_json) as watch:
-        done = run_build(planned, place, watch, jobs=jobs)
+        done = run_build(planned, place, watch, jobs=jobs, keep_going=keep_going)
     found = summary(planned, place, done, time.monotonic() - started)
     if as_json:
         print_json(found)

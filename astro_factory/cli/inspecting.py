@@ -1,6 +1,7 @@
 """`check`, `plan`, `show`: look, run nothing."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,10 +20,12 @@ from astro_factory.cli.options import (
     read_graph,
     read_target,
 )
+from astro_factory.core.errors import UserError
 from astro_factory.core.results import Plan
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits, resolve_commits
 from astro_factory.plan.preflight import preflight
+from astro_factory.runtime.making import last_log
 
 
 def check(
@@ -78,12 +81,16 @@ def show(
     sets: SetOption = None,
     profile: ProfileOption = None,
     path: Annotated[bool, typer.Option("--path", help="Print only the folder of the output.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Print the log of its last run, also of one that failed.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show a stage's output: its files, its key, how it was made."""
     spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
     item = make_plan(graph, place, targets=[stage], commits=locked_commits(graph)).nodes[stage]
+    if log:
+        _show_log(stage, spec, last_log(place, graph.name, item), as_json)
+        return
     if item.result is None or not place.has_blobs(item.result):
         raise not_built(stage, spec, place, item)
     folder = place.output(item.result)
@@ -107,6 +114,19 @@ def show(
         print(f"  {entry['size']:>12,} {name}")
     if "report.json" in item.result.outputs:
         _print_report(folder / "report.json")
+
+
+def _show_log(stage: str, spec: Path, log: Path | None, as_json: bool) -> None:
+    if log is None:
+        cause = f"'{stage}' has not run in this store, so it has no log"
+        raise UserError.of("E155", cause, f"run `astro-factory build {spec}`")
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if as_json:
+        print_json({"stage": stage, "log": str(log), "text": text})
+    elif text:
+        print(text, end="" if text.endswith("\n") else "\n")
+    else:
+        print(f"'{stage}' ran and said nothing", file=sys.stderr)
 
 
 def _print_report(path: Path) -> None:

@@ -12,7 +12,7 @@ and the annotation says what the field stands for:
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from astro_factory.core.artifacts import ArtifactType
 
@@ -80,8 +80,22 @@ def semantic_values(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude=outside)
 
 
+class Budget(Config):
+    """What a stage may use up, all its runs together; one that is resumed goes on counting."""
+
+    tokens: int | None = Field(None, gt=0)
+    """Tokens that models sample or are trained on."""
+    wall_time_s: float | None = Field(None, gt=0)
+    """Time that passes while it runs."""
+
+
 class StageConfig(Config):
     """The base of every stage's Config. Subclasses add `kind: Literal[...]` and their fields."""
+
+    budget: Annotated[Budget, NOT_SEMANTIC] = Budget()
+    """Hard limits. A stage that reaches one ends, keeps what it has, and goes on where the limit is raised."""
+    heartbeat_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 3600.0
+    """How long a stage may say nothing of itself; then it hangs, and is ended with the stacks of its processes."""
 
 
 class TemplateSource(Config):

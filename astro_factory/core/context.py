@@ -39,11 +39,11 @@ class StageContext:
 
 
 class Events(ABC):
-    """Progress and metrics, sent to the builder. Calls are cheap: the sender limits their rate."""
+    """What a stage tells the builder. Every call is also its heartbeat, and cheap: the sender limits the rate."""
 
     @abstractmethod
     def progress(self, done: int, total: int, unit: str = "", **figures: float) -> None:
-        """How far the stage is; also the heartbeat."""
+        """How far the stage is."""
 
     @abstractmethod
     def metric(self, step: int, values: Mapping[str, Any]) -> None:
@@ -52,3 +52,9 @@ class Events(ABC):
     @abstractmethod
     def log(self, text: str) -> None:
         """A line for the stage's log."""
+
+    def phase(self, name: str) -> None:  # noqa: B027
+        """What begins now ("load", "rollout"); a missed heartbeat names it."""
+
+    def spent(self, tokens: int = 0, calls: int = 0) -> None:  # noqa: B027
+        """Tokens and model calls since the last time it was said; they count against the stage's budget."""

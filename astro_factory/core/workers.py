@@ -22,6 +22,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
+from astro_factory.core import stacks
 from astro_factory.core.errors import UserError
 
 START_LIMIT_S = 120.0
@@ -160,6 +161,7 @@ def _leave_with(parent: int) -> None:
 def _main(handle: str, parent: str, target: str, memory_bytes: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with, args=(int(parent),), daemon=True).start()
+    stacks.listen(f"worker {target}")
     if int(memory_bytes):
         _limit_memory(int(memory_bytes))
     _serve(Connection(int(handle)), target)

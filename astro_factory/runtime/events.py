@@ -1,4 +1,4 @@
-"""What a running stage says, as JSON lines on a pipe: progress, metrics, log lines, a user's mistake."""
+"""What a running stage says, as JSON lines on a pipe: progress, phases, metrics, log lines, what it spent."""
 
 import json
 import threading
@@ -8,15 +8,20 @@ from typing import Any
 
 from astro_factory.core.context import Events
 
+EventHandler = Callable[[dict[str, Any]], None]
+
 _EVERY_S = 0.2
 
 
 class EventSender(Events):
     """Sends events through a function; progress at most five times a second, and always the last of it."""
 
-    def __init__(self, send: Callable[[dict[str, Any]], None]):
+    def __init__(self, send: EventHandler):
         self._send = send
         self._last = 0.0
+        self._told = 0.0
+        self._tokens = self._calls = 0
+        """Spent, and not yet sent."""
 
     def progress(self, done: int, total: int, unit: str = "", **figures: float) -> None:
         now = time.monotonic()
@@ -30,8 +35,23 @@ class EventSender(Events):
     def log(self, text: str) -> None:
         self._send({"event": "log", "text": text})
 
+    def phase(self, name: str) -> None:
+        self._send({"event": "phase", "name": name})
 
-def line_sender(stream: Any) -> Callable[[dict[str, Any]], None]:
+    def spent(self, tokens: int = 0, calls: int = 0) -> None:
+        self._tokens, self._calls = self._tokens + tokens, self._calls + calls
+        if time.monotonic() - self._told >= _EVERY_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is held back."""
+        if self._tokens or self._calls:
+            self._told = time.monotonic()
+            self._send({"event": "spent", "tokens": self._tokens, "calls": self._calls})
+            self._tokens = self._calls = 0
+
+
+def line_sender(stream: Any) -> EventHandler:
     """A sender that writes one JSON line for each event, whichever thread it comes from."""
     lock = threading.Lock()
 

@@ -1,17 +1,17 @@
 """Making one node's result, in a thread of the builder: under the key's lock, run or import, then commit."""
 
 import shutil
-import time
-import traceback
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from astro_factory.core.errors import UserError
 from astro_factory.core.results import Plan, PlannedNode, Result, Status
-from astro_factory.runtime.jobs import EventHandler, Job, Processes, StageFailed, append_line, run_job
+from astro_factory.runtime.events import EventHandler
+from astro_factory.runtime.jobs import Job, StageFailed
+from astro_factory.runtime.limits import Limits
+from astro_factory.runtime.processes import Processes
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.publication import write_provenance
 from astro_factory.store import Store
@@ -28,7 +28,7 @@ def make(
 ) -> tuple[Result, str]:
     """The result of a node whose inputs have `results`, and its outcome: `ran`, `import`, or `hit`.
 
-    Raises `UserError`, `StageFailed`, or whatever the stage raises, then with the traceback in its log.
+    Raises `UserError` or `StageFailed`.
     """
     with _locked(store, planned.key, on_event):
         if planned.status is Status.IMPORT:
@@ -39,14 +39,7 @@ def make(
         log = log_path(store, planned.key)
         log.parent.mkdir(exist_ok=True)
         log.write_bytes(b"")
-        try:
-            result = _run(plan, planned, results, store, on_event, processes)
-        except (UserError, StageFailed):
-            raise
-        except BaseException:
-            append_line(log, traceback.format_exc())
-            raise
-        return result, "ran"
+        return _run(plan, planned, results, store, on_event, processes), "ran"
 
 
 def _resolve(plan: Plan, planned: PlannedNode, results: Mapping[str, Result]) -> PlannedNode:
@@ -60,6 +53,13 @@ def _resolve(plan: Plan, planned: PlannedNode, results: Mapping[str, Result]) ->
 def log_path(store: Store, key: str) -> Path:
     """Where the log of a key's last run lies."""
     return store.root / "logs" / f"{key}.log"
+
+
+def last_log(store: Store, spec: str, planned: PlannedNode) -> Path | None:
+    """The log of a node's last run: of its key, or of its last result where it has no key yet."""
+    key = planned.key or store.heads(spec).get(planned.node.name)
+    log = log_path(store, key) if key else None
+    return log if log and log.exists() else None
 
 
 def _locked(store: Store, key: str, on_event: EventHandler) -> AbstractContextManager:
@@ -84,8 +84,10 @@ def _run(
 ) -> Result:
     staging = store.staging(planned.key)
     shutil.rmtree(staging / "out", ignore_errors=True)
+    shutil.rmtree(staging / "stacks", ignore_errors=True)
     for folder in ("out", "work"):
         (staging / folder).mkdir(parents=True, exist_ok=True)
+    limits = Limits(planned.config, staging)
     curve: list[dict[str, Any]] = []
 
     def keep(event: dict[str, Any]) -> None:
@@ -93,8 +95,13 @@ def _run(
             curve.append({"step": event["step"], **event["values"]})
         on_event(event)
 
-    started, clock = datetime.now(UTC), time.monotonic()
-    run_job(_job(plan, planned, results, store, staging), planned.node.heavy, keep, processes)
+    started = datetime.now(UTC)
+    job = _job(plan, planned, results, store, staging)
+    try:
+        processes.run(job, planned.node.heavy, limits, keep)
+    except BaseException:
+        limits.save()
+        raise
     if not any(path.is_file() for path in (staging / "out").rglob("*")):
         raise StageFailed("it ended without any output")
     if planned.node.files:
@@ -102,7 +109,7 @@ def _run(
     provenance = {
         **environment(),
         "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - clock, 2),
+        **limits.spent(),
         "metrics": curve,
     }
     result = store.commit(planned.key, planned.record, staging / "out", provenance)
@@ -127,6 +134,7 @@ def _job(plan: Plan, planned: PlannedNode, results: Mapping[str, Result], store:
         out=str(staging / "out"),
         work=str(staging / "work"),
         items=str(store.root / "items"),
+        stacks=str(staging / "stacks"),
         log=str(log_path(store, planned.key)),
         threads=getattr(planned.config, "threads", 1),
     )

@@ -4,27 +4,28 @@ A node that was pending gets its key when its inputs are known and may then be a
 does not stop those that do not need it. Whatever ends the build, finished stages stay hits and killed ones resume from
 what they kept in their work folder and items.
 
-Each running stage has a thread; the threads only report, and the builder's own thread decides and tells the watcher.
+Each running stage has a thread; the threads only report, and the builder's own thread decides and tells the watcher. It
+counts for each node the inputs that are still missing, so the work of a build is linear in its nodes and edges.
 """
 
-import importlib
-import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from astro_factory.core.devices import gpus
 from astro_factory.core.errors import UserError
 from astro_factory.core.results import Plan, PlannedNode, Result, Status
-from astro_factory.runtime.jobs import Processes, StageFailed
+from astro_factory.runtime.jobs import StageFailed
 from astro_factory.runtime.making import log_path, make
+from astro_factory.runtime.processes import Processes
+from astro_factory.runtime.resources import Queue, Resources, machine
 from astro_factory.store import Store
 
 Watcher = Callable[[str, dict[str, Any]], None]
-"""Called with a node's name and an event: `start`, `progress`, `metric`, `log`, `end`."""
+"""Called with a node's name and an event: `start`, `progress`, `phase`, `metric`, `spent`, `log`, `end`."""
 
 
 @dataclass
@@ -44,68 +45,74 @@ class Build:
         return not self.failures
 
 
-def build(plan: Plan, store: Store, watch: Watcher, *, jobs: int | None = None) -> Build:
+def build(plan: Plan, store: Store, watch: Watcher, *, jobs: int | None = None, keep_going: bool = True) -> Build:
     """Execute a plan on `jobs` cores; on KeyboardInterrupt running stages are ended and the interrupt goes on.
 
-    Where there are GPUs, what keeps a core busy keeps a GPU busy, and they are the fewer.
+    Where there are GPUs, what keeps a core busy keeps a GPU busy, and they are the fewer. Without `keep_going` nothing
+    more is started after a failure; what runs is let finish.
     """
-    return _Scheduler(plan, store, watch, jobs or len(gpus()) or os.cpu_count() or 1).run()
+    return _Scheduler(plan, store, watch, machine(jobs), keep_going).run()
 
 
 class _Scheduler:
-    def __init__(self, plan: Plan, store: Store, watch: Watcher, cores: int):
-        self.plan, self.store, self.watch, self.cores = plan, store, watch, cores
+    def __init__(self, plan: Plan, store: Store, watch: Watcher, resources: Resources, keep_going: bool):
+        self.plan, self.store, self.watch, self.keep_going = plan, store, watch, keep_going
         self.state = Build()
-        self.waiting = dict(plan.nodes)
-        self.running: dict[str, tuple[PlannedNode, int]] = {}
-        """Name to the node and the cores it takes."""
+        self.order = {name: number for number, name in enumerate(plan.nodes)}
+        self.missing = {name: set(planned.node.references) for name, planned in plan.nodes.items()}
+        """Name to the inputs that are not known yet."""
+        self.followers: dict[str, list[str]] = {name: [] for name in plan.nodes}
+        for name, references in self.missing.items():
+            for reference in references:
+                self.followers[reference].append(name)
+        self.known: deque[str] = deque()
+        """Names of nodes whose inputs are all known, to be looked at."""
+        self.queue = Queue(resources)
+        self.running: dict[str, tuple[PlannedNode, Resources]] = {}
         self.inbox: SimpleQueue[tuple[str, Any]] = SimpleQueue()
         """Name of a node with an event, or with the pair or exception that its thread ended with."""
         self.processes = Processes()
 
     def run(self) -> Build:
         try:
-            self._start_ready()
+            self.known.extend(name for name, references in self.missing.items() if not references)
+            self._advance()
             while self.running:
                 name, news = self.inbox.get()
                 if isinstance(news, dict):
                     self.watch(name, news)
                 else:
                     self._finish(name, news)
-                    self._start_ready()
+                    self._advance()
         finally:
             self.processes.end()
             self._remember()
         return self.state
 
-    def _start_ready(self) -> None:
-        """Take and start what can be; hits make others ready, so until nothing moves."""
-        before = None
-        while before != len(self.waiting):
-            before = len(self.waiting)
-            for name, planned in list(self.waiting.items()):
-                if lost := [n for n in planned.node.references if self.state.outcomes.get(n) in ("failed", "skipped")]:
-                    del self.waiting[name]
-                    self._end(name, "skipped", reason=f"needs {lost[0]}")
-                elif all(reference in self.state.results for reference in planned.node.references):
-                    self._advance(name, planned)
+    def _advance(self) -> None:
+        """Look at what got known, which may be hits that make more known; then start what there is room for."""
+        while self.known:
+            self._look_at(self.known.popleft())
+        if self.state.failures and not self.keep_going:
+            for planned in self.queue.clear():
+                self._skip(planned.node.name, f"not started: {next(iter(self.state.failures))} failed")
+        while found := self.queue.take():
+            self._start(*found)
 
-    def _advance(self, name: str, planned: PlannedNode) -> None:
-        """Take a node whose inputs are known, or start it if there are cores for it."""
+    def _look_at(self, name: str) -> None:
+        """Take a node whose inputs are known, or let it wait for its turn."""
         try:
-            ready = self._ready(planned)
+            ready = self._ready(self.plan.nodes[name])
         except UserError as error:
-            del self.waiting[name]
             self._fail(name, str(error))
             return
         if ready.status is Status.HIT:
-            self.state.results[name] = ready.result
+            self._have(name, ready.result)
             self._end(name, "hit")
         elif ready.status is Status.PENDING:
             self._fail(name, ready.reason)
-        elif not self._start(ready):
-            return
-        del self.waiting[name]
+        else:
+            self.queue.put(self.order[name], ready)
 
     def _ready(self, planned: PlannedNode) -> PlannedNode:
         """The node with its key. Where an input was not a hit, its content may be another than the plan's."""
@@ -116,49 +123,62 @@ class _Scheduler:
         fresh = self.plan.resolve(planned.node, contents)
         return planned if fresh.key is not None and fresh.key == planned.key else fresh
 
-    def _start(self, planned: PlannedNode) -> bool:
-        name, cores = planned.node.name, self._cores(planned)
-        if sum(taken for _, taken in self.running.values()) + cores > self.cores:
-            return False
-        self.watch(name, {"event": "start", "reason": planned.reason})
-        self.running[name] = (planned, cores)
-        # a daemon: an interrupted build does not wait for a light stage, which cannot be ended
-        threading.Thread(target=self._work, args=(planned, dict(self.state.results)), daemon=True).start()
-        return True
-
-    def _cores(self, planned: PlannedNode) -> int:
-        """Cores that a stage takes: what its kind says of its config, else one; copying an import takes none."""
-        if planned.status is Status.IMPORT:
-            return 0
-        module = importlib.import_module(planned.node.module)
-        return min(module.cores(planned.config), self.cores) if hasattr(module, "cores") else 1
-
-    def _work(self, planned: PlannedNode, results: dict[str, Result]) -> None:
-        """In a thread of its own: make one node's result."""
+    def _start(self, planned: PlannedNode, amount: Resources) -> None:
         name = planned.node.name
+        self.watch(name, {"event": "start", "reason": planned.reason})
+        self.running[name] = (planned, amount)
+        # a daemon: an interrupted build does not wait for another builder's lock
+        threading.Thread(target=self._work, args=(planned,), daemon=True).start()
+
+    def _work(self, planned: PlannedNode) -> None:
+        """In a thread of its own: make one node's result. What it reads of the results changes no more."""
+        name, results = planned.node.name, self.state.results
         try:
             news = make(self.plan, planned, results, self.store, lambda e: self.inbox.put((name, e)), self.processes)
-        except BaseException as error:  # whatever a stage raises, sys.exit() too, is the end of that stage alone
+        except BaseException as error:  # a defect of ours, too, is the end of that stage alone
             news = error
         self.inbox.put((name, news))
 
     def _finish(self, name: str, news: tuple[Result, str] | BaseException) -> None:
-        planned, _ = self.running.pop(name)
+        planned, amount = self.running.pop(name)
+        self.queue.give_back(amount)
         if isinstance(news, BaseException):
-            known = isinstance(news, StageFailed | UserError)
-            self._fail(name, str(news) if known else f"{type(news).__name__}: {news}")
             log = log_path(self.store, planned.key)
             if log.exists() and log.stat().st_size:
                 self.state.logs[name] = log
+            known = isinstance(news, StageFailed | UserError)
+            self._fail(name, str(news) if known else f"{type(news).__name__}: {news}")
             return
         result, outcome = news
-        self.state.results[name] = result
         self.state.seconds[name] = result.provenance.get("seconds", 0.0) if outcome == "ran" else 0.0
+        self._have(name, result)
         self._end(name, outcome, seconds=self.state.seconds[name])
+
+    def _have(self, name: str, result: Result) -> None:
+        """A result is known, and with it perhaps all that a follower waited for."""
+        self.state.results[name] = result
+        for follower in self.followers[name]:
+            self.missing[follower].discard(name)
+            if not self.missing[follower]:
+                self.known.append(follower)
 
     def _fail(self, name: str, reason: str) -> None:
         self.state.failures[name] = reason
         self._end(name, "failed", reason=reason)
+        self._skip_followers(name)
+
+    def _skip(self, name: str, reason: str) -> None:
+        self._end(name, "skipped", reason=reason)
+        self._skip_followers(name)
+
+    def _skip_followers(self, name: str) -> None:
+        lost = deque([name])
+        while lost:
+            cause = lost.popleft()
+            for follower in self.followers[cause]:
+                if follower not in self.state.outcomes:
+                    self._end(follower, "skipped", reason=f"needs {cause}")
+                    lost.append(follower)
 
     def _end(self, name: str, outcome: str, **more: Any) -> None:
         self.state.outcomes[name] = outcome

@@ -22,8 +22,6 @@ from astro_factory.spec.reader import (
     read_yaml,
 )
 
-APART = ("profiles", "sweeps")
-"""Sections of overrides: what they say is interpolated where it is put."""
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -169,14 +167,15 @@ def interpolate(document: Document) -> list[Diagnostic]:
 
     Returns what is wrong; a reference that leads nowhere becomes `UNRESOLVED`, so that all else can be checked.
     """
-    apart = {key: document.data[key] for key in APART if key in document.data}
-    resolver = Interpolation(document)
-    document.data = resolver.resolve({key: value for key, value in document.data.items() if key not in apart}, ())
-    document.data |= apart
+    profiles = document.data.pop("profiles", None)
+    resolver = _Interpolation(document)
+    document.data = resolver.resolve(document.data, ())
+    if profiles is not None:
+        document.data["profiles"] = profiles
     return resolver.errors
 
 
-class Interpolation:
+class _Interpolation:
     def __init__(self, document: Document):
         self.document = document
         self.errors: list[Diagnostic] = []
@@ -213,14 +212,10 @@ class Interpolation:
         if len(trail) == MAX_DEPTH:
             return self._error("E105", path, f"more than {MAX_DEPTH} references in a row", "simplify the spec")
         # found mistakes are where the value is written, not where it is used
-        found = self.resolve(value, parts, (*trail, parts))
-        if found is not UNRESOLVED:
-            self.document.origins[path] = parts
-        return found
+        return self.resolve(value, parts, (*trail, parts))
 
     def _text(self, name: str, path: Path_, trail: tuple[Path_, ...]) -> Any:
         value = self._look_up(name, path, trail)
-        self.document.origins.pop(path, None)  # the text is written here
         if value is UNRESOLVED:
             return value
         if isinstance(value, dict | list):

@@ -17,12 +17,12 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from astro_factory.core import stacks
 from astro_factory.core.canonical import digest
 from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.errors import Diagnostic, Place, UserError
@@ -51,8 +51,8 @@ def inside() -> bool:
 def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
     """Run the stage `module` in `launch.processes` processes and wait for them.
 
-    A user error of a process is raised here; another failure raises `RuntimeError` with what the process said last. On
-    SIGTERM the processes save a checkpoint and `Interrupted` is raised.
+    A user error of a process is raised here; another failure raises `RuntimeError` with what the process said last.
+    Whatever ends the wait, such as the exit that SIGTERM asks of a stage, first lets the processes save a checkpoint.
     """
     if launch.deepspeed and not find_spec("deepspeed"):
         raise UserError.of(
@@ -95,24 +95,6 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH, signal.SIGKILL)
         if os.getppid() == 1:  # it had ended before it could be asked
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM raise `Interrupted`, where this thread may."""
-
-    def interrupt(*_: Any) -> None:
-        raise Interrupted("training was stopped; run again to go on")
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: whoever started it stops it
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _environment(launch: Launch) -> dict[str, str]:
@@ -203,6 +185,12 @@ class _FileEvents(Events):
     def log(self, text: str) -> None:
         self._send("log", text)
 
+    def phase(self, name: str) -> None:
+        self._send("phase", name)
+
+    def spent(self, tokens: int = 0, calls: int = 0) -> None:
+        self._send("spent", tokens, calls)
+
     def failure(self, error: UserError) -> None:
         self._send("failure", *[diagnostic.as_json() for diagnostic in error.diagnostics])
 
@@ -219,6 +207,7 @@ class _NoItems(Items):
 
 def main() -> None:
     die_with_parent()
+    stacks.listen(f"rank {os.environ['RANK']}")
     job = json.loads(Path(sys.argv[1]).read_text())
     module = importlib.import_module(job["module"])
     work = Path(job["work"])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from astro_factory.cli.main import main
+from astro_factory.stages import KINDS
 
 ROOT = Path(__file__).parents[2]
 SPEC = """\
@@ -198,12 +199,32 @@ def test_a_users_mistake_in_a_stage_ends_with_1(run):
 
 
 def test_a_defect_in_a_stage_names_its_log(run, monkeypatch):
-    monkeypatch.setattr("astro_factory.stages.practice.make_document", lambda config, index: 1 / 0)
-    ended = run("build", "spec.yaml", "--no-publish")
-    assert ended.code == 1 and "drill failed: ZeroDivisionError: division by zero" in ended.out
+    monkeypatch.setitem(KINDS["stages"], "light", "tests.runtime.kinds.light")
+    defect = "stages.drill={kind: light, do: [fail]}"
+    ended = run("build", "spec.yaml", "--no-publish", "--set", defect)
+    assert ended.code == 1 and "drill failed: ValueError: no such luck" in ended.out
     (log,) = [line.split()[1] for line in ended.out.splitlines() if line.strip().startswith("log: ")]
-    assert "ZeroDivisionError" in Path(log).read_text()
-    assert f"the log of its last run is {log}" in run("show", "spec.yaml:drill").err
+    assert "ValueError: no such luck" in Path(log).read_text()
+    assert f"the log of its last run is {log}" in run("show", "spec.yaml:drill", "--set", defect).err
+    shown = run("show", "spec.yaml:drill", "--set", defect, "--log")
+    assert (shown.code, shown.out) == (0, Path(log).read_text())
+
+
+def test_the_log_of_a_stage(run, monkeypatch):
+    monkeypatch.setitem(KINDS["stages"], "light", "tests.runtime.kinds.light")
+    stages = "stages={said: {kind: light, do: [fail_silently]}, below: {kind: light, reads: [said], do: [curve]}}"
+    settings = ("--set", "publish=null", "--set", stages)
+    ended = run("show", "spec.yaml:said", "--log", *settings)
+    assert ended == Ended(
+        2, "", "E155 'said' has not run in this store, so it has no log; run `astro-factory build spec.yaml`\n"
+    )
+    assert run("build", "spec.yaml", *settings).code == 0
+    assert run("show", "spec.yaml:said", "--log", *settings).out == "said to nobody\n"
+    found = run("show", "spec.yaml:said", "--log", "--json", *settings).json
+    assert found["stage"] == "said" and Path(found["log"]).read_text() == found["text"] == "said to nobody\n"
+    assert run("show", "spec.yaml:below", "--log", *settings) == Ended(0, "", "'below' ran and said nothing\n")
+    other = (*settings[:3], stages.replace("fail_silently", "nap"))
+    assert run("show", "spec.yaml:below", "--log", *other).err == "'below' ran and said nothing\n", "of its last key"
 
 
 def test_store_and_profile(run, monkeypatch):

@@ -38,13 +38,13 @@ class Bench:
     def plan(self, *sets: str) -> Plan:
         return make_plan(compile_spec(self.path, sets=sets), self.store)
 
-    def build(self, *sets: str, jobs: int = 4, watch: Callable | None = None) -> Build:
+    def build(self, *sets: str, jobs: int = 4, watch: Callable | None = None, keep_going: bool = True) -> Build:
         def record(name: str, event: dict[str, Any]) -> None:
             self.events.append((name, event))
             if watch:
                 watch(name, event)
 
-        return build(self.plan(*sets), self.store, record, jobs=jobs)
+        return build(self.plan(*sets), self.store, record, jobs=jobs, keep_going=keep_going)
 
     def output(self, done: Build, name: str) -> str:
         return (self.store.output(done.results[name]) / "out.txt").read_text()

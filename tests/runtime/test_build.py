@@ -53,9 +53,12 @@ def test_provenance_is_beside_the_output_not_in_it(bench):
 @pytest.mark.parametrize(
     ("action", "reason"),
     [
-        ("fail", {"light": "ValueError: no such luck", "heavy": "its process ended with code 1"}),
-        ("leave", {"light": "SystemExit: gone", "heavy": "its process ended with code 1"}),
-        ("nothing", {"light": "it ended without any output", "heavy": "it ended without any output"}),
+        ("fail", "ValueError: no such luck"),
+        ("leave", "SystemExit: gone"),
+        ("exit", "its process ended with code 7"),
+        ("die", "its process was killed by SIGKILL"),
+        ("crash", "its process was killed by SIGSEGV"),
+        ("nothing", "it ended without any output"),
     ],
 )
 def test_a_failed_stage_fails_alone(bench, kind, action, reason):
@@ -68,24 +71,15 @@ other: {{kind: light, do: [nap]}}
     done = bench.build()
     assert not done.ok
     assert done.outcomes == {"bad": "failed", "follower": "skipped", "last": "skipped", "other": "ran"}
-    assert done.failures["bad"].splitlines()[0] == reason[kind]
+    assert done.failures["bad"].splitlines()[0] == reason
     assert ("follower", {"event": "end", "outcome": "skipped", "reason": "needs bad"}) in bench.events
     assert bench.build().outcomes["other"] == "hit" and len(bench.note("bad.runs")) == 2
     if action == "fail":
         log = done.logs["bad"].read_text()
         assert log.startswith("about to fail\n") and "ValueError: no such luck" in log
         assert ("bad", {"event": "log", "text": "about to fail"}) in bench.events
-    if action == "fail" and kind == "heavy":
-        assert "ValueError: no such luck" in done.failures["bad"], "the end of the log is part of the message"
-
-
-@pytest.mark.parametrize(("action", "signal"), [("die", "SIGKILL"), ("crash", "SIGSEGV")])
-def test_a_killed_stage_process_fails_alone(bench, action, signal):
-    bench.write(f"bad: {{kind: heavy, do: [{action}]}}\nother: {{kind: heavy, do: [nap]}}")
-    done = bench.build()
-    assert done.outcomes == {"bad": "failed", "other": "ran"}
-    assert done.failures["bad"].splitlines()[0] == f"its process was killed by {signal}"
-    assert ("last words" if action == "die" else "crash") in done.failures["bad"]
+    if words := {"fail": "raise ValueError", "die": "last words", "crash": "in crash"}.get(action):
+        assert words in done.failures["bad"], "the end of the log is part of the message"
 
 
 @BOTH
@@ -234,10 +228,9 @@ def test_an_interrupt_ends_at_once_and_the_next_build_goes_on(bench, kind):
     with pytest.raises(KeyboardInterrupt):
         bench.build(watch=watch)
     assert time.monotonic() - when[0] < 8
-    if kind == "heavy":  # a thread of this process sleeps on; only the end of the process ends it
-        assert gone(int(bench.note("b.asleep")[0]))
-        (bench.notes / "awake").touch()
-        assert bench.build().outcomes == {"a": "hit", "b": "ran"}
+    assert gone(int(bench.note("b.asleep")[0]))
+    (bench.notes / "awake").touch()
+    assert bench.build().outcomes == {"a": "hit", "b": "ran"}
 
 
 def test_an_error_of_the_watcher_ends_the_build_and_its_stages(bench):

@@ -12,6 +12,7 @@ from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.config import NOT_SEMANTIC, FileField, Reference, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, Place, UserError
+from astro_factory.core.workers import Worker
 
 Any_ = Annotated[str, Reference(tuple(ArtifactType))]
 
@@ -27,6 +28,8 @@ class Actions(StageConfig):
     """A file outside that is repeated too."""
     takes: Annotated[int, NOT_SEMANTIC] = 1
     """Cores."""
+    memory: Annotated[float, NOT_SEMANTIC] = 0
+    """Gigabytes."""
     notes: Annotated[str, NOT_SEMANTIC] = ""
     """A folder outside, for the test to look into."""
 
@@ -60,6 +63,10 @@ def fail(ctx, config):
     raise ValueError("no such luck")
 
 
+def fail_silently(ctx, config):
+    print("said to nobody")
+
+
 def mistake(ctx, config):
     place = Place("problems.jsonl", 3, 7)
     raise UserError(
@@ -70,6 +77,10 @@ def mistake(ctx, config):
 
 def leave(ctx, config):
     sys.exit("gone")
+
+
+def exit(ctx, config):
+    os._exit(7)
 
 
 def die(ctx, config):
@@ -112,6 +123,43 @@ def sleep(ctx, config):
 def sleep_unless_woken(ctx, config):
     if not (Path(config.notes) / "awake").exists():
         sleep(ctx, config)
+
+
+def spend(ctx, config):
+    """A hundred tokens, ten at a time; the work folder remembers how far it came."""
+    kept = ctx.work / "spent"
+    for number in range(len(kept.read_text()) if kept.exists() else 0, 10):
+        kept.write_text("." * (number + 1))
+        note(ctx, config, "spent", number)
+        ctx.events.spent(tokens=10, calls=1)
+        time.sleep(0.25)
+
+
+def hang(ctx, config):
+    """Fall silent in the middle of a phase, with a worker that is silent too."""
+    ctx.events.phase("rollout")
+    ctx.events.progress(3, 8, "steps")
+    note(ctx, config, "hangs", os.getpid())
+    with Worker("time:sleep") as worker:
+        worker.call(600)
+
+
+def save_when_told(ctx, config):
+    """Sleep, and when told to stop keep that for the next time."""
+    if (ctx.work / "saved").exists():
+        return
+    note(ctx, config, "asleep", os.getpid())
+    ctx.events.log("asleep")
+    try:
+        time.sleep(600)
+    except SystemExit:
+        (ctx.work / "saved").touch()
+        raise
+
+
+def swell(ctx, config):
+    """Take more memory than a process that is shared may keep."""
+    bytearray(1100 << 20)
 
 
 def child(ctx, config):

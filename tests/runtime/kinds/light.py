@@ -19,5 +19,9 @@ def cores(config: Config) -> int:
     return config.takes
 
 
+def memory_gb(config: Config) -> float:
+    return config.memory
+
+
 def run(ctx: StageContext, config: Config) -> None:
     act(ctx, config)

@@ -1,0 +1,75 @@
+"""Budgets and heartbeats: how a stage ends that spends too much or says nothing, and how it goes on."""
+
+import json
+import re
+
+import pytest
+
+from tests.runtime.bench import gone
+
+BOTH = pytest.mark.parametrize("kind", ["light", "heavy"])
+
+
+@BOTH
+def test_a_budget_of_tokens_ends_a_stage_that_goes_on_when_it_is_raised(bench, kind):
+    bench.write(f"a: {{kind: {kind}, do: [spend], budget: {{tokens: 40}}}}\nb: {{kind: light, reads: [a]}}")
+    done = bench.build()
+    assert done.outcomes == {"a": "failed", "b": "skipped"}
+    assert re.fullmatch(
+        r"its budget of 40 tokens is used up \(by now \d+\); what it has made so far is kept: "
+        r"raise the stage's budget\.tokens and build again",
+        done.failures["a"],
+    )
+    first = bench.note("a.spent")
+    assert 4 <= len(first) < 10
+    again = bench.build()
+    assert again.failures["a"].startswith("its budget of 40 tokens is used up"), "a budget is for all runs together"
+    assert bench.note("a.spent") == first, "nothing was started for it"
+    rest = bench.build("stages.a.budget.tokens=1000")
+    assert rest.outcomes == {"a": "ran", "b": "ran"}
+    assert bench.note("a.spent") == [str(number) for number in range(10)]
+    assert rest.results["a"].provenance["tokens"] == 100 and rest.results["a"].provenance["calls"] == 10
+    assert rest.results["a"].provenance["seconds"] >= 2
+
+
+def test_a_budget_of_time_lets_a_stage_save_and_is_no_part_of_the_key(bench):
+    bench.write("a: {kind: heavy, do: [save_when_told], budget: {wall_time_s: 1.5}}")
+    done = bench.build()
+    assert done.failures["a"].startswith("its budget of 1.5 s of wall time is used up (by now ")
+    assert "budget.wall_time_s" in done.failures["a"]
+    planned = bench.plan("stages.a.budget.wall_time_s=600", "stages.a.heartbeat_s=5")
+    assert planned.nodes["a"].key == bench.plan().nodes["a"].key
+    assert bench.build("stages.a.budget.wall_time_s=600").outcomes == {"a": "ran"}
+
+
+def test_what_was_spent_counts_even_if_nobody_was_there_to_count_it_last(bench):
+    bench.write("a: {kind: heavy, do: [spend], budget: {tokens: 60}}")
+    path = bench.store.staging(bench.plan().nodes["a"].key) / "spent.json"
+    path.parent.mkdir(parents=True)
+    for torn in ("{", "[]", "7"):
+        path.write_text(torn)
+        assert bench.build("stages.a.budget.wall_time_s=0.001").outcomes == {"a": "failed"}
+    path.write_text(json.dumps({"tokens": 59, "calls": 1, "seconds": 2.0}))
+    assert "(by now 69)" in bench.build().failures["a"]
+
+
+@BOTH
+def test_a_missed_heartbeat_names_the_phase_and_shows_the_stacks_of_all_processes(bench, kind):
+    bench.write(f"a: {{kind: {kind}, do: [fail_silently, hang], heartbeat_s: 4}}\nb: {{kind: light}}")
+    done = bench.build()
+    assert done.outcomes == {"a": "failed", "b": "ran"}
+    lines = done.failures["a"].splitlines()
+    assert lines[0] == "no heartbeat for 4 s (heartbeat_s), in phase 'rollout', at 3/8 steps"
+    assert lines[1] == "    said to nobody", "the last lines of the log"
+    pid = bench.note("a.hangs")[0]
+    parts = "\n".join(lines[2:]).split("worker time:sleep (process ")
+    assert parts[0].startswith(f"stage (process {pid}):\n") and "in hang" in parts[0]
+    assert "workers.py" in parts[1] and "in _serve" in parts[1]
+    log = done.logs["a"].read_text()
+    assert "Current thread" in log and "in _leave_with" in log, "the log has all threads"
+    assert gone(int(pid)) and gone(int(parts[1].partition(")")[0]))
+
+
+def test_a_heartbeat_is_whatever_a_stage_says(bench):
+    bench.write("a: {kind: light, do: [spend], heartbeat_s: 1.5}")
+    assert bench.build().outcomes == {"a": "ran"}

@@ -1,0 +1,102 @@
+"""Light stages share processes, and none of them takes the build or another stage down."""
+
+import os
+import time
+
+import pytest
+
+from astro_factory.runtime import build
+from astro_factory.stages import KINDS
+from tests.runtime.bench import TEST_KINDS, Bench, gone
+
+
+def test_light_stages_share_as_many_processes_as_run_side_by_side(bench):
+    bench.write("\n".join(f"s{number}: {{kind: light, do: [count], text: t{number}}}" for number in range(40)))
+    assert bench.build(jobs=2).ok
+    pids = {bench.note(f"s{number}.runs")[0] for number in range(40)}
+    assert len(pids) <= 2 and str(os.getpid()) not in pids
+    assert all(gone(int(pid)) for pid in pids)
+
+
+@pytest.mark.parametrize("action", ["fail", "leave", "exit", "die", "crash", "mistake", "swell"])
+def test_whatever_a_light_stage_does_the_next_has_a_sound_process(bench, action):
+    lines = [f"s{number}: {{kind: light, do: [count], text: t{number}}}" for number in range(4)]
+    bench.write("\n".join([*lines[:2], f"bad: {{kind: light, do: [count, {action}]}}", *lines[2:]]))
+    done = bench.build(jobs=1)
+    assert {name for name, outcome in done.outcomes.items() if outcome == "ran"} >= {"s0", "s1", "s2", "s3"}
+    order = [name for name, event in bench.events if event["event"] == "start"]
+    pids = [bench.note(f"{name}.runs")[0] for name in order]
+    turn = order.index("bad") + 1
+    assert 1 < turn < 5 and len(set(pids[:turn])) == len(set(pids[turn:])) == 1 and len(set(pids)) == 2
+
+
+def test_what_a_light_stage_prints_goes_to_its_own_log(bench, capfd):
+    bench.write("a: {kind: light, do: [fail_silently, fail]}\nb: {kind: light, do: [fail], text: b}")
+    done = bench.build(jobs=1)
+    assert done.logs["a"].read_text().startswith("said to nobody\nabout to fail\n")
+    assert done.logs["b"].read_text().startswith("about to fail\n")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_stage_that_is_told_to_stop_saves_and_goes_on(bench):
+    bench.write("a: {kind: heavy, do: [save_when_told]}")
+
+    def watch(name, event):
+        if event["event"] == "log":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.build(watch=watch)
+    assert gone(int(bench.note("a.asleep")[0]), 1)
+    assert bench.build().outcomes == {"a": "ran"}
+
+
+def test_memory_is_shared_out_like_cores(bench):
+    """Half of what any machine has, thrice: never more than two side by side."""
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    lines = (f"{name}: {{kind: light, do: [nap], text: {name}, memory: {0.4 * gigabytes}}}" for name in "abc")
+    bench.write("\n".join([*lines, f"d: {{kind: light, do: [nap], memory: {9 * gigabytes}}}"]))
+    busy, peak = set(), []
+
+    def watch(name, event):
+        if event["event"] == "start":
+            busy.add(name)
+        elif event["event"] == "end":
+            busy.discard(name)
+        peak.append(sorted(busy))
+
+    assert bench.build(jobs=8, watch=watch).ok
+    assert max(map(len, peak)) == 2 and all(names == ["d"] for names in peak if "d" in names)
+
+
+def test_without_keep_going_nothing_more_is_started(bench):
+    bench.write("""
+bad: {kind: light, do: [fail]}
+running: {kind: heavy, do: [nap, nap, nap, nap, nap, nap]}
+after: {kind: light, reads: [running]}
+needs: {kind: light, reads: [bad]}
+late: {kind: light, text: late}
+""")
+    done = bench.build(jobs=2, keep_going=False)
+    assert done.outcomes == {
+        "bad": "failed", "needs": "skipped", "running": "ran", "after": "skipped", "late": "skipped",
+    }  # fmt: skip
+    assert ("late", {"event": "end", "outcome": "skipped", "reason": "not started: bad failed"}) in bench.events
+    assert bench.build(jobs=2).outcomes["late"] == "ran"
+
+
+def test_a_thousand_hits_and_failures_are_told_in_time_linear_in_their_number(tmp_path, monkeypatch):
+    """The scheduler alone, on plans whose stages are all hits or all behind a failed one."""
+    monkeypatch.setitem(KINDS["stages"], "light", TEST_KINDS["light"])
+    took = []
+    for count in (200, 2000):
+        bench = Bench(tmp_path / str(count))
+        bench.write("bad: {kind: light, do: [fail]}\n" + "\n".join(
+            f"s{number}: {{kind: light, reads: [{f's{number - 1}' if number else 'bad'}]}}" for number in range(count)
+        ))  # fmt: skip
+        plan = bench.plan()
+        start = time.process_time()
+        done = build(plan, bench.store, lambda *_: None, jobs=1)
+        took.append(time.process_time() - start)
+        assert list(done.outcomes.values()).count("skipped") == count
+    assert took[1] < 40 * took[0] + 0.5
