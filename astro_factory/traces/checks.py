@@ -12,7 +12,9 @@ from astro_factory.core.trees import Node
 from astro_factory.traces import codes
 from astro_factory.traces.render import render
 from astro_factory.traces.sample import SEQUENCE, sample_tree
-from astro_factory.traces.wording import BLOCKS, VARIABLES, Sandbox, Wording, at, diagnose
+from astro_factory.traces.sandbox import Sandbox
+from astro_factory.traces.screen import states_answer
+from astro_factory.traces.wording import BLOCKS, VARIABLES, Wording, at, diagnose
 
 _ATTRIBUTES = {
     "problem": [field.name for field in fields(Problem)],
@@ -127,8 +129,22 @@ def _lineage(entry: str, trees: dict[str, nodes.Template]) -> list[str]:
 
 
 def _dry_render(source: TemplateSource) -> list[Diagnostic]:
+    tree = sample_tree()
     try:
-        render(sample_tree(), SEQUENCE, Wording(source), seed=0)
+        segments = render(tree, SEQUENCE, Wording(source), seed=0)
     except UserError as error:
         return error.diagnostics
-    return []
+    if states_answer(tree, SEQUENCE[-1], segments):
+        return []
+    name, line = next(_blocks(source, "answer"), (source.entry, 1))
+    remedy = "let the block 'answer' say {{ node.closing }}, the line by which the verifier knows it"
+    return [at(source, name, line, codes.NO_ANSWER, "the trace ends without its answer", remedy, "answer")]
+
+
+def _blocks(source: TemplateSource, block: str) -> Iterator[tuple[str, int]]:
+    """File and line of each block of that name, those of the entry first."""
+    sandbox = Sandbox(source.sources)
+    for name in sorted(source.sources, key=lambda name: name != source.entry):
+        for node in sandbox.parse(source.sources[name], name).find_all(nodes.Block):
+            if node.name == block:
+                yield name, node.lineno

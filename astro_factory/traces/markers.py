@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable
 from difflib import SequenceMatcher
 from itertools import pairwise
+from typing import Any
 
 from astro_factory.core.config import TemplateSource
-from astro_factory.traces.render import jump, variables_of
+from astro_factory.traces.render import Move, jump, variables_of
 from astro_factory.traces.sample import sample_tree
 from astro_factory.traces.wording import Wording
 
@@ -39,11 +40,16 @@ def backtrack_markers(template: TemplateSource) -> list[tuple[str, ...]]:
     for attempt, (leaf, target) in enumerate(_JUMPS, start=1):
         move = jump(leaf, target)
         first, second = (
-            list(wording.alternatives(move.blocks[-1], variables_of(sample_tree(variant), move, attempt * variant)))
+            list(wording.alternatives(move.blocks[-1], _variables(variant, move, attempt * variant)))
             for variant in (1, 2)
         )
         found.update(_common(one, other) for one, other in zip(first, second, strict=False))
     return sorted((marker for marker in found if any(map(str.isalpha, marker))), key=lambda m: (-len(m), m))
+
+
+def _variables(variant: int, move: Move, attempt: int) -> dict[str, Any]:
+    numbers = {node: 10 * variant + node for node in range(6)}
+    return variables_of(sample_tree(variant), move, attempt, numbers)
 
 
 def _common(one: str, other: str) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """Text back to a node sequence: the check that a trace says what it was made from."""
 
 from collections.abc import Iterator
+from functools import cached_property
+from itertools import pairwise
 
 from astro_factory.core.trees import Tree
 from astro_factory.traces.render import Move, closing, joined, jump, pause, variables_of
@@ -37,34 +39,37 @@ class _Parser:
                 pending.pop()
                 continue
             sequence, place, attempt = state
-            if self._ends(sequence[-1], place, attempt):
+            if self._ends(sequence, place, attempt):
                 return sequence
             pending.append(self._next(sequence, place, attempt))
         return None
 
     def _next(self, sequence: list[int], place: int, attempt: int) -> Iterator[tuple[list[int], int, int]]:
         """Every sequence that is one element longer, with where the text goes on and the number of the attempt."""
-        here = sequence[-1]
+        here, numbers = sequence[-1], _Numbers(self.tree, sequence)
         for child in self.children[here]:
             for end in self._after([("step", self.tree.nodes[child].text)], place):
                 yield [*sequence, child], end, attempt
         if len(sequence) == 1 or self.tree.nodes[here].parent != sequence[-2]:
             return
         if not self.tree.nodes[here].terminal:
-            for end in self._said(pause(here), place, attempt):
+            for end in self._said(pause(here), place, attempt, numbers):
                 if end > place:
                     yield [*sequence, here], end, attempt
         for target in dict.fromkeys(reversed(sequence)):
             if self.children[target] and target != here:
-                for end in self._said(jump(here, target), place, attempt):
+                for end in self._said(jump(here, target), place, attempt, numbers):
                     yield [*sequence, target], end, attempt + 1
 
-    def _ends(self, leaf: int, place: int, attempt: int) -> bool:
-        return self.tree.nodes[leaf].terminal and len(self.text) + 1 in self._said(closing(leaf), place, attempt)
+    def _ends(self, sequence: list[int], place: int, attempt: int) -> bool:
+        leaf = sequence[-1]
+        if not self.tree.nodes[leaf].terminal:
+            return False
+        return len(self.text) + 1 in self._said(closing(leaf), place, attempt, _Numbers(self.tree, sequence))
 
-    def _said(self, move: Move, place: int, attempt: int) -> list[int]:
+    def _said(self, move: Move, place: int, attempt: int, numbers: "_Numbers") -> list[int]:
         """Where the text can go on after the words of a move."""
-        variables = variables_of(self.tree, move, attempt)
+        variables = variables_of(self.tree, move, attempt, numbers.by_node)
         said: list[Pieces] = [[]]
         for kind, block in zip(move.kinds, move.blocks, strict=True):
             words = dict.fromkeys(self.wording.alternatives(block, variables))
@@ -80,3 +85,15 @@ class _Parser:
         end = place + len(text)
         fits = self.text.startswith(text, place) and (end == len(self.text) or self.text[end] == "\n")
         return [end + 1] if fits else []
+
+
+class _Numbers:
+    """The number of the step that said each node of a sequence last, counted when it is first asked for."""
+
+    def __init__(self, tree: Tree, sequence: list[int]):
+        self._tree, self._sequence = tree, sequence
+
+    @cached_property
+    def by_node(self) -> dict[int, int]:
+        steps = (b for a, b in pairwise(self._sequence) if self._tree.nodes[b].parent == a)
+        return {node: number for number, node in enumerate(steps, start=1)}

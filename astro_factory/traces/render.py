@@ -9,7 +9,7 @@ verdict and where to go back to share a line, a space between them (countdown):
     answer 4 + ( 10 + 3 )
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from astro_factory.core.trees import Tree
@@ -54,11 +54,16 @@ def closing(leaf: int) -> Move:
     return Move(("reflect", "verdict", "answer"), ("reflect", "right", "answer"), leaf)
 
 
-def variables_of(tree: Tree, move: Move, attempt: int) -> dict[str, Any]:
-    """What the blocks of a move know."""
-    variables: dict[str, Any] = {"problem": tree.problem, "node": tree.nodes[move.judged], "attempt": attempt}
+def variables_of(tree: Tree, move: Move, attempt: int, numbers: Mapping[int, int]) -> dict[str, Any]:
+    """What the blocks of a move know; `numbers`: of each node, the number of the step that said it last."""
+    variables: dict[str, Any] = {
+        "problem": tree.problem,
+        "node": tree.nodes[move.judged],
+        "step": numbers.get(move.judged, 0),
+        "attempt": attempt,
+    }
     if move.target is not None:
-        variables["target"] = tree.nodes[move.target]
+        variables |= {"target": tree.nodes[move.target], "target_step": numbers.get(move.target, 0)}
     return variables
 
 
@@ -68,6 +73,8 @@ def render(tree: Tree, sequence: Sequence[int], wording: Wording, seed: int) -> 
     Raises UserError where the template fails over this tree.
     """
     choose, attempt, segments = seeded(seed), 1, []
+    numbers: dict[int, int] = {}
+    steps = 0
 
     def add(kind: str, text: str, node: int) -> None:
         start = segments[-1].end + 1 if segments else 0
@@ -75,9 +82,11 @@ def render(tree: Tree, sequence: Sequence[int], wording: Wording, seed: int) -> 
 
     for item in _moves(tree, sequence):
         if isinstance(item, int):
+            steps += 1
+            numbers[item] = steps
             add("step", tree.nodes[item].text, item)
             continue
-        texts = wording.say(item.blocks, variables_of(tree, item, attempt), choose)
+        texts = wording.say(item.blocks, variables_of(tree, item, attempt, numbers), choose)
         for kind, text in zip(item.kinds, texts, strict=True):
             if text:
                 add(kind, text, item.target if kind in ("backtrack", "restart") else item.judged)

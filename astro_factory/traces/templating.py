@@ -17,7 +17,7 @@ from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt, near, shown
 from astro_factory.traces import codes
 from astro_factory.traces.checks import check_template, references
-from astro_factory.traces.wording import Sandbox
+from astro_factory.traces.sandbox import Sandbox
 
 _MAX_LISTED = 200
 

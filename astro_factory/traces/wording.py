@@ -6,28 +6,24 @@ defined says its default, so a template holds only what it changes, and another 
     {% extends "reflection/paper.jinja" %}
     {% block wrong %}Hmm, {{ node.answer }} cannot be right.{% endblock %}
 
-The sandbox keeps a template from files, from Python and from everything that differs between two runs. It bounds what
-a block may say; it is no jail for hostile code that wants to waste time.
+What a template can do and cannot is in `sandbox`.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from random import Random
 from types import TracebackType
 from typing import Any
 
-from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2 import TemplateError, TemplateSyntaxError
 from jinja2.exceptions import UndefinedError
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt, near
-from astro_factory.core.problems import Problem
-from astro_factory.core.trees import Node
 from astro_factory.traces import codes
+from astro_factory.traces.sandbox import MAX_CHARS, Sandbox, TooMuch
 
 BLOCKS = {
     "reflect": "",
@@ -39,54 +35,15 @@ BLOCKS = {
 }
 """What can be said, with its default: at the end of a branch, before and as the verdict; where the trace goes back to
 (`restart`: the root); the line that states the final answer."""
-VARIABLES = ("problem", "node", "target", "attempt", "pick")
-"""What blocks know; `target` in `wrong`, `backtrack` and `restart` only. docs/reference/templates.md documents them."""
-MAX_CHARS = 20_000
+VARIABLES = ("problem", "node", "step", "target", "target_step", "attempt", "pick")
+"""What blocks know; `target` and `target_step` in `wrong`, `backtrack` and `restart` only. docs/reference/templates.md
+documents them."""
 MAX_ALTERNATIVES = 1000
 
 Choose = Callable[[int], int]
 """Given how many options there are, the index of the chosen one."""
 
 _DEFAULTS = "".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in BLOCKS.items())
-_PLAIN = frozenset(field.name for cls in (Node, Problem) for field in fields(cls))
-_GLOBALS = ("range", "dict", "namespace")
-
-
-class _TooLong(Exception):
-    """A block said more than `MAX_CHARS`."""
-
-
-class Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja over the texts of a `TemplateSource`: strict about undefined names, deterministic, without files."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def __init__(self, sources: Mapping[str, str]):
-        super().__init__(
-            loader=FunctionLoader(lambda name: (sources[name], name, None) if name in sources else None),
-            undefined=StrictUndefined,
-            finalize=_printable,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self.globals = {name: self.globals[name] for name in _GLOBALS}
-        del self.filters["random"]
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """What templates read most, without the sandbox's questions; a fact goes before a mapping's own methods."""
-        if isinstance(obj, dict):
-            if attribute in obj:
-                return obj[attribute]
-        elif attribute in _PLAIN and isinstance(obj, Node | Problem):
-            return getattr(obj, attribute)
-        return super().getattr(obj, attribute)
-
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Repeating a text is the short way to fill the memory."""
-        if operator == "**" or isinstance(left, str | list | tuple) or isinstance(right, str | list | tuple):
-            raise TemplateError("templates multiply numbers only, and have no powers")
-        return super().call_binop(context, operator, left, right)
 
 
 class Wording:
@@ -111,6 +68,7 @@ class Wording:
         Raises UserError at the place in the template where rendering failed.
         """
         self._choose = choose
+        self._sandbox.turns = 0
         try:
             context = self._context(variables)
             return [_text(context, name) for name in names]
@@ -175,11 +133,10 @@ def diagnose(error: Exception, source: TemplateSource, variables: Mapping[str, A
     if isinstance(error, TemplateSyntaxError):
         return at(source, error.name or source.entry, error.lineno, codes.SYNTAX, _one_line(error.message or ""))
     name, line = _where(error.__traceback__) or (source.entry, 1)
-    if isinstance(error, _TooLong):
-        cause, remedy = f"a block says more than {MAX_CHARS} characters", "look for a loop that repeats too often"
-        return at(source, name, line, codes.TOO_LONG, cause, remedy)
+    if isinstance(error, TooMuch):
+        return at(source, name, line, codes.TOO_LONG, str(error), error.remedy)
     if isinstance(error, RecursionError):
-        return at(source, name, line, codes.FAILED, "the template includes or extends itself without an end")
+        return at(source, name, line, codes.FAILED, "the template includes, extends or calls itself without an end")
     cause, remedy, word = _one_line(str(error)), "", ""
     if isinstance(error, UndefinedError) and (found := re.search(r"'(\w+)' is undefined", cause)):
         word = found[1]
@@ -215,17 +172,8 @@ def _text(context: Context, name: str) -> str:
         parts.append(part)
         size += len(part)
         if size > MAX_CHARS:
-            raise _TooLong
+            raise TooMuch(f"a block says more than {MAX_CHARS} characters", "look for a loop that repeats too often")
     return "".join(parts).strip()
-
-
-def _printable(value: Any) -> Any:
-    """Only text and numbers are said: a whole node or None in a sentence is a slip."""
-    if isinstance(value, str | int | float):
-        return value
-    if isinstance(value, StrictUndefined):
-        return value  # complains by itself, with a better message
-    raise TypeError(f"{type(value).__name__} is neither text nor number; print one of its attributes")
 
 
 def _where(traceback: TracebackType | None) -> tuple[str, int] | None:

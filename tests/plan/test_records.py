@@ -165,7 +165,7 @@ def test_the_form_of_a_record():
     traces = make_record(GRAPH.nodes["traces"], CONTENTS, {})["config"]
     assert traces["trees"] == {"content": "content of trees"}
     assert traces["per_problem"] == {"direct": 1, "search": 2}
-    assert list(traces["template"]["sources"]) == ["reflection/terse.jinja"]
+    assert list(traces["template"]["sources"]) == ["reflection/shared/words.jinja", "reflection/terse.jinja"]
     report = make_record(GRAPH.nodes["report"], CONTENTS, {})["config"]
     assert report["arms"][0] == {"name": "base", "content": "content of base"}
     assert report["samples_for"] == {"rl": {"key": {"name": "rl", "content": "content of rl"}, "value": 8}}

@@ -1,3 +1,4 @@
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,12 +9,14 @@ from hypothesis import strategies as st
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import UserError
 from astro_factory.core.shipped import shipped_folder
+from astro_factory.spec.compose import load
 from astro_factory.traces.markers import backtrack_counter, backtrack_markers
 from astro_factory.traces.parse import parse
 from astro_factory.traces.render import render, text_of
+from astro_factory.traces.sandbox import MAX_CHARS
 from astro_factory.traces.sequence import Confirm, Early, SequenceOptions, sequence, walk
 from astro_factory.traces.templating import compile_template
-from astro_factory.traces.wording import MAX_CHARS, Wording, seeded
+from astro_factory.traces.wording import Wording, seeded
 from tests.traces.trees import countdown_tree, random_trees
 
 TEMPLATES = shipped_folder("templates")
@@ -192,7 +195,46 @@ def test_one_trace_has_one_wording():
     assert said(COUNTDOWN, way, 4) == said(COUNTDOWN, way, 4)
 
 
+NESTED = "{% for i in range(999) %}{% for j in range(999) %}{% endfor %}{% endfor %}"
 FAILURES = [
+    (f"{{% block wrong %}}{NESTED}{{% endblock %}}", "mine.jinja:1:1 E312", "goes round more than 10000 times"),
+    (
+        "{% macro f(n) %}{{ f(n - 1) ~ f(n - 1) if n else n }}{% endmacro %}{% block wrong %}{{ f(40) }}{% endblock %}",
+        "mine.jinja:1:1 E312",
+        "goes round more than 10000 times",
+    ),
+    (
+        "{% macro f() %}{{ f() }}{% endmacro %}{% block wrong %}{{ f() }}{% endblock %}",
+        "mine.jinja:1:1 E311",
+        "calls itself without an end",
+    ),
+    (
+        "{% block wrong %}{% set ns = namespace(x='ab') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}"
+        "{% endfor %}{% endblock %}",
+        "mine.jinja:1:1 E312",
+        str(MAX_CHARS),
+    ),
+    (
+        "{% block wrong %}{% set ns = namespace(x=[1]) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}"
+        "{% endfor %}{% endblock %}",
+        "mine.jinja:1:1 E312",
+        str(MAX_CHARS),
+    ),
+    (
+        "{% block wrong %}{% set ns = namespace(x=9) %}{% for i in range(99) %}{% set ns.x = ns.x * ns.x %}{% endfor %}"
+        "{% endblock %}",
+        "mine.jinja:1:1 E311",
+        "a number gets too large",
+    ),
+    ("{% block wrong %}{{ 'a'.center(999999999) }}{% endblock %}", "mine.jinja:1:1 E311", "unsafe"),
+    ("{% block wrong %}{{ '{:999999999}'.format(1) }}{% endblock %}", "mine.jinja:1:1 E311", "unsafe"),
+    ("{% block wrong %}{{ '%999999999d' % node.value }}{% endblock %}", "mine.jinja:1:1 E311", "put together with ~"),
+    (
+        "{% block wrong %}{% set x %}{% for i in range(9000) %}abc{% endfor %}{% endset %}"
+        "{{ x | replace('a', x) }}{% endblock %}",
+        "mine.jinja:1:1 E312",
+        str(MAX_CHARS),
+    ),
     ("{% block wrong %}\n{{ node.facts.lft }}{% endblock %}", "mine.jinja:2:15 E311", "did you mean 'left'?"),
     ("{% block wrong %}{{ node.facts.text * 2 }}{% endblock %}", "mine.jinja:1:32 E311", "has no attribute 'text'"),
     ("{% block wrong %}{{ 'a' * 99 }}{% endblock %}", "mine.jinja:1:1 E311", "multiply numbers only"),
@@ -203,8 +245,8 @@ FAILURES = [
     ("{% block right %}{{ target.text }}{% endblock %}", "mine.jinja:1:21 E311", "'target' is undefined"),
     ("{% block wrong %}{{ node.__class__ }}{% endblock %}", "mine.jinja:1:1 E311", "unsafe"),
     ("{% block wrong %}{{ open('/etc/passwd') }}{% endblock %}", "mine.jinja:1:21 E311", "'open' is undefined"),
-    ("{% block wrong %}{% for i in range(99999) %}x{% endfor %}{% endblock %}", "mine.jinja:1:1 E312", str(MAX_CHARS)),
-    ('{% extends "mine.jinja" %}', "mine.jinja:1:1 E311", "extends itself without an end"),
+    ("{% block wrong %}{% for i in range(9999) %}xyz{% endfor %}{% endblock %}", "mine.jinja:1:1 E312", str(MAX_CHARS)),
+    ('{% extends "mine.jinja" %}', "mine.jinja:1:1 E311", "includes, extends or calls itself without an end"),
     ("{% block wrong %}\n{{ 1 + }}{% endblock %}", "mine.jinja:2:1 E303", ""),
 ]
 
@@ -216,6 +258,45 @@ def test_a_failure_is_the_users_and_has_a_place(text, place, cause):
         said(made(text), walk(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17")))
     assert str(error.value).startswith(place)
     assert cause in str(error.value)
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if "paper" not in name])
+def test_the_small_models_vocabulary_has_the_words_of_each_phrasing(name):
+    """For the paper's prose, two tokens in a hundred are bytes of a word that is missing ("we're")."""
+    assert byte_share(name) == 0
+    assert byte_share("reflection/paper.jinja") < 0.1
+
+
+def byte_share(name: str) -> float:
+    """Share of a countdown puzzle's traces that the quickstart's tokenizer spells in bytes."""
+    tree = countdown_tree()
+    way = walk(tree, [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17"))
+    texts = [text_of(render(tree, way, WORDINGS[name], seed)) for seed in range(20)]
+    tokens = [token for text in texts for token in quickstart_tokenizer().tokenize(text)]
+    return sum(token.startswith("<0x") for token in tokens) / len(tokens)
+
+
+@cache
+def quickstart_tokenizer():
+    from astro_factory.training.word_tokenizer import CHAT_FORMATS, build_tokenizer
+
+    vocabulary = load(shipped_folder("specs") / "common/tiny_llama.yaml").data["models"]["blank"]["vocabulary"]
+    return build_tokenizer(vocabulary["words"], vocabulary["numbers"], CHAT_FORMATS["minimal"], 1024)
+
+
+def test_a_template_knows_the_numbers_of_steps():
+    tree = countdown_tree()
+    wrong, right = [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17")
+    lines = said(WORDINGS["reflection/pointers.jinja"], walk(tree, wrong, right))
+    assert lines[2] == "Step 2 : 17 - 11 = 6 Wrong . Return to step 0 : 4 10 3"
+    assert lines[5] == "Step 4 : 17 - 3 = 14 Wrong . Return to step 1 : 3 14"
+
+
+def test_no_scaffold_is_countdown_without_its_check_and_verdict():
+    tree = countdown_tree()
+    way = walk(tree, [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17"))
+    full, bare = (said(WORDINGS[f"reflection/{name}.jinja"], way) for name in ("countdown", "no_scaffold"))
+    assert bare == [line.partition(" No . ")[2] or line for line in full if not line.endswith("Yes .")]
 
 
 def test_shipped_templates_are_those_of_the_reference():

@@ -116,6 +116,8 @@ FINDINGS = [
     ("{% block wrong %}{{ node.facts | first }}{{ node.answer / 2 }}{% endblock %}", ["1:1 E311"]),
     ("{% block right %}{{ target.text }}{% endblock %}", ["1:21 E311"]),
     ("{% block wrong %}{% for i in range(99999) %}x{% endfor %}{% endblock %}", ["1:1 E312"]),
+    ("\n{% block answer %}{% endblock %}", ["2:10 E313"]),
+    ("{% block right %}{{ node.closing }}{% endblock %}{% block answer %}Done{% endblock %}", ["1:59 E313"]),
     ("{% block wrong %}{% for i in range(999999) %}x{% endfor %}{% endblock %}", ["1:1 E311"]),
 ]
 
@@ -136,6 +138,7 @@ GOOD = [
     "{% block wrong %}{% block inner %}x{% endblock %}{% endblock %}",
     "{% block wrong %}{% set ns = namespace(n=0) %}{% for i in range(3) %}{% set ns.n = loop.index %}{% endfor %}"
     "{{ ns.n }}{% endblock %}",
+    "{% block answer %}So it is {{ node.answer }} .{% endblock %}",
     "{% block restart %}{{ self.backtrack() }}{{ target.facts.x is defined }}{% endblock %}",
 ]
 
