@@ -1,5 +1,6 @@
 """Pydantic's findings as diagnostics: the place in the spec, near matches, choices."""
 
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,12 +17,16 @@ def dotted(path: Path_) -> str:
 def validate(document: Document, path: Path_, annotation: Any, raw: Any, errors: list[Diagnostic]) -> Any:
     """`raw` as a value of `annotation`; on failure None, with one diagnostic for each finding."""
     try:
-        return TypeAdapter(annotation).validate_python(raw)
+        return _adapter(annotation).validate_python(raw)
     except ValidationError as failure:
         for found in failure.errors(include_url=False):
             if found["input"] is not UNRESOLVED:
                 errors.append(_diagnostic(document, path, annotation, raw, found))
     return None
+
+
+_adapter = cache(TypeAdapter)
+"""Making one takes longer than using it."""
 
 
 def _diagnostic(document: Document, path: Path_, annotation: Any, raw: Any, found: Any) -> Diagnostic:

@@ -16,7 +16,9 @@ from astro_factory.core.graph import Graph, Node
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.spec import compose
 from astro_factory.spec.checking import dotted, validate
+from astro_factory.spec.origins import Origins
 from astro_factory.spec.reader import UNRESOLVED, Document, Path_
+from astro_factory.spec.sweeps import Sweep
 from astro_factory.stages import kinds, load_kind
 
 NODE_SECTIONS = ("models", "problems", "stages", "publish")
@@ -26,6 +28,7 @@ OTHER_KEYS: Mapping[str, Any] = {
     "name": Any,
     "params": dict[str, Any],
     "profiles": dict[str, dict[str, Any]],
+    "sweeps": dict[str, Sweep],
     "imports": list[str],
     "templates": dict[str, str],
 }
@@ -35,17 +38,33 @@ LANGUAGE = 1
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
-def compile_spec(path: Path, *, sets: Sequence[str] = (), profile: str | None = None) -> Graph:
-    """Read, compose, check and link a spec. Raises `UserError` with everything that is wrong."""
+def compile_spec(
+    path: Path, *, sets: Sequence[str] = (), profile: str | None = None, sweep: str | None = None
+) -> Graph:
+    """Read, compose, check and link a spec, or all variants of one of its sweeps.
+
+    Raises `UserError` with everything that is wrong.
+    """
     document = compose.load(path)
     if profile:
         compose.apply_profile(document, profile)
     compose.apply_sets(document, sets)
+    if sweep:
+        from astro_factory.spec.variants import expand
+
+        return expand(document, path, sweep)
+    return compile_document(document, path)
+
+
+def compile_document(document: Document, path: Path) -> Graph:
+    """`compile_spec` from where includes, profile and overrides are in."""
     errors = compose.interpolate(document)
-    return _Compiler(document, path.resolve().parent, errors).graph(path)
+    return Compiler(document, path.resolve().parent, errors).graph(path)
 
 
-class _Compiler:
+class Compiler:
+    """Checks what one document says and makes its nodes; all that is wrong is in `errors`."""
+
     def __init__(self, document: Document, folder: Path, errors: list[Diagnostic]):
         self.document, self.folder, self.errors = document, folder, errors
         self.definitions: dict[str, dict[str, Any]] = {}
@@ -63,12 +82,12 @@ class _Compiler:
             self.definitions[section] = self._definitions(section)
         for section in NODE_SECTIONS:
             for name, raw in self._entries(section):
-                self._add_node(section, str(name), raw)
+                self.add_node(section, str(name), raw)
         self._check_references()
         order = self._order()
         if self.errors:
             raise UserError(*self._sorted_errors(shown(path)))
-        source = {key: value for key, value in data.items() if key != "profiles"}
+        source = {key: value for key, value in data.items() if key not in compose.APART}
         imports = tuple(str(self.folder / name) for name in self._top("imports") or ())
         nodes = {name: self.nodes[name] for name in order}
         lock = str(path.with_suffix(path.suffix + ".lock"))
@@ -123,12 +142,13 @@ class _Compiler:
         return list(entries.items()) if isinstance(entries, dict) else []
 
     def _definitions(self, section: str) -> dict[str, Any]:
-        found = {}
-        for name, raw in self._entries(section):
-            kind, path = _definition_type(section), (section, name)
-            value = validate(self.document, path, kind, substitute(kind, raw, path, self._resolve), self.errors)
-            found[str(name)] = UNRESOLVED if value is None else value
-        return found
+        return {str(name): self.definition(section, name, raw) for name, raw in self._entries(section)}
+
+    def definition(self, section: str, name: str, raw: Any) -> Any:
+        """The value of a definition, or `UNRESOLVED`."""
+        kind, path = _definition_type(section), (section, name)
+        value = validate(self.document, path, kind, substitute(kind, raw, path, self._resolve), self.errors)
+        return UNRESOLVED if value is None else value
 
     def _resolve(self, definition: Definition, name: str, path: Path_) -> Any:
         """The value a name stands for, or `UNRESOLVED`; a template's name or path becomes its sources."""
@@ -145,11 +165,12 @@ class _Compiler:
     def _template(self, name: str, path: Path_) -> Any:
         from astro_factory.traces.templating import compile_template
 
-        named = self._top("templates") or {}
-        if name in named:
+        entry = self.named_template(name)
+        if entry is None:
+            entry = name
+        else:
             self.used.add(("templates", name))
             path = ("templates", name)
-        entry = named.get(name, name)
         if entry in self.templates:
             return self.templates[entry]
         try:
@@ -162,12 +183,17 @@ class _Compiler:
                 self.errors.append(found)
         return UNRESOLVED
 
+    def named_template(self, name: str) -> Any:
+        """What `templates:` says of a name, or None."""
+        return (self._top("templates") or {}).get(name)
+
     def _template_folders(self, entry: str) -> list[Path]:
         """`templates/` beside the folder of specs or beside the spec, the spec's own, then those of the package."""
         own = [self.folder] if (self.folder / entry).is_file() else []
         return [self.folder.parent / "templates", self.folder / "templates", *own, shipped_folder("templates")]
 
-    def _add_node(self, section: str, name: str, raw: Any) -> None:
+    def add_node(self, section: str, name: str, raw: Any) -> None:
+        """Check an entry of a section and make its node, if it is sound."""
         path: Path_ = (section, name)
         if raw is UNRESOLVED or (isinstance(raw, dict) and raw.get("kind") is UNRESOLVED):
             return
@@ -214,6 +240,7 @@ class _Compiler:
             reads={value: value for _, _, value in marked(type(config), config, Reference)},
             files=files,
             place=self.document.place(path, key=True),
+            locate=Origins(self.document, path, self.written),
         )
 
     def _files(self, config: StageConfig, path: Path_) -> dict[str, str]:

@@ -22,6 +22,8 @@ from astro_factory.spec.reader import (
     read_yaml,
 )
 
+APART = ("profiles", "sweeps")
+"""Sections of overrides: what they say is interpolated where it is put."""
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -167,15 +169,14 @@ def interpolate(document: Document) -> list[Diagnostic]:
 
     Returns what is wrong; a reference that leads nowhere becomes `UNRESOLVED`, so that all else can be checked.
     """
-    profiles = document.data.pop("profiles", None)
-    resolver = _Interpolation(document)
-    document.data = resolver.resolve(document.data, ())
-    if profiles is not None:
-        document.data["profiles"] = profiles
+    apart = {key: document.data[key] for key in APART if key in document.data}
+    resolver = Interpolation(document)
+    document.data = resolver.resolve({key: value for key, value in document.data.items() if key not in apart}, ())
+    document.data |= apart
     return resolver.errors
 
 
-class _Interpolation:
+class Interpolation:
     def __init__(self, document: Document):
         self.document = document
         self.errors: list[Diagnostic] = []
@@ -212,10 +213,14 @@ class _Interpolation:
         if len(trail) == MAX_DEPTH:
             return self._error("E105", path, f"more than {MAX_DEPTH} references in a row", "simplify the spec")
         # found mistakes are where the value is written, not where it is used
-        return self.resolve(value, parts, (*trail, parts))
+        found = self.resolve(value, parts, (*trail, parts))
+        if found is not UNRESOLVED:
+            self.document.origins[path] = parts
+        return found
 
     def _text(self, name: str, path: Path_, trail: tuple[Path_, ...]) -> Any:
         value = self._look_up(name, path, trail)
+        self.document.origins.pop(path, None)  # the text is written here
         if value is UNRESOLVED:
             return value
         if isinstance(value, dict | list):

@@ -43,6 +43,8 @@ class Document:
     """Place of the key that the path ends with."""
     lines: dict[str, list[str]] = field(default_factory=dict)
     """Source lines of each file, for excerpts."""
+    origins: dict[Path_, Path_] = field(default_factory=dict)
+    """Path of a value that came by `${...}` to the path where it is written."""
 
     def place(self, path: Path_, *, key: bool = False) -> Place | None:
         """The nearest known place at or above a path."""

@@ -1,0 +1,106 @@
+"""Sweeps as a spec writes them: axes, and the combinations of their values.
+
+sweeps:
+  phrasing:
+    axes:
+      stages.traces.template: [paper, terse]
+      params.seed: [0, 1, 2]
+    compare: report
+    baseline: {stages.traces.template: paper, params.seed: 0}
+
+An axis is a dotted path as `--set` takes it. What is compared is what is built; without `compare` that is every stage.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import product
+from math import prod
+from typing import Any, NamedTuple
+
+from pydantic import Field, model_validator
+
+from astro_factory.core.config import Config
+
+MAX_VARIANTS = 10_000
+_PLAIN = re.compile(r"[\w./:+-]{1,40}")
+
+
+class Sweep(Config):
+    """A value of `sweeps:`."""
+
+    axes: dict[str, list[Any]] = Field(min_length=1)
+    """Dotted paths of the spec and the values that each takes; every combination is a variant."""
+    compare: str | None = None
+    """The stage whose results are compared: it and what it needs are built for every variant. Default: all stages."""
+    baseline: Any = None
+    """What the others are compared with: a mapping of each axis to one of its values, or with a single axis the value
+    itself. Default: the first value of each."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Sweep":
+        for path, values in self.axes.items():
+            if not values:
+                raise ValueError(f"'{path}' takes no value; list at least one")
+            if len({_text(value) for value in values}) < len(values):
+                raise ValueError(f"'{path}' lists a value twice; every variant is built once")
+        if (variants := prod(map(len, self.axes.values()))) > MAX_VARIANTS:
+            raise ValueError(f"has {variants} variants; {MAX_VARIANTS} at most")
+        self.baseline_position()
+        return self
+
+    def baseline_position(self) -> tuple[int, ...]:
+        """The baseline as the position of each axis' value. Raises ValueError if it is none."""
+        chosen = self.baseline
+        if chosen is None:
+            return (0,) * len(self.axes)
+        if len(self.axes) == 1 and not (isinstance(chosen, dict) and chosen.keys() == self.axes.keys()):
+            chosen = {next(iter(self.axes)): chosen}
+        if not isinstance(chosen, dict) or chosen.keys() != self.axes.keys():
+            raise ValueError("baseline gives each axis one of its values: write `baseline: {AXIS: VALUE}`")
+        for path, value in chosen.items():
+            if value not in self.axes[path]:
+                raise ValueError(f"baseline is none of the values of '{path}': {_text(value)}")
+        return tuple(self.axes[path].index(chosen[path]) for path in self.axes)
+
+
+class Axis(NamedTuple):
+    """One setting that a sweep moves."""
+
+    path: str
+    """Dotted, as the spec has it."""
+    name: str
+    """The shortest end of the path that names no other axis."""
+    values: tuple[Any, ...]
+    labels: tuple[str, ...]
+    """Each value as the names of variants show it."""
+
+
+def axes_of(sweep: Sweep) -> list[Axis]:
+    """The axes in the order of the spec."""
+    return [
+        Axis(path, _shortest(path, sweep.axes), tuple(values), tuple(_labels(values)))
+        for path, values in sweep.axes.items()
+    ]
+
+
+def positions(axes: list[Axis]) -> Iterator[tuple[int, ...]]:
+    """Every combination as the positions of the values; the last axis moves first."""
+    return product(*(range(len(axis.values)) for axis in axes))
+
+
+def _shortest(path: str, others: Any) -> str:
+    parts = path.split(".")
+    ends = [".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
+    return next(end for end in ends if sum(f".{other}".endswith(f".{end}") for other in others) == 1 or end == path)
+
+
+def _labels(values: list[Any]) -> Iterator[str]:
+    """Plain words and numbers as they are; what is longer, or not told apart that way, by its position."""
+    texts = [value if isinstance(value, str) else _text(value) for value in values]
+    for index, text in enumerate(texts):
+        yield text if _PLAIN.fullmatch(text) and texts.count(text) == 1 else f"#{index}"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

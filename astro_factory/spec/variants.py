@@ -1,0 +1,276 @@
+"""One graph for all variants of a sweep, in which they share every stage that their settings do not touch.
+
+A variant is the spec with one value for each axis, put there as `--set` would put it. An entry is compiled alone, and
+what it reads of the spec is noted: it depends on the axes among that and on no others, so it is compiled once for each
+combination of their values however many variants there are. A node is named by the axes that it, or anything above it,
+depends on: `traces[template=terse]`. What is wrong with a variant is found by compiling it as a whole.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from astro_factory.core.annotations import marked
+from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.config import Reference
+from astro_factory.core.errors import Diagnostic, UserError, near
+from astro_factory.core.graph import Graph, Node, Variant
+from astro_factory.spec import compose
+from astro_factory.spec.compiler import NODE_SECTIONS, Compiler, compile_document
+from astro_factory.spec.reader import Document, Path_
+from astro_factory.spec.sweeps import Sweep, axes_of, positions
+
+_MOST_FAILURES = 20
+"""Variants whose errors are told."""
+
+Position = tuple[int, ...]
+"""A variant: the position of its value on each axis."""
+
+
+def expand(document: Document, path: Path, name: str) -> Graph:
+    """The graph of a sweep, from a document that is not interpolated yet.
+
+    Raises:
+        UserError: what is wrong with the spec or a variant; E160 for a sweep that there is none of, E161 for an axis
+            that changes nothing.
+    """
+    base = compile_document(replace(document, data=dict(document.data), origins={}), path)
+    sweeps = document.data.get("sweeps") or {}
+    if name not in sweeps:
+        cause = f"the spec has no sweep '{name}'"
+        raise UserError(document.diagnose("E160", ("sweeps",), cause, near(name, sweeps) or "add it to `sweeps:`"))
+    return _Expansion(document, path, name, Sweep.model_validate(sweeps[name]), base).graph()
+
+
+class _Broken(Exception):
+    """The variant at hand is not sound."""
+
+
+class _Draft(NamedTuple):
+    """An entry compiled alone."""
+
+    node: Node
+    axes: frozenset[int]
+    """The axes that it depends on itself."""
+    types: list[tuple[str, tuple[ArtifactType, ...]]]
+    """What it names and what that may be."""
+
+
+class _Expansion:
+    def __init__(self, document: Document, path: Path, name: str, sweep: Sweep, base: Graph):
+        self.document, self.path, self.name, self.sweep, self.base = document, path, name, sweep, base
+        self.folder = path.resolve().parent
+        self.axes = axes_of(sweep)
+        self.axis_paths = [tuple(axis.path.split(".")) for axis in self.axes]
+        self.templates: dict[str, Any] = {}
+        self.drafts: dict[tuple[str, str], dict[frozenset[int], dict[Position, _Draft]]] = {}
+        """Section and name, the axes that an entry depends on, their positions."""
+        self.nodes: dict[str, Node] = {}
+        self.touched: dict[str, frozenset[int]] = {}
+        """Node to the axes that it or anything above it depends on."""
+
+    def graph(self) -> Graph:
+        targets, variants, broken = {}, [], []
+        baseline = self.sweep.baseline_position()
+        for position in positions(self.axes):
+            try:
+                found = _Linking(self, position)
+                variants.append(Variant(self._settings(position), found.nodes, position == baseline))
+                targets |= dict.fromkeys(found.targets)
+            except (_Broken, UserError):
+                broken.append(position)
+                if len(broken) == _MOST_FAILURES:
+                    break
+        if broken:
+            raise UserError(*dict.fromkeys(found for position in broken for found in self.errors(position)))
+        self._check_axes(list(targets))
+        return replace(self.base, nodes=self.nodes, targets=tuple(targets), variants=tuple(variants))
+
+    def _settings(self, position: Position) -> dict[str, Any]:
+        return {axis.name: axis.values[at] for axis, at in zip(self.axes, position, strict=True)}
+
+    def data(self, position: Position) -> dict[str, Any]:
+        """What the spec says in a variant; it shares what is the same with the spec itself. Raises `UserError` E110."""
+        data = self.document.data
+        for axis, parts, at in zip(self.axes, self.axis_paths, position, strict=True):
+            data = _forked(data, parts)
+            compose.override(Document(data), axis.path, axis.values[at], None)
+        return data
+
+    def draft(self, section: str, name: str, position: Position, data: Mapping[str, Any]) -> _Draft:
+        """An entry of a variant. Raises `_Broken`."""
+        known = self.drafts.setdefault((section, name), {})
+        for axes, drafts in known.items():
+            if found := drafts.get(tuple(position[axis] for axis in sorted(axes))):
+                return found
+        entry = _Entry(self, data)
+        node = entry.compiled(section, name)
+        if node is None:
+            raise _Broken
+        axes = frozenset(
+            axis for axis, path in enumerate(self.axis_paths) if any(_overlap(path, read) for read in entry.read)
+        )
+        types = [(value, reference.types) for _, reference, value in marked(type(node.config), node.config, Reference)]
+        found = _Draft(node, axes, types)
+        known.setdefault(axes, {})[tuple(position[axis] for axis in sorted(axes))] = found
+        return found
+
+    def add(self, draft: _Draft, position: Position, reads: Mapping[str, str]) -> str:
+        """The node of a draft with these inputs, by its name in the graph."""
+        touched = draft.axes.union(*(self.touched[name] for name in reads.values()))
+        settings = [f"{self.axes[axis].name}={self.axes[axis].labels[position[axis]]}" for axis in sorted(touched)]
+        name = f"{draft.node.name}[{','.join(settings)}]" if settings else draft.node.name
+        if name not in self.nodes:
+            moved = {self.axis_paths[axis]: self._source(axis, position[axis]) for axis in touched}
+            locate = replace(draft.node.locate, moved=moved)
+            self.nodes[name] = replace(draft.node, name=name, reads=reads, locate=locate)
+            self.touched[name] = touched
+        return name
+
+    def _source(self, axis: int, at: int) -> Path_:
+        """Where the sweep writes a value."""
+        return ("sweeps", self.name, "axes", self.axes[axis].path, at)
+
+    def errors(self, position: Position) -> list[Diagnostic]:
+        """What is wrong with a variant, found as for a spec of its own; places are in the sweep."""
+        tables = {name: dict(getattr(self.document, name)) for name in ("places", "key_places")}
+        document = replace(self.document, data=copy.deepcopy(self.document.data), origins={}, **tables)
+        try:
+            for number, at in enumerate(position):
+                source = self._source(number, at)
+                place = self.document.place(source[:-1], key=True)
+                compose.override(document, self.axes[number].path, self.axes[number].values[at], place, source)
+            compiled = compile_document(document, self.path)
+        except UserError as error:
+            return error.diagnostics
+        path, compare = ("sweeps", self.name, "compare"), self.sweep.compare
+        remedy = near(compare or "", compiled.nodes)
+        return [
+            self.document.diagnose("E120", path, f"'{compare}' is not defined, but {'.'.join(path)} names it", remedy)
+        ]
+
+    def _check_axes(self, targets: list[str]) -> None:
+        """Every axis has to change something. Raises `UserError` E161, or what is wrong with the axis' values."""
+        used = frozenset().union(*(self.touched[name] for name in targets))
+        baseline = self.sweep.baseline_position()
+        for number in sorted(set(range(len(self.axes))) - used):
+            axis = self.axes[number]
+            for at in range(min(len(axis.values), _MOST_FAILURES)):
+                position = (*baseline[:number], at, *baseline[number + 1 :])
+                if found := [error for error in self.errors(position) if error.code != "E120"]:
+                    raise UserError(*found)
+            wanted = f"'{self.sweep.compare}' needs" if self.sweep.compare else "the stages need"
+            path = ("sweeps", self.name, "axes", axis.path)
+            cause = f"the axis '{axis.path}' changes nothing that {wanted}"
+            raise UserError(self.document.diagnose("E161", path, cause, "remove it, or mend its path", key=True))
+
+
+class _Linking:
+    """The nodes of one variant, found from its targets upwards."""
+
+    def __init__(self, expansion: _Expansion, position: Position):
+        self.expansion, self.position = expansion, position
+        self.data = expansion.data(position)
+        self.sections = {
+            str(name): section
+            for section in NODE_SECTIONS
+            if section != "publish"  # variants would publish to one place
+            for name in self.data.get(section) or {}
+        }
+        self.nodes: dict[str, str] = {}
+        """Name in the spec to the node in the graph."""
+        compare = expansion.sweep.compare
+        wanted = [compare] if compare else [name for name, section in self.sections.items() if section == "stages"]
+        self.targets = [self.node(name) for name in wanted]
+
+    def node(self, name: str, trail: tuple[str, ...] = ()) -> str:
+        """The node that stands for a name. Raises `_Broken`."""
+        if name not in self.nodes:
+            if name not in self.sections or name in trail:
+                raise _Broken
+            draft = self.expansion.draft(self.sections[name], name, self.position, self.data)
+            reads = {read: self.node(read, (*trail, name)) for read in draft.node.reads}
+            for read, types in draft.types:
+                if self.expansion.nodes[reads[read]].output not in types:
+                    raise _Broken
+            self.nodes[name] = self.expansion.add(draft, self.position, reads)
+        return self.nodes[name]
+
+
+class _Entry(Compiler):
+    """Compiles one entry of a variant and notes what it reads."""
+
+    def __init__(self, expansion: _Expansion, data: Mapping[str, Any]):
+        document = replace(expansion.document, data=data, origins={})
+        super().__init__(document, expansion.folder, [])
+        self.templates = expansion.templates
+        self.definitions = {s: _Definitions(self, s) for s in ("engines", "search_policies", "suites")}
+        self.read: set[Path_] = set()
+
+    def compiled(self, section: str, name: str) -> Node | None:
+        self.add_node(section, name, self.interpolated(section, name))
+        return None if self.errors else self.nodes.get(name)
+
+    def interpolated(self, section: str, name: str) -> Any:
+        """The value of an entry."""
+        self.read.add((section, name))
+        resolver = _Noting(self.document, self.read)
+        value = resolver.resolve((self.document.data.get(section) or {}).get(name), (section, name))
+        self.errors += resolver.errors
+        return value
+
+    def named_template(self, name: str) -> Any:
+        return self.interpolated("templates", name)
+
+
+class _Definitions(Mapping):
+    """The definitions of a section, each checked when somebody takes it."""
+
+    def __init__(self, entry: _Entry, section: str):
+        self.entry, self.section = entry, section
+        self.raw = entry.document.data.get(section) or {}
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.entry.interpolated(self.section, name)
+        if name not in self.raw:
+            raise KeyError(name)
+        return self.entry.definition(self.section, name, value)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+
+class _Noting(compose.Interpolation):
+    """Interpolation that notes every path that a `${...}` names."""
+
+    def __init__(self, document: Document, read: set[Path_]):
+        super().__init__(document)
+        self.read = read
+
+    def _look_up(self, name: str, path: Path_, trail: tuple[Path_, ...]) -> Any:
+        self.read.add(tuple(name.strip().split(".")))
+        return super()._look_up(name, path, trail)
+
+
+def _overlap(one: Path_, other: Path_) -> bool:
+    """Whether one path is the other or leads to or from it."""
+    return all(left == right for left, right in zip(one, other, strict=False))
+
+
+def _forked(value: Any, path: Path_) -> Any:
+    """A value whose containers along a path are copies, so that something can be put there."""
+    if not path or not isinstance(value, dict | list):
+        return value
+    fork = copy.copy(value)
+    key: Any = int(path[0]) if path[0].isdecimal() and (isinstance(fork, list) or path[0] not in fork) else path[0]
+    if (key in fork) if isinstance(fork, dict) else (isinstance(key, int) and key < len(fork)):
+        fork[key] = _forked(fork[key], path[1:])
+    return fork

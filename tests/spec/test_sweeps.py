@@ -1,0 +1,270 @@
+"""A sweep is one graph of variants, each equal to the spec built with `--set`; they share what no setting touches."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astro_factory.core.errors import UserError
+from astro_factory.core.graph import Graph, Variant
+from astro_factory.plan.records import make_record, record_key
+from astro_factory.spec import compile_spec
+
+SPEC = """\
+factory: 1
+name: swept
+params: {seed: 0, lr: 1e-3}
+models: {blank: {kind: init}}
+problems:
+  train: {kind: countdown, count: 20, seed: ${params.seed}}
+  test: {kind: countdown, count: 5, split: test}
+engines: {cpu: {kind: transformers}, slow: {kind: transformers, dtype: float32}}
+search_policies:
+  mcts: {kind: mcts, iterations: 2}
+  many: {kind: best_of_n, n: 4}
+templates: {a: reflection/terse.jinja, b: reflection/direct.jinja}
+suites: {puzzles: {problems: [test], samples: 2}}
+stages:
+  drill: {kind: practice, count: 10}
+  base: {kind: sft, model: blank, data: drill, learning_rate: ${params.lr}}
+  trees: {kind: search, policy: mcts, model: base, engine: cpu, problems: train}
+  traces: {kind: linearize, trees: trees, template: a, seed: ${params.seed}}
+  tuned: {kind: sft, model: base, data: traces, learning_rate: 1e-3}
+  report: {kind: evaluate, suite: puzzles, engine: cpu, arms: [base, tuned], compare: [[tuned, base]]}
+  aside: {kind: practice, count: 3}
+publish:
+  data: {repo: "file:out", artifacts: [traces]}
+"""
+AXES = {
+    "stages.traces.template": ["a", "b"],
+    "params.seed": [0, 1, 2],
+    "stages.traces.per_problem": [1, {"direct": 1, "search": 2}],
+    "search_policies.mcts.iterations": [2, 4],
+    "search_policies.many.n": [4, 8],
+    "stages.trees.policy": ["mcts", "many"],
+    "stages.tuned.data": ["traces", "drill"],
+    "stages.tuned.adam_betas": [[0.9, 0.99], [0.8, 0.9]],
+    "stages.tuned.adam_betas.1": [0.99, 0.95],
+    "suites.puzzles.samples": [2, 4],
+    "templates.a": ["reflection/terse.jinja", "reflection/direct.jinja"],
+    "engines.cpu.dtype": ["auto", "float32"],
+    "stages.report.arms": [["base", "tuned"], ["tuned", "base"]],
+    "params.lr": [1e-3, "${params.small}"],
+    "params.small": [5e-4, 1e-4],
+    "problems.train.numbers": [[3], {3: 0.5, 4: 0.5}],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("sweeps")
+
+
+def write(folder: Path, axes: dict, more: str = "", spec: str = SPEC) -> Path:
+    path = folder / "swept.yaml"
+    text = ", ".join(f"{json.dumps(axis)}: {_yaml(values)}" for axis, values in axes.items())
+    path.write_text(f"{spec}sweeps:\n  all: {{axes: {{{text}}}{more}}}\n")
+    return path
+
+
+def _yaml(value) -> str:
+    """Flow YAML; unlike JSON it has whole numbers as keys."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_yaml(item)}" for key, item in value.items()) + "}"
+    return f"[{', '.join(map(_yaml, value))}]" if isinstance(value, list) else json.dumps(value)
+
+
+def keys(graph: Graph) -> dict[str, str]:
+    """Every node's key, where an output is named by the key that made it."""
+    found: dict[str, str] = {}
+    for name, node in graph.nodes.items():
+        found[name] = record_key(make_record(node, defaultdict(str, found), {}))
+    return found
+
+
+def sets(variant: Variant, axes: dict) -> list[str]:
+    """`--set` for the variant."""
+    return [f"{path}={_yaml(value)}" for path, value in zip(axes, variant.settings.values(), strict=True)]
+
+
+def check(path: Path, axes: dict) -> Graph:
+    graph = compile_spec(path, sweep="all")
+    swept = keys(graph)
+    for variant in graph.variants:
+        alone = keys(compile_spec(path, sets=sets(variant, axes)))
+        assert {name: swept[node] for name, node in variant.nodes.items()} == {n: alone[n] for n in variant.nodes}
+    assert len({(name.partition("[")[0], swept[name]) for name in graph.nodes}) >= len(set(swept.values()))
+    return graph
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.sampled_from([a for a in AXES if a != "params.small"]), min_size=1, max_size=3, unique=True))
+def test_a_variant_is_the_spec_with_set(folder, names):
+    if "stages.tuned.adam_betas.1" in names:  # an entry of a list that has to be there
+        names = ["stages.tuned.adam_betas", *(name for name in names if name != "stages.tuned.adam_betas")]
+    axes = {name: AXES[name] for name in names}
+    spec = SPEC.replace("lr: 1e-3}", "lr: 1e-3, small: 5e-4}")
+    path = write(folder, axes, spec=spec)
+    try:
+        graph = check(path, axes)
+    except UserError as error:  # only what nothing of the sweep needs
+        assert {found.code for found in error.diagnostics} == {"E161"}
+        return
+    assert len(graph.variants) == len({tuple(map(str, v.settings.values())) for v in graph.variants})
+
+
+def test_shared_stages_are_there_once(folder):
+    axes = {"stages.traces.template": ["a", "b"], "params.seed": [0, 1, 2]}
+    graph = check(write(folder, axes, ", compare: report"), axes)
+    count = defaultdict(int)
+    for name in graph.nodes:
+        count[name.partition("[")[0]] += 1
+    assert count == {
+        "blank": 1,
+        "drill": 1,
+        "base": 1,
+        "test": 1,
+        "train": 3,
+        "trees": 3,
+        "traces": 6,
+        "tuned": 6,
+        "report": 6,
+    }
+    assert "traces[template=b,seed=2]" in graph.nodes and "trees[seed=2]" in graph.nodes
+    assert graph.nodes["tuned[template=b,seed=2]"].reads == {"base": "base", "traces": "traces[template=b,seed=2]"}
+    assert graph.targets == tuple(variant.nodes["report"] for variant in graph.variants)
+    assert [variant.settings for variant in graph.variants][:2] == [
+        {"template": "a", "seed": 0},
+        {"template": "a", "seed": 1},
+    ]
+    order = list(graph.nodes)
+    assert all(order.index(read) < order.index(node.name) for node in graph.nodes.values() for read in node.references)
+
+
+def test_an_axis_of_what_only_some_variants_use(folder):
+    """Whether a policy's setting counts depends on the other axis."""
+    axes = {"stages.trees.policy": ["mcts", "many"], "search_policies.many.n": [4, 8, 16]}
+    graph = check(write(folder, axes, ", compare: trees"), axes)
+    assert [name for name in graph.nodes if name.startswith("trees")] == [
+        "trees[policy=mcts]",
+        "trees[policy=many,n=4]",
+        "trees[policy=many,n=8]",
+        "trees[policy=many,n=16]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "settings"),
+    [
+        ("", {"template": "a", "seed": 0}),
+        (", baseline: {stages.traces.template: b, params.seed: 1}", {"template": "b", "seed": 1}),
+    ],
+)
+def test_baseline(folder, baseline, settings):
+    path = write(folder, {"stages.traces.template": ["a", "b"], "params.seed": [0, 1]}, baseline)
+    assert [v.settings for v in compile_spec(path, sweep="all").variants if v.baseline] == [settings]
+
+
+def test_baseline_of_a_single_axis_is_its_value(folder):
+    path = write(folder, {"stages.traces.template": ["a", "b"]}, ", baseline: b")
+    assert [variant.baseline for variant in compile_spec(path, sweep="all").variants] == [False, True]
+
+
+def test_axes_are_named_by_their_shortest_ends(folder):
+    path = write(
+        folder, {"stages.tuned.learning_rate": [1, 2], "stages.base.learning_rate": [1, 2], "params.seed": [1]}
+    )
+    assert list(compile_spec(path, sweep="all").variants[0].settings) == [
+        "tuned.learning_rate",
+        "base.learning_rate",
+        "seed",
+    ]
+
+
+def test_labels_tell_values_apart(folder):
+    values = [1, {"direct": 1, "search": 2}]
+    path = write(folder, {"stages.traces.per_problem": values}, ", compare: traces")
+    names = [name for name in compile_spec(path, sweep="all").nodes if name.startswith("traces")]
+    assert names == ["traces[per_problem=1]", "traces[per_problem=#1]"]
+
+
+def test_where_a_value_of_a_variant_is_written(folder):
+    path = write(folder, {"params.seed": [0, 7], "stages.tuned.learning_rate": [1, 2]})
+    graph, line = compile_spec(path, sweep="all"), path.read_text().count("\n")
+    seed = graph.nodes["traces[seed=7]"].locate(("seed",))
+    assert (seed.line, seed.column) == (line, path.read_text().splitlines()[-1].index("7") + 1)
+    assert graph.nodes["base"].locate(("learning_rate",)).line == 3, "through ${...} to where it is written"
+    assert graph.nodes["trees[seed=0]"].locate(("policy", "iterations")).line == 10, "and through names"
+
+
+@pytest.mark.parametrize(
+    ("axes", "more", "message"),
+    [
+        (
+            {"stages.traces.tempalte": ["a"]},
+            "",
+            "E104 unknown key 'tempalte' in stages.traces; did you mean 'template'?",
+        ),
+        ({"stages.tuned.learning_rate": [1, -1]}, "", "E115 stages.tuned.learning_rate "),
+        ({"stages.tuned.data": ["traces", "base"]}, "", "E121 stages.tuned.data needs traces or dialogues, but 'base'"),
+        (
+            {"stages.tuned.data": ["traces", "traecs"]},
+            "",
+            "E120 'traecs' is not defined, but stages.tuned.data names it",
+        ),
+        ({"stages.base.data": ["drill", "traces"]}, "", "E122 these need each other: "),
+        ({"stages.traces.template": ["a", "reflection/no.jinja"]}, "", "E301 "),
+        ({"params.seed": [0, "${params.nothing}"]}, "", "E111 '${params.nothing}' names nothing in the spec"),
+        ({"params.seed.more": [0]}, "", "E110 'params.seed.more' leads through 'params.seed', which holds no keys"),
+        ({"stages.new.count": [1]}, "", "E114 stages.new has no `kind`"),
+        (
+            {"stages.aside.count": [1]},
+            ", compare: report",
+            "E161 the axis 'stages.aside.count' changes nothing that 'report' needs; remove it, or mend its path",
+        ),
+        ({"name": ["x", "y"]}, "", "E161 the axis 'name' changes nothing that the stages need"),
+        (
+            {"params.seed": [1]},
+            ", compare: reprot",
+            "E120 'reprot' is not defined, but sweeps.all.compare names it; did you mean 'report'?",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_variant_is_told_in_the_sweep(folder, axes, more, message):
+    path = write(folder, axes, more)
+    with pytest.raises(UserError) as caught:
+        compile_spec(path, sweep="all")
+    assert message in str(caught.value) and len(caught.value.diagnostics) == 1
+    if not message.startswith("E122"):  # a circle is told of a stage
+        assert caught.value.diagnostics[0].place.line == path.read_text().count("\n")
+    if "compare" not in more or "aside" in message:
+        compile_spec(path)
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "message"),
+    [
+        ("{all: {axes: {}}}", "E115 sweeps.all.axes "),
+        ("{all: {}}", "E113 sweeps.all lacks the key 'axes'"),
+        ("{all: {axes: {a.b: []}}}", "E116 sweeps.all: 'a.b' takes no value; list at least one"),
+        ("{all: {axes: {a.b: [1, 1]}}}", "E116 sweeps.all: 'a.b' lists a value twice; every variant is built once"),
+        ("{all: {axes: {a.b: [1]}, baseline: 2}}", "E116 sweeps.all: baseline is none of the values of 'a.b': 2"),
+        ("{all: {axes: {a: [1], b: [1]}, baseline: 1}}", "E116 sweeps.all: baseline gives each axis one of its values"),
+        ("{all: {axes: {a: [1]}, comapre: x}}", "E104 unknown key 'comapre' in sweeps.all; did you mean 'compare'?"),
+        (f"{{all: {{axes: {{a: {list(range(101))}, b: {list(range(100))}}}}}}}", "E116 sweeps.all: has 10100 variants"),
+    ],
+)
+def test_what_is_wrong_with_a_sweep_is_told_of_every_spec(folder, sweeps, message):
+    path = folder / "swept.yaml"
+    path.write_text(f"{SPEC}sweeps: {sweeps}\n")
+    with pytest.raises(UserError) as caught:
+        compile_spec(path)
+    assert message in str(caught.value)
+
+
+def test_no_such_sweep(folder):
+    with pytest.raises(UserError, match=r"E160 the spec has no sweep 'al'; did you mean 'all'\?"):
+        compile_spec(write(folder, {"params.seed": [1]}), sweep="al")
