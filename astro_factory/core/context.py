@@ -19,6 +19,13 @@ class Items(ABC):
     @abstractmethod
     def put(self, key: str, value: bytes) -> None: ...
 
+    def claim(self, key: str) -> bool:
+        """Whether this process may make the item now; if not, another one is at it. Ends with the process."""
+        return True
+
+    def release(self, key: str) -> None:  # noqa: B027
+        """End a claim."""
+
 
 @dataclass(frozen=True)
 class StageContext:

@@ -1,22 +1,47 @@
 """Parquet tables with equal bytes for equal rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+_GROUP_ROWS = 2000
+_GROUP_BYTES = 256 << 20
+"""A row group ends when it holds so much, and a table being written takes little more memory than that."""
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]], schema: Any) -> int:
     """Write rows (dicts) with a `pyarrow.Schema`, in order, streamed in row groups; returns the number of rows."""
-    import itertools
+    import pyarrow as pa
 
+    def batches() -> Iterator[Any]:
+        iterator = iter(rows)
+        while some := list(islice(iterator, _GROUP_ROWS)):
+            yield pa.RecordBatch.from_pylist(some, schema=schema)
+
+    return write_batches(path, batches(), schema)
+
+
+def write_batches(path: Path, batches: Iterable[Any], schema: Any) -> int:
+    """The same for rows that are `pyarrow.RecordBatch`es already, of any size; their cut leaves no mark in the file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    iterator, count = iter(rows), 0
+    group: list[Any] = []
+    count = rows = size = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        while batch := list(itertools.islice(iterator, 2000)):
-            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
-            count += len(batch)
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_batches(group, schema).combine_chunks())
+
+        for batch in batches:
+            group.append(batch)
+            rows, size, count = rows + batch.num_rows, size + batch.nbytes, count + batch.num_rows
+            if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+                flush()
+                group, rows, size = [], 0, 0
+        if group:
+            flush()
     return count
 
 

@@ -4,6 +4,7 @@ A tree is a list of nodes in the order of their making; node 0 is the root (no s
 """
 
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +129,21 @@ def tree_schema() -> Any:
             ("iterations", pa.int64()),
         ]
     )
+
+
+def pack(tree: Tree) -> bytes:
+    """A tree by itself, as the store keeps it: an Arrow record batch of one row, compressed."""
+    import pyarrow as pa
+
+    batch = pa.RecordBatch.from_pylist([tree.as_row()], schema=tree_schema())
+    return zlib.compress(batch.serialize(), level=1)
+
+
+def unpack(data: bytes) -> Any:
+    """The `pyarrow.RecordBatch` of a packed tree, a row for `trees.parquet`."""
+    import pyarrow as pa
+
+    return pa.ipc.read_record_batch(pa.py_buffer(zlib.decompress(data)), tree_schema())
 
 
 def read_trees(path: Path) -> Iterator[Tree]:

@@ -83,6 +83,10 @@ class Worker:
         """End the process now, whatever it is doing."""
         self._end()
 
+    def kill(self) -> None:
+        """The same from another thread: a call that is under way raises `WorkerDied`. Close it afterwards."""
+        self._process.kill()
+
     def __enter__(self) -> "Worker":
         return self
 

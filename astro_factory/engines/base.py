@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from astro_factory.core.errors import UserError
 
@@ -43,6 +43,10 @@ class Engine(ABC):
     def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """Samples for each request, in order, one for each seed."""
 
+    def stream(self) -> "Stream":
+        """The same, with requests that may be added while others are under way."""
+        return BatchStream(self)
+
     def close(self) -> None:  # noqa: B027
         """Give memory back."""
 
@@ -51,6 +55,35 @@ class Engine(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Stream(ABC):
+    """Requests in flight. The samples are those that `Engine.generate` gives."""
+
+    @abstractmethod
+    def add(self, ticket: Any, request: Request) -> None:
+        """Put a request in flight; its samples come back under the ticket."""
+
+    @abstractmethod
+    def take(self) -> list[tuple[Any, list[Sample]]]:
+        """Work until something is done, and give what is done; nothing where nothing is in flight."""
+
+
+class BatchStream(Stream):
+    """For an engine that knows only whole batches: what was added since the last one is the next."""
+
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self._added: list[tuple[Any, Request]] = []
+
+    def add(self, ticket: Any, request: Request) -> None:
+        self._added.append((ticket, request))
+
+    def take(self) -> list[tuple[Any, list[Sample]]]:
+        batch, self._added = self._added, []
+        if not batch:
+            return []
+        return list(zip([ticket for ticket, _ in batch], self._engine.generate([r for _, r in batch]), strict=True))
 
 
 def room_for(request: Request, max_model_len: int) -> int:

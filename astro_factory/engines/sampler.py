@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from astro_factory.engines.base import Request, Sample, room_for
+from astro_factory.engines.base import Request, Sample, Stream, room_for
 from astro_factory.engines.decoders import MIN_ROWS, Decoder, decoder_for
 from astro_factory.engines.sampling import pick, uniforms
 from astro_factory.engines.stops import Stops
@@ -33,12 +33,11 @@ _REFILL_SHARE = 4
 class _Sequence:
     """One sample in the making."""
 
-    request: int
+    ticket: Any
+    request: Request
     index: int
     seed: int
     limit: int
-    temperature: float
-    stop: tuple[str, ...]
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish: str = "length"
@@ -60,38 +59,82 @@ class Sampler:
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """Samples for each request, in order, one for each of its seeds."""
-        waiting = deque(self._units(requests))
-        done: list[list[Sample | None]] = [[None] * len(request.seeds) for request in requests]
-        for sequence in _Batch(self, decoder_for(self.model), requests, waiting).run():
-            done[sequence.request][sequence.index] = self._sample(sequence)
-        return done  # type: ignore[return-value]
+        stream, done = self.stream(), {}
+        for number in sorted(range(len(requests)), key=lambda n: -len(requests[n].prompt_ids)):
+            stream.add(number, requests[number])
+        while taken := stream.take():
+            done.update(taken)
+        return [done[number] for number in range(len(requests))]
 
-    def _units(self, requests: Sequence[Request]) -> list[list[_Sequence]]:
-        """Sequences that enter together, longest prompts first: all seeds of a request, at most a batch of them."""
-        units = []
-        for number, request in enumerate(requests):
-            limit = room_for(request, self.max_model_len)
-            sequences = [
-                _Sequence(number, index, seed, limit, request.temperature, request.stop)
-                for index, seed in enumerate(request.seeds)
-            ]
-            units += [sequences[i : i + self.batch_size] for i in range(0, len(sequences), self.batch_size)]
-        return sorted(units, key=lambda unit: -len(requests[unit[0].request].prompt_ids))
+    def stream(self) -> Stream:
+        """An `engines.base.Stream`; prompts of similar lengths are best added next to each other."""
+        return _SamplerStream(self)
+
+    def _units(self, request: Request, ticket: Any) -> list[list[_Sequence]]:
+        """Sequences that enter together: all seeds of a request, at most a batch of them."""
+        limit = room_for(request, self.max_model_len)
+        sequences = [_Sequence(ticket, request, index, seed, limit) for index, seed in enumerate(request.seeds)]
+        return [sequences[i : i + self.batch_size] for i in range(0, len(sequences), self.batch_size)]
 
     def _sample(self, sequence: _Sequence) -> Sample:
         text = self._stops.text(sequence.ids)
         if sequence.finish == "stop":
-            before = self._stops.cut(text, sequence.stop)
+            before = self._stops.cut(text, sequence.request.stop)
             text = text if before is None else before
         return Sample(tuple(sequence.ids), text, tuple(sequence.logprobs), sequence.finish)
+
+
+class _SamplerStream(Stream):
+    """Requests wait outside the batch until they are worth a lane of their own there."""
+
+    def __init__(self, sampler: Sampler):
+        self._sampler = sampler
+        self._batch = _Batch(sampler, decoder_for(sampler.model))
+        self._added: list[tuple[Any, Request]] = []
+        self._done: list[Any] = []
+        self._samples: dict[Any, list[Sample | None]] = {}
+        self._open: dict[Any, int] = {}
+        """How many samples each request still lacks."""
+
+    def add(self, ticket: Any, request: Request) -> None:
+        room_for(request, self._sampler.max_model_len)
+        self._samples[ticket] = [None] * len(request.seeds)
+        self._open[ticket] = len(request.seeds)
+        if request.seeds:
+            self._added.append((ticket, request))
+        else:
+            self._done.append(ticket)
+
+    @torch.inference_mode()
+    def take(self) -> list[tuple[Any, list[Sample]]]:
+        self._let_in()
+        done, self._done = self._done, []
+        while self._batch.busy and not done:
+            for sequence in self._batch.advance():
+                self._samples[sequence.ticket][sequence.index] = self._sampler._sample(sequence)
+                self._open[sequence.ticket] -= 1
+                if not self._open[sequence.ticket]:
+                    done.append(sequence.ticket)
+        for ticket in done:
+            del self._open[ticket]
+        return [(ticket, self._samples.pop(ticket)) for ticket in done]
+
+    def _let_in(self) -> None:
+        added = sum(len(request.seeds) for _, request in self._added)
+        if added * _REFILL_SHARE < self._batch.count:
+            return
+        for ticket, request in sorted(self._added, key=lambda pair: -len(pair[1].prompt_ids)):
+            self._batch.add(self._sampler._units(request, ticket))
+        self._added = []
 
 
 class _Batch:
     """The rows of one decoder while sequences enter and leave; a row whose sequence has ended is None."""
 
-    def __init__(self, sampler: Sampler, decoder: Decoder, requests: Sequence[Request], waiting: deque):
+    def __init__(self, sampler: Sampler, decoder: Decoder):
         self._stops, self._ends, self._size = sampler._stops, sampler._ends, sampler.batch_size
-        self._decoder, self._requests, self._waiting = decoder, requests, waiting
+        self._decoder = decoder
+        self._waiting: deque[list[_Sequence]] = deque()
         self._device = sampler.model.get_output_embeddings().weight.device
         self._rows: list[_Sequence | None] = []
         self._alive = 0
@@ -102,16 +145,26 @@ class _Batch:
         self._tables: dict[tuple[str, ...], int] = {}
         self._holds = self._completes = np.zeros((0, sampler._vocabulary), bool)
 
-    def run(self) -> list[_Sequence]:
-        """All sequences, in the order of their ending."""
-        ended = []
-        while self._waiting or self._alive:
-            if self._has_room():
-                ended += self._admit()
-            else:
-                ended += self._accept(self._decoder.step(self._tokens), np.arange(len(self._rows)))
-            if (len(self._rows) - self._alive) * _DROP_SHARE >= len(self._rows):
-                self._drop(MIN_ROWS)
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting or self._alive)
+
+    @property
+    def count(self) -> int:
+        """Sequences that wait or are under way."""
+        return self._alive + sum(map(len, self._waiting))
+
+    def add(self, units: Sequence[list[_Sequence]]) -> None:
+        self._waiting.extend(units)
+
+    def advance(self) -> list[_Sequence]:
+        """One token of every row, or the first one of those that enter; returns the sequences that end with it."""
+        if self._has_room():
+            ended = self._admit()
+        else:
+            ended = self._accept(self._decoder.step(self._tokens), np.arange(len(self._rows)))
+        if (len(self._rows) - self._alive) * _DROP_SHARE >= len(self._rows):
+            self._drop(MIN_ROWS)
         return ended
 
     def _has_room(self) -> bool:
@@ -129,7 +182,7 @@ class _Batch:
         while self._waiting and len(self._waiting[0]) <= self._size - self._alive - len(entering):
             for sequence in self._waiting.popleft():
                 entering.append(sequence)
-                sources.append(prompts.setdefault(self._requests[sequence.request].prompt_ids, len(prompts)))
+                sources.append(prompts.setdefault(sequence.request.prompt_ids, len(prompts)))
         known, rows = np.array(sources), np.arange(len(entering)) + self._alive
         while len(entering) + self._alive < MIN_ROWS:
             entering.append(None)
@@ -144,8 +197,8 @@ class _Batch:
 
         self._seeds, self._counts = joined(self._seeds, lambda s: s.seed), joined(self._counts, lambda s: 0)
         self._limits = joined(self._limits, lambda s: s.limit)
-        self._kinds = joined(self._kinds, lambda s: self._kind(s.stop))
-        temperatures = torch.tensor([row.temperature if row else 1.0 for row in entering], device=self._device)
+        self._kinds = joined(self._kinds, lambda s: self._kind(s.request.stop))
+        temperatures = torch.tensor([row.request.temperature if row else 1.0 for row in entering], device=self._device)
         self._temperatures = torch.cat([self._temperatures, temperatures])
         self._tokens = F.pad(self._tokens, (0, len(entering)))
         self._rows += entering
@@ -180,7 +233,7 @@ class _Batch:
                 continue
             sequence.ids.append(token)
             sequence.logprobs.append(logprob)
-            stop = stop or (partly and self._stops.ended(sequence.ids, sequence.stop))
+            stop = stop or (partly and self._stops.ended(sequence.ids, sequence.request.stop))
             if end or stop or full:
                 sequence.finish = "eos" if end else "stop" if stop else "length"
                 self._rows[row] = None

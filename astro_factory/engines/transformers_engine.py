@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from astro_factory.engines.base import Engine, Request, Sample
+from astro_factory.engines.base import Engine, Request, Sample, Stream
 from astro_factory.engines.config import TransformersConfig
 from astro_factory.engines.sampler import Sampler
 
@@ -23,6 +23,9 @@ class TransformersEngine(Engine):
 
     def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
         return self._sampler.generate(requests)
+
+    def stream(self) -> Stream:
+        return self._sampler.stream()
 
 
 def _device(name: str) -> str:

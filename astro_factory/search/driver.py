@@ -1,23 +1,27 @@
-"""Advances many trees at once: each round collects what all growing trees ask and gives it to the engine as one batch.
+"""Advances many trees at once: what the growing trees ask is in flight together, and each goes on when it has its own.
 
-The order of everything is that of the problems: a tree that is done makes room for the next problem, and no timing
-shows in the result. With an engine whose samples do not depend on their batch mates, neither do the trees.
+No tree waits for another, and no timing shows in a tree: what it asks and the seeds of that depend on the tree alone.
 """
 
-from collections import deque
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Tree
-from astro_factory.engines.base import Engine, Request
+from astro_factory.engines.base import Engine, Request, Sample
+from astro_factory.search.answers import checked
 from astro_factory.search.config import SamplingConfig
 from astro_factory.search.growth import Growing, Growth
 from astro_factory.search.prompts import Prompts
 from astro_factory.verifiers import get_verifier
 
 Policy = Callable[[Growth, SamplingConfig], Growing]
+
+_ANSWERS = 256
+"""After so many the caller hears of it, even if no tree is done."""
 
 
 def policy_for(config: SamplingConfig) -> Policy:
@@ -39,44 +43,83 @@ def policy_for(config: SamplingConfig) -> Policy:
         ) from error
 
 
-class Search:
-    """The trees of some problems; `advance` until `done`."""
+@dataclass(slots=True)
+class _Asking:
+    """A tree that waits for samples."""
 
-    def __init__(self, engine: Engine, config: SamplingConfig, problems: Sequence[Problem], seed: int, in_flight: int):
-        """At most `in_flight` trees grow at the same time."""
-        self._engine, self._config, self._seed = engine, config, seed
+    growth: Growth
+    growing: Growing
+    requests: list[Request] = field(default_factory=list)
+    answers: list[list[Sample] | None] | None = None
+    """What has come of the samples it asked for; None before it asked."""
+    missing: int = 0
+
+
+class Search:
+    """Trees that grow side by side on one engine."""
+
+    def __init__(self, engine: Engine, config: SamplingConfig, seed: int):
+        self._config, self._seed = config, seed
         self._grow = policy_for(config)
         self._prompts = Prompts(engine.tokenizer, config)
-        self._waiting = deque(problems)
-        self._in_flight = in_flight
-        self._growing: list[tuple[Growth, Growing, list[Request]]] = []
+        self._longest = engine.max_model_len
+        self._stream = engine.stream()
+        self._asking: dict[str, _Asking] = {}
 
     @property
-    def done(self) -> bool:
-        return not (self._waiting or self._growing)
+    def growing(self) -> int:
+        """How many trees are growing."""
+        return len(self._asking)
 
-    def advance(self) -> list[Tree]:
-        """One round of the engine; returns the trees that are done with it."""
-        finished = self._start()
-        answers = iter(self._engine.generate([request for *_, requests in self._growing for request in requests]))
-        going_on = []
-        for growth, growing, requests in self._growing:
-            try:
-                going_on.append((growth, growing, growing.send([next(answers) for _ in requests])))
-            except StopIteration:
-                finished.append(growth.tree)
-        self._growing = going_on
+    def advance(self, problems: Mapping[str, Problem]) -> dict[str, Tree]:
+        """Begin trees for these problems, then go on until some tree is done or many samples have come.
+
+        Returns the trees that are done, by the keys that their problems came with.
+
+        Raises:
+            UserError: E612, E613 or E615 for an engine that answers wrongly or fails, beside what it raises itself.
+        """
+        for key, problem in problems.items():
+            growth = Growth(
+                problem, get_verifier(problem.verifier), self._prompts, self._config, self._seed, self._longest
+            )
+            self._asking[key] = _Asking(growth, self._grow(growth, self._config))
+        finished = {key: tree for key in problems if (tree := self._go_on(key))}
+        answers = 0
+        while self._asking and not finished and answers < _ANSWERS:
+            for (key, index), samples in self._take():
+                asking = self._asking[key]
+                asking.answers[index] = checked(asking.requests[index], samples)
+                asking.missing -= 1
+                answers += 1
+                if not asking.missing and (tree := self._go_on(key)):
+                    finished[key] = tree
         return finished
 
-    def _start(self) -> list[Tree]:
-        """Take up waiting problems; returns trees that are done without asking anything."""
-        finished = []
-        while self._waiting and len(self._growing) < self._in_flight:
-            problem = self._waiting.popleft()
-            growth = Growth(problem, get_verifier(problem.verifier), self._prompts, self._config, self._seed)
-            growing = self._grow(growth, self._config)
-            try:
-                self._growing.append((growth, growing, next(growing)))
-            except StopIteration:
-                finished.append(growth.tree)
-        return finished
+    def _go_on(self, key: str) -> Tree | None:
+        """Give a tree its samples and put what it asks next in flight; the tree, if it is done."""
+        asking = self._asking[key]
+        try:
+            requests = asking.growing.send(asking.answers)
+            while not requests:
+                requests = asking.growing.send([])
+        except StopIteration:
+            del self._asking[key]
+            return asking.growth.tree
+        asking.requests, asking.answers, asking.missing = requests, [None] * len(requests), len(requests)
+        for index, request in enumerate(requests):
+            self._stream.add((key, index), request)
+        return None
+
+    def _take(self) -> list[tuple[tuple[str, int], list[Sample]]]:
+        try:
+            return self._stream.take()
+        except UserError:
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            raise UserError.of(
+                "E615",
+                f"the engine failed: {type(error).__name__}: {error}",
+                "the stage's log has the traceback; finished trees are kept, and the same command goes on from there",
+            ) from error

@@ -38,11 +38,21 @@ class Ask:
 class Growth:
     """The tree of one problem, with a policy's notes beside each node."""
 
-    def __init__(self, problem: Problem, verifier: Verifier, prompts: Prompts, config: SamplingConfig, seed: int):
+    def __init__(
+        self,
+        problem: Problem,
+        verifier: Verifier,
+        prompts: Prompts,
+        config: SamplingConfig,
+        seed: int,
+        longest: int | None = None,
+    ):
+        """`longest` is the engine's context, prompt and sample together, in tokens; without it there is no limit."""
         self.judge = Judge(problem, verifier, config.delimiter)
         self.tree = Tree(problem, [Node(-1, "", facts=self.judge.root_facts())])
         self.config = config
         self._seed = seed
+        self._longest = longest
         self._prompts = prompts
         self._prompt_ids = [prompts.root(problem)]
         self._asked: dict[tuple[str, int], int] = {}
@@ -60,11 +70,17 @@ class Growth:
         return [self.tree.nodes[index].text for index in self.tree.path(node)]
 
     def ask(self, *asks: Ask) -> Generator[list[Request], list[list[Sample]], list[list[Sample]]]:
-        """Samples for each ask; every one is recorded as a call of the tree."""
+        """Samples for each ask; every one is recorded as a call of the tree.
+
+        Where the context has no room for another token there are none: the path ends there.
+        """
         requests = [self._request(ask) for ask in asks]
-        results = yield requests
+        open_ = [self._longest is None or len(request.prompt_ids) < self._longest for request in requests]
+        sent = [request for request, fits in zip(requests, open_, strict=True) if fits]
+        answers = iter((yield sent) if sent else ())
+        results = [next(answers) if fits else [] for fits in open_]
         for ask, request, samples in zip(asks, requests, results, strict=True):
-            for seed, sample in zip(request.seeds, samples, strict=True):
+            for seed, sample in zip(request.seeds, samples, strict=False):
                 call = Call(ask.node, ask.purpose, seed, prompt_digest(request), sample.ids, sample.logprobs)
                 self.tree.calls.append(call)
                 self.tree.tokens += len(sample.ids)

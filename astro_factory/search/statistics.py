@@ -1,37 +1,45 @@
 """What a table of trees holds, counted while it is written."""
 
+from collections import Counter
 from typing import Any
 
 from astro_factory.core.verdicts import Outcome
+
+_UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.TIMEOUT, Outcome.ERROR)
 
 
 class Statistics:
     """Counts over rows of `trees.parquet`, for the `statistics.json` beside it."""
 
     def __init__(self) -> None:
-        self._trees = self._solved = self._nodes = self._right = self._wrong = self._tokens = self._calls = 0
+        self._counts: Counter[str] = Counter()
+        self._unjudged: Counter[str] = Counter()
 
-    def counted(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Counts a row and gives it back."""
-        nodes = row["nodes"]
-        right = sum(node["verdict"] == Outcome.CORRECT for node in nodes)
+    def counted(self, batch: Any) -> Any:
+        """Counts a `pyarrow.RecordBatch` of one tree and gives it back."""
+        nodes, calls = batch.column("nodes")[0].as_py(), len(batch.column("calls")[0])
+        verdicts = Counter(node["verdict"] for node in nodes)
         wrong = {node["answer"] for node in nodes if node["verdict"] == Outcome.INCORRECT}
-        self._trees += 1
-        self._solved += right > 0
-        self._nodes += len(nodes)
-        self._right += right
-        self._wrong += len(wrong)
-        self._tokens += row["tokens"]
-        self._calls += len(row["calls"])
-        return row
+        self._counts.update(
+            trees=1,
+            solved=int(verdicts[Outcome.CORRECT] > 0),
+            nodes=len(nodes),
+            right_ends=verdicts[Outcome.CORRECT],
+            distinct_wrong_answers=len(wrong),
+            samples=calls,
+            tokens=batch.column("tokens")[0].as_py(),
+            without_room=int(not calls),
+        )
+        self._unjudged.update({str(outcome): verdicts[outcome] for outcome in _UNJUDGED if verdicts[outcome]})
+        return batch
 
-    def figures(self) -> dict[str, int]:
-        return {
-            "trees": self._trees,
-            "solved": self._solved,
-            "nodes": self._nodes,
-            "right_ends": self._right,
-            "distinct_wrong_answers": self._wrong,
-            "samples": self._calls,
-            "tokens": self._tokens,
-        }
+    def figures(self) -> dict[str, Any]:
+        """The counts; what should not be, problems without room in the context and ends without a verdict, only where
+        there are some."""
+        names = ("trees", "solved", "nodes", "right_ends", "distinct_wrong_answers", "samples", "tokens")
+        figures: dict[str, Any] = {name: self._counts[name] for name in names}
+        if self._counts["without_room"]:
+            figures["without_room"] = self._counts["without_room"]
+        if self._unjudged:
+            figures["unjudged_ends"] = dict(sorted(self._unjudged.items()))
+        return figures

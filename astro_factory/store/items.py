@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 from astro_factory.core.context import Items
+from astro_factory.store import claims
 from astro_factory.store.files import write_atomic
 
 
@@ -12,6 +13,7 @@ class StoredItems(Items):
 
     def __init__(self, root: Path):
         self.root = root
+        self._claims = root.absolute().parent / "locks" / "items"
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / key
@@ -24,6 +26,12 @@ class StoredItems(Items):
 
     def put(self, key: str, value: bytes) -> None:
         write_atomic(self._path(key), _digest_line(value) + b"\n" + value, durable=False)
+
+    def claim(self, key: str) -> bool:
+        return claims.claim(self._claims, key)
+
+    def release(self, key: str) -> None:
+        claims.release(self._claims, key)
 
 
 def value_of(data: bytes) -> bytes | None:

@@ -6,6 +6,7 @@
     outputs/<key>/        an output under its own file names, hard links to blobs
     staging/<key>/        what a running or killed stage left
     locks/<key>.lock      one builder a key
+    locks/items           one maker an item: claims lock its bytes
     damaged/              what `fsck` took out of the way
     heads/<spec>.json     the last keys of each stage of a spec: roots, and what `explain` compares with
 

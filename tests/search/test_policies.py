@@ -29,10 +29,12 @@ def engine(tmp_path_factory):
 
 
 def searched(engine, config, problems, in_flight=100, seed=0):
-    search, trees = Search(engine, config, problems, seed, in_flight), []
-    while not search.done:
-        trees += search.advance()
-    return {tree.problem.id: tree for tree in trees}
+    search, waiting, trees = Search(engine, config, seed), list(problems), {}
+    while waiting or search.growing:
+        count = in_flight - search.growing
+        begun, waiting = waiting[:count], waiting[count:]
+        trees |= search.advance({problem.id: problem for problem in begun})
+    return trees
 
 
 def test_prompts_are_the_conversation_and_the_steps_with_their_delimiters():
@@ -121,7 +123,7 @@ def test_a_policy_of_ones_own(engine):
 def test_mistakes_are_named(engine):
     config = TypeAdapter(PolicyConfig).validate_python({"kind": "python", "target": "tests.search.toy:nothing"})
     with pytest.raises(UserError) as caught:
-        Search(engine, config, [], 0, 1)
+        Search(engine, config, 0)
     assert str(caught.value) == (
         "E611 the search policy 'tests.search.toy:nothing' cannot be loaded "
         "(module 'tests.search.toy' has no attribute 'nothing'); "

@@ -130,10 +130,10 @@ def test_a_tree_is_found_again_only_where_all_it_depends_on_is_equal(tmp_path, m
     assert items.puts == 12
 
 
-def test_no_problems_give_an_empty_table(tmp_path, model):
-    files, events = search(tmp_path, model, [])
-    assert trees(tmp_path) == [] and events.points == [(0, 0, "trees")]
-    assert json.loads(files["statistics.json"])["trees"] == 0
+def test_no_problems_are_named(tmp_path, model):
+    with pytest.raises(UserError) as caught:
+        search(tmp_path, model, [])
+    assert str(caught.value) == "E616 'problems' holds no problems to search; look at its source and filters"
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -242,6 +244,30 @@ def test_a_torn_item_is_missing(store, keep):
     assert items.get(KEY) is None
     path.write_bytes(b"\xff\xfe" * 40 + b"\n")
     assert items.get(KEY) is None
+
+
+CLAIMANT = """
+import sys, time
+from pathlib import Path
+from astro_factory.store.items import StoredItems
+items = StoredItems(Path(sys.argv[1]))
+print(*(items.claim(key * 64) for key in "ab"), flush=True)
+items.get("a" * 64)
+time.sleep(60)
+"""
+
+
+def test_a_claim_is_one_processes_and_dies_with_it(store):
+    items = store.items()
+    assert items.claim("b" * 64) and items.claim("b" * 64)
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIMANT, str(items.root)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "True False\n"
+        assert not items.claim("a" * 64) and items.claim("c" * 64)
+        items.release("c" * 64)
+        other.kill()
+    assert items.claim("a" * 64)
 
 
 def test_heads_are_kept_by_spec(store):

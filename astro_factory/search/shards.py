@@ -1,0 +1,70 @@
+"""An engine with its growing trees, and what it hands over: whole trees, packed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from astro_factory.core.problems import Problem
+from astro_factory.core.trees import Tree, pack
+from astro_factory.core.verdicts import Outcome
+from astro_factory.engines.config import EngineConfig
+from astro_factory.search.config import PolicyConfig
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trees of a search depend on, beside their problems."""
+
+    folder: Path
+    """The model."""
+    engine: EngineConfig
+    policy: PolicyConfig
+    seed: int
+
+
+class Round(NamedTuple):
+    """What was done since the last one."""
+
+    trees: list[tuple[str, bytes]] = []  # noqa: RUF012
+    """Key and packed tree of each that is done."""
+    solved: int = 0
+    tokens: int = 0
+    """Sampled for these trees."""
+
+
+class Shard:
+    """The trees of one engine."""
+
+    def __init__(self, setting: Setting):
+        from astro_factory.engines import open_engine
+        from astro_factory.search.driver import Search
+
+        self._engine = open_engine(setting.engine, setting.folder)
+        self._search = Search(self._engine, setting.policy, setting.seed)
+
+    def advance(self, problems: dict[str, Problem]) -> Round:
+        """Begin these problems, by key, and go on for a while."""
+        trees = self._search.advance(problems)
+        return Round(
+            [(key, pack(tree)) for key, tree in trees.items()],
+            sum(map(_solved, trees.values())),
+            sum(tree.tokens for tree in trees.values()),
+        )
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def _solved(tree: Tree) -> bool:
+    return any(node.verdict == Outcome.CORRECT for node in tree.nodes)
+
+
+_shards: list[Shard] = []
+
+
+def advance(what: Setting | dict[str, Problem]) -> Round:
+    """`Shard.advance` of the one shard of this process, which a first call with the setting opens."""
+    if isinstance(what, Setting):
+        _shards.append(Shard(what))
+        return Round()
+    return _shards[0].advance(what)
