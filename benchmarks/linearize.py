@@ -1,48 +1,58 @@
-"""Traces per second of linearization, and what its checks and segments cost against plain Jinja.
+"""Traces per second of linearization with the paper's template, and what its checks and segments cost over plain Jinja.
 
-    python -m benchmarks.linearize --quick --json
+    python -m benchmarks.linearize --quick --json     # the functions, in some seconds
+    python -m benchmarks.linearize                    # also the stage, from 1,000 to 1,000,000 traces
 
-The same traces are made in turns: by `traces` (node sequence, sandboxed blocks, segments, row), and worded by one
-unsandboxed Jinja template that writes the whole response from ready node sequences. The texts are compared.
-The last line is JSON; `ratio_to_plain_jinja` is our wording's rate (sequences left out) over plain Jinja's.
+The same traces are made in turns: by `traces` (node sequence, sandboxed blocks, segments, screening, row), and worded
+by one unsandboxed Jinja template that writes the whole response from ready node sequences. The texts are compared. The
+last line is JSON: `ratio_to_plain_jinja` is our wording's time (sequences and rows left out) over plain Jinja's, the
+median of several rounds in one process; `stage` holds traces per second and peak memory by the number of traces.
 """
 
 import argparse
 import json
 import random
+import resource
 import statistics
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 from jinja2 import Environment
 
+from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.problems import Problem
 from astro_factory.core.shipped import shipped_folder
-from astro_factory.core.trees import Node, Tree
+from astro_factory.core.tables import write_table
+from astro_factory.core.trees import Node, Tree, tree_schema
+from astro_factory.stages import linearize
 from astro_factory.traces.branches import Mixture
 from astro_factory.traces.ends import Terminals
 from astro_factory.traces.render import render, text_of
+from astro_factory.traces.screen import Screen
 from astro_factory.traces.sequence import SequenceOptions, sequence
 from astro_factory.traces.table import trace_row
 from astro_factory.traces.templating import compile_template
-from astro_factory.traces.wording import Wording, seeded
+from astro_factory.traces.wording import Wording
 
-OPTIONS = SequenceOptions(Mixture(natural=0.6, uniform=(0, 6)))
+PER_TREE = 5
+BRANCHES = Mixture(natural=0.6, uniform=(0, 6))
 PLAIN = """
-{%- macro check(node, phrases) -%}
-{% set result, target = node.facts.result | int, node.facts.target | int -%}
-{{ phrases[choose(3)] }} {{ [result, target] | max }} - {{ [result, target] | min }} = {{ (result - target) | abs }}
-{%- endmacro -%}
-{%- set phrases = ["Wait ,", "But wait , are we correct so far ?", "Let us check ."] -%}
 {%- for before, here in pairs -%}
 {%- if nodes[here].parent == before -%}
 {{ nodes[here].text }}
 {% else -%}
-{{ check(nodes[before], phrases) }} No . Go back to where we had {{ nodes[here].facts.left }}
+But wait, are we solving the problem correctly so far? Hmm... \
+I'm not sure if we're solving the problem correctly so far. \
+{% if here == 0 %}Let's restart our solution from the beginning.{% else -%}
+Let's go back to where we wrote "{{ nodes[here].text | replace("\n", " ") | truncate(100, leeway=0, end="...") }}"
+{%- endif %}
 {% endif -%}
 {%- endfor -%}
-{{ check(nodes[pairs[-1][1]], phrases) }} Yes .
+But wait, are we solving the problem correctly so far? Hmm... Our solution seems to be correct so far.
 {{ nodes[pairs[-1][1]].closing }}"""
 
 
@@ -67,55 +77,111 @@ def make_tree(index: int) -> Tree:
 
 
 def timed(function: Callable[[], list], count: int) -> tuple[float, list]:
-    """Items per second of a function that makes `count` of them, and what it made."""
-    start = time.perf_counter()
+    """Items per second of a core, whatever else runs there, of a function that makes `count`; and what it made."""
+    start = time.process_time()
     made = function()
-    return count / (time.perf_counter() - start), made
+    return count / (time.process_time() - start), made
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a few seconds instead of half a minute")
-    parser.add_argument("--json", action="store_true", help="only the last line")
-    arguments = parser.parse_args()
-    trees = [make_tree(index) for index in range(100 if arguments.quick else 1000)]
-    wording = Wording(compile_template("reflection/countdown.jinja", [shipped_folder("templates")]))
+def functions(trees: list[Tree], rounds: int, quiet: bool) -> dict[str, float]:
+    """Rates of the functions alone, ours and plain Jinja's, in turns."""
+    template = compile_template("reflection/paper.jinja", [shipped_folder("templates")])
+    wording, screen = Wording(template), Screen(template)
     plain = Environment(trim_blocks=False).from_string(PLAIN)
-    count = 5 * len(trees)
+    options, count = SequenceOptions(BRANCHES), PER_TREE * len(trees)
 
     def sequences() -> list:
         drawn = [(tree, Terminals(tree)) for tree in trees]
-        return [(tree, sequence(tree, OPTIONS, seed, ends), seed) for tree, ends in drawn for seed in range(5)]
+        return [(tree, sequence(tree, options, seed, ends), seed) for tree, ends in drawn for seed in range(PER_TREE)]
 
-    def ours() -> list:
-        return [text_of(render(tree, visited, wording, seed)) for tree, visited, seed in ready]
-
-    def plainly() -> list:
-        return [
-            plain.render(nodes=tree.nodes, pairs=list(pairwise(visited)), choose=seeded(seed))
-            for tree, visited, seed in ready
-        ]
-
-    def rows() -> list:
-        return [trace_row(t, visited, render(t, visited, wording, seed), "t", seed) for t, visited, seed in sequences()]
+    def row(tree: Tree, visited: list[int], seed: int) -> dict:
+        segments = render(tree, visited, wording, seed)
+        text = text_of(segments)
+        assert not screen.fault(tree, visited, segments, text)
+        return trace_row(tree, visited, segments, "t", seed, text)
 
     ready = sequences()
-    rates: dict[str, list[float]] = {"rows": [], "ours": [], "plain": []}
-    for round_ in range(3 if arguments.quick else 5):
-        for name, function in (("rows", rows), ("ours", ours), ("plain", plainly)):
+    kinds: dict[str, Callable[[], list]] = {
+        "rows": lambda: [row(*item) for item in sequences()],
+        "ours": lambda: [text_of(render(tree, visited, wording, seed)) for tree, visited, seed in ready],
+        "plain": lambda: [plain.render(nodes=tree.nodes, pairs=list(pairwise(way))) for tree, way, _ in ready],
+    }
+    rates: dict[str, list[float]] = {name: [] for name in kinds}
+    texts = []
+    for round_ in range(rounds):
+        for name, function in kinds.items():
             rate, made = timed(function, count)
             rates[name].append(rate)
             if name == "ours":
                 texts = made
         assert made == texts, "plain Jinja words the traces differently"
-        if not arguments.json:
+        if not quiet:
             print(f"round {round_}: " + ", ".join(f"{name} {rate[-1]:,.0f}/s" for name, rate in rates.items()))
-    ratio = statistics.median(ours / plain for ours, plain in zip(rates["ours"], rates["plain"], strict=True))
-    figures = {
+    ratio = statistics.median(plain / ours for ours, plain in zip(rates["ours"], rates["plain"], strict=True))
+    return {
         "traces_per_s": round(statistics.median(rates["rows"])),
         "ratio_to_plain_jinja": round(ratio, 3),
         "segments_per_trace": round(sum(text.count("\n") + 1 for text in texts) / count, 1),
     }
+
+
+def stage(trees: list[Tree], traces: int, folder: Path) -> dict[str, float]:
+    """The whole stage over a table of as many trees as give that many traces: Parquet to Parquet."""
+    source, out = folder / f"trees-{traces}", folder / f"traces-{traces}"
+    source.mkdir()
+    out.mkdir()
+    write_table(source / "trees.parquet", _many(trees, traces // PER_TREE), tree_schema())
+    template = compile_template("reflection/paper.jinja", [shipped_folder("templates")])
+    fields = {"per_problem": PER_TREE, "wrong_branches": BRANCHES.model_dump()}
+    config = linearize.Config(kind="linearize", trees="trees", template=template, **fields)
+    start = time.perf_counter()
+    linearize.run(StageContext("traces", {"trees": source}, {}, out, out, _NoItems(), _NoEvents()), config)
+    made = json.loads((out / "statistics.json").read_text())["traces"]
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+    return {"traces_per_s": round(made / (time.perf_counter() - start)), "peak_mb": round(kilobytes / 1024)}
+
+
+def _many(trees: list[Tree], count: int) -> Iterator[dict]:
+    rows = [tree.as_row() for tree in trees]
+    for index in range(count):
+        row = rows[index % len(rows)]
+        yield row | {"problem": row["problem"] | {"id": f"p{index}"}}
+
+
+class _NoItems(Items):
+    def get(self, key: str) -> bytes | None:
+        return None
+
+    def put(self, key: str, value: bytes) -> None:
+        pass
+
+
+class _NoEvents(Events):
+    def progress(self, done: int, total: int, unit: str = "", **figures: float) -> None:
+        pass
+
+    def metric(self, step: int, values: dict) -> None:
+        pass
+
+    def log(self, text: str) -> None:
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a few seconds: the functions alone")
+    parser.add_argument("--json", action="store_true", help="only the last line")
+    arguments = parser.parse_args()
+    trees = [make_tree(index) for index in range(100 if arguments.quick else 1000)]
+    trees = [tree for tree in trees if Terminals(tree).right]
+    figures: dict = functions(trees, 5, arguments.json)
+    if not arguments.quick:
+        figures["stage"] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for count in (1000, 10_000, 100_000, 1_000_000):
+                figures["stage"][count] = stage(trees, count, Path(folder))
+                if not arguments.json:
+                    print(f"{count:,} traces: {figures['stage'][count]}")
     print(json.dumps(figures))
 
 

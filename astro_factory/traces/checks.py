@@ -10,6 +10,7 @@ from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Node
 from astro_factory.traces import codes
+from astro_factory.traces.reads import lineage
 from astro_factory.traces.render import render
 from astro_factory.traces.sample import SEQUENCE, sample_tree
 from astro_factory.traces.sandbox import Sandbox
@@ -34,7 +35,7 @@ def check_template(source: TemplateSource) -> list[Diagnostic]:
         except TemplateSyntaxError as error:
             found.append(diagnose(error, source, {}))
     for name, tree in trees.items():
-        for line, code, cause, remedy, word in _findings(sandbox, tree, trees, name in _lineage(source.entry, trees)):
+        for line, code, cause, remedy, word in _findings(sandbox, tree, trees, name in lineage(source.entry, trees)):
             found.append(at(source, name, line, code, cause, remedy, word))
     return found or _dry_render(source)
 
@@ -115,17 +116,6 @@ def _top(node: nodes.Node) -> Iterator[nodes.Node]:
 def _inner_blocks(tree: nodes.Template) -> Iterator[nodes.Block]:
     for block in tree.find_all(nodes.Block):
         yield from block.find_all(nodes.Block)
-
-
-def _lineage(entry: str, trees: dict[str, nodes.Template]) -> list[str]:
-    """The entry and what it extends."""
-    lineage: list[str] = []
-    name: str | None = entry
-    while name in trees and name not in lineage:
-        lineage.append(name)
-        extended = trees[name].find(nodes.Extends)
-        name = extended.template.value if extended and isinstance(extended.template, nodes.Const) else None
-    return lineage
 
 
 def _dry_render(source: TemplateSource) -> list[Diagnostic]:

@@ -9,7 +9,7 @@ verdict and where to go back to share a line, a space between them (countdown):
     answer 4 + ( 10 + 3 )
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from astro_factory.core.trees import Tree
@@ -40,18 +40,17 @@ class Move(NamedTuple):
 
 def pause(node: int) -> Move:
     """The trace looks at where it is and finds it good."""
-    return Move(("reflect", "verdict"), ("reflect", "right"), node)
+    return Move(*_PAUSE, node)
 
 
 def jump(leaf: int, target: int) -> Move:
     """The trace finds a leaf wrong and goes back."""
-    back = "backtrack" if target else "restart"
-    return Move(("reflect", "verdict", back), ("reflect", "wrong", back), leaf, target)
+    return Move(*(_BACKTRACK if target else _RESTART), leaf, target)
 
 
 def closing(leaf: int) -> Move:
     """The trace finds a leaf right and states the answer, on a line of its own."""
-    return Move(("reflect", "verdict", "answer"), ("reflect", "right", "answer"), leaf)
+    return Move(*_CLOSING, leaf)
 
 
 def variables_of(tree: Tree, move: Move, attempt: int, numbers: Mapping[int, int]) -> dict[str, Any]:
@@ -72,58 +71,55 @@ def render(tree: Tree, sequence: Sequence[int], wording: Wording, seed: int) -> 
 
     Raises UserError where the template fails over this tree.
     """
-    choose, attempt, segments = seeded(seed), 1, []
+    choose, nodes, last = seeded(seed), tree.nodes, len(sequence) - 1
+    segments: list[Segment] = []
     numbers: dict[int, int] = {}
-    steps = 0
-
-    def add(kind: str, text: str, node: int) -> None:
-        start = segments[-1].end + 1 if segments else 0
-        segments.append(Segment(kind, text, node, start, start + len(text)))
-
-    for item in _moves(tree, sequence):
-        if isinstance(item, int):
+    steps, attempt, place = 0, 1, 0
+    for position, here in enumerate(sequence):
+        if position and nodes[here].parent == sequence[position - 1]:
             steps += 1
-            numbers[item] = steps
-            add("step", tree.nodes[item].text, item)
+            numbers[here] = steps
+            text = nodes[here].text
+            segments.append(_segment(("step", text, here, place, place + len(text))))
+            place += len(text) + 1
+        following = None if position == last else sequence[position + 1]
+        if following is not None and nodes[following].parent == here:
             continue
-        texts = wording.say(item.blocks, variables_of(tree, item, attempt, numbers), choose)
-        for kind, text in zip(item.kinds, texts, strict=True):
+        move = closing(here) if following is None else pause(here) if following == here else jump(here, following)
+        for kind, text in zip(
+            move.kinds, wording.say(move.blocks, variables_of(tree, move, attempt, numbers), choose), strict=True
+        ):
             if text:
-                add(kind, text, item.target if kind in ("backtrack", "restart") else item.judged)
-        attempt += item.target is not None
+                node = following if kind in _TO_TARGET else here
+                segments.append(_segment((kind, text, node, place, place + len(text))))
+                place += len(text) + 1
+        attempt += move.target is not None
     return segments
 
 
 def text_of(segments: Sequence[Segment]) -> str:
     """The response."""
-    return joined([(segment.kind, segment.text) for segment in segments])
+    return joined(segments)
 
 
-def joined(pieces: Sequence[tuple[str, str]]) -> str:
+def joined(pieces: Sequence[Sequence[Any]]) -> str:
     """Kinds and texts as lines: words said at one place share a line, all else stands on lines of its own."""
     parts: list[str] = []
     before = ""
-    for kind, text in pieces:
-        if before:
-            parts.append(" " if before in _SAID_FIRST and kind in _SAID_AFTER else "\n")
-        parts.append(text)
+    for piece in pieces:
+        kind = piece[0]
+        parts.append(" " if kind in _SAID_AFTER and before in _SAID_FIRST else "\n")
+        parts.append(piece[1])
         before = kind
-    return "".join(parts)
+    return "".join(parts[1:])
 
 
-def _moves(tree: Tree, sequence: Sequence[int]) -> Iterator[int | Move]:
-    """The steps of a sequence (their nodes) and the moves between them."""
-    here = sequence[0]
-    for node in sequence[1:]:
-        if node == here:
-            yield pause(node)
-        elif tree.nodes[node].parent == here:
-            yield node
-        else:
-            yield jump(here, node)
-        here = node
-    yield closing(here)
-
-
+_PAUSE = ("reflect", "verdict"), ("reflect", "right")
+_BACKTRACK = ("reflect", "verdict", "backtrack"), ("reflect", "wrong", "backtrack")
+_RESTART = ("reflect", "verdict", "restart"), ("reflect", "wrong", "restart")
+_CLOSING = ("reflect", "verdict", "answer"), ("reflect", "right", "answer")
+"""Kinds of segment and the blocks that say them."""
+_segment = Segment._make
+_TO_TARGET = frozenset({"backtrack", "restart"})
 _SAID_FIRST = frozenset({"reflect", "verdict"})
 _SAID_AFTER = frozenset({"verdict", "backtrack", "restart"})

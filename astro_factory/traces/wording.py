@@ -23,6 +23,7 @@ from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt, near
 from astro_factory.traces import codes
+from astro_factory.traces.reads import Reads
 from astro_factory.traces.sandbox import MAX_CHARS, Sandbox, TooMuch
 
 BLOCKS = {
@@ -59,21 +60,57 @@ class Wording:
         self._defaults = self._sandbox.from_string(_DEFAULTS).blocks
         try:
             self._template = self._sandbox.get_template(source.entry)
+            self._reads = Reads(self._sandbox, source.entry, source.sources, _DEFAULTS, VARIABLES)
         except TemplateError as error:
             raise UserError(diagnose(error, source, {})) from error
+        fixed = {name: self._reads.fixed(name) for name in BLOCKS}
+        self._fixed = {name: text for name, text in fixed.items() if text is not None}
+        self._states_closing = self._reads.is_default("answer")
+        self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._said: dict[tuple, tuple[list[str], list[Any]]] = {}
+        self._problem: Any = None
 
     def say(self, names: Sequence[str], variables: dict[str, Any], choose: Choose) -> list[str]:
         """The texts of the named blocks, without white space around them; empty where a block says nothing.
 
-        Raises UserError at the place in the template where rendering failed.
+        Raises UserError at the place in the template where rendering failed. Nodes must not change in between: what was
+        said of the same problem with equal variables is not said anew.
         """
+        names = tuple(names)
+        reads = self._keys.get(names)
+        if reads is None:
+            reads = self._keys[names] = self._reads.of(names)
+        if "pick" in reads:
+            return self._spoken(names, variables, choose)
+        if variables["problem"] is not self._problem:
+            self._said.clear()
+            self._problem = variables["problem"]
+        read = [variables.get(name) for name in reads]
+        key = (names, *[value if type(value) is int else id(value) for value in read])
+        known = self._said.get(key)
+        if known is None:
+            # What was read is kept, so that no other node can come to have its id.
+            known = self._said[key] = self._spoken(names, variables, choose), read
+        return known[0]
+
+    def _spoken(self, names: Sequence[str], variables: dict[str, Any], choose: Choose) -> list[str]:
+        """The texts made anew; a context is made where one of them needs it."""
         self._choose = choose
         self._sandbox.turns = 0
+        context: Context | None = None
+        texts: list[str] = []
         try:
-            context = self._context(variables)
-            return [_text(context, name) for name in names]
+            for name in names:
+                text = self._fixed.get(name)
+                if text is None and name == "answer" and self._states_closing:
+                    text = variables["node"].closing.strip()
+                if text is None:
+                    context = self._context(variables) if context is None else context
+                    text = _text(context, name)
+                texts.append(text)
         except Exception as error:  # template code can raise anything
             raise UserError(diagnose(error, self.source, variables)) from error
+        return texts
 
     def alternatives(self, name: str, variables: dict[str, Any]) -> Iterator[str]:
         """Every text that a block can say, over all choices of `pick` (`MAX_ALTERNATIVES` at most)."""
@@ -124,8 +161,14 @@ class Wording:
 
 def seeded(seed: int) -> Choose:
     """A chooser that draws from a trace's seed, apart from the draws that decided its nodes."""
-    random = Random(seed_for(seed, "words")).random
-    return lambda size: int(random() * size)
+    random: Callable[[], float] | None = None
+
+    def choose(size: int) -> int:
+        nonlocal random
+        random = random or Random(seed_for(seed, "words")).random
+        return int(random() * size)
+
+    return choose
 
 
 def diagnose(error: Exception, source: TemplateSource, variables: Mapping[str, Any]) -> Diagnostic:

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from astro_factory.core.artifacts import TABLE_FILES
+from astro_factory.core.canonical import digest
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
@@ -14,7 +15,7 @@ from astro_factory.core.shipped import shipped_folder
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.trees import Node, Tree, tree_schema
 from astro_factory.core.votes import vote_schema
-from astro_factory.stages.linearize import Config, run
+from astro_factory.stages.linearize import VERSION, Config, run
 from astro_factory.traces.parse import parse
 from astro_factory.traces.templating import compile_template
 from astro_factory.traces.wording import Wording
@@ -91,6 +92,17 @@ def test_equal_inputs_give_equal_bytes_and_other_seeds_others(tmp_path):
     a, b, c = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "abc")
     assert a == b
     assert a != c
+
+
+GOLDEN = json.loads((Path(__file__).parent / "linearize_golden.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: case["name"])
+def test_the_same_seed_gives_the_same_rows_on_every_machine(tmp_path, case):
+    """A digest that moves is a changed output: then `VERSION` moves, too."""
+    template = compile_template(f"reflection/{case['template']}.jinja", [shipped_folder("templates")])
+    rows, _ = linearize(tmp_path / "out", template=template, **case["fields"])
+    assert (case["version"], digest(rows)) == (VERSION, case["digest"])
 
 
 def test_a_trace_depends_on_no_other_tree(tmp_path):
