@@ -8,11 +8,13 @@ import typer
 
 from astro_factory.cli.options import (
     JsonOption,
+    LockedOption,
     NoImportOption,
     ProfileOption,
     SetOption,
     SpecArgument,
     StoreOption,
+    SweepOption,
     open_store,
     print_json,
     read_graph,
@@ -21,7 +23,7 @@ from astro_factory.cli.summary import print_summary, summary
 from astro_factory.cli.terminal import open_view
 from astro_factory.core.graph import Graph
 from astro_factory.plan import make_plan
-from astro_factory.plan.locks import resolve_commits
+from astro_factory.plan.locks import commits_for
 from astro_factory.plan.preflight import preflight
 from astro_factory.runtime import build as run_build
 from astro_factory.store import Store
@@ -39,6 +41,8 @@ def build(
     store: StoreOption = None,
     sets: SetOption = None,
     profile: ProfileOption = None,
+    sweep: SweepOption = None,
+    locked: LockedOption = False,
     jobs: JobsOption = None,
     keep_going: KeepGoingOption = True,
     no_import: NoImportOption = False,
@@ -46,11 +50,21 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Run what is missing, then publish."""
-    graph = read_graph(spec, sets, profile)
+    graph = read_graph(spec, sets, profile, sweep)
     others = [name for name in graph.wanted() if graph.nodes[name].section != "publish"]
     targets = others if no_publish else None
     place = open_store(store)
-    execute(graph, place, spec, targets=targets, jobs=jobs, keep_going=keep_going, no_import=no_import, as_json=as_json)
+    execute(
+        graph,
+        place,
+        spec,
+        targets=targets,
+        jobs=jobs,
+        keep_going=keep_going,
+        locked=locked,
+        no_import=no_import,
+        as_json=as_json,
+    )
 
 
 def execute(
@@ -63,12 +77,12 @@ def execute(
     no_import: bool,
     as_json: bool,
     keep_going: bool = True,
+    locked: bool = False,
 ) -> None:
     """Plan, run, summarise; ends the program with code 1 if a stage failed."""
     started = time.monotonic()
-    planned = make_plan(
-        graph, place, targets=_ends(graph, targets), commits=resolve_commits(graph), use_imports=not no_import
-    )
+    commits = commits_for(graph, locked=locked)
+    planned = make_plan(graph, place, targets=_ends(graph, targets), commits=commits, use_imports=not no_import)
     preflight(planned, online=True)
     with open_view(planned, quiet=as_json) as watch:
         done = run_build(planned, place, watch, jobs=jobs, keep_going=keep_going)

@@ -1,4 +1,4 @@
-"""`check`, `plan`, `show`: look, run nothing."""
+"""`check`, `show`: look, run nothing."""
 
 import json
 import sys
@@ -9,7 +9,6 @@ import typer
 
 from astro_factory.cli.options import (
     JsonOption,
-    NoImportOption,
     ProfileOption,
     SetOption,
     SpecArgument,
@@ -21,10 +20,8 @@ from astro_factory.cli.options import (
     read_target,
 )
 from astro_factory.core.errors import UserError
-from astro_factory.core.results import Plan
 from astro_factory.plan import make_plan
-from astro_factory.plan.locks import locked_commits, resolve_commits
-from astro_factory.plan.preflight import preflight
+from astro_factory.plan.locks import locked_commits
 from astro_factory.runtime.making import last_log
 
 
@@ -39,40 +36,6 @@ def check(
     for warning in graph.warnings:
         print(f"warning: {warning}")
     print(f"{spec}: {len(graph.nodes)} stages, no errors")
-
-
-def plan(
-    spec: SpecArgument,
-    store: StoreOption = None,
-    sets: SetOption = None,
-    profile: ProfileOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network.")] = False,
-    no_import: NoImportOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what a build would run, and why."""
-    graph = read_graph(spec, sets, profile)
-    commits = locked_commits(graph) if offline else resolve_commits(graph)
-    planned = make_plan(graph, open_store(store), commits=commits, use_imports=not no_import)
-    preflight(planned, online=False)
-    if as_json:
-        print_json({"stages": [node.as_json() for node in planned.nodes.values()], "counts": planned.counts()})
-        return
-    _print_plan(planned)
-
-
-def _print_plan(planned: Plan) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("stage", "kind", "status", "reason"):
-        table.add_column(title, overflow="fold" if title == "reason" else "ellipsis")
-    for item in planned.nodes.values():
-        table.add_row(item.node.name, item.node.kind, str(item.status), item.reason)
-    console = Console()
-    console.print(table)
-    console.print(", ".join(f"{count} {status}" for status, count in planned.counts().items() if count), style="bold")
 
 
 def show(
@@ -137,4 +100,4 @@ def _print_report(path: Path) -> None:
     Console().print(comparison_table(json.loads(path.read_text(encoding="utf-8"))))
 
 
-COMMANDS = (check, plan, show)
+COMMANDS = (check, show)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from astro_factory.cli import building, inspecting, sharing, storing
+from astro_factory.cli import building, inspecting, planning, sharing, storing
 from astro_factory.core.errors import UserError
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
@@ -24,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (inspecting, building, sharing, storing):
+for group in (inspecting, planning, building, sharing, storing):
     for command in group.COMMANDS:
         app.command()(command)
 

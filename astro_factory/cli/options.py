@@ -26,6 +26,10 @@ SetOption = Annotated[
 ProfileOption = Annotated[
     str | None, typer.Option("--profile", help="Apply a profile of the spec.", show_default=False)
 ]
+SweepOption = Annotated[
+    str | None, typer.Option("--sweep", help="All variants of a sweep of the spec, in one graph.", show_default=False)
+]
+LockedOption = Annotated[bool, typer.Option("--locked", help="Refuse what is not as the lock file has it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
 NoImportOption = Annotated[bool, typer.Option("--no-import", help="Rebuild what the spec offers as a store export.")]
 
@@ -34,16 +38,18 @@ def open_store(folder: Path | None) -> Store:
     return Store((folder or Path(os.environ.get("ASTRO_STORE") or ".astro")).absolute())
 
 
-def read_graph(spec: Path, sets: Sequence[str] | None, profile: str | None) -> Graph:
-    return compile_spec(spec, sets=sets or (), profile=profile)
+def read_graph(spec: Path, sets: Sequence[str] | None, profile: str | None, sweep: str | None = None) -> Graph:
+    return compile_spec(spec, sets=sets or (), profile=profile, sweep=sweep)
 
 
-def read_target(target: str, sets: Sequence[str] | None, profile: str | None) -> tuple[Path, Graph, str]:
+def read_target(
+    target: str, sets: Sequence[str] | None, profile: str | None, sweep: str | None = None
+) -> tuple[Path, Graph, str]:
     """The parts of `SPEC:STAGE`, the spec compiled. Raises `UserError` E150, E151."""
     spec, _, stage = target.rpartition(":")
     if not spec:
         raise UserError.of("E150", f"'{target}' names no stage", "write SPEC:STAGE, as in specs/quickstart.yaml:report")
-    graph = read_graph(Path(spec), sets, profile)
+    graph = read_graph(Path(spec), sets, profile, sweep)
     if stage not in graph.nodes:
         raise UserError.of("E151", f"'{spec}' has no stage '{stage}'", near(stage, graph.nodes))
     return Path(spec), graph, stage

@@ -34,6 +34,10 @@ def summary(planned: Plan, store: Store, done: Build, seconds: float) -> dict[st
         "spec": planned.graph.name,
         "seconds": round(seconds, 2),
         "counts": counts,
+        "variants": [
+            {"settings": dict(variant.settings), "baseline": variant.baseline, "nodes": dict(variant.nodes)}
+            for variant in planned.graph.variants
+        ],
         "stages": stages,
         "failures": done.failures,
         "logs": {name: str(path) for name, path in done.logs.items()},
@@ -48,24 +52,27 @@ def summary(planned: Plan, store: Store, done: Build, seconds: float) -> dict[st
 def print_summary(found: dict[str, Any], spec: Path) -> None:
     """The same for people."""
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console()
-    for report in found["reports"].values():
+    reports = {} if found["variants"] else found["reports"]
+    for report in reports.values():
         from astro_factory.evaluation.table import headline_table
 
         console.print(headline_table(json.loads(Path(report).read_text(encoding="utf-8"))))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in found["counts"].items())
-    console.print(f"[bold]{found['spec']}[/bold]: {counts} in {found['seconds']:.1f} s")
+    variants = f", {len(found['variants'])} variants" if found["variants"] else ""
+    console.print(f"[bold]{found['spec']}[/bold]{variants}: {counts} in {found['seconds']:.1f} s")
     for name, cause in found["failures"].items():
-        console.print(f"[red]{name} failed[/red]: ", end="")
+        console.print(f"[red]{escape(name)} failed[/red]: ", end="")
         console.print(cause, markup=False, highlight=False, soft_wrap=True)
         if name in found["logs"]:
             console.print(f"  log: {found['logs'][name]}", markup=False, highlight=False, soft_wrap=True)
     if found["failures"]:
         console.print(f"finished stages are kept; mend the cause and run `astro-factory build {spec}` again")
         return
-    for stage in found["stages"]:
+    for stage in found["stages"] if not found["variants"] else ():
         if stage["path"] and stage["kind"] in ("evaluate", "grpo", "linearize", "publish"):
             console.print(f"  {stage['name']:<16} {stage['path']}", highlight=False, soft_wrap=True)
-    for name in found["reports"]:
+    for name in reports:
         console.print(f"look closer: astro-factory show {spec}:{name}")

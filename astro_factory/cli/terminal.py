@@ -17,11 +17,21 @@ def open_view(planned: Plan, *, quiet: bool) -> Iterator[Watch]:
     """A watcher of the build's events for as long as the block runs."""
     if quiet:
         yield lambda name, event: None
-    elif sys.stdout.isatty() and any(item.status is not Status.HIT for item in planned.nodes.values()):
+    elif (
+        sys.stdout.isatty()
+        and not planned.graph.variants
+        and any(item.status is not Status.HIT for item in planned.nodes.values())
+    ):
         with _live(planned) as watch:
             yield watch
     else:
         yield _PlainLines()
+
+
+def _worth_a_table(planned: Plan) -> bool:
+    """Whether there is something to do, and not a screen full of a sweep's variants."""
+    busy = any(item.status is not Status.HIT for item in planned.nodes.values())
+    return busy and not planned.graph.variants
 
 
 @contextmanager

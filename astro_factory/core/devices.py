@@ -2,6 +2,7 @@
 
 import os
 from glob import glob
+from pathlib import Path
 
 
 def gpus() -> list[str]:
@@ -10,6 +11,12 @@ def gpus() -> list[str]:
     if visible is not None:
         return [name for name in visible.split(",") if name]
     return sorted(path.removeprefix("/dev/nvidia") for path in glob("/dev/nvidia[0-9]*"))
+
+
+def gpu_models() -> list[str]:
+    """The model of each GPU of this machine, as the driver names it; empty where there is none, or no such driver."""
+    texts = [Path(path).read_text() for path in sorted(glob("/proc/driver/nvidia/gpus/*/information"))]
+    return [line.partition(":")[2].strip() for text in texts for line in text.splitlines() if line.startswith("Model:")]
 
 
 def gpu_shares(processes: int) -> list[dict[str, str]]:

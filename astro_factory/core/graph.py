@@ -69,6 +69,8 @@ class Graph:
     """What a build is for; by default all stages and publications."""
     variants: tuple[Variant, ...] = ()
     """Of a sweep."""
+    strict: bool = False
+    """Whether versions and hardware count (`env: strict`)."""
 
     def wanted(self, targets: Collection[str] | None = None) -> set[str]:
         """What a build of the targets is about: they and all they depend on.

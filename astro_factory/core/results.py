@@ -12,7 +12,7 @@ from typing import Any
 
 from astro_factory.core.canonical import digest
 from astro_factory.core.config import StageConfig
-from astro_factory.core.errors import UserError
+from astro_factory.core.errors import Place, UserError
 from astro_factory.core.graph import Graph, Node
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -112,6 +112,52 @@ class Status(StrEnum):
     IMPORT = "import"
 
 
+class ChangeKind(StrEnum):
+    """What sort of thing moved in a record."""
+
+    CONFIG = "config"
+    TEMPLATE = "template"
+    INPUT = "input"
+    """The bytes of a file outside the store."""
+    UPSTREAM = "upstream"
+    """The content of an artifact that the stage reads."""
+    CODE = "code"
+    """The semantic version of the stage's code, or which kind it is."""
+    REVISION = "revision"
+    """The commit of a Hub repository."""
+    ENVIRONMENT = "environment"
+    """Versions and hardware, where they count (`env: strict`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One leaf of a record that moved."""
+
+    kind: ChangeKind
+    name: str
+    """The field, as a message shows it."""
+    old: Any
+    """`MISSING` where there was none."""
+    new: Any
+    text: str
+    """What moved, in a line."""
+    place: Place | None = None
+    """Where the spec gives the new value."""
+
+    def __str__(self) -> str:
+        shown = self.place and self.kind is not ChangeKind.UPSTREAM
+        return f"{self.text} ({self.place})" if shown else self.text
+
+    def as_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"kind": str(self.kind), "field": self.name, "text": self.text}
+        found |= {name: value for name in ("old", "new") if (value := getattr(self, name)) is not MISSING}
+        return found | ({"place": str(self.place)} if self.place else {})
+
+
+MISSING = object()
+"""Stands for the value of a field that is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedNode:
     """A node with what is to be done about it."""
@@ -129,6 +175,8 @@ class PlannedNode:
     """Of an import: whether its files come too, or the result alone, since nobody reads them."""
     config: StageConfig | None = None
     """The config to run with: a Hub revision is pinned here."""
+    changes: tuple[Change, ...] = ()
+    """Of one that must run: what moved since its last run."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -138,6 +186,7 @@ class PlannedNode:
             "key": self.key,
             "status": str(self.status),
             "reason": self.reason,
+            "changes": [change.as_json() for change in self.changes],
             "needs": list(self.node.references),
         }
 

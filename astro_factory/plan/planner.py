@@ -15,7 +15,7 @@ from astro_factory.core.graph import Graph, Node
 from astro_factory.core.results import Plan, PlannedNode, Result, Source, Status
 from astro_factory.plan.changes import changes
 from astro_factory.plan.records import make_record, record_key
-from astro_factory.runtime.provenance import library_versions
+from astro_factory.runtime.provenance import key_environment, library_versions
 from astro_factory.store import Store
 from astro_factory.store.exports import Export
 
@@ -29,6 +29,8 @@ class Resolver:
     def __init__(self, graph: Graph, store: Store, commits: Mapping[str, str], sources: Sequence[Source]):
         self.graph, self.store, self.commits, self.sources = graph, store, commits, sources
         self.heads = store.heads(graph.name)
+        self.environment = key_environment() if graph.strict else None
+        self._results: dict[str, Result | None] = {}
 
     def resolve(self, node: Node, contents: Mapping[str, str]) -> PlannedNode:
         """`core.results.Resolve`: a hit only if its files can be had."""
@@ -41,26 +43,28 @@ class Resolver:
         if is_open(node) and node.name not in self.commits:
             reason = f"revision '{node.config.revision}' is not locked; only the network can resolve it"
             return PlannedNode(node, Status.PENDING, reason)
-        record = make_record(node, contents, self.commits)
-        key = record_key(record)
+        record = self.record(node, contents)
         config = node.config
         if node.name in self.commits:
             config = config.model_copy(update={"revision": self.commits[node.name]})
-        return self._found(PlannedNode(node, Status.RUN, self._why(node.name, record), key, record, config=config))
+        return self._found(PlannedNode(node, Status.RUN, "", record_key(record), record, config=config))
+
+    def record(self, node: Node, contents: Mapping[str, str]) -> dict[str, Any]:
+        return make_record(node, contents, self.commits, self.environment)
 
     def _found(self, planned: PlannedNode) -> PlannedNode:
         """The node as a hit or an import, if there is a result of its key, here or in a source."""
         if here := self.store.result(planned.key):
             if not self.store.has_blobs(here):
                 return replace(planned, status=Status.HIT, reason="in the store, without its files", result=here)
-            if not _intact(planned, self.store.output(here)):
+            if not self._intact(planned, here):
                 return replace(planned, reason="what it made elsewhere is gone")
             reason = "in the store" + _other_versions(planned.node, here)
             return replace(planned, status=Status.HIT, reason=reason, result=here)
         for source in self.sources:
             if result := source.result(planned.key):
                 return _from(source, replace(planned, result=result))
-        return planned
+        return self._explained(planned)
 
     def with_files(self, planned: PlannedNode) -> PlannedNode:
         """A hit or an import as one whose files can be had, here or from a source; a run if they cannot."""
@@ -72,15 +76,33 @@ class Resolver:
                 return _from(source, planned)
         return replace(planned, status=Status.RUN, reason="its files are not in this store", result=None, source=None)
 
-    def _why(self, name: str, record: Mapping[str, Any]) -> str:
-        if name not in self.heads:
-            return "never built"
-        previous = self.store.result(self.heads[name])
+    def _explained(self, planned: PlannedNode) -> PlannedNode:
+        """A node that must run, with the reason."""
+        name = self.last_name(planned.node)
+        if name is None:
+            return replace(planned, reason="never built")
+        previous = self.last(planned.node)
         if previous is None:
-            return "its last result is gone"
-        moved = [str(change) for change in changes(previous.record, record)]
+            return replace(planned, reason="its last result is gone")
+        moved = tuple(changes(previous.record, planned.record, planned.node))
         more = f" (+{len(moved) - _REASONS} more)" if len(moved) > _REASONS else ""
-        return "; ".join(moved[:_REASONS]) + more
+        return replace(planned, reason="; ".join(map(str, moved[:_REASONS])) + more, changes=moved)
+
+    def last_name(self, node: Node) -> str | None:
+        """Under which name the spec's last build had it: its own or, of a variant of a sweep, the stage's."""
+        return next((name for name in (node.name, node.name.partition("[")[0]) if name in self.heads), None)
+
+    def last(self, node: Node) -> Result | None:
+        """What the spec's last build gave for it."""
+        key = self.heads.get(self.last_name(node) or "", "")
+        if key not in self._results:  # the variants of a sweep all ask for the same
+            self._results[key] = self.store.result(key)
+        return self._results[key]
+
+    def _intact(self, planned: PlannedNode, result: Result) -> bool:
+        """Whether what a stage made outside the store is still there, as far as its kind can tell."""
+        check = getattr(importlib.import_module(planned.node.module), "intact", None)
+        return check is None or check(planned.config, self.store.output(result))
 
 
 def make_plan(
@@ -131,12 +153,6 @@ def _other_versions(node: Node, result: Result) -> str:
     theirs, ours = result.provenance.get("versions", {}), library_versions()
     other = [f"{name} {theirs[name]}" for name in ours if theirs.get(name, ours[name]) != ours[name]]
     return f", made with {', '.join(other)}" if other else ""
-
-
-def _intact(planned: PlannedNode, output: Path) -> bool:
-    """Whether what a stage made outside the store is still there, as far as its kind can tell."""
-    check = getattr(importlib.import_module(planned.node.module), "intact", None)
-    return check is None or check(planned.config, output)
 
 
 def _from(source: Source, planned: PlannedNode) -> PlannedNode:

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from astro_factory import __version__
+from astro_factory.core.devices import gpu_models
 
 _PACKAGES = ("torch", "transformers", "trl", "vllm", "deepspeed", "accelerate", "tokenizers", "math-verify", "pyarrow")
 
@@ -22,7 +23,19 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
+def key_environment() -> dict[str, Any]:
+    """What of the environment is in the keys of a spec with `env: strict`: versions and hardware, no counts."""
+    found = environment()
+    return {name: found[name] for name in ("versions", "machine", "system")} | {"gpus": sorted(set(found["gpus"]))}
+
+
 def environment() -> dict[str, Any]:
     """Versions of what can change a result, and the machine's kind."""
     versions = {"astro-factory": __version__, "python": platform.python_version(), **library_versions()}
-    return {"versions": versions, "machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()}
+    return {
+        "versions": versions,
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "gpus": gpu_models(),
+    }

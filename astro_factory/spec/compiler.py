@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from astro_factory.core.annotations import marked, substitute
 from astro_factory.core.config import Definition, InputFile, Reference, StageConfig
@@ -30,6 +30,7 @@ OTHER_KEYS: Mapping[str, Any] = {
     "profiles": dict[str, dict[str, Any]],
     "sweeps": dict[str, Sweep],
     "imports": list[str],
+    "env": Literal["recorded", "strict"],
     "templates": dict[str, str],
 }
 """The keys of a spec that are no sections of definitions or nodes, with what they hold."""
@@ -91,7 +92,8 @@ class Compiler:
         imports = tuple(str(self.folder / name) for name in self._top("imports") or ())
         nodes = {name: self.nodes[name] for name in order}
         lock = str(path.with_suffix(path.suffix + ".lock"))
-        return Graph(str(data["name"]), nodes, source, imports, lock, self._unused(shown(path)))
+        strict = self._top("env") == "strict"
+        return Graph(str(data["name"]), nodes, source, imports, lock, self._unused(shown(path)), strict=strict)
 
     def _sorted_errors(self, main: str) -> list[Diagnostic]:
         """Each error once, as the user meets them in the files: the spec's own first."""

@@ -153,6 +153,7 @@ def test_plan(run):
         "key": None,
         "status": "pending",
         "reason": "waits for test, drill",
+        "changes": [],
         "needs": ["test", "drill"],
     }
     assert not Path(".astro").exists(), "looking makes nothing"
@@ -177,7 +178,7 @@ def test_build_plan_show(run):
 
 def test_summary_for_machines(run):
     found = run("build", "spec.yaml", "--no-publish", "--json").json
-    assert set(found) == {"ok", "spec", "seconds", "counts", "stages", "failures", "logs", "reports"}
+    assert set(found) == {"ok", "spec", "seconds", "counts", "variants", "stages", "failures", "logs", "reports"}
     assert found["ok"] is True and found["counts"] == {"ran": 2} and not Path("out").exists()
     stage = {stage["name"]: stage for stage in found["stages"]}["drill"]
     assert set(stage) == {"name", "kind", "outcome", "key", "path", "seconds"}
@@ -234,7 +235,7 @@ def test_store_and_profile(run, monkeypatch):
     counts = run("plan", "spec.yaml", "--profile", "tiny", "--json").json["counts"]
     assert counts["hit"] == 2
     reason = run("plan", "spec.yaml", "--json").json["stages"][1]["reason"]
-    assert reason == "count: 3 -> 20"
+    assert reason == "count: 3 -> 20 (spec.yaml:3:17)"
 
 
 def test_export_travels_as_a_hit(run):

@@ -84,3 +84,21 @@ def test_what_a_lock_file_pins_needs_no_network(run, tmp_path):
     assert rows(first)["base"] == ("run", "never built")
     again = run("plan", "spec.yaml", "--json", **NOWHERE)
     assert again.returncode == 0 and again.stdout == first.stdout
+
+
+def test_lock_moves_a_revision_and_locked_refuses_drift(run, tmp_path):
+    with HubServer() as hub:
+        hub.create("org/model", "model")
+        hub.create("org/problems", "dataset")
+        environment = hub.environment(tmp_path / "home")
+        refused = run("plan", "spec.yaml", "--locked", **environment)
+        assert refused.returncode == 2 and "E143 models/org/model@main is not locked" in refused.stderr
+        first = run("lock", "spec.yaml", **environment)
+        assert first.returncode == 0 and first.stdout.endswith("spec.yaml.lock: 2 changed\n"), first.stderr
+        model = hub.repo("org/model", "model")
+        before, after = model.head.oid, model.add("newer", {}).oid
+        assert run("lock", "spec.yaml", **environment).stdout == "as it was\n"
+        moved = json.loads(run("lock", "spec.yaml", "--update", "base", "--json", **environment).stdout)
+        assert moved["changes"] == [{"name": "models/org/model@main", "old": before, "new": after}]
+    locked = run("plan", "spec.yaml", "--locked", "--json", **NOWHERE)
+    assert locked.returncode == 0 and rows(locked)["base"] == ("run", "never built")

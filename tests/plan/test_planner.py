@@ -96,6 +96,7 @@ def test_rows_for_machines(bench):
         "key": None,
         "status": "pending",
         "reason": "waits for base, drill",
+        "changes": [],
         "needs": ["base", "drill"],
     }
 
@@ -120,7 +121,11 @@ def test_reasons_name_the_field_that_moved(bench):
     bench.run(bench.plan())
     plan = bench.plan("stages.base.learning_rate=0.002", "stages.base.epochs=2", "stages.base.seed=7")
     assert str(plan.nodes["base"].status) == "run"
-    assert plan.nodes["base"].reason == "epochs: 1 -> 2; learning_rate: 0.001 -> 0.002 (+1 more)"
+    assert plan.nodes["base"].reason == (
+        "epochs: 1 -> 2 (--set stages.base.epochs=2); "
+        "learning_rate: 0.001 -> 0.002 (--set stages.base.learning_rate=0.002) (+1 more)"
+    )
+    assert [str(change.kind) for change in plan.nodes["base"].changes] == ["config"] * 3
     assert plan.nodes["tuned"].reason == "waits for base"
     assert {name: str(plan.nodes[name].status) for name in ("blank", "drill")} == {"blank": "hit", "drill": "hit"}
 
@@ -140,7 +145,8 @@ def test_reasons_name_the_field_that_moved(bench):
 )
 def test_reason(bench, sets, reason):
     bench.run(bench.plan())
-    assert bench.plan(*sets).nodes["base"].reason == reason
+    wanted = reason if reason.startswith("waits") else f"{reason} (--set {sets[-1]})"
+    assert bench.plan(*sets).nodes["base"].reason == wanted
 
 
 def test_reason_names_the_line_of_a_template(bench):
@@ -149,7 +155,7 @@ def test_reason_names_the_line_of_a_template(bench):
     sets = ["models.blank.vocabulary.word_sources=[words.jinja]"]
     bench.run(bench.plan(*sets))
     words.write_text("{% block wrong %}\nOops\n{% endblock %}\n")
-    reason = 'vocabulary.word_sources[0].sources.words.jinja line 2: "Hmm" -> "Oops"'
+    reason = 'words.jinja:2: "Hmm" -> "Oops"'
     assert bench.plan(*sets).nodes["blank"].reason == reason
 
 

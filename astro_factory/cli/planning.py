@@ -1,0 +1,118 @@
+"""`plan`, `explain`, `lock`: what a build would do, why, and what is fixed outside the spec."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from astro_factory.cli.options import (
+    JsonOption,
+    LockedOption,
+    NoImportOption,
+    ProfileOption,
+    SetOption,
+    SpecArgument,
+    StoreOption,
+    SweepOption,
+    open_store,
+    print_json,
+    read_graph,
+    read_target,
+)
+from astro_factory.plan import make_plan
+from astro_factory.plan.locks import commits_for, locked_commits
+from astro_factory.plan.preflight import preflight
+
+if TYPE_CHECKING:
+    from astro_factory.plan.explaining import Explanation
+
+
+def plan(
+    spec: SpecArgument,
+    store: StoreOption = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    sweep: SweepOption = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network.")] = False,
+    locked: LockedOption = False,
+    no_import: NoImportOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a build would run, why, and about what it takes."""
+    from astro_factory.cli.tables import plan_as_json, print_plan
+
+    graph = read_graph(spec, sets, profile, sweep)
+    commits = commits_for(graph, offline=offline, locked=locked)
+    planned = make_plan(graph, open_store(store), commits=commits, use_imports=not no_import)
+    preflight(planned, online=False)
+    if as_json:
+        print_json(plan_as_json(planned))
+    else:
+        print_plan(planned)
+
+
+def explain(
+    target: Annotated[str, typer.Argument(metavar="SPEC", help="The spec, or SPEC:STAGE.", show_default=False)],
+    stage: Annotated[str | None, typer.Argument(metavar="STAGE", help="A stage.", show_default=False)] = None,
+    store: StoreOption = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    sweep: SweepOption = None,
+    no_import: NoImportOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why a stage would run: what of its record is not as the last build had it, and where the spec says so."""
+    from astro_factory.plan.explaining import explain as explained
+
+    _, graph, name = read_target(f"{target}:{stage}" if stage else target, sets, profile, sweep)
+    place, commits = open_store(store), locked_commits(graph)
+    planned = make_plan(graph, place, targets=[name], commits=commits, use_imports=not no_import)
+    found = explained(planned, place, commits, name)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        _print_explanation(found)
+
+
+def _print_explanation(found: "Explanation") -> None:
+    item = found.planned
+    key = f", key {item.key[:16]}" if item.key else ""
+    print(f"{item.node.name} ({item.node.kind}): {item.status}, {item.reason}{key}")
+    if found.waits:
+        print(f"waits for {', '.join(found.waits)}: explain those too")
+    if not found.previous:
+        print("there is no record to compare it with: nothing of this kind is in the store")
+        return
+    same = "" if found.changes else ": nothing moved"
+    print(f"beside {found.against} (key {found.previous.key[:16]}){same}")
+    width = max((len(change.kind) for change in found.changes), default=0)
+    for change in found.changes:
+        print(f"  {change.kind:<{width}}  {change.text}")
+        if change.place:
+            print(f"  {'':<{width}}  at {change.place}")
+
+
+def lock(
+    spec: SpecArgument,
+    update: Annotated[
+        list[str] | None,
+        typer.Option("--update", metavar="NAME", help="Move a model's or problem set's revision; may be repeated."),
+    ] = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the lock file: the commit of every Hub revision, and a digest of every file outside the spec."""
+    from astro_factory.plan.locks import refresh
+
+    graph = read_graph(spec, sets, profile)
+    found = refresh(graph, update or ())
+    if as_json:
+        print_json({"lock": graph.lock_path, "changes": [entry.as_json() for entry in found]})
+        return
+    for entry in found:
+        print(entry)
+    print(f"{Path(graph.lock_path).name}: {len(found)} changed" if found else "as it was")
+
+
+COMMANDS = (plan, explain, lock)
