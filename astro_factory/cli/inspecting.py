@@ -1,4 +1,4 @@
-"""`check`, `show`: look, run nothing."""
+"""`show`: look at what was built."""
 
 import json
 import sys
@@ -11,31 +11,16 @@ from astro_factory.cli.options import (
     JsonOption,
     ProfileOption,
     SetOption,
-    SpecArgument,
     StoreOption,
     not_built,
     open_store,
     print_json,
-    read_graph,
     read_target,
 )
 from astro_factory.core.errors import UserError
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits
 from astro_factory.runtime.making import last_log
-
-
-def check(
-    spec: SpecArgument, sets: SetOption = None, profile: ProfileOption = None, as_json: JsonOption = False
-) -> None:
-    """Check a spec and its templates; every error at once."""
-    graph = read_graph(spec, sets, profile)
-    if as_json:
-        print_json({"ok": True, "nodes": len(graph.nodes), "warnings": list(graph.warnings)})
-        return
-    for warning in graph.warnings:
-        print(f"warning: {warning}")
-    print(f"{spec}: {len(graph.nodes)} stages, no errors")
 
 
 def show(
@@ -100,4 +85,4 @@ def _print_report(path: Path) -> None:
     Console().print(comparison_table(json.loads(path.read_text(encoding="utf-8"))))
 
 
-COMMANDS = (check, show)
+COMMANDS = (show,)

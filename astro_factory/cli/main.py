@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a stage failed or the store is damaged, 2 the user's input
 """
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -12,28 +13,43 @@ from typing import Any, NoReturn
 
 import typer
 
-from astro_factory.cli import building, inspecting, planning, sharing, storing
 from astro_factory.core.errors import UserError
 
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
-app = typer.Typer(
-    name="astro-factory",
-    help="Build reasoning datasets and models from a spec: search, traces, training, evaluation, publishing.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for group in (inspecting, planning, building, sharing, storing):
-    for command in group.COMMANDS:
-        app.command()(command)
+GROUPS = {
+    "language": ("check", "schema", "explain-error"),
+    "planning": ("plan", "explain", "lock"),
+    "inspecting": ("show",),
+    "building": ("build",),
+    "sharing": ("publish", "pull", "init"),
+    "storing": ("export", "fsck"),
+}
+"""The modules and their commands, in the order of the help."""
+
+
+def make_app(command: str | None = None) -> typer.Typer:
+    """The program; for a known command its module alone is loaded, so that each starts as fast as it can."""
+    app = typer.Typer(
+        name="astro-factory",
+        help="Build reasoning datasets and models from a spec: search, traces, training, evaluation, publishing.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(lambda: None)  # keeps a program of one command from taking its place
+    wanted = [group for group, names in GROUPS.items() if command in names] or GROUPS
+    for group in wanted:
+        for function in importlib.import_module(f"astro_factory.cli.{group}").COMMANDS:
+            app.command()(function)
+    return app
 
 
 def main() -> None:
     """Run the program; a user's mistake is a message, never a traceback."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        app()
+        make_app(next(iter(sys.argv[1:]), None))()
     except UserError as error:
         _report(error)
         sys.exit(WRONG_INPUT)

@@ -1,19 +1,23 @@
-"""Options that several commands share, and the little they do with them."""
+"""Options that several commands share, and the little they do with them.
+
+What only some commands need is imported where it is used, so that `check` starts without the store and the runtime.
+"""
 
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from astro_factory.core.errors import UserError, near
 from astro_factory.core.graph import Graph
-from astro_factory.core.results import PlannedNode
-from astro_factory.runtime.making import log_path
 from astro_factory.spec import compile_spec
-from astro_factory.store import Store
+
+if TYPE_CHECKING:
+    from astro_factory.core.results import PlannedNode
+    from astro_factory.store import Store
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.", show_default=False)]
 StoreOption = Annotated[
@@ -34,7 +38,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for machine
 NoImportOption = Annotated[bool, typer.Option("--no-import", help="Rebuild what the spec offers as a store export.")]
 
 
-def open_store(folder: Path | None) -> Store:
+def open_store(folder: Path | None) -> "Store":
+    from astro_factory.store import Store
+
     return Store((folder or Path(os.environ.get("ASTRO_STORE") or ".astro")).absolute())
 
 
@@ -55,8 +61,10 @@ def read_target(
     return Path(spec), graph, stage
 
 
-def not_built(stage: str, spec: Path, store: Store, item: PlannedNode) -> UserError:
+def not_built(stage: str, spec: Path, store: "Store", item: "PlannedNode") -> UserError:
     """The error of a command that needs a stage's result; names the log of a run that failed."""
+    from astro_factory.runtime.making import log_path
+
     remedy = f"run `astro-factory build {spec}`"
     if item.key and (log := log_path(store, item.key)).exists() and log.stat().st_size:
         remedy += f"; the log of its last run is {log}"

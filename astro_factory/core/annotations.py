@@ -125,8 +125,8 @@ def _fields_holding(model: type[BaseModel], marker_type: type) -> list[tuple[str
     return [(name, annotation) for name, annotation in fields if holds(annotation, marker_type)]
 
 
-def fields_at(annotation: Any, raw: Any, path: Path_) -> list[str]:
-    """Names of the fields of the model at a path below an annotation; empty where there is none."""
+def model_at(annotation: Any, raw: Any, path: Path_) -> type[BaseModel] | None:
+    """The model at a path below an annotation, of a union the one that `raw` names; None where there is none."""
     for option in alternatives(annotation):
         bare, _ = unwrap(option)
         args = get_args(bare)
@@ -134,14 +134,14 @@ def fields_at(annotation: Any, raw: Any, path: Path_) -> list[str]:
             if isinstance(raw, dict) and not _fits(bare, raw):
                 continue
             if not path:
-                return list(bare.model_fields)
+                return bare
             if path[0] in bare.model_fields:
                 inner = raw.get(path[0]) if isinstance(raw, dict) else None
-                return fields_at(field_annotation(bare, str(path[0])), inner, path[1:])
+                return model_at(field_annotation(bare, str(path[0])), inner, path[1:])
         elif path and args and get_origin(bare) in (list, tuple, dict):
             try:
                 inner = raw[path[0]]
             except (KeyError, IndexError, TypeError):
                 inner = None
-            return fields_at(args[-1] if get_origin(bare) is dict else item_of(args, path[0]), inner, path[1:])
-    return []
+            return model_at(args[-1] if get_origin(bare) is dict else item_of(args, path[0]), inner, path[1:])
+    return None

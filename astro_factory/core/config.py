@@ -45,6 +45,11 @@ class Definition:
 
     section: str
 
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        """In a spec the value of a template is a text: its name, or its path."""
+        name = {"type": "string"}
+        return name if self.section == "templates" else {"anyOf": [name, handler(core_schema)]}
+
 
 @dataclass(frozen=True, slots=True)
 class InputFile:

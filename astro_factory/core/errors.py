@@ -28,6 +28,9 @@ class Place:
             return self.file
         return f"{self.file}:{self.line}:{self.column}"
 
+    def as_json(self) -> dict:
+        return {"file": self.file, "line": self.line, "column": self.column}
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
@@ -38,30 +41,33 @@ class Diagnostic:
     cause: str
     """What is wrong, in one sentence without a full stop."""
     remedy: str = ""
-    """What to do about it."""
+    """What to do about it; one made by `near` carries the choices."""
     place: Place | None = None
     excerpt: str = ""
     """The source line with a caret line under it, or nothing."""
+    used_at: Place | None = None
+    """Where the value is used, if it is written elsewhere and came there by `${...}` or by its name."""
 
     def __str__(self) -> str:
         head = f"{self.place} " if self.place else ""
         text = f"{head}{self.code} {self.cause}"
         if self.remedy:
             text += f"; {self.remedy}"
+        if self.used_at:
+            text += f" (used at {self.used_at})"
         if self.excerpt:
             text += "\n" + self.excerpt
         return text
 
     def as_json(self) -> dict:
-        place = self.place or Place("")
-        return {
-            "code": self.code,
-            "file": place.file,
-            "line": place.line,
-            "column": place.column,
-            "cause": self.cause,
-            "remedy": self.remedy,
-        }
+        """All of it; `choices` and `used_at` only where there are any."""
+        found = {"code": self.code, **(self.place or Place("")).as_json(), "excerpt": self.excerpt}
+        found |= {"cause": self.cause, "remedy": str(self.remedy)}
+        if isinstance(self.remedy, Choices):
+            found["choices"] = list(self.remedy.choices)
+        if self.used_at:
+            found["used_at"] = self.used_at.as_json()
+        return found
 
 
 class UserError(Exception):
@@ -77,13 +83,24 @@ class UserError(Exception):
         return cls(Diagnostic(code, cause, remedy, place))
 
 
+class Choices(str):
+    """A remedy in words that carries what there is to choose from, for `Diagnostic.as_json`."""
+
+    def __new__(cls, text: str, choices: Iterable[str] = ()) -> "Choices":
+        remedy = super().__new__(cls, text)
+        remedy.choices = tuple(choices)
+        return remedy
+
+    choices: tuple[str, ...]
+
+
 def near(name: Any, choices: Iterable[Any]) -> str:
     """A remedy: the nearest choice where one is near, else the choices there are."""
     names = sorted({str(choice) for choice in choices})
     if close := difflib.get_close_matches(str(name), names, n=1, cutoff=0.6):
-        return f"did you mean '{close[0]}'?"
+        return Choices(f"did you mean '{close[0]}'?", names)
     more = f", … ({len(names) - _CHOICES} more)" if len(names) > _CHOICES else ""
-    return f"choices: {', '.join(names[:_CHOICES])}{more}" if names else ""
+    return Choices(f"choices: {', '.join(names[:_CHOICES])}{more}", names) if names else ""
 
 
 def excerpt(line: str, column: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.config import StageConfig
-from astro_factory.core.errors import Place
+from astro_factory.core.errors import Diagnostic, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Graph:
     """Store exports that the spec offers, as paths on this machine."""
     lock_path: str = ""
     """The lock file beside the spec."""
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[Diagnostic, ...] = field(default=())
     targets: tuple[str, ...] | None = None
     """What a build is for; by default all stages and publications."""
     variants: tuple[Variant, ...] = ()

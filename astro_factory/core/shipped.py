@@ -1,4 +1,4 @@
-"""The specs and templates that come with the package, found in a checkout and in an installed wheel alike."""
+"""The specs, templates and pages that come with the package, found in a checkout and in an installed wheel alike."""
 
 import shutil
 from pathlib import Path
@@ -10,8 +10,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _IN_WHEEL, _IN_CHECKOUT = _PACKAGE / "_data", _PACKAGE.parent
 
 
-def shipped_folder(name: Literal["specs", "templates"]) -> Path:
-    """The folder `specs` or `templates` as shipped; only ever read."""
+def shipped_folder(name: Literal["specs", "templates", "docs"]) -> Path:
+    """The folder as shipped; only ever read. Of `docs`, what the program itself prints."""
     return (_IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CHECKOUT) / name
 
 

@@ -15,7 +15,6 @@ from astro_factory.runtime.processes import Processes
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.publication import write_provenance
 from astro_factory.store import Store
-from astro_factory.store.items import ITEMS
 from astro_factory.store.sources import take
 
 
@@ -113,7 +112,7 @@ def _run(
         **limits.spent(),
         "metrics": curve,
     }
-    result = store.commit(planned.key, planned.record, staging / "out", provenance, staging / ITEMS)
+    result = store.commit(planned.key, planned.record, staging / "out", provenance)
     shutil.rmtree(staging, ignore_errors=True)
     return result
 

@@ -4,37 +4,24 @@ graph = compile_spec(Path("specs/quickstart.yaml"), profile="smoke", sets=["para
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from astro_factory.core.annotations import marked, substitute
 from astro_factory.core.config import Definition, InputFile, Reference, StageConfig
 from astro_factory.core.errors import Diagnostic, UserError, near, shown
+from astro_factory.core.files import kind_of
 from astro_factory.core.graph import Graph, Node
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.spec import compose
-from astro_factory.spec.checking import dotted, validate
+from astro_factory.spec.checking import dotted, pointed, validate
 from astro_factory.spec.origins import Origins
-from astro_factory.spec.reader import UNRESOLVED, Document, Path_
-from astro_factory.spec.sweeps import Sweep
+from astro_factory.spec.reader import UNRESOLVED, Document, Path_, in_reading_order
+from astro_factory.spec.sections import DEFINITION_SECTIONS, LANGUAGE, NODE_SECTIONS, OTHER_KEYS, definition_type
 from astro_factory.stages import kinds, load_kind
-
-NODE_SECTIONS = ("models", "problems", "stages", "publish")
-DEFINITION_SECTIONS = ("engines", "search_policies", "suites")
-OTHER_KEYS: Mapping[str, Any] = {
-    "factory": Any,
-    "name": Any,
-    "params": dict[str, Any],
-    "profiles": dict[str, dict[str, Any]],
-    "sweeps": dict[str, Sweep],
-    "imports": list[str],
-    "env": Literal["recorded", "strict"],
-    "templates": dict[str, str],
-}
-"""The keys of a spec that are no sections of definitions or nodes, with what they hold."""
-LANGUAGE = 1
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -47,9 +34,12 @@ def compile_spec(
     Raises `UserError` with everything that is wrong.
     """
     document = compose.load(path)
-    if profile:
-        compose.apply_profile(document, profile)
-    compose.apply_sets(document, sets)
+    overrides = [(compose.apply_profile, profile)] if profile else []
+    for override, said in (*overrides, *((compose.apply_set, assignment) for assignment in sets)):
+        try:
+            override(document, said)
+        except UserError as error:
+            document.errors += error.diagnostics
     if sweep:
         from astro_factory.spec.variants import expand
 
@@ -59,7 +49,7 @@ def compile_spec(
 
 def compile_document(document: Document, path: Path) -> Graph:
     """`compile_spec` from where includes, profile and overrides are in."""
-    errors = compose.interpolate(document)
+    errors = [*document.errors, *compose.interpolate(document)]
     return Compiler(document, path.resolve().parent, errors).graph(path)
 
 
@@ -74,6 +64,8 @@ class Compiler:
         self.templates: dict[str, Any] = {}
         """Path to sources, of the sound ones."""
         self.used: set[tuple[str, str]] = set()
+        self.ambiguous: set[str] = set()
+        """Names that stand in two sections."""
         self.nodes: dict[str, Node] = {}
 
     def graph(self, path: Path) -> Graph:
@@ -85,23 +77,16 @@ class Compiler:
             for name, raw in self._entries(section):
                 self.add_node(section, str(name), raw)
         self._check_references()
+        self._check_set_params()
         order = self._order()
         if self.errors:
-            raise UserError(*self._sorted_errors(shown(path)))
+            raise UserError(*in_reading_order(self.errors, shown(path)))
         source = {key: value for key, value in data.items() if key not in compose.APART}
         imports = tuple(str(self.folder / name) for name in self._top("imports") or ())
         nodes = {name: self.nodes[name] for name in order}
         lock = str(path.with_suffix(path.suffix + ".lock"))
-        strict = self._top("env") == "strict"
-        return Graph(str(data["name"]), nodes, source, imports, lock, self._unused(shown(path)), strict=strict)
-
-    def _sorted_errors(self, main: str) -> list[Diagnostic]:
-        """Each error once, as the user meets them in the files: the spec's own first."""
-        places = {error: error.place for error in self.errors if error.place}
-        return sorted(
-            dict.fromkeys(self.errors),
-            key=lambda e: (p.file != main, p.file, p.line, p.column) if (p := places.get(e)) else (False, "", 0, 0),
-        )
+        graph = Graph(str(data["name"]), nodes, source, imports, lock, strict=self._top("env") == "strict")
+        return replace(graph, warnings=self._warnings(shown(path), graph.wanted()))
 
     def _top(self, key: str) -> Any:
         """The value of a top-level key, or None where it is missing or not of its form."""
@@ -113,6 +98,8 @@ class Compiler:
         for key, value in data.items():
             if key not in known:
                 self._error("E104", (key,), f"unknown key '{key}' in the spec", near(key, known), key=True)
+            elif value is UNRESOLVED:
+                continue
             elif key in DEFINITION_SECTIONS + NODE_SECTIONS and not isinstance(value, dict | None):
                 self._error("E115", (key,), f"{key} is a mapping of names", f"write `{key}: {{NAME: {{kind: …}}}}`")
             elif key in OTHER_KEYS and value is not None:
@@ -125,7 +112,7 @@ class Compiler:
         elif data["name"] is not UNRESOLVED and not _NAME.fullmatch(str(data["name"])):
             self._error("E117", ("name",), f"'{data['name']}' cannot name a spec", "use letters, digits and _ . -")
         for index, name in enumerate(self._top("imports") or ()):
-            if not (self.folder / name).is_file():
+            if kind_of(self.folder / name) != "file":
                 remedy = "paths are relative to the spec's folder"
                 self._error("E101", ("imports", index), f"there is no store export '{name}'", remedy)
 
@@ -148,7 +135,7 @@ class Compiler:
 
     def definition(self, section: str, name: str, raw: Any) -> Any:
         """The value of a definition, or `UNRESOLVED`."""
-        kind, path = _definition_type(section), (section, name)
+        kind, path = definition_type(section), (section, name)
         value = validate(self.document, path, kind, substitute(kind, raw, path, self._resolve), self.errors)
         return UNRESOLVED if value is None else value
 
@@ -191,7 +178,7 @@ class Compiler:
 
     def _template_folders(self, entry: str) -> list[Path]:
         """`templates/` beside the folder of specs or beside the spec, the spec's own, then those of the package."""
-        own = [self.folder] if (self.folder / entry).is_file() else []
+        own = [self.folder] if kind_of(self.folder / entry) == "file" else []
         return [self.folder.parent / "templates", self.folder / "templates", *own, shipped_folder("templates")]
 
     def add_node(self, section: str, name: str, raw: Any) -> None:
@@ -214,7 +201,10 @@ class Compiler:
             self._error("E114", (*path, "kind"), cause, near(kind or "", kinds(section)))
             return
         if name in self.nodes:
-            self._error("E119", path, f"'{name}' is also a name in {self.nodes[name].section}", "rename one", key=True)
+            other = self.nodes[name]
+            self.ambiguous.add(name)
+            cause = f"'{name}' is also a name in {other.section} ({other.place})"
+            self._error("E119", path, cause, "rename one", key=True)
             return
         if not _NAME.fullmatch(name.removeprefix("publish.")):
             cause = f"'{path[1]}' cannot name an entry of {section}"
@@ -225,10 +215,12 @@ class Compiler:
         if config is None:
             return
         files = self._files(config, path)
-        if check := getattr(module, "check", None):
+        check = getattr(module, "check", None)
+        if check and None not in files.values():
             for found in check(config, files):
                 if found.place is None:
-                    found = self.document.diagnose(found.code, path, found.cause, found.remedy, key=True)
+                    here = (*path, *pointed(raw, found.cause))
+                    found = self.document.diagnose(found.code, here, found.cause, found.remedy, key=here == path)
                 self.errors.append(found)
         self.nodes[name] = Node(
             name=name,
@@ -245,17 +237,18 @@ class Compiler:
             locate=Origins(self.document, path, self.written),
         )
 
-    def _files(self, config: StageConfig, path: Path_) -> dict[str, str]:
-        files = {}
+    def _files(self, config: StageConfig, path: Path_) -> dict[str, str | None]:
+        """The paths that a config names to where they are; None where there is not what it takes."""
+        files: dict[str, str | None] = {}
         for where, marker, value in marked(type(config), config, InputFile):
-            target = self.folder / value
-            if not target.exists():
+            target, wanted = self.folder / value, "folder" if marker.folder else "file"
+            found = kind_of(target)
+            if found is None:
                 remedy = "paths are relative to the spec's folder"
                 self._error("E101", (*path, *where), f"there is no '{value}'", remedy)
-            elif marker.folder != target.is_dir():
-                wanted, is_ = ("folder", "file") if marker.folder else ("file", "folder")
-                self._error("E101", (*path, *where), f"'{value}' is a {is_}", f"name a {wanted}")
-            files[value] = str(target)
+            elif found != wanted:
+                self._error("E101", (*path, *where), f"'{value}' is a {found}", f"name a {wanted}")
+            files[value] = str(target) if found == wanted else None
         return files
 
     def _check_references(self) -> None:
@@ -265,18 +258,27 @@ class Compiler:
             values |= {(section, name): value for name, value in definitions.items() if value is not UNRESOLVED}
         for base, value in values.items():
             for where, reference, name in marked(type(value), value, Reference):
-                path = self._source((*base, *where))
-                if name in broken:
+                if name in broken | self.ambiguous:
                     continue
+                path = self._source((*base, *where))
+                fitting = [n.name for n in self.nodes.values() if n.output in reference.types and n.name != base[1]]
+                wanted = " or ".join(reference.types)
                 if name not in self.nodes:
-                    fitting = [n.name for n in self.nodes.values() if n.output in reference.types]
                     cause = f"'{name}' is not defined, but {dotted(path)} names it"
-                    self._error("E120", path, cause, near(name, fitting))
+                    self._error("E120", path, cause, near(name, fitting) or f"define an entry that gives {wanted}")
                 elif self.nodes[name].output not in reference.types:
-                    wanted = " or ".join(reference.types)
                     cause = f"{dotted(path)} needs {wanted}, but '{name}' gives {self.nodes[name].output}"
-                    fitting = [n.name for n in self.nodes.values() if n.output in reference.types]
-                    self._error("E121", path, cause, near("", fitting))
+                    self._error("E121", path, cause, near("", fitting) or f"define an entry that gives {wanted}")
+
+    def _check_set_params(self) -> None:
+        """A parameter set on the command line that nothing reads is a slip, which would change nothing."""
+        params = self._top("params") or {}
+        for name in params:
+            place = self.document.place(("params", name))
+            if name not in self.document.params_read and place and not place.line:
+                read = [f"params.{other}" for other in self.document.params_read & params.keys()]
+                remedy = near(f"params.{name}", read) or "set a value of the spec"
+                self._error("E110", ("params", name), f"nothing in the spec reads params.{name}", remedy)
 
     def _order(self) -> list[str]:
         known = {name: [r for r in node.references if r in self.nodes] for name, node in self.nodes.items()}
@@ -289,26 +291,23 @@ class Compiler:
             self._error("E122", (node.section, node.name), cause, "break the circle", key=True)
             return []
 
-    def _unused(self, main: str) -> tuple[str, ...]:
-        """Warnings for definitions of the spec itself that nothing uses; an include may offer more than one takes."""
-        return tuple(
-            f"{section}.{name} is never used"
-            for section in (*DEFINITION_SECTIONS, "templates")
-            for name, _ in self._entries(section)
-            if (section, str(name)) not in self.used
-            if self.document.place((section, name), key=True).file == main
-        )
+    def _warnings(self, main: str, wanted: Collection[str]) -> tuple[Diagnostic, ...]:
+        """What the spec itself says to no effect; an include may offer more than one takes."""
+        found = []
 
+        def warn(code: str, path: Path_, cause: str, remedy: str) -> None:
+            if (place := self.document.place(path, key=True)) and place.file == main:
+                found.append(self.document.diagnose(code, path, cause, remedy, key=True))
 
-def _definition_type(section: str) -> Any:
-    if section == "engines":
-        from astro_factory.engines.config import EngineConfig
-
-        return EngineConfig
-    if section == "search_policies":
-        from astro_factory.search.config import PolicyConfig
-
-        return PolicyConfig
-    from astro_factory.evaluation.suite import Suite
-
-    return Suite
+        for section in (*DEFINITION_SECTIONS, "templates"):
+            for name, _ in self._entries(section):
+                if (section, str(name)) not in self.used:
+                    warn("W101", (section, name), f"{section}.{name} is never used", "remove it, or name it in a stage")
+        for name in self.nodes.keys() - wanted:
+            section = self.nodes[name].section
+            warn("W102", (section, name), f"no stage needs {section}.{name}", "remove it, or name it in a stage")
+        for name in self._top("params") or ():
+            if name not in self.document.params_read:
+                remedy = f"write ${{params.{name}}} where it acts"
+                warn("W103", ("params", name), f"nothing reads params.{name}", remedy)
+        return tuple(in_reading_order(found, main))

@@ -6,11 +6,11 @@ then interpolation, so that `--set params.seed=3` reaches every place that says 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from astro_factory.core.errors import Diagnostic, Place, UserError, near, shown
+from astro_factory.core.files import kind_of
 from astro_factory.spec.reader import (
     MAX_BYTES,
     MAX_DEPTH,
@@ -18,47 +18,84 @@ from astro_factory.spec.reader import (
     UNRESOLVED,
     Document,
     Path_,
+    in_reading_order,
     parse_value,
     read_yaml,
 )
 
 APART = ("profiles", "sweeps")
 """Sections of overrides: what they say is interpolated where it is put."""
+MAX_FILES = 100
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_PARAM = re.compile(r"\$\{\s*params\.([^.}\s]+)")
 
 
-def load(path: Path, _seen: tuple[Path, ...] = ()) -> Document:
-    """Read a spec and merge what it includes, depth first."""
-    document = read_yaml(path, shown(path))
-    includes = document.data.pop("include", None) or []
-    if isinstance(includes, str):
-        includes = [includes]
-    if not isinstance(includes, list):
-        raise UserError(
-            document.diagnose("E115", ("include",), "include is a list of files", "write `include: [FILE]`")
-        )
-    seen = (*_seen, path.resolve())
-    errors: list[Diagnostic] = []
-    for index, name in enumerate(includes):
-        target, here = path.parent / str(name), ("include", index)
-        if target.resolve() in seen:
-            errors.append(document.diagnose("E107", here, f"'{name}' includes itself", "remove one of the includes"))
-        elif not target.is_file():
-            cause = f"there is no file '{name}' to include"
-            errors.append(document.diagnose("E101", here, cause, f"create {shown(target)}"))
-        else:
-            try:
-                errors += _merge(document, load(target, seen))
-            except UserError as error:
-                errors += error.diagnostics
-    if errors:
-        raise UserError(*errors)
+def load(path: Path) -> Document:
+    """Read a spec and merge what it includes, depth first and each file once.
+
+    Raises `UserError` where a file cannot be read (E101, E102, E106, E107) or they are too large together (E105); what
+    is wrong with keys and values is in the document's errors.
+    """
+    files = _Files()
+    document = files.read(path, ())
+    if files.errors:
+        raise UserError(*in_reading_order([*document.errors, *files.errors], shown(path)))
+    document.params_read = set(_PARAM.findall(repr(document.data)))  # what a profile takes away is read all the same
     return document
 
 
-def _merge(into: Document, other: Document) -> list[Diagnostic]:
+class _Files:
+    """The files of one spec."""
+
+    def __init__(self) -> None:
+        self.seen: set[Path] = set()
+        self.size = 0
+        self.errors: list[Diagnostic] = []
+
+    def read(self, path: Path, trail: tuple[Path, ...]) -> Document:
+        """A file with what it includes; `trail` are the files that led to it."""
+        document = read_yaml(path, shown(path))
+        trail = (*trail, path.resolve())
+        self.seen.add(trail[-1])
+        for index, name in enumerate(_included(document)):
+            here, target = ("include", index), path.parent / name
+            resolved = target.resolve() if kind_of(target) == "file" else None
+            if resolved is None:
+                self._error(document, "E101", here, f"there is no file '{name}' to include", f"create {shown(target)}")
+            elif resolved in trail:
+                self._error(document, "E107", here, f"'{name}' includes itself", "remove one of the includes")
+            elif resolved not in self.seen:
+                self.size += target.stat().st_size
+                if len(self.seen) >= MAX_FILES or self.size > MAX_BYTES:
+                    cause = f"the spec has more than {MAX_FILES} files or {MAX_BYTES} bytes with what it includes"
+                    self._error(document, "E105", here, cause, "move long data into files that a stage reads")
+                    break
+                try:
+                    _merge(document, self.read(target, trail))
+                except UserError as error:
+                    self.errors += error.diagnostics
+        return document
+
+    def _error(self, document: Document, code: str, path: Path_, cause: str, remedy: str) -> None:
+        self.errors.append(document.diagnose(code, path, cause, remedy))
+
+
+def _included(document: Document) -> list[str]:
+    """The files that a document includes; the key is taken out of it."""
+    names = document.data.pop("include", None)
+    if names is None or names is UNRESOLVED:
+        return []
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        document.errors.append(
+            document.diagnose("E115", ("include",), "include is a list of files", "write `include: [FILE]`")
+        )
+        return []
+    return names
+
+
+def _merge(into: Document, other: Document) -> None:
     """Add what `other` says; two different values for one key are an error that names both places."""
-    errors: list[Diagnostic] = []
 
     def walk(left: dict, right: dict, path: Path_) -> None:
         for key, value in right.items():
@@ -68,15 +105,18 @@ def _merge(into: Document, other: Document) -> list[Diagnostic]:
                 _copy_places(into, other, here)
             elif isinstance(left[key], dict) and isinstance(value, dict):
                 walk(left[key], value, here)
-            elif left[key] != value:
+            elif left[key] != value and UNRESOLVED not in (left[key], value):
                 name = ".".join(map(str, here))
                 cause = f"'{name}' has two values: {left[key]!r:.60} here, {value!r:.60} at {other.place(here)}"
                 remedy = "keep one; what an include says can be changed by a profile or --set"
-                errors.append(into.diagnose("E108", here, cause, remedy))
+                into.errors.append(into.diagnose("E108", here, cause, remedy))
+                if isinstance(value, dict):  # the more telling of the two, so that no further errors follow
+                    left[key] = value
+                    _copy_places(into, other, here)
 
     walk(into.data, other.data, ())
     into.lines.update(other.lines)
-    return errors
+    into.errors += other.errors
 
 
 def _copy_places(into: Document, other: Document, prefix: Path_) -> None:
@@ -87,28 +127,26 @@ def _copy_places(into: Document, other: Document, prefix: Path_) -> None:
 
 
 def apply_profile(document: Document, name: str) -> None:
-    """Apply `profiles.<name>`, a mapping of dotted paths to values."""
+    """Apply `profiles.<name>`, a mapping of dotted paths to values; what has another form is the compiler's to tell."""
     profiles = document.data.get("profiles") or {}
-    if not isinstance(profiles, dict) or not all(isinstance(values, dict) for values in profiles.values()):
-        cause = "profiles is a mapping of names to overrides"
-        raise UserError(document.diagnose("E115", ("profiles",), cause, "write `profiles: {NAME: {a.b.c: VALUE}}`"))
+    if not isinstance(profiles, dict):
+        return
     if name not in profiles:
-        cause = f"the spec has no profile '{name}'"
-        raise UserError(
-            document.diagnose("E109", ("profiles",), cause, near(name, profiles) or "add it to `profiles:`")
-        )
-    for dotted, value in profiles[name].items():
+        cause, remedy = f"the spec has no profile '{name}'", near(name, profiles) or "add it to `profiles:`"
+        raise UserError(document.diagnose("E109", ("profiles",), cause, remedy))
+    values = profiles[name] if isinstance(profiles[name], dict) else {}
+    for dotted, value in values.items():
         source = ("profiles", name, dotted)
         override(document, str(dotted), value, document.place(source, key=True), source)
 
 
-def apply_sets(document: Document, assignments: Sequence[str]) -> None:
-    """Apply `--set a.b.c=value` in order."""
-    for text in assignments:
-        dotted, equals, value = text.partition("=")
-        if not equals or not dotted:
-            raise UserError.of("E110", f"--set {text!r} is not of the form a.b.c=value", "write --set params.seed=1")
-        override(document, dotted, parse_value(value, f"--set {text}"), Place(f"--set {text}"))
+def apply_set(document: Document, assignment: str) -> None:
+    """Apply one `--set a.b.c=value`."""
+    dotted, equals, value = assignment.partition("=")
+    if not equals or not dotted:
+        cause = f"--set {assignment!r} is not of the form a.b.c=value"
+        raise UserError.of("E110", cause, "write --set params.seed=1", Place(f"--set {assignment}"))
+    override(document, dotted, parse_value(value, f"--set {assignment}"), Place(f"--set {assignment}"))
 
 
 def override(document: Document, dotted: str, value: Any, place: Place | None, source: Path_ | None = None) -> None:
@@ -118,47 +156,53 @@ def override(document: Document, dotted: str, value: Any, place: Place | None, s
     """
     here: Any = document.data
     path: list[str | int] = []
+
+    def step(part: str) -> str | int:
+        """A part of the path as the key or index of the value reached so far."""
+        name = ".".join(map(str, path))
+        key = _key(here, part) if isinstance(here, dict | list) else None
+        if key is None:
+            cause, remedy = f"'{dotted}' leads through '{name}', which holds no keys", f"set '{name}' itself"
+        elif isinstance(here, list) and key not in range(len(here)):
+            cause = f"'{dotted}' leads through '{name}', a list of {len(here)}, which has no entry '{part}'"
+            remedy = "entries count from 0"
+        else:
+            return key
+        raise UserError(Diagnostic("E110", cause, remedy, place, document.excerpt(place)))
+
     *parents, last = dotted.split(".")
     for part in parents:
-        step = _step(here, part, path, dotted, place)
-        path.append(step)
-        if isinstance(here, dict) and here.get(step) is None:
-            here[step] = {}
+        key = step(part)
+        path.append(key)
+        if isinstance(here, dict) and here.get(key) is None:
+            here[key] = {}
             if place is not None:
                 document.places.setdefault(tuple(path), place)
                 document.key_places.setdefault(tuple(path), place)
-        here = here[step]
-    path.append(last := _step(here, last, path, dotted, place))
+        here = here[key]
+    path.append(key := step(last))
     _move_places(document, tuple(path), place, source)
     if value is None and isinstance(here, dict):
-        here.pop(last, None)
+        here.pop(key, None)
     else:
-        here[last] = value
+        here[key] = value
 
 
-def _step(here: Any, part: str, path: Sequence[str | int], dotted: str, place: Place | None) -> str | int:
-    """A part of a dotted path as the key or index of the value reached so far."""
+def _key(value: dict | list, part: str) -> str | int:
+    """A part of a dotted path as a key: a number where it is an entry of a list or a mapping has it as a number."""
     number = int(part) if re.fullmatch(r"[0-9]{1,9}", part) else None
-    if isinstance(here, dict):
-        return number if number in here else part
-    name = ".".join(map(str, path))
-    if not isinstance(here, list):
-        raise UserError.of("E110", f"'{dotted}' leads through '{name}', which holds no keys", place=place)
-    if number is None or number >= len(here):
-        cause = f"'{dotted}' leads through '{name}', a list of {len(here)}, which has no entry '{part}'"
-        raise UserError.of("E110", cause, "entries count from 0", place)
-    return number
+    return part if number is None or (isinstance(value, dict) and number not in value) else number
 
 
 def _move_places(document: Document, path: Path_, place: Place | None, source: Path_ | None) -> None:
     """What stood at `path` stands nowhere now; the new value came from `source`, or from the command line."""
-    moved = {}
-    if source is not None:
-        moved = {(*path, *p[len(source) :]): at for p, at in document.places.items() if p[: len(source)] == source}
     for table in (document.places, document.key_places):
+        moved = {}
+        if source is not None:
+            moved = {(*path, *p[len(source) :]): at for p, at in table.items() if p[: len(source)] == source}
         for stale in [p for p in table if p[: len(path)] == path]:
             del table[stale]
-    document.places |= moved
+        table |= moved
     if place is not None:
         document.places.setdefault(path, place)
         document.key_places[path] = place
@@ -201,13 +245,16 @@ class Interpolation:
 
     def _look_up(self, name: str, path: Path_, trail: tuple[Path_, ...]) -> Any:
         value: Any = self.document.data
-        parts = tuple(name.strip().split("."))
-        for part in parts:
-            if not isinstance(value, Mapping) or part not in value:
-                params = self.document.data.get("params")
-                choices = [f"params.{key}" for key in params] if isinstance(params, dict) else []
-                return self._error("E111", path, f"'${{{name}}}' names nothing in the spec", near(name, choices))
-            value = value[part]
+        parts: Path_ = ()
+        for part in name.strip().split("."):
+            key = _key(value, part) if isinstance(value, dict | list) else part
+            if value is UNRESOLVED:
+                return value
+            if not (key in value if isinstance(value, dict) else isinstance(value, list) and key in range(len(value))):
+                return self._error("E111", path, f"'${{{name}}}' names nothing in the spec", self._nearest(name, parts))
+            value, parts = value[key], (*parts, key)
+        if parts[0] == "params":
+            self.document.params_read |= {str(parts[1])} if len(parts) > 1 else set(map(str, value))
         if parts in trail:
             return self._error("E112", path, f"'${{{name}}}' leads back to itself", "break the circle")
         if len(trail) == MAX_DEPTH:
@@ -217,6 +264,16 @@ class Interpolation:
         if found is not UNRESOLVED:
             self.document.origins[path] = parts
         return found
+
+    def _nearest(self, name: str, parts: Path_) -> str:
+        """What could be meant: a parameter, or a neighbour of the part that is not there."""
+        value = self.document.data
+        for part in parts:
+            value = value[part]
+        prefix = ".".join(map(str, parts)) if parts else "params"
+        value = value if parts else value.get("params")
+        keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+        return near(name, [f"{prefix}.{key}" for key in keys]) or "name a value of the spec, such as params.seed"
 
     def _text(self, name: str, path: Path_, trail: tuple[Path_, ...]) -> Any:
         value = self._look_up(name, path, trail)

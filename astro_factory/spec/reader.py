@@ -5,7 +5,9 @@ parser is used. A path is a tuple of keys and list indices, as in `("stages", "t
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ UNRESOLVED = object()
 """Stands in a value for a name that means nothing, so that checking can go on; its error is known already."""
 
 MAX_BYTES = 1 << 20
+"""Of a spec with all it includes."""
 MAX_DEPTH = 40
 MAX_NODES = 100_000
 MAX_DIGITS = 400
@@ -34,7 +37,10 @@ _INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 @dataclass
 class Document:
-    """A mapping read from YAML with the place of everything in it."""
+    """A mapping read from YAML with the place of everything in it.
+
+    What is wrong so far is in `errors`; a value that cannot be read is `UNRESOLVED`, so that all else can be checked.
+    """
 
     data: dict[str, Any]
     places: dict[Path_, Place] = field(default_factory=dict)
@@ -45,12 +51,21 @@ class Document:
     """Source lines of each file, for excerpts."""
     origins: dict[Path_, Path_] = field(default_factory=dict)
     """Path of a value that came by `${...}` to the path where it is written."""
+    params_read: set[str] = field(default_factory=set)
+    """Names under `params` that some `${...}` asks for."""
+    errors: list[Diagnostic] = field(default_factory=list)
+
+    def origin(self, path: Path_) -> Path_:
+        """The path where the value at a path is written: another one where a whole value came by `${...}`."""
+        for size in range(len(path), 0, -1):
+            if path[:size] in self.origins:
+                return self.origin((*self.origins[path[:size]], *path[size:]))
+        return path
 
     def place(self, path: Path_, *, key: bool = False) -> Place | None:
         """The nearest known place at or above a path."""
-        table = self.key_places if key else self.places
-        if key and path in table:
-            return table[path]
+        if key and path in self.key_places:
+            return self.key_places[path]
         while path:
             if path in self.places:
                 return self.places[path]
@@ -64,17 +79,29 @@ class Document:
         return excerpt(self.lines[place.file][place.line - 1], place.column)
 
     def diagnose(self, code: str, path: Path_, cause: str, remedy: str = "", *, key: bool = False) -> Diagnostic:
-        place = self.place(path, key=key)
-        return Diagnostic(code, cause, remedy, place, self.excerpt(place))
+        """A diagnostic at the value (or key) of a path: where it is written, and where it is used if that differs."""
+        written = (*self.origin(path[:-1]), path[-1]) if key and path else self.origin(path)
+        place = self.place(written, key=key)
+        used_at = self.place(path, key=key) if self.origins else None
+        return Diagnostic(code, cause, remedy, place, self.excerpt(place), used_at if used_at != place else None)
+
+
+def in_reading_order(errors: Iterable[Diagnostic], main: str) -> list[Diagnostic]:
+    """Each error once, as the user meets them in the files: those of the file `main` first."""
+    places = {error: error.place for error in errors if error.place}
+    return sorted(
+        dict.fromkeys(errors),
+        key=lambda e: (p.file != main, p.file, p.line, p.column) if (p := places.get(e)) else (False, "", 0, 0),
+    )
 
 
 def read_yaml(path: Path, shown_as: str) -> Document:
-    """Read a YAML file whose top is a mapping. Raises `UserError` E101 (cannot be read), E102 (not YAML), E103
-    (duplicate key), E105 (limits)."""
+    """Read a YAML file whose top is a mapping. Raises `UserError` E101 (cannot be read) and as `parse_yaml` does."""
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise UserError.of("E101", f"cannot read '{shown_as}': {reason}", "check the path") from None
     if len(raw) > MAX_BYTES:
         raise UserError.of("E105", f"'{shown_as}' is larger than {MAX_BYTES} bytes", "split it with `include:`")
@@ -86,45 +113,70 @@ def read_yaml(path: Path, shown_as: str) -> Document:
 
 
 _REFERENCE = re.compile(r"\$\{([\w .-]*)\}")
-_OPEN, _CLOSE = "\ue000", "\ue001"
-"""Stand in for the braces of `${...}` while YAML is parsed, which would take them for a flow mapping. One character
-each, so that columns stay right."""
 
 
-def _hide_references(text: str) -> str:
-    return _REFERENCE.sub(lambda match: f"${_OPEN}{match[1]}{_CLOSE}", text)
-
-
-def _show_references(text: str) -> str:
-    return text.replace(_OPEN, "{").replace(_CLOSE, "}") if _OPEN in text else text
+def _stand_ins(text: str) -> tuple[str, str]:
+    """Two characters that the text does not have: they stand for the braces of `${...}` while YAML is parsed, which
+    would take them for a flow mapping. One character each, so that columns stay right."""
+    used = set(text)
+    private = map(chr, chain(range(0xE000, 0xF900), range(0xF0000, 0xFFFFE)))
+    opening, closing = islice((character for character in private if character not in used), 2)
+    return opening, closing
 
 
 def parse_yaml(text: str, shown_as: str) -> Document:
-    """`read_yaml` for a text at hand."""
-    document = Document({}, places={(): Place(shown_as, 1, 1)}, lines={shown_as: text.splitlines()})
-    hidden = _hide_references(text)
+    """`read_yaml` for a text at hand. Raises `UserError` E102 (not YAML), E105 (limits), E106 (no mapping); what can be
+    read around (duplicate keys, tags) is in the document's errors."""
+    lines = text.splitlines()
+    document = Document({}, places={(): Place(shown_as, 1, 1)}, lines={shown_as: lines})
+    if odd := yaml.reader.Reader.NON_PRINTABLE.search(text):
+        before = text[: odd.start()].splitlines() or [""]
+        place = Place(shown_as, len(before), len(before[-1]) + 1)
+        cause = f"not valid YAML: it holds the character U+{ord(odd[0]):04X}"
+        raise UserError(Diagnostic("E102", cause, "remove the character", place, document.excerpt(place)))
+    opening, closing = _stand_ins(text)
+    hidden = _REFERENCE.sub(lambda match: f"${opening}{match[1]}{closing}", text)
     try:
         _check_depth(hidden, document, shown_as)
         root = yaml.compose(hidden, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Place(shown_as, mark.line + 1, mark.column + 1) if mark else Place(shown_as)
+        mark = error.problem_mark
+        if error.context_mark and mark.line >= len(lines):  # at the end of the file: rather where it began
+            mark = error.context_mark
+        if "nesting depth" in (error.problem or ""):  # the parser's own limit, which it may come to first
+            raise _too_large(document, f"{MAX_DEPTH} levels", mark, shown_as) from None
+        place = Place(shown_as, mark.line + 1, mark.column + 1)
         said = " ".join(filter(None, (error.context, error.problem)))
-        cause = f"not valid YAML: {said}"
-        raise UserError(Diagnostic("E102", cause, "mend the line", place, document.excerpt(place))) from None
-    except yaml.YAMLError as error:
-        cause = f"not valid YAML: {str(error).splitlines()[0]}"
-        raise UserError.of("E102", cause, "remove the character", Place(shown_as)) from None
-    builder = _Builder(document, shown_as)
+        remedy = next((mend for words, mend in _MENDS.items() if words in said), "mend the line")
+        raise UserError(Diagnostic("E102", f"not valid YAML: {said}", remedy, place, document.excerpt(place))) from None
+    builder = _Builder(document, shown_as, str.maketrans({opening: "{", closing: "}"}))
     data = builder.value(root, ()) if root is not None else {}
-    if not builder.errors and not isinstance(data, dict):
-        builder.errors.append(
+    if data is not UNRESOLVED and not isinstance(data, dict):
+        document.errors.append(
             document.diagnose("E106", (), "a spec is a mapping of sections", "begin with `factory: 1`")
         )
-    if builder.errors:
-        raise UserError(*builder.errors)
+    if not isinstance(data, dict):
+        raise UserError(*document.errors)
     document.data = data
     return document
+
+
+_MENDS = {
+    "found character '\\t'": "indent with spaces, not with tabs",
+    "cannot start any token": "indent with spaces, and quote texts that begin with @, ` or %",
+    "mapping values are not allowed": "quote a text with a colon in it, or indent the line as its neighbours",
+    "undefined alias": "quote a text that begins with *",
+    "expected ',' or '}'": "close the { or separate its entries by commas",
+    "expected ',' or ']'": "close the [ or separate its entries by commas",
+    "another document": "keep one document a file: remove the line ---",
+    "could not find expected ':'": "write `key: value`, or indent the text under its key",
+    "unexpected end of stream": "close the quotes",
+    "expected alphabetic or numeric character": "quote a text that begins with * or &",
+    "did not find expected key": "indent the line as its neighbours, or close what stands open above",
+    "expected '-' indicator": "keep to one form: a list of `- x`, or a mapping of `key: value`",
+    "unknown escape": "write the text in single quotes, where a backslash is a backslash",
+}
+"""Words of the YAML parser to what mostly mends it."""
 
 
 def _check_depth(text: str, document: Document, file: str) -> None:
@@ -134,13 +186,14 @@ def _check_depth(text: str, document: Document, file: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise _too_large(document, f"{MAX_DEPTH} levels", event, file)
+                raise _too_large(document, f"{MAX_DEPTH} levels", event.start_mark, file)
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
 
-def _too_large(document: Document, limit: str, at: yaml.Node | yaml.Event, file: str) -> UserError:
-    place = Place(file, at.start_mark.line + 1, at.start_mark.column + 1)
+def _too_large(document: Document, limit: str, at: Any, file: str) -> UserError:
+    """The error of a limit that is passed at one of the parser's marks."""
+    place = Place(file, at.line + 1, at.column + 1)
     cause = f"more than {limit} (aliases counted)"
     return UserError(Diagnostic("E105", cause, "simplify the spec", place, document.excerpt(place)))
 
@@ -148,10 +201,15 @@ def _too_large(document: Document, limit: str, at: yaml.Node | yaml.Event, file:
 def parse_value(text: str, shown_as: str) -> Any:
     """A value as `--set a.b=VALUE` writes it: YAML 1.2, flow collections included."""
     try:
-        return parse_yaml(f"value: {text}", shown_as).data["value"]
+        document = parse_yaml(f"value: {text}", shown_as)
+        if document.errors:
+            raise UserError(*document.errors)
     except UserError as error:
         found = error.diagnostics[0]
         raise UserError.of(found.code, found.cause, "quote the value", Place(shown_as)) from None
+    if len(document.data) > 1:
+        raise UserError.of("E102", "the value is more than one line of YAML", "quote the value", Place(shown_as))
+    return document.data["value"]
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -162,11 +220,10 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 
 
 class _Builder:
-    """Turns nodes into values; collects the errors it meets."""
+    """Turns nodes into values; what it meets that is wrong goes to the document's errors."""
 
-    def __init__(self, document: Document, file: str):
-        self.document, self.file = document, file
-        self.errors: list[Diagnostic] = []
+    def __init__(self, document: Document, file: str, braces: dict[int, str]):
+        self.document, self.file, self.braces = document, file, braces
         self.count = 0
 
     def value(self, node: yaml.Node, path: Path_) -> Any:
@@ -174,33 +231,34 @@ class _Builder:
         place = Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
         if self.count > MAX_NODES or len(path) > MAX_DEPTH:
             limit = f"{MAX_NODES} values" if self.count > MAX_NODES else f"{MAX_DEPTH} levels"
-            raise _too_large(self.document, limit, node, self.file)
+            raise _too_large(self.document, limit, node.start_mark, self.file)
         self.document.places[path] = place
         if node.tag:
-            self._error(
-                "E102", f"a spec has no YAML tags such as '{node.tag}'", "quote a number to make it text", place
-            )
+            cause, remedy = f"a spec has no YAML tags such as '{node.tag}'", "quote a number to make it text"
+            return self._error("E102", cause, remedy, place)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
-        if not node.style and len(node.value) > MAX_DIGITS and _FLOAT.fullmatch(node.value):
-            self._error("E105", f"a number of more than {MAX_DIGITS} digits", "quote it if it is text", place)
-            return None
-        return _scalar(node)
+        text = node.value.translate(self.braces)
+        if node.style:
+            return text
+        if len(text) > MAX_DIGITS and _FLOAT.fullmatch(text):
+            return self._error("E105", f"a number of more than {MAX_DIGITS} digits", "quote it if it is text", place)
+        return _scalar(text)
 
-    def _error(self, code: str, cause: str, remedy: str, place: Place) -> None:
-        self.errors.append(Diagnostic(code, cause, remedy, place, self.document.excerpt(place)))
+    def _error(self, code: str, cause: str, remedy: str, place: Place) -> Any:
+        self.document.errors.append(Diagnostic(code, cause, remedy, place, self.document.excerpt(place)))
+        return UNRESOLVED
 
     def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             place = Place(self.file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-            if key is None:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag:
                 self._error("E102", "a key must be plain text", "put the value in quotes or give it a name", place)
                 continue
-            key = _key(key_node)
+            key = self._key(key_node)
             if key in result:
                 first = self.document.key_places[(*path, key)]
                 self._error("E103", f"key '{key}' is defined twice (first at {first})", "remove one of the two", place)
@@ -209,18 +267,14 @@ class _Builder:
             result[key] = self.value(value_node, (*path, key))
         return result
 
+    def _key(self, node: yaml.ScalarNode) -> str | int:
+        """Keys are text, but for whole numbers (a histogram's bins)."""
+        whole = not node.style and len(node.value) <= MAX_DIGITS and _INT.fullmatch(node.value)
+        return int(node.value) if whole else node.value.translate(self.braces)
 
-def _key(node: yaml.ScalarNode) -> Any:
-    """Keys are text, but for whole numbers (a histogram's bins)."""
-    whole = not node.style and len(node.value) <= MAX_DIGITS and _INT.fullmatch(node.value)
-    return int(node.value) if whole else _show_references(node.value)
 
-
-def _scalar(node: yaml.ScalarNode) -> Any:
-    """The YAML 1.2 core schema."""
-    text = _show_references(node.value)
-    if node.style:
-        return text
+def _scalar(text: str) -> Any:
+    """A plain scalar by the YAML 1.2 core schema."""
     if _NULL.fullmatch(text):
         return None
     if _BOOL.fullmatch(text):

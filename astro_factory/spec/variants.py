@@ -18,8 +18,9 @@ from astro_factory.core.config import Reference
 from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.core.graph import Graph, Node, Variant
 from astro_factory.spec import compose
-from astro_factory.spec.compiler import NODE_SECTIONS, Compiler, compile_document
+from astro_factory.spec.compiler import Compiler, compile_document
 from astro_factory.spec.reader import Document, Path_
+from astro_factory.spec.sections import NODE_SECTIONS
 from astro_factory.spec.sweeps import Sweep, axes_of, positions
 
 _MOST_FAILURES = 20

@@ -174,13 +174,17 @@ def seeded(seed: int) -> Choose:
 def diagnose(error: Exception, source: TemplateSource, variables: Mapping[str, Any]) -> Diagnostic:
     """What a template raised as the user reads it, with its place where the traceback or the error knows one."""
     if isinstance(error, TemplateSyntaxError):
-        return at(source, error.name or source.entry, error.lineno, codes.SYNTAX, _one_line(error.message or ""))
+        cause = _one_line((error.message or "").split(". ")[0])
+        remedy = next((mend for words, mend in _MENDS.items() if words in cause), "mend the tag")
+        return at(source, error.name or source.entry, error.lineno, codes.SYNTAX, cause, remedy)
     name, line = _where(error.__traceback__) or (source.entry, 1)
     if isinstance(error, TooMuch):
         return at(source, name, line, codes.TOO_LONG, str(error), error.remedy)
     if isinstance(error, RecursionError):
-        return at(source, name, line, codes.FAILED, "the template includes, extends or calls itself without an end")
-    cause, remedy, word = _one_line(str(error)), "", ""
+        cause = "the template includes, extends or calls itself without an end"
+        return at(source, name, line, codes.FAILED, cause, "remove one of the names")
+    cause, _, remedy = _one_line(str(error)).partition("; ")
+    word = ""
     if isinstance(error, UndefinedError) and (found := re.search(r"'(\w+)' is undefined", cause)):
         word = found[1]
         remedy = _unknown_name(word, variables)
@@ -188,7 +192,17 @@ def diagnose(error: Exception, source: TemplateSource, variables: Mapping[str, A
         word = found[1]
         facts = {fact for key in ("node", "target") if key in variables for fact in variables[key].facts}
         remedy = near(word, facts) if "dict" in cause else ""
+    remedy = remedy or "mend the expression; docs/reference/templates.md tells what blocks know"
     return at(source, name, line, codes.FAILED, f"rendering failed: {cause}", remedy, word)
+
+
+_MENDS = {
+    "defined twice": "keep one of the two",
+    "Unexpected end of template": "close what stands open, such as a block by {% endblock %}",
+    "unknown tag 'end": "close first what was opened last",
+    "unknown tag": "a template knows block, if, for, set, macro, include, import, extends",
+}
+"""Words of Jinja's parser to what mostly mends it."""
 
 
 def at(

@@ -60,14 +60,27 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 def test_check(run):
-    assert run("check", "spec.yaml") == Ended(
-        0, "warning: templates.spare is never used\nspec.yaml: 4 stages, no errors\n", ""
-    )
-    assert run("check", "spec.yaml", "--json").json == {
-        "ok": True,
-        "nodes": 4,
-        "warnings": ["templates.spare is never used"],
-    }
+    ended = run("check", "spec.yaml")
+    assert (ended.code, ended.err) == (0, "")
+    assert [line for line in ended.out.splitlines() if not line.startswith(" ")] == [
+        "spec.yaml:4:13 W101 templates.spare is never used; remove it, or name it in a stage",
+        "spec.yaml:7:3 W102 no stage needs problems.unused; remove it, or name it in a stage",
+        "spec.yaml: 4 stages, no errors, 2 warnings",
+    ]
+    found = run("check", "spec.yaml", "--json").json
+    assert (found["ok"], found["nodes"], found["errors"]) == (True, 4, [])
+    assert [(warning["code"], warning["line"], warning["column"]) for warning in found["warnings"]] == [
+        ("W101", 4, 13),
+        ("W102", 7, 3),
+    ]
+
+
+def test_explain_error(run):
+    for code in ("E104", "w101"):
+        ended = run("explain-error", code)
+        assert ended.code == 0 and ended.out.startswith(f"{code.upper()} ") and "```" not in ended.out
+    ended = run("explain-error", "E999")
+    assert ended.code == 2 and ended.err.startswith("E155 there is no code 'E999'; ")
 
 
 def test_mistakes_end_with_2_and_without_traceback(run):
@@ -79,18 +92,16 @@ def test_mistakes_end_with_2_and_without_traceback(run):
         "--set stages.drill.cuont=1 E104 unknown key 'cuont' in stages.drill; did you mean 'count'?\n",
     )
     ended = run("check", "spec.yaml", "--set", "stages.drill.cuont=1", "--json")
-    assert ended.code == 2 and ended.json == {
-        "ok": False,
-        "errors": [
-            {
-                "code": "E104",
-                "file": "--set stages.drill.cuont=1",
-                "line": 0,
-                "column": 0,
-                "cause": "unknown key 'cuont' in stages.drill",
-                "remedy": "did you mean 'count'?",
-            }
-        ],
+    (found,) = ended.json["errors"]
+    assert ended.code == 2 and ended.json["ok"] is False and "count" in found.pop("choices")
+    assert found == {
+        "code": "E104",
+        "file": "--set stages.drill.cuont=1",
+        "line": 0,
+        "column": 0,
+        "excerpt": "",
+        "cause": "unknown key 'cuont' in stages.drill",
+        "remedy": "did you mean 'count'?",
     }
 
 

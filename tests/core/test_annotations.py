@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, TypeAdapter
 
-from astro_factory.core.annotations import fields_at, marked, substitute
+from astro_factory.core.annotations import marked, model_at, substitute
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.config import Config, Definition, Reference
 
@@ -96,6 +96,7 @@ def test_every_reference_with_its_path():
         (("nothing",), []),
     ],
 )
-def test_fields_at(path, names):
+def test_model_at(path, names):
     raw = {"tools": [{"kind": "large"}, {"kind": "small"}], "by_name": {"x": {"kind": "small"}}}
-    assert fields_at(Whole, raw, path) == names
+    model = model_at(Whole, raw, path)
+    assert list(model.model_fields if model else ()) == names

@@ -1,5 +1,7 @@
 """How a user's mistake reads."""
 
+import pickle
+
 import pytest
 
 from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt, near, shown
@@ -12,6 +14,7 @@ from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt, nea
         (Diagnostic("E104", "unknown key 'x'", "remove it"), "E104 unknown key 'x'; remove it"),
         (Diagnostic("E104", "unknown key 'x'", "", Place("s.yaml", 3, 7)), "s.yaml:3:7 E104 unknown key 'x'"),
         (Diagnostic("E101", "no file", "", Place("s.yaml")), "s.yaml E101 no file"),
+        (Diagnostic("E104", "x", "y", Place("s", 1, 2), "", Place("s", 7, 8)), "s:1:2 E104 x; y (used at s:7:8)"),
         (Diagnostic("E104", "wrong", "", Place("s", 1, 2), "    ab\n     ^"), "s:1:2 E104 wrong\n    ab\n     ^"),
     ],
 )
@@ -26,15 +29,17 @@ def test_several_at_once():
 
 
 def test_for_machines():
-    assert Diagnostic("E1", "a", "b", Place("f", 2, 3)).as_json() == {
-        "code": "E1",
-        "file": "f",
-        "line": 2,
-        "column": 3,
-        "cause": "a",
-        "remedy": "b",
-    }
+    plain = {"code": "E1", "file": "f", "line": 2, "column": 3, "excerpt": "x\n^", "cause": "a", "remedy": "b"}
+    assert Diagnostic("E1", "a", "b", Place("f", 2, 3), "x\n^").as_json() == plain
     assert Diagnostic("E1", "a").as_json()["file"] == ""
+    more = Diagnostic("E1", "a", near("tow", ["one", "two"]), used_at=Place("g", 4, 5)).as_json()
+    assert more["choices"] == ["one", "two"] and more["remedy"] == "did you mean 'two'?"
+    assert more["used_at"] == {"file": "g", "line": 4, "column": 5}
+
+
+def test_choices_survive_the_way_to_another_process():
+    remedy = near("tow", ["one", "two"])
+    assert pickle.loads(pickle.dumps(remedy)) == remedy and pickle.loads(pickle.dumps(remedy)).choices == ("one", "two")
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,53 @@
-"""Every broken spec beside its expected errors, all at once: `broken/x.yaml` and `broken/x.txt`."""
+"""Every broken spec and template beside its expected errors: `broken_specs/x/y.yaml` and `y.txt`.
 
-import re
+A spec whose first line is `# astro-factory check --set a.b=c` is checked with these options. A template under
+`templates/broken` is checked as the wording of `wording.yaml`. All but those in `many/` have one fault.
+"""
+
+import shlex
 from pathlib import Path
 
 import pytest
 
-from astro_factory.core.errors import UserError
+from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.spec import compile_spec
 
-HERE = Path(__file__).parent
-SPECS = sorted(HERE.glob("broken/*.yaml"))
+HERE = Path(__file__).parents[1] / "broken_specs"
+HELPERS = ("parts", "wording.yaml")
+"""Sound specs that broken ones are made of."""
+CASES = sorted(
+    path.relative_to(HERE)
+    for pattern in ("**/*.yaml", "templates/broken/*.jinja")
+    for path in HERE.glob(pattern)
+    if path.relative_to(HERE).parts[0] not in HELPERS
+)
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
-def test_broken_spec(spec, monkeypatch):
-    monkeypatch.chdir(HERE)
+def errors_of(case: Path) -> list[Diagnostic]:
+    """What `astro-factory check` would say of a case, in the folder of all."""
+    if case.suffix == ".jinja":
+        case, options = Path("wording.yaml"), ["--set", f"templates.words={case.relative_to('templates')}"]
+    else:
+        first = case.read_text(encoding="utf-8").partition("\n")[0]
+        options = shlex.split(first.removeprefix("# astro-factory check")) if first.startswith("# astro-f") else []
+    given = list(zip(options[::2], options[1::2], strict=True))
+    profile = next((value for name, value in given if name == "--profile"), None)
     with pytest.raises(UserError) as caught:
-        compile_spec(spec.relative_to(HERE))
-    assert str(caught.value) + "\n" == spec.with_suffix(".txt").read_text(encoding="utf-8")
+        compile_spec(case, profile=profile, sets=[value for name, value in given if name == "--set"])
+    return caught.value.diagnostics
 
 
-def test_every_code_of_the_room_is_shown():
-    """A code that the room can give stands in an expected text, or in a test of what a spec alone cannot show."""
-    sources = "".join(path.read_text(encoding="utf-8") for path in Path("astro_factory/spec").glob("*.py"))
-    shown = [*HERE.glob("broken/*.txt"), HERE / "test_compose.py", HERE / "test_sweeps.py", HERE / "yaml_cases.json"]
-    codes = {code for path in shown for code in re.findall(r"E\d{3}", path.read_text(encoding="utf-8"))}
-    assert set(re.findall(r'"(E\d{3})"', sources)) <= codes
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_broken_spec(case, monkeypatch):
+    monkeypatch.chdir(HERE)
+    found = errors_of(case)
+    assert "\n".join(map(str, found)) + "\n" == case.with_suffix(".txt").read_text(encoding="utf-8")
+    assert all(diagnostic.place and diagnostic.cause and diagnostic.remedy for diagnostic in found)
+    assert all(diagnostic.excerpt for diagnostic in found if diagnostic.place.line)
+    assert case.parts[0] == "many" or len(found) == 1
+
+
+def test_there_are_many_and_each_is_broken_in_its_own_way():
+    assert len(CASES) >= 80
+    expected = [(HERE / case).with_suffix(".txt").read_text(encoding="utf-8").partition(" ")[2] for case in CASES]
+    assert len(set(expected)) == len(expected)

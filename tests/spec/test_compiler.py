@@ -10,7 +10,7 @@ from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.errors import Place, UserError
 from astro_factory.spec import compile_spec
 
-HERE = Path(__file__).parent
+TEMPLATES = Path(__file__).parents[1] / "broken_specs/templates/reflection"
 HEAVY = {"torch", "transformers", "trl", "vllm", "datasets", "pyarrow", "numpy", "huggingface_hub"}
 
 SPEC = """\
@@ -52,7 +52,7 @@ suites:
 def spec(tmp_path) -> Path:
     for folder in ("specs/common", "templates/reflection"):
         (tmp_path / folder).mkdir(parents=True)
-    for template in (HERE / "templates/reflection").glob("[as]*.jinja"):
+    for template in TEMPLATES.glob("[as]*.jinja"):
         (tmp_path / "templates/reflection" / template.name).write_text(template.read_text())
     (tmp_path / "specs/common/sets.yaml").write_text(SETS)
     (tmp_path / "specs/extra.jsonl").write_text('{"question": "1 + 1", "answer": "2"}\n')
@@ -95,7 +95,19 @@ def test_sets_beat_the_profile_and_the_profile_the_spec(spec):
 
 
 def test_only_what_the_spec_itself_leaves_unused_is_worth_a_warning(spec):
-    assert compile_spec(spec).warnings == ("engines.unused is never used", "templates.spare is never used")
+    spec.write_text(SPEC.replace("problems: [test, extra]", "problems: [test]").replace("org: me", "org: me, idle: 1"))
+    assert [(found.code, found.cause, found.place.line) for found in compile_spec(spec).warnings] == [
+        ("W103", "nothing reads params.idle", 4),
+        ("W101", "templates.spare is never used", 5),
+        ("W101", "engines.unused is never used", 10),
+    ]
+    spec.write_text(SPEC.replace("engines:", "  idle: {kind: init}\nengines:", 1))
+    assert ("W102", "no stage needs models.idle") in {(w.code, w.cause) for w in compile_spec(spec).warnings}
+
+
+def test_what_a_profile_takes_away_was_read_all_the_same(spec):
+    overrides = ["stages.drill.seed=1", "models.m.seed=1"]
+    assert not [found for found in compile_spec(spec, sets=overrides).warnings if found.code == "W103"]
 
 
 def test_mistakes_in_overrides_are_told_where_they_were_made(spec, monkeypatch):
@@ -106,8 +118,10 @@ def test_mistakes_in_overrides_are_told_where_they_were_made(spec, monkeypatch):
     heads = [str(found).splitlines()[0] for found in caught.value.diagnostics]
     assert heads == [
         "sound.yaml:25:11 E104 unknown key 'cuont' in stages.drill; did you mean 'count'?",
-        "sound.yaml:25:61 E115 stages.base.learning_rate should be a number, not the text 'fast'",
-        "--set engines.cpu.threads=0 E115 engines.cpu.threads should be greater than 0, not the number 0",
+        "sound.yaml:25:61 E115 stages.base.learning_rate should be a number, not the text 'fast'; "
+        "learning_rate is documented as: Highest learning rate of the schedule",
+        "--set engines.cpu.threads=0 E115 engines.cpu.threads should be greater than 0, not the number 0; "
+        "threads is documented as: CPU threads",
         "--set stagges.x=1 E104 unknown key 'stagges' in the spec; did you mean 'stages'?",
     ]
 
@@ -161,5 +175,7 @@ def test_compiling_loads_nothing_heavy(spec):
         f"compile_spec(Path({str(spec)!r}))\n"
         f"print(sorted({HEAVY!r} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parents[1], check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=TEMPLATES.parents[3], check=True
+    )
     assert done.stdout.strip() == "[]"

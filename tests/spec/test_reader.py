@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astro_factory.core.errors import Place, UserError
-from astro_factory.spec.reader import MAX_BYTES, parse_value, parse_yaml, read_yaml
+from astro_factory.core.errors import Diagnostic, Place, UserError
+from astro_factory.spec.reader import MAX_BYTES, UNRESOLVED, parse_value, parse_yaml, read_yaml
 
 CASES = json.loads((Path(__file__).parent / "yaml_cases.json").read_text(encoding="utf-8"))
 
@@ -25,11 +25,18 @@ def test_keys_are_text_or_whole_numbers(text, keys):
     assert found == keys and [type(key) for key in found] == [type(key) for key in keys]
 
 
+def faults(text: str) -> list[Diagnostic]:
+    """What is wrong with a text, whether or not it can be read around."""
+    try:
+        return parse_yaml(text, "s.yaml").errors
+    except UserError as error:
+        return error.diagnostics
+
+
 @pytest.mark.parametrize(("text", "message"), CASES["faults"])
 def test_fault(text, message):
-    with pytest.raises(UserError) as caught:
-        parse_yaml(text, "s.yaml")
-    assert str(caught.value.diagnostics[0]).startswith(message)
+    found = faults(text)[0]
+    assert str(found).startswith(message) and found.remedy
 
 
 def test_infinity_and_nan():
@@ -38,10 +45,14 @@ def test_infinity_and_nan():
     assert data["c"] != data["c"]
 
 
-def test_every_fault_at_once():
-    with pytest.raises(UserError) as caught:
-        parse_yaml("a: 1\na: 2\nb: !x 3\n? {c: 1}\n: 4\n", "s.yaml")
-    assert [d.code for d in caught.value.diagnostics] == ["E103", "E102", "E102"]
+def test_what_can_be_read_around_is_told_at_once_and_left_open():
+    document = parse_yaml("a: 1\na: 2\nb: !x 3\n? {c: 1}\n: 4\nd: 5\n", "s.yaml")
+    assert [d.code for d in document.errors] == ["E103", "E102", "E102"]
+    assert document.data == {"a": 1, "b": UNRESOLVED, "d": 5}
+
+
+def test_characters_of_private_use_are_kept():
+    assert parse_yaml("a: \ue000${b}\ue001", "s.yaml").data == {"a": "\ue000${b}\ue001"}
 
 
 def test_empty_file_has_a_place():
@@ -85,8 +96,8 @@ def test_deep_nesting_is_refused(text):
 
 @pytest.mark.parametrize("number", ["9" * 5000, "-" + "1" * 401, "0." + "3" * 500])
 def test_endless_numbers_are_refused(number):
-    with pytest.raises(UserError, match="E105 a number of more than 400 digits; quote it if it is text"):
-        parse_yaml(f"a: {number}", "s.yaml")
+    (found,) = faults(f"a: {number}")
+    assert str(found).startswith("s.yaml:1:4 E105 a number of more than 400 digits; quote it if it is text")
     assert parse_yaml(f"a: '{number}'", "s.yaml").data == {"a": number}
 
 
@@ -115,6 +126,12 @@ def test_value_of_an_assignment():
     assert str(caught.value) == (
         "--set x=a: b E102 not valid YAML: mapping values are not allowed in this context; quote the value"
     )
+
+
+@pytest.mark.parametrize("text", ["1\nother: 2", "1\nvalue: 2", "!!str x"])
+def test_an_assignment_is_one_value(text):
+    with pytest.raises(UserError, match=r"E10[23] .*; quote the value"):
+        parse_value(text, "--set x")
 
 
 # beyond these, JSON writes pairs of surrogates, which YAML does not know

@@ -1,0 +1,41 @@
+"""`check`, `schema`, `explain-error`: the language of specs and what it says."""
+
+from typing import Annotated
+
+import typer
+
+from astro_factory.cli.options import JsonOption, ProfileOption, SetOption, SpecArgument, print_json, read_graph
+
+
+def check(
+    spec: SpecArgument, sets: SetOption = None, profile: ProfileOption = None, as_json: JsonOption = False
+) -> None:
+    """Check a spec and its templates; every error at once."""
+    graph = read_graph(spec, sets, profile)
+    if as_json:
+        warnings = [warning.as_json() for warning in graph.warnings]
+        print_json({"ok": True, "nodes": len(graph.nodes), "errors": [], "warnings": warnings})
+        return
+    for warning in graph.warnings:
+        print(warning)
+    told = f", {len(graph.warnings)} warnings" if graph.warnings else ""
+    print(f"{spec}: {len(graph.nodes)} stages, no errors{told}")
+
+
+def schema() -> None:
+    """Print the JSON Schema of specs, for editors and other programs."""
+    from astro_factory.spec.schema import schema_text
+
+    print(schema_text(), end="")
+
+
+def explain_error(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="As in messages: E104, W101.", show_default=False)],
+) -> None:
+    """Say what a code of an error or a warning means, with an example."""
+    from astro_factory.core.catalogue import explain
+
+    print(explain(code))
+
+
+COMMANDS = (check, schema, explain_error)

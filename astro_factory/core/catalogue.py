@@ -1,0 +1,26 @@
+"""The catalogue of codes: what each error and warning means, with an example that breaks and how to mend it.
+
+It is the page docs/reference/errors.md, which travels with the package; a code is a heading of it.
+"""
+
+import re
+
+from astro_factory.core.errors import UserError, near
+from astro_factory.core.shipped import shipped_folder
+
+_ENTRY = re.compile(r"^### (?P<code>[EW]\d{3}) (?P<title>.+)\n(?P<text>(?:(?!^##).*\n?)*)", re.MULTILINE)
+
+
+def catalogue() -> dict[str, tuple[str, str]]:
+    """Code to its title and its text in Markdown."""
+    page = (shipped_folder("docs") / "reference/errors.md").read_text(encoding="utf-8")
+    return {entry["code"]: (entry["title"], entry["text"].strip()) for entry in _ENTRY.finditer(page)}
+
+
+def explain(code: str) -> str:
+    """The catalogue's entry as text for a terminal. Raises `UserError` E155."""
+    entries = catalogue()
+    if code.upper() not in entries:
+        raise UserError.of("E155", f"there is no code '{code}'", near(code.upper(), entries))
+    title, text = entries[code.upper()]
+    return f"{code.upper()} {title}\n\n" + re.sub(r"^```.*\n?", "", text, flags=re.MULTILINE)

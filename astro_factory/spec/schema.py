@@ -1,0 +1,93 @@
+"""The language as a JSON Schema with the documentation of every field: what editors complete and check a spec by.
+
+It describes one file, which may leave to its includes what it does not say, so nothing at the top is required. It knows
+less than the compiler: names are only texts to it, and `${...}` may stand wherever a value does, but not for a `kind`.
+"""
+
+import json
+import operator
+from functools import reduce
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, create_model
+
+from astro_factory.core.config import Config
+from astro_factory.spec.sections import (
+    DEFINITION_SECTIONS,
+    DOCUMENTATION,
+    LANGUAGE,
+    NODE_SECTIONS,
+    OTHER_KEYS,
+    definition_type,
+)
+from astro_factory.stages import kinds, load_kind
+
+_INTERPOLATED = {"type": "string", "pattern": r"\$\{[^}]*\}", "description": "A value from elsewhere in the spec."}
+_REFERENCE = {"$ref": "#/$defs/Interpolated"}
+
+
+def spec_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a spec file, with the kinds that other packages add here."""
+    holds: dict[str, Any] = {**OTHER_KEYS, "factory": int, "name": str, "include": str | list[str]}
+    for section in NODE_SECTIONS:
+        holds[section] = dict[str, _any_of([load_kind(section, kind).Config for kind in kinds(section)])]
+    for section in DEFINITION_SECTIONS:
+        holds[section] = dict[str, definition_type(section)]
+    fields: dict[str, Any] = {key: (annotation | None, None) for key, annotation in holds.items()}
+    schema = create_model("Spec", __base__=Config, **fields).model_json_schema()
+    properties = {key: {"description": DOCUMENTATION[key], **schema["properties"][key]} for key in fields}
+    properties["factory"] = {"description": DOCUMENTATION["factory"], "const": LANGUAGE}
+    properties = {key: properties[key] for key in DOCUMENTATION if key in properties}
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "astro-factory spec", "type": "object"}
+    found = _tidied({"properties": properties, "additionalProperties": False, "$defs": schema["$defs"]})
+    found["$defs"]["Interpolated"] = _INTERPOLATED
+    return whole | found
+
+
+def schema_text() -> str:
+    """The schema as the file specs/astro-factory.schema.json holds it."""
+    return json.dumps(spec_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _any_of(configs: list[type[BaseModel]]) -> Any:
+    """One of several kinds, told apart by their `kind`."""
+    return Annotated[reduce(operator.or_, configs), Field(discriminator="kind")] if len(configs) > 1 else configs[0]
+
+
+def _tidied(schema: Any, *, named: bool = False) -> Any:
+    """Without generated titles and defaults of nothing, with `${...}` wherever a value stands.
+
+    `named`: the keys of this mapping are names of the spec or of definitions, not words of JSON Schema.
+    """
+    if isinstance(schema, list):
+        return [_tidied(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidy = {}
+    for key, value in schema.items():
+        if named:
+            tidy[key] = _tidied(value)
+        elif key in ("properties", "$defs"):
+            tidy[key] = _tidied(value, named=True)
+            if key == "properties":
+                tidy[key] = {name: _or_interpolated(item) for name, item in tidy[key].items()}
+        elif key in ("items", "additionalProperties") and isinstance(value, dict):
+            tidy[key] = _or_interpolated(_tidied(value))
+        elif key == "prefixItems":
+            tidy[key] = [_or_interpolated(_tidied(item)) for item in value]
+        elif key == "description":
+            tidy[key] = " ".join(value.split())
+        elif key == "default" and value is None:
+            continue
+        elif key not in ("title", "discriminator"):
+            tidy[key] = value if key == "default" else _tidied(value)
+    return tidy
+
+
+def _or_interpolated(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a value that `${...}` may stand for."""
+    outer = {key: value for key, value in schema.items() if key in ("description", "default")}
+    inner = {key: value for key, value in schema.items() if key not in outer}
+    if not inner or "const" in inner or {"type": "string"} in (inner, *inner.get("anyOf", ())):
+        return schema  # anything, a kind, or a text: nothing to add
+    return outer | {"anyOf": [*inner.get("anyOf", [inner]), _REFERENCE]}
