@@ -82,10 +82,11 @@ def execute(
     """Plan, run, summarise; ends the program with code 1 if a stage failed."""
     started = time.monotonic()
     commits = commits_for(graph, locked=locked)
-    planned = make_plan(graph, place, targets=_ends(graph, targets), commits=commits, use_imports=not no_import)
-    preflight(planned, online=True)
-    with open_view(planned, quiet=as_json) as watch:
-        done = run_build(planned, place, watch, jobs=jobs, keep_going=keep_going)
+    with place.building():
+        planned = make_plan(graph, place, targets=_ends(graph, targets), commits=commits, use_imports=not no_import)
+        preflight(planned, online=True)
+        with open_view(planned, quiet=as_json) as watch:
+            done = run_build(planned, place, watch, jobs=jobs, keep_going=keep_going)
     found = summary(planned, place, done, time.monotonic() - started)
     if as_json:
         print_json(found)

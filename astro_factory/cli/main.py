@@ -23,7 +23,7 @@ GROUPS = {
     "inspecting": ("show",),
     "building": ("build",),
     "sharing": ("publish", "pull", "init"),
-    "storing": ("export", "fsck"),
+    "storing": ("export", "gc", "fsck"),
 }
 """The modules and their commands, in the order of the help."""
 

@@ -1,4 +1,4 @@
-"""`export` and `fsck`: what is in the store."""
+"""`export`, `gc`, `fsck`: what is in the store."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +17,7 @@ from astro_factory.cli.options import (
 )
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits
+from astro_factory.store.store import GRACE_DAYS, KEEP_LAST
 
 if TYPE_CHECKING:
     from astro_factory.store.fsck import Checked, Fault
@@ -40,6 +41,34 @@ def export(
         raise not_built(missing[0], spec, place, planned.nodes[missing[0]])
     size = write_export(place, file, [results.pop(stage)], results.values())
     print(f"{file}: {size:,} bytes")
+
+
+def gc(
+    store: StoreOption = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete it; without this nothing is.")] = False,
+    grace_days: Annotated[
+        float, typer.Option(min=0, help="Keep what was made or used within so many days.")
+    ] = GRACE_DAYS,
+    keep_last: Annotated[
+        int, typer.Option(min=1, max=KEEP_LAST, help="Keep the last so many versions of each stage of each spec.")
+    ] = KEEP_LAST,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the store holds that nobody needs any more, or delete it."""
+    from astro_factory.store.gc import gc as collect
+
+    found = collect(open_store(store), grace_days=grace_days, keep_last=keep_last, delete=delete)
+    if as_json:
+        print_json(found.as_json())
+        return
+    print(f"{'':<10}{'kept':>10}{'deleted' if delete else 'not needed':>12}{'bytes':>20}")
+    for name, tally in found.folders.items():
+        if tally.kept or tally.collected:
+            print(f"{name:<10}{tally.kept:>10,}{tally.collected:>12,}{tally.bytes:>20,}")
+    if found.builds:
+        print("a build is running: what was made or used since it began is kept")
+    if found.bytes and not delete:
+        print("nothing was deleted; `astro-factory gc --delete` does it")
 
 
 def fsck(
@@ -78,4 +107,4 @@ def _print_fault(word: str, found: "Fault") -> None:
     print(f"{word}: {found.kind} {found.path}: {found.cause}{healed}")
 
 
-COMMANDS = (export, fsck)
+COMMANDS = (export, gc, fsck)

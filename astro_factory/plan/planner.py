@@ -34,7 +34,8 @@ class Resolver:
 
     def resolve(self, node: Node, contents: Mapping[str, str]) -> PlannedNode:
         """`core.results.Resolve`: a hit only if its files can be had."""
-        return self.with_files(self.look_up(node, contents))
+        with self.store.steady():
+            return self.with_files(self.look_up(node, contents))
 
     def look_up(self, node: Node, contents: Mapping[str, str]) -> PlannedNode:
         """A hit wherever a result is known, with or without its files."""
@@ -123,13 +124,14 @@ def make_plan(
     wanted = graph.wanted(targets)
     planned: dict[str, PlannedNode] = {}
     contents: dict[str, str] = {}
-    for name, node in graph.nodes.items():
-        if name in wanted:
-            planned[name] = resolver.look_up(node, contents)
-            if planned[name].result is not None:
-                contents[name] = planned[name].result.content
-    ends = set(targets) if targets is not None else wanted - {r for n in wanted for r in graph.nodes[n].references}
-    _ask_for_files(planned, ends, resolver)
+    with store.steady():
+        for name, node in graph.nodes.items():
+            if name in wanted:
+                planned[name] = resolver.look_up(node, contents)
+                if planned[name].result is not None:
+                    contents[name] = planned[name].result.content
+        ends = set(targets) if targets is not None else wanted - {r for n in wanted for r in graph.nodes[n].references}
+        _ask_for_files(planned, ends, resolver)
     return Plan(graph, planned, resolver.resolve)
 
 

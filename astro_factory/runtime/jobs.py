@@ -7,7 +7,7 @@ from typing import Any
 
 from astro_factory.core.context import StageContext
 from astro_factory.runtime.events import EventHandler, EventSender
-from astro_factory.store.items import StoredItems
+from astro_factory.store.items import ITEMS, StoredItems
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Job:
             digests=self.digests,
             out=Path(self.out),
             work=Path(self.work),
-            items=StoredItems(Path(self.items)),
+            items=StoredItems(Path(self.items), Path(self.work).parent / ITEMS),
             events=events,
         )
         try:

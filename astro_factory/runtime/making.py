@@ -15,6 +15,7 @@ from astro_factory.runtime.processes import Processes
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.publication import write_provenance
 from astro_factory.store import Store
+from astro_factory.store.items import ITEMS
 from astro_factory.store.sources import take
 
 
@@ -112,7 +113,7 @@ def _run(
         **limits.spent(),
         "metrics": curve,
     }
-    result = store.commit(planned.key, planned.record, staging / "out", provenance)
+    result = store.commit(planned.key, planned.record, staging / "out", provenance, staging / ITEMS)
     shutil.rmtree(staging, ignore_errors=True)
     return result
 

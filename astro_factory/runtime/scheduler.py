@@ -186,7 +186,4 @@ class _Scheduler:
 
     def _remember(self) -> None:
         """Name the results as roots of this spec, for `explain` and garbage collection."""
-        name = self.plan.graph.name
-        heads = self.store.heads(name)
-        if more := {node: result.key for node, result in self.state.results.items()}.items() - heads.items():
-            self.store.set_heads(name, heads | dict(more))
+        self.store.remember(self.plan.graph.name, {name: result.key for name, result in self.state.results.items()})

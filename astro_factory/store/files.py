@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,3 +76,19 @@ def files_below(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         if not path.name.startswith(TORN) and path.is_file():
             yield path
+
+
+def changed(path: Path) -> float:
+    """When a file, or anything in a folder, was last changed in any way, in seconds; now, if it just went away."""
+    try:
+        return max(found.lstat().st_ctime for found in (path, *path.rglob("*")))
+    except FileNotFoundError:
+        return time.time()
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

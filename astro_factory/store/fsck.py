@@ -14,12 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.results import Result
-from astro_factory.store.files import TORN, files_below, same_file
+from astro_factory.store.files import TORN, changed, files_below, remove, same_file
 from astro_factory.store.items import value_of
 from astro_factory.store.store import Store
 
@@ -82,7 +81,7 @@ def fsck(store: Store, *, repair: bool = False) -> Checked:
 
 def _results(store: Store, checked: Checked, repair: bool) -> Iterator[Result]:
     count = 0
-    for path in files_below(store.root / "results"):
+    for path in sorted((store.root / "results").glob("*/[!.]*.json")):
         with suppress(FileNotFoundError):
             count += 1
             try:
@@ -150,14 +149,13 @@ def _heads(store: Store, checked: Checked, repair: bool) -> None:
     for path in files_below(store.root / "heads"):
         with suppress(FileNotFoundError):
             try:
-                heads = json.loads(path.read_bytes())
-                lost = sorted(name for name, key in heads.items() if not store.result_path(key).exists())
-            except (ValueError, AttributeError, TypeError):
+                json.loads(path.read_bytes())
+            except ValueError:
                 healed = _removed(path) if repair else ""
                 checked.faults.append(Fault("head", path, "cannot be read", healed))
-                continue
-            if lost:
-                checked.leftovers.append(Fault("head", path, f"the results of {', '.join(lost)} are gone"))
+        heads = store.heads(path.stem)
+        if lost := sorted(name for name, key in heads.items() if not store.result_path(key).exists()):
+            checked.leftovers.append(Fault("head", path, f"the results of {', '.join(lost)} are gone"))
 
 
 def _leftovers(store: Store, repair: bool) -> Iterator[Fault]:
@@ -165,7 +163,7 @@ def _leftovers(store: Store, repair: bool) -> Iterator[Fault]:
     folders = [store.root / name for name in ("blobs", "results", "items", "outputs", "heads")]
     torn = [path for folder in folders for path in folder.rglob(f"{TORN}*")]
     for path in sorted([*torn, *(store.root / "staging").glob(f"{TORN}*")]):
-        if time.time() - _changed(path) > _QUIET_S:
+        if time.time() - changed(path) > _QUIET_S:
             yield Fault("torn", path, "a killed process was writing it", _removed(path) if repair else "")
     for path in sorted((store.root / "staging").glob("[!.]*")):
         if store.result(path.name) is None:
@@ -173,14 +171,6 @@ def _leftovers(store: Store, repair: bool) -> Iterator[Fault]:
         with store.free(path.name) as free:
             if free and path.exists():
                 yield Fault("staging", path, "its stage is finished", _removed(path) if repair else "")
-
-
-def _changed(path: Path) -> float:
-    """When a file or anything in a folder last changed in any way, in seconds; now, if it just went away."""
-    try:
-        return max(found.lstat().st_ctime for found in (path, *path.rglob("*")))
-    except FileNotFoundError:
-        return time.time()
 
 
 def _read(path: Path) -> tuple[str | None, int]:
@@ -192,8 +182,5 @@ def _read(path: Path) -> tuple[str | None, int]:
 
 
 def _removed(path: Path) -> str:
-    if path.is_dir():
-        rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    remove(path)
     return "removed"

@@ -14,16 +14,20 @@ def take(store: Store, source: Source, result: Result, *, whole: bool = True) ->
 
     Raises `UserError` for a blob that cannot be had or has other bytes; then the result is not taken.
     """
-    blobs = {entry["sha256"]: entry["size"] for entry in result.outputs.values()} if whole else {}
+    sizes = {entry["sha256"]: entry["size"] for entry in result.outputs.values()} if whole else {}
     staging = store.root / "staging"
     staging.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=staging, prefix=TORN) as folder:
-        for sha256, size in sorted(blobs.items()):
-            if store.has_blob(sha256, size):
-                continue
-            temporary = Path(folder) / sha256
-            source.fetch(sha256, temporary)
-            if file_digest(temporary) != sha256:
-                raise source.damaged(sha256)
-            store.add_blob(temporary, sha256)
-    store.put_result(result)
+        fetched: dict[str, Path] = {}
+        while True:
+            with store.steady():
+                missing = [sha for sha, size in sizes.items() if sha not in fetched and not store.has_blob(sha, size)]
+                if not missing:
+                    for sha256, path in fetched.items():
+                        store.add_blob(path, sha256)
+                    return store.put_result(result)
+            for sha256 in sorted(missing):
+                fetched[sha256] = Path(folder) / sha256
+                source.fetch(sha256, fetched[sha256])
+                if file_digest(fetched[sha256]) != sha256:
+                    raise source.damaged(sha256)

@@ -10,23 +10,31 @@
     damaged/              what `fsck` took out of the way
     heads/<spec>.json     the last keys of each stage of a spec: roots, and what `explain` compares with
 
+A result lies beside `<key>.items`, the items that its stage used, and the time of its file is that of its last use.
+
 Invariant: a result file is written last, after every blob it names is on disk.
 """
 
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.results import Result
+from astro_factory.store import presence
 from astro_factory.store.files import STAMP_NS, files_below, place_file, same_file, sync, write_atomic
-from astro_factory.store.items import StoredItems
+from astro_factory.store.items import ITEMS, StoredItems
 
 if TYPE_CHECKING:
     from filelock import FileLock
+
+KEEP_LAST = 5
+"""How many keys of a stage its heads remember, so that `gc` keeps them."""
+GRACE_DAYS = 7.0
+"""How long `gc` keeps what was made or used, whoever needs it."""
 
 
 class Store:
@@ -73,11 +81,18 @@ class Store:
         return folder / sha256
 
     def result(self, key: str) -> Result | None:
-        """The result of a key, whether or not its blobs are here; one that cannot be read is none."""
+        """The result of a key, whether or not its blobs are here; one that cannot be read is none.
+
+        To look at a result is to use it, for `gc`.
+        """
+        path = self.result_path(key)
         try:
-            return Result.from_json(self.result_path(key).read_bytes())
+            result = Result.from_json(path.read_bytes())
         except (FileNotFoundError, ValueError):
             return None
+        with suppress(OSError):  # a store of somebody else
+            os.utime(path)
+        return result
 
     def has_blobs(self, result: Result) -> bool:
         """Whether every blob of a result is here in its full size."""
@@ -98,14 +113,27 @@ class Store:
                 os.utime(blob, ns=(STAMP_NS, STAMP_NS))
         return intact
 
-    def commit(self, key: str, record: Mapping[str, Any], folder: Path, provenance: Mapping[str, Any]) -> Result:
-        """Take a staging folder's files as the output of a key; the result file comes last."""
+    def commit(
+        self,
+        key: str,
+        record: Mapping[str, Any],
+        folder: Path,
+        provenance: Mapping[str, Any],
+        items: Path | None = None,
+    ) -> Result:
+        """Take a staging folder's files as the output of a key; the result file comes last.
+
+        `items` is the list of the items that the stage used, where it used any.
+        """
         outputs = {}
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            name = path.relative_to(folder).as_posix()
-            outputs[name] = {"sha256": self.add_blob(path), "size": path.stat().st_size}
-        result = Result(key, record, outputs, provenance)
-        self.put_result(result)
+        with self.steady():
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+                name = path.relative_to(folder).as_posix()
+                outputs[name] = {"sha256": self.add_blob(path), "size": path.stat().st_size}
+            result = Result(key, record, outputs, provenance)
+            if items and items.exists():
+                write_atomic(self.result_path(key).with_suffix(ITEMS), items.read_bytes(), durable=False)
+            self.put_result(result)
         return result
 
     def put_result(self, result: Result) -> None:
@@ -146,15 +174,36 @@ class Store:
         except Timeout:
             yield False
 
-    def heads(self, spec: str) -> dict[str, str]:
-        """Stage name to key, of the spec's last build."""
+    def building(self) -> AbstractContextManager[None]:
+        """Be known as a running build: what it makes or looks at until the block ends is not collected."""
+        return presence.building(self.root / "locks")
+
+    def steady(self) -> AbstractContextManager[None]:
+        """Let nothing be collected until the block ends: between finding a result and using it, say."""
+        return presence.steady(self.root / "locks")
+
+    def history(self, spec: str) -> dict[str, list[str]]:
+        """Stage name to the keys of its last builds, the newest first."""
         try:
-            return json.loads((self.root / "heads" / f"{spec}.json").read_bytes())
-        except (FileNotFoundError, ValueError):
+            found = json.loads((self.root / "heads" / f"{spec}.json").read_bytes())
+            return {name: [keys] if isinstance(keys, str) else list(keys) for name, keys in found.items()}
+        except (FileNotFoundError, ValueError, AttributeError, TypeError):
             return {}
 
-    def set_heads(self, spec: str, keys: Mapping[str, str]) -> None:
-        write_atomic(self.root / "heads" / f"{spec}.json", json.dumps(dict(keys), indent=1, sort_keys=True).encode())
+    def heads(self, spec: str) -> dict[str, str]:
+        """Stage name to key, of the spec's last build."""
+        return {name: keys[0] for name, keys in self.history(spec).items() if keys}
+
+    def remember(self, spec: str, keys: Mapping[str, str]) -> None:
+        """Make keys the heads of their stages; what was not built this time stays as it was."""
+        if keys.items() <= self.heads(spec).items():
+            return
+        with self.lock(f"heads-{spec}"):
+            history = self.history(spec)
+            for name, key in keys.items():
+                older = [other for other in history.get(name, []) if other != key]
+                history[name] = [key, *older][:KEEP_LAST]
+            write_atomic(self.root / "heads" / f"{spec}.json", json.dumps(history, indent=1, sort_keys=True).encode())
 
     def items(self) -> StoredItems:
         return StoredItems(self.root / "items")

@@ -52,7 +52,7 @@ class Bench:
                 (out / "file").write_text(files.get(name, f"made by {item.key}"))
                 item = replace(item, result=self.store.commit(item.key, item.record, out, {}))
             results[name] = item.result
-        self.store.set_heads(plan.graph.name, {name: result.key for name, result in results.items()})
+        self.store.remember(plan.graph.name, {name: result.key for name, result in results.items()})
         return results
 
     def lose(self, result: Result) -> None:

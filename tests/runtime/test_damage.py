@@ -1,8 +1,11 @@
 """A flipped bit in any blob of a build is found, and the next build heals it."""
 
+import threading
+
 import pytest
 
 from astro_factory.store.fsck import fsck
+from astro_factory.store.gc import gc
 from tests.store.test_fsck import flip
 
 SPEC = """\
@@ -48,3 +51,35 @@ def test_an_edit_below_outputs_never_reaches_what_follows(built):
         path.write_bytes(path.read_bytes()[::-1])
         done = built.build(f"publish.data.message=Take {number}")
         assert done.ok and bytes_of(store).items() >= sound.items() and not fsck(store).faults
+
+
+STAGES = """
+a: {kind: light, text: TEXT}
+b: {kind: light, reads: [a], text: b}
+c: {kind: light, reads: [a, b], text: c}
+"""
+
+
+def test_collecting_in_a_loop_while_builds_run(bench):
+    """Builds go back and forth between versions that only the last one is a root of, so hits are there to be lost."""
+    stop, collected = threading.Event(), []
+
+    def collect() -> None:
+        while not stop.is_set():
+            collected.append(gc(bench.store, grace_days=0.0, keep_last=1, delete=True))
+
+    collector = threading.Thread(target=collect)
+    collector.start()
+    try:
+        for number in range(30):
+            bench.write(STAGES.replace("TEXT", f"t{number % 3}"))
+            with bench.store.building():
+                done = bench.build()
+                assert done.ok, done.failures
+                assert bench.output(done, "c") == f"c\nt{number % 3}\nb\nt{number % 3}"
+    finally:
+        stop.set()
+        collector.join()
+    assert sum(found.bytes for found in collected) and any(found.builds for found in collected)
+    assert fsck(bench.store).ok
+    assert bench.build().outcomes == dict.fromkeys("abc", "hit"), "what is reachable is there"

@@ -24,7 +24,7 @@ def store(tmp_path) -> Store:
     without = made(store, 2, {"gone": b"gone"})
     store.blob_path(without.outputs["gone"]["sha256"]).unlink()
     store.items().put("ab" * 32, b"one tree")
-    store.set_heads("spec", {"one": result.key})
+    store.remember("spec", {"one": result.key})
     return store
 
 
@@ -185,6 +185,6 @@ def test_what_a_killed_process_left_is_no_fault(store, monkeypatch):
         assert [fault.kind for fault in fsck(store, repair=True).leftovers] == ["torn"], "a builder is at it"
     assert [fault.kind for fault in fsck(store, repair=True).leftovers] == ["staging"]
     assert not torn.exists() and store.staging("c" * 64).exists(), "unfinished work is kept"
-    store.set_heads("spec", {"lost": "d" * 64})
+    store.remember("spec", {"lost": "d" * 64})
     (left,) = fsck(store).leftovers
     assert left.cause == "the results of lost are gone"
