@@ -1,18 +1,18 @@
 """Counting how often a text goes back, by the words a template uses for it: for what a model writes by itself."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Any
 
 from astro_factory.core.config import TemplateSource
-from astro_factory.traces.render import Move, jump, variables_of
+from astro_factory.traces.render import Move, closing, jump, variables_of
 from astro_factory.traces.sample import sample_tree
 from astro_factory.traces.wording import Wording
 
 _TOKENS = re.compile(r"\w+|[^\w\s]")
-_JUMPS = ((2, 1), (3, 0), (2, 0), (3, 1))
+_MOVES = (jump(2, 1), jump(3, 0), jump(2, 0), jump(3, 1), closing(5))
 """Leaf and target in the sample tree."""
 
 
@@ -25,26 +25,42 @@ def backtrack_counter(template: TemplateSource) -> Callable[[str], int]:
     markers = backtrack_markers(template)
     if not markers:
         return lambda text: 0
-    pattern = re.compile("|".join(map(_pattern, markers)), re.IGNORECASE)
+    pattern = _compiled(markers)
     return lambda text: sum(1 for _ in pattern.finditer(text))
 
 
 def backtrack_markers(template: TemplateSource) -> list[tuple[str, ...]]:
-    """The longest run of the template's own words in each phrase for going back, longest first.
+    """The longest run of the template's own words in each phrase for going back, longest first."""
+    return markers_of(template, ("backtrack", "restart"))
+
+
+def markers_of(template: TemplateSource, blocks: Sequence[str]) -> list[tuple[str, ...]]:
+    """The longest run of the template's own words in each phrase of these blocks, longest first.
 
     What is the template's own and what comes from a problem is found by comparing its words over two samples that have
     nothing in common.
     """
     wording = Wording(template)
     found: set[tuple[str, ...]] = set()
-    for attempt, (leaf, target) in enumerate(_JUMPS, start=1):
-        move = jump(leaf, target)
-        first, second = (
-            list(wording.alternatives(move.blocks[-1], _variables(variant, move, attempt * variant)))
-            for variant in (1, 2)
-        )
-        found.update(_common(one, other) for one, other in zip(first, second, strict=False))
+    for attempt, move in enumerate(_MOVES, start=1):
+        for block in set(move.blocks).intersection(blocks):
+            first, second = (
+                list(wording.alternatives(block, _variables(variant, move, attempt * variant))) for variant in (1, 2)
+            )
+            found.update(_common(one, other) for one, other in zip(first, second, strict=False))
     return sorted((marker for marker in found if any(map(str.isalpha, marker))), key=lambda m: (-len(m), m))
+
+
+def marked(markers: Sequence[tuple[str, ...]]) -> Callable[[str], int | None]:
+    """A function that says where the first marker in a text ends; None where it has none."""
+    if not markers:
+        return lambda text: None
+    pattern = _compiled(markers)
+    return lambda text: found.end() if (found := pattern.search(text)) else None
+
+
+def _compiled(markers: Sequence[tuple[str, ...]]) -> re.Pattern[str]:
+    return re.compile("|".join(map(_pattern, markers)), re.IGNORECASE)
 
 
 def _variables(variant: int, move: Move, attempt: int) -> dict[str, Any]:
