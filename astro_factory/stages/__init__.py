@@ -24,6 +24,8 @@ KINDS: dict[str, dict[str, str]] = {
         "dialogues": "astro_factory.stages.dialogues",
         "search": "astro_factory.stages.search",
         "linearize": "astro_factory.stages.linearize",
+        "judge": "astro_factory.stages.judge",
+        "rewrite": "astro_factory.stages.rewrite",
         "sft": "astro_factory.stages.sft",
         "grpo": "astro_factory.stages.grpo",
         "evaluate": "astro_factory.stages.evaluate",

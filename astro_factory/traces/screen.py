@@ -15,6 +15,11 @@ _UNCLEAN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u
 tokenizers read as special tokens."""
 
 
+def is_clean(text: str) -> bool:
+    """Whether a text has none of these."""
+    return not _UNCLEAN.search(text)
+
+
 class Screen:
     """The limits of one stage. `begin` with each tree, then ask of each of its traces."""
 
@@ -26,7 +31,7 @@ class Screen:
         max_overlap: float | None = None,
     ):
         goes_back = backtrack_counter(template)
-        self._clean = lru_cache(1 << 16)(lambda step: bool(step) and not _UNCLEAN.search(step) and not goes_back(step))
+        self._clean = lru_cache(1 << 16)(lambda step: bool(step) and is_clean(step) and not goes_back(step))
         self._limits = (min_chars or 0, max_chars or float("inf"))
         self._max_overlap = max_overlap
         self._kept: list[frozenset] = []

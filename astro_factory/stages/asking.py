@@ -1,0 +1,106 @@
+"""What stages share that ask a model about ready things (trees, traces): prompts, samples, and items that stay.
+
+One thing is one item, with all its prompts: a killed run loses a group at most, and one more thing costs that thing.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
+
+from astro_factory.core.canonical import canonical_json, digest
+from astro_factory.core.config import NOT_SEMANTIC, ModelRef, StageConfig, semantic_values
+from astro_factory.core.context import StageContext
+from astro_factory.engines.config import EngineField
+
+
+class AskingConfig(StageConfig):
+    """Who is asked, and how."""
+
+    model: ModelRef
+    """The model that is asked."""
+    engine: EngineField
+    """How text is generated."""
+    system_prompt: str = ""
+    """System message; empty for none."""
+    temperature: float = Field(1.0, ge=0)
+    """Sampling temperature."""
+    max_tokens: int = Field(256, gt=0)
+    """Longest response."""
+    group: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 64
+    """Things that are asked about together, and the most that a killed run loses."""
+    seed: int = 0
+    """Source of randomness."""
+
+
+class Prompt(NamedTuple):
+    """One prompt of a thing, with a seed for each response that is wanted."""
+
+    messages: list[dict[str, str]]
+    seeds: tuple[int, ...]
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """A prompt with `{name}` replaced by its value; other braces stay as they are."""
+    return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
+
+
+def conversation(config: AskingConfig, turns: Sequence[str]) -> list[dict[str, str]]:
+    """User and assistant in turns, the user first, after the system prompt."""
+    roles = ("user", "assistant")
+    messages = [{"role": roles[place % 2], "content": turn} for place, turn in enumerate(turns)]
+    return [{"role": "system", "content": config.system_prompt}, *messages] if config.system_prompt else messages
+
+
+def ask(
+    ctx: StageContext, config: AskingConfig, unit: str, things: Iterable[tuple[Any, list[Prompt]]], total: int
+) -> Iterator[tuple[Any, list[list[str]]]]:
+    """Each thing with its prompts' responses, in order; no model is loaded where all are there."""
+    sampling = [config.temperature, config.max_tokens]
+    shared = digest(["asked", ctx.digests[config.model], semantic_values(config.engine), sampling])
+    engine, done, remaining = None, 0, iter(things)
+    try:
+        while group := list(islice(remaining, config.group)):
+            keys = [digest([shared, [list(prompt) for prompt in prompts]]) for _, prompts in group]
+            texts = {key: _stored(ctx, key) for key in keys}
+            missing = {key: p for key, (_, p) in zip(keys, group, strict=True) if texts[key] is None}
+            if missing:
+                engine = engine or _opened(ctx, config)
+                for key, found in zip(missing, _sampled(engine, config, list(missing.values())), strict=True):
+                    ctx.items.put(key, canonical_json(found))
+                    texts[key] = found
+            for key, (thing, _) in zip(keys, group, strict=True):
+                yield thing, texts[key]
+            done += len(group)
+            ctx.events.progress(done, total, unit)
+    finally:
+        if engine is not None:
+            engine.close()
+
+
+def _stored(ctx: StageContext, key: str) -> list[list[str]] | None:
+    stored = ctx.items.get(key)
+    return None if stored is None else json.loads(stored)
+
+
+def _opened(ctx: StageContext, config: AskingConfig) -> Any:
+    from astro_factory.engines import open_engine
+
+    return open_engine(config.engine, ctx.inputs[config.model])
+
+
+def _sampled(engine: Any, config: AskingConfig, things: Sequence[Sequence[Prompt]]) -> list[list[list[str]]]:
+    """For each thing, for each of its prompts, the responses; one batch for the engine."""
+    from astro_factory.core.chat import encode_prompt
+    from astro_factory.engines.base import Request
+
+    prompts = [prompt for thing in things for prompt in thing]
+    requests = [
+        Request(tuple(encode_prompt(engine.tokenizer, messages)), seeds, config.max_tokens, config.temperature)
+        for messages, seeds in prompts
+    ]
+    samples = iter(engine.generate(requests)) if requests else iter(())
+    return [[[sample.text for sample in next(samples)] for _ in thing] for thing in things]

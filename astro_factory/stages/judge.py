@@ -1,0 +1,79 @@
+"""Self-evaluation: a model votes on each right end of the trees whether its solution is sound (paper, appendix A.1).
+
+A right answer can be a lucky guess. `linearize` with `self_evaluation` leads traces only to ends that all votes, or
+most, speak for. The paper asks 8 times and wants all of them.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.canonical import seed_for
+from astro_factory.core.config import TreesRef
+from astro_factory.core.context import StageContext
+from astro_factory.core.tables import write_table
+from astro_factory.core.trees import Tree, read_trees
+from astro_factory.core.votes import vote_schema
+from astro_factory.stages.asking import AskingConfig, Prompt, ask, conversation, filled
+from astro_factory.traces.ends import Terminals
+
+OUTPUT = ArtifactType.VOTES
+VERSION = 1
+HEAVY = True
+
+_PROMPT = """Problem: {question}
+
+Solution:
+{solution}
+
+Does this solution reach its answer by sound reasoning in every step? End with "Verdict: yes" or "Verdict: no"."""
+
+
+class Config(AskingConfig):
+    kind: Literal["judge"]
+    trees: TreesRef
+    """Search trees, whose right ends are voted on."""
+    votes: int = Field(8, gt=0)
+    """N: how often each end is asked about."""
+    user_prompt: str = _PROMPT
+    """The question. `{question}`, `{solution}` (the steps, one a line), `{answer}`, and each fact of the end by its
+    name (countdown: `{result}`, `{target}`) stand for what they are."""
+    in_favour: str = Field("Verdict: yes", min_length=1)
+    """What a vote in favour says, upper or lower case; every other response is a vote against."""
+
+    @field_validator("in_favour")
+    @classmethod
+    def _says_something(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("is blank, and every vote would be in favour")
+        return text
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    import pyarrow.parquet as pq
+
+    table = ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES]
+    total = pq.ParquetFile(table).metadata.num_rows
+    things = ((tree, _prompts(tree, config)) for tree in read_trees(table))
+    write_table(ctx.out / TABLE_FILES[OUTPUT], _rows(config, ask(ctx, config, "trees", things, total)), vote_schema())
+
+
+def _prompts(tree: Tree, config: Config) -> list[Prompt]:
+    """One for each right end."""
+    prompts = []
+    for end in Terminals(tree).right:
+        node, steps = tree.nodes[end], [tree.nodes[index].text for index in tree.path(end)]
+        solution = "\n".join([*steps, node.closing] if node.closing else steps)
+        values = node.facts | {"question": tree.problem.question, "solution": solution, "answer": node.answer}
+        seeds = tuple(seed_for(config.seed, "judge", tree.problem.id, end, vote) for vote in range(config.votes))
+        prompts.append(Prompt(conversation(config, [filled(config.user_prompt, values)]), seeds))
+    return prompts
+
+
+def _rows(config: Config, asked: Iterator[tuple[Tree, list[list[str]]]]) -> Iterator[dict[str, Any]]:
+    for tree, responses in asked:
+        for end, votes in zip(Terminals(tree).right, responses, strict=True):
+            yes = sum(config.in_favour.casefold() in vote.casefold() for vote in votes)
+            yield {"problem_id": tree.problem.id, "node": end, "votes": len(votes), "in_favour": yes}

@@ -1,0 +1,155 @@
+"""A model rewords what a trace says between its steps (paper, section 2.4); steps and answer stay as they are.
+
+Each line of such words is rewritten by itself, given the problem and the text before it. A line is taken where it still
+says what it has to: the same numbers, the template's words for going back, no step. A trace is taken where its text is
+still read as the same node sequence. What is refused stays as it was, and is counted in `statistics.json`. The column
+`num_tokens` is left out: it no longer holds.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.canonical import seed_for
+from astro_factory.core.config import Config as CoreConfig
+from astro_factory.core.config import TemplateField, TracesRef, TreesRef
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import UserError
+from astro_factory.core.tables import write_table
+from astro_factory.core.trees import Tree, read_trees
+from astro_factory.stages.asking import AskingConfig, Prompt, ask, conversation, filled
+from astro_factory.traces import codes
+from astro_factory.traces.rewriting import Line, LineJudge, lines_of, reworded
+from astro_factory.traces.table import trace_schema
+
+OUTPUT = ArtifactType.TRACES
+VERSION = 1
+HEAVY = True
+
+_PROMPT = """Problem: {question}
+
+So far:
+{before}
+
+Next line: {line}
+
+Say the next line in other words. Keep its numbers and the place that it goes back to. Write one line."""
+
+
+class Example(CoreConfig):
+    """A line and how it could be said otherwise, shown to the model as if it had answered so."""
+
+    line: str
+    """The line as a template says it."""
+    reworded: str
+    """The same in other words."""
+    question: str = ""
+    """Its problem."""
+    before: str = ""
+    """The text before it."""
+
+
+class Config(AskingConfig):
+    kind: Literal["rewrite"]
+    traces: TracesRef
+    """What is reworded."""
+    trees: TreesRef
+    """The trees that the traces were made from."""
+    template: TemplateField
+    """The template that the traces were made with: its words for going back have to stay, since they are counted by."""
+    user_prompt: str = Field(_PROMPT, pattern=r"(?s)\{line\}")
+    """The question. `{line}`, `{question}` and `{before}` (the text up to the line) stand for what they are."""
+    examples: tuple[Example, ...] = ()
+    """Few-shot examples."""
+    attempts: int = Field(1, gt=0)
+    """How many rewordings are sampled of each line; the first that can be taken is."""
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    import pyarrow.parquet as pq
+
+    table = ctx.inputs[config.traces] / TABLE_FILES[ArtifactType.TRACES]
+    total, counts = pq.ParquetFile(table).metadata.num_rows, Counter()
+    things = ((thing, _prompts(thing[0], config)) for thing in _with_trees(ctx, config))
+    rows = _rows(config, ask(ctx, config, "traces", things, total), counts)
+    write_table(ctx.out / TABLE_FILES[OUTPUT], rows, _schema(table))
+    text = json.dumps(_statistics(total, counts), indent=2) + "\n"
+    (ctx.out / "statistics.json").write_text(text, encoding="utf-8")
+
+
+def _schema(table: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    segments = pq.ParquetFile(table).schema_arrow.field("segments").type.value_type
+    return trace_schema(learned=segments.get_field_index("learned") >= 0)
+
+
+def _with_trees(ctx: StageContext, config: Config) -> Iterator[tuple[dict[str, Any], Tree]]:
+    """Each trace with its tree; both tables have the problems in one order."""
+    import pyarrow.parquet as pq
+
+    trees = read_trees(ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES])
+    tree: Tree | None = None
+    table = ctx.inputs[config.traces] / TABLE_FILES[ArtifactType.TRACES]
+    for batch in pq.ParquetFile(table).iter_batches(batch_size=256):
+        for row in batch.to_pylist():
+            while tree is None or tree.problem.id != row["problem_id"]:
+                tree = next(trees, None)
+                if tree is None:
+                    raise UserError.of(
+                        codes.OTHER_TREES,
+                        f"'traces' were made from other trees: there is none of problem {row['problem_id']}",
+                        "name the trees that the traces were made from",
+                    )
+            yield row, tree
+
+
+def _prompts(row: dict[str, Any], config: Config) -> list[Prompt]:
+    shown = [
+        turn
+        for example in config.examples
+        for turn in (_asked(config, example.question, example.before, example.line), example.reworded)
+    ]
+    return [
+        Prompt(
+            conversation(config, [*shown, _asked(config, row["messages"][0]["content"], line.before, line.text)]),
+            tuple(seed_for(config.seed, "rewrite", row["seed"], line.first, n) for n in range(config.attempts)),
+        )
+        for line in lines_of(row)
+    ]
+
+
+def _asked(config: Config, question: str, before: str, line: str) -> str:
+    return filled(config.user_prompt, {"question": question, "before": before, "line": line})
+
+
+def _rows(
+    config: Config, asked: Iterator[tuple[tuple[dict[str, Any], Tree], list[list[str]]]], counts: Counter
+) -> Iterator[dict[str, Any]]:
+    judge = LineJudge(config.template)
+    for (row, tree), responses in asked:
+        taken: dict[Line, str] = {}
+        for line, answers in zip(lines_of(row), responses, strict=True):
+            faults = [judge.fault(line.text, answer.strip(), tree) for answer in answers]
+            counts["lines"] += 1
+            if "" in faults:
+                taken[line] = answers[faults.index("")].strip()
+            else:
+                counts[f"refused_{faults[0]}"] += 1
+        changed = reworded(row, tree, taken) if taken else None
+        counts["traces_reworded"] += changed is not None
+        counts["lines_reworded"] += len(taken) if changed else 0
+        counts["refused_traces"] += bool(taken) and changed is None
+        kept = row if changed is None else changed
+        yield {name: value for name, value in kept.items() if name != "num_tokens"}
+
+
+def _statistics(traces: int, counts: Counter) -> dict[str, Any]:
+    refused = {name.removeprefix("refused_"): counts[name] for name in +counts if name.startswith("refused_")}
+    named = ("traces_reworded", "lines", "lines_reworded")
+    return {"traces": traces, **{name: counts[name] for name in named}, "refused": dict(sorted(refused.items()))}

@@ -1,0 +1,193 @@
+"""The stages that ask a model about ready things: votes on right ends, other words for a trace."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from astro_factory.core.artifacts import TABLE_FILES
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import UserError
+from astro_factory.core.shipped import shipped_folder
+from astro_factory.core.tables import read_table, write_table
+from astro_factory.core.trees import tree_schema
+from astro_factory.core.votes import trusted_ends
+from astro_factory.stages import judge, rewrite
+from astro_factory.stages.asking import filled
+from astro_factory.traces.reading import read_sequence
+from astro_factory.traces.templating import compile_template
+from astro_factory.training.word_tokenizer import CHAT_FORMATS, build_tokenizer
+from tests.stages.test_linearize import linearize, trees
+from tests.stages.test_practice import Recorded
+from tests.stages.test_search import Items
+
+COUNTDOWN = compile_template("reflection/countdown.jinja", [shipped_folder("templates")])
+BACK = "Go back to where we had"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A tokenizer is all that the scripted engine wants of a model."""
+    folder = tmp_path_factory.mktemp("model")
+    build_tokenizer([], 0, CHAT_FORMATS["minimal"], 4096).save_pretrained(folder)
+    return folder
+
+
+def ran(module, root: Path, inputs: dict[str, Path], items=None, **fields) -> Path:
+    """The output's folder; every input has its own name as its digest."""
+    out = root / "out"
+    out.mkdir(parents=True)
+    ctx = StageContext("asked", inputs, {n: n for n in inputs}, out, root, items or Items(root / "items"), Recorded())
+    module.run(ctx, module.Config(**fields))
+    return out
+
+
+def answering(**responses: list[str]) -> dict:
+    """Every prompt that ends so (a line break follows the user's words) has these responses."""
+    return {"kind": "scripted", "responses": {f"{end}\n" if end else "": said for end, said in responses.items()}}
+
+
+def judged(root: Path, model: Path, items=None, responses=None, **fields) -> tuple[list[dict], Path]:
+    source = root / "trees"
+    source.mkdir(parents=True)
+    write_table(source / "trees.parquet", [tree.as_row() for tree in trees()], tree_schema())
+    engine = responses or answering(**{"17 17": ["Yes", "No"], "": ["yes ."]})
+    fields = {"votes": 4, "user_prompt": "{result} {target}", "in_favour": "YES"} | fields
+    inputs = {"trees": source, "model": model}
+    out = ran(judge, root, inputs, items, kind="judge", trees="trees", model="model", engine=engine, **fields)
+    return read_table(out / TABLE_FILES["votes"]), out / TABLE_FILES["votes"]
+
+
+def test_every_right_end_is_voted_on(tmp_path, model):
+    rows, path = judged(tmp_path, model)
+    right = {
+        (tree.problem.id, index)
+        for tree in trees()
+        for index in tree.terminals()
+        if tree.nodes[index].verdict == "correct"
+    }
+    assert {(row["problem_id"], row["node"]) for row in rows} == right
+    assert {row["votes"] for row in rows} == {4}
+    assert all(row["in_favour"] == 4 for row in rows if row["problem_id"] != "cd-0")
+    split = {row["in_favour"] for row in rows if row["problem_id"] == "cd-0"}
+    assert split - {0, 4}
+    unanimous, majority = trusted_ends(path, unanimous=True), trusted_ends(path, unanimous=False)
+    assert len(majority.get("cd-0", ())) == sum(row["in_favour"] > 2 for row in rows if row["problem_id"] == "cd-0")
+    assert unanimous["cd-1"] == majority["cd-1"]
+
+
+def test_votes_that_are_there_ask_no_model(tmp_path, model):
+    items = Items(tmp_path / "items")
+    first, _ = judged(tmp_path / "a", model, items)
+    broken = answering(**{"nothing that is asked": ["x"]})
+    stored = items.puts
+    with pytest.raises(UserError, match="E608"):
+        judged(tmp_path / "b", model, items, broken)
+    again, _ = judged(tmp_path / "c", model, items)
+    assert (again, items.puts) == (first, stored)
+
+
+def test_a_vote_in_favour_says_something():
+    with pytest.raises(ValidationError, match="is blank"):
+        judge.Config(kind="judge", trees="t", model="m", engine=answering(**{"": ["x"]}), in_favour=" ")
+
+
+def test_filling_a_prompt_fills_each_place_once():
+    assert filled("{a} {b} {c} {{a}}", {"a": "{b}", "b": "2"}) == "{b} 2 {c} {{b}}"
+
+
+def rewritten(root: Path, model: Path, said: dict[str, list[str]], **fields) -> tuple[list[dict], list[dict], dict]:
+    """The traces as they were, as they are, and the statistics. Prompts are the lines alone."""
+    root.mkdir(exist_ok=True)
+    before, _ = linearize(root / "traces", trees(), wrong_branches=2)
+    inputs = {"trees": root / "traces-trees", "traces": root / "traces", "model": model}
+    fields = {"user_prompt": "{line}", "template": COUNTDOWN, "engine": answering(**said)} | fields
+    out = ran(rewrite, root / "stage", inputs, kind="rewrite", traces="traces", trees="trees", model="model", **fields)
+    return before, read_table(out / TABLE_FILES["traces"]), json.loads((out / "statistics.json").read_text())
+
+
+def lines(rows: list[dict]) -> list[str]:
+    return [line for row in rows for line in row["messages"][-1]["content"].split("\n")]
+
+
+LINE = "16 - 12 = 4 No . Go back to where we had 5 9 2"
+GOOD = "Hmm . 16 - 12 = 4 is off . Go back to where we had 5 9 2"
+
+
+def test_words_change_and_nothing_else(tmp_path, model):
+    """The prompt ends with the line, or with its second half."""
+    before, after, statistics = rewritten(tmp_path, model, {LINE: [GOOD], "": ["x"]})
+    by_id = {tree.problem.id: tree for tree in trees()}
+    changed = lines(after).count(GOOD)
+    assert statistics["lines_reworded"] == changed > 0
+    old_lines = lines(before)
+    assert [line for line in lines(after) if line != GOOD] == [line for line in old_lines if not line.endswith(LINE)]
+    for old, new in zip(before, after, strict=True):
+        text = new["messages"][-1]["content"]
+        assert read_sequence(text, by_id[new["problem_id"]]) == new["node_sequence"] == old["node_sequence"]
+        assert all(text[part["start"] : part["end"]] == part["text"] for part in new["segments"])
+        assert text.count(BACK) == new["num_backtracks"]
+    assert statistics["refused"] == {"other_numbers": statistics["lines"] - changed}
+
+
+REFUSED = [
+    ("", "empty"),
+    ("two\nlines", "not_one_line"),
+    ("so long " * 99, "not_one_line"),
+    ("a\x00b", "not_one_line"),
+    ("It is no good", "other_numbers"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), REFUSED)
+def test_what_says_something_else_is_refused_and_counted(tmp_path, model, text, reason):
+    before, after, statistics = rewritten(tmp_path, model, {"": [text]}, max_tokens=2000)
+    assert after == before
+    assert statistics["lines_reworded"] == statistics["traces_reworded"] == 0
+    assert statistics["refused"] == {reason: statistics["lines"]}
+
+
+def test_words_for_going_back_have_to_stay(tmp_path, model):
+    said = {LINE: ["16 - 12 = 4 . Return to 5 9 2"], "": [""]}
+    before, after, statistics = rewritten(tmp_path, model, said)
+    assert after == before and statistics["refused"]["other_marker"] > 0
+
+
+def test_another_attempt_may_be_taken(tmp_path, model):
+    said = {LINE: [GOOD, "no", "no"], "": ["no"]}
+    _, _, once = rewritten(tmp_path / "a", model, said)
+    _, _, often = rewritten(tmp_path / "b", model, said, attempts=20)
+    assert once["lines_reworded"] < often["lines_reworded"]
+
+
+def test_examples_are_turns_of_the_conversation():
+    example = {"line": "No . Back to 4", "reworded": "That fails . Back to 4"}
+    config = rewrite.Config(
+        kind="rewrite", traces="t", trees="r", model="m", template=COUNTDOWN, engine=answering(**{"": ["x"]}),
+        system_prompt="Reword.", user_prompt="Say {line}", examples=[example],
+    )  # fmt: skip
+    row = {"seed": 0, "messages": [{"content": "?"}, {"content": "step\nNo . Back to 1"}]}
+    row["segments"] = [
+        {"kind": "step", "text": "step", "start": 0, "end": 4},
+        {"kind": "verdict", "text": "No .", "start": 5, "end": 9},
+        {"kind": "backtrack", "text": "Back to 1", "start": 10, "end": 19},
+    ]
+    (prompt,) = rewrite._prompts(row, config)
+    assert [message["role"] for message in prompt.messages] == ["system", "user", "assistant", "user"]
+    assert [message["content"] for message in prompt.messages[1:]] == [
+        "Say No . Back to 4", "That fails . Back to 4", "Say No . Back to 1"
+    ]  # fmt: skip
+
+
+def test_traces_of_other_trees_are_refused(tmp_path, model):
+    linearize(tmp_path / "traces", trees())
+    linearize(tmp_path / "others", trees()[1:2])
+    inputs = {"trees": tmp_path / "others-trees", "traces": tmp_path / "traces", "model": model}
+    with pytest.raises(UserError) as error:
+        ran(rewrite, tmp_path / "stage", inputs, kind="rewrite", traces="traces", trees="trees", model="model",
+            template=COUNTDOWN, engine=answering(**{"": ["x"]}))  # fmt: skip
+    assert str(error.value) == (
+        "E322 'traces' were made from other trees: there is none of problem cd-0; "
+        "name the trees that the traces were made from"
+    )
