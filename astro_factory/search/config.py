@@ -14,12 +14,16 @@ _USER_PROMPT = "{question}"
 
 
 class StopRule(Config):
-    """When a tree holds enough to make traces of; both counts have to be reached."""
+    """When a tree is done before its budget is spent: it holds enough to make traces of (both counts have to be
+    reached), or nothing new comes any more."""
 
     right: int = Field(1, ge=0)
     """Ends with a right answer."""
     wrong_distinct: int = Field(2, ge=0)
     """Wrong ends with different answers."""
+    patience: int | None = Field(None, gt=0)
+    """End as well after so many iterations (of beam and breadth-first search: levels) in a row without a further right
+    end or a new wrong answer, so that tokens go where the outcome is open. Default: never."""
 
 
 class SamplingConfig(Config):
@@ -47,29 +51,60 @@ class SamplingConfig(Config):
         return self
 
 
-class MctsConfig(SamplingConfig):
+class SelfEvaluation(Config):
+    """The model's own opinion of a state: the share of `votes` that say yes."""
+
+    prompt: str = "{question}\n\n{steps}\n\nIs this on the way to a right solution? Answer yes or no."
+    """User message; `{question}` and `{steps}` stand for the problem's question and the steps so far."""
+    votes: int = Field(4, gt=0)
+    """Answers sampled for each state."""
+    yes: str = Field("yes", min_length=1)
+    """An answer that begins so, in either case, is a yes."""
+    max_tokens: int = Field(8, gt=0)
+    """Longest answer."""
+
+    @model_validator(mode="after")
+    def _shows_the_state(self) -> "SelfEvaluation":
+        if missing := [name for name in ("{question}", "{steps}") if name not in self.prompt]:
+            raise ValueError(f"prompt lacks {' and '.join(missing)}")
+        return self
+
+
+class StepsConfig(SamplingConfig):
+    """What the policies share that sample single steps."""
+
+    expansions: int = Field(8, gt=0)
+    """k: next steps sampled when a node is expanded."""
+    max_step_tokens: int = Field(256, gt=0)
+    """Longest single step; a longer one is dropped."""
+    prior: Literal["uniform", "share", "logprob"] = "logprob"
+    """P(a|S): all alike, the share of the samples that gave this step, or the softmax over the siblings of the step's
+    mean token log-probability."""
+    merge_equal_steps: bool = True
+    """Equal next steps are one node."""
+    stop: StopRule | None = None
+    """When to end before the budget is spent; default: never."""
+    self_evaluation: SelfEvaluation | None = None
+    """How the model is asked for its opinion, where the policy uses it."""
+
+
+class MctsConfig(StepsConfig):
     """Monte Carlo tree search with PUCT selection and values from rollouts (paper, Eq. 1-4)."""
 
     kind: Literal["mcts"]
-    expansions: int = Field(8, gt=0)
-    """k: next steps sampled when a node is expanded."""
     rollouts: int = Field(16, ge=0)
     """M: completions to the end that give a new node its reward, the mean of their scores."""
     iterations: int = Field(32, gt=0)
     """Selections, each followed by an expansion and a backup."""
     c_puct: float = Field(1.0, ge=0)
     """Weight of the prior and of curiosity against the value."""
-    max_step_tokens: int = Field(256, gt=0)
-    """Longest single step; a longer one is dropped."""
+    value: Literal["rollouts", "terminals", "self_evaluation"] = "rollouts"
+    """Where a new node's reward comes from: `rollouts` to the end that the verifier scores; nowhere, so that only the
+    verdicts on ends that the tree itself reaches count (`terminals`); or the model's opinion (`self_evaluation`)."""
     candidates: Literal["steps", "rollouts"] = "steps"
     """What an expansion samples: single `steps`, or whole `rollouts`, of which the first step is the candidate and all
     is its first rollout. The second has the same distribution and needs one pass instead of two; a verifier that
     corrects a step's result leaves the rest of its rollout as it was."""
-    prior: Literal["uniform", "share", "logprob"] = "logprob"
-    """P(a|S): all alike, the share of the samples that gave this step, or the softmax over the siblings of the step's
-    mean token log-probability."""
-    merge_equal_steps: bool = True
-    """Equal next steps are one node."""
     close_finished: bool = True
     """Ends, and nodes with nothing but ends below, are not selected again; a tree with nothing left is done. Without
     it visits pile up on the first right end."""
@@ -78,11 +113,71 @@ class MctsConfig(SamplingConfig):
     rollout_children: int | None = Field(None, gt=0)
     """Roll out only this many new nodes of an expansion, the most likely ones by their prior; the others get no reward
     and count with the mean of their siblings until they are selected. Default: all."""
+    first_rollouts: int | None = Field(None, gt=0)
+    """Adaptive number of rollouts: so many first, and the rest of `rollouts` only for nodes where these disagree.
+    Default: all at once."""
     count_evaluation: bool = True
     """A new node's rollouts are its first visit, so that they reach its ancestors at once (Eq. 4); else only visits by
     selection count."""
-    stop: StopRule | None = None
-    """When to end before all iterations are done; default: never."""
+
+    @model_validator(mode="after")
+    def _can_finish(self) -> "MctsConfig":
+        if self.value == "self_evaluation" and self.self_evaluation is None:
+            raise ValueError("value: self_evaluation needs `self_evaluation`; `{}` takes its defaults")
+        if self.value != "rollouts" and self.candidates == "rollouts":
+            raise ValueError(f"value: {self.value} has no rollouts, so candidates have to be `steps`")
+        if self.value != "rollouts" and self.iterations < self.max_depth:
+            raise ValueError(
+                f"without rollouts {self.iterations} iterations cannot reach an end at max_depth {self.max_depth}; "
+                "raise iterations or lower max_depth"
+            )
+        return self
+
+
+class BeamConfig(StepsConfig):
+    """Beam search: level by level, only the best states are gone on from; right and wrong ends stay in the tree."""
+
+    kind: Literal["beam"]
+    width: int = Field(8, gt=0)
+    """States that are gone on from at each level."""
+    rank: Literal["likelihood", "self_evaluation"] = "likelihood"
+    """What makes a state good: the product of its path's priors, or the model's opinion."""
+
+    @model_validator(mode="after")
+    def _can_rank(self) -> "BeamConfig":
+        if self.rank == "self_evaluation" and self.self_evaluation is None:
+            raise ValueError("rank: self_evaluation needs `self_evaluation`; `{}` takes its defaults")
+        return self
+
+
+class _ExhaustiveConfig(StepsConfig):
+    """What depth-first and breadth-first search share."""
+
+    max_expansions: int = Field(64, gt=0)
+    """Budget: nodes whose next steps are sampled."""
+    prune_below: float = Field(0.0, ge=0, le=1)
+    """States are not gone on from where their prior, or with `self_evaluation` the share of votes, is lower."""
+
+    @model_validator(mode="after")
+    def _can_finish(self) -> "_ExhaustiveConfig":
+        if self.max_expansions < self.max_depth:
+            raise ValueError(
+                f"{self.max_expansions} expansions cannot reach an end at max_depth {self.max_depth}; "
+                "raise max_expansions or lower max_depth"
+            )
+        return self
+
+
+class DfsConfig(_ExhaustiveConfig):
+    """Depth-first search: the likeliest step first, back to the next one at every end and dead end."""
+
+    kind: Literal["dfs"]
+
+
+class BfsConfig(_ExhaustiveConfig):
+    """Breadth-first search: all states of a level before those of the next, the likeliest steps first."""
+
+    kind: Literal["bfs"]
 
 
 class BestOfNConfig(SamplingConfig):
@@ -103,5 +198,7 @@ class PythonPolicyConfig(SamplingConfig):
     """For the function; it finds them in its config."""
 
 
-PolicyConfig = Annotated[MctsConfig | BestOfNConfig | PythonPolicyConfig, Field(discriminator="kind")]
+PolicyConfig = Annotated[
+    MctsConfig | BestOfNConfig | BeamConfig | DfsConfig | BfsConfig | PythonPolicyConfig, Field(discriminator="kind")
+]
 PolicyField = Annotated[PolicyConfig, Definition("search_policies")]

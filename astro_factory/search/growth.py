@@ -29,10 +29,12 @@ class Ask:
 
     node: int
     purpose: str
-    """`step` or `rollout`; part of the seeds."""
+    """`step`, `rollout` or `evaluation`; part of the seeds."""
     count: int
     max_tokens: int
     stop: tuple[str, ...]
+    prompt_ids: tuple[int, ...] | None = None
+    """What is asked instead of going on with the node's own steps."""
 
 
 class Growth:
@@ -91,7 +93,16 @@ class Growth:
         self._asked[ask.purpose, ask.node] = first + ask.count
         name = (self._seed, "search", self.tree.problem.id, ask.purpose, ask.node)
         seeds = tuple(seed_for(*name, index) for index in range(first, first + ask.count))
-        return Request(self._prompt_ids[ask.node], seeds, ask.max_tokens, self.config.temperature, ask.stop)
+        prompt_ids = self._prompt_ids[ask.node] if ask.prompt_ids is None else ask.prompt_ids
+        return Request(prompt_ids, seeds, ask.max_tokens, self.config.temperature, ask.stop)
+
+    def evaluation_prompt(self, node: int, template: str) -> tuple[int, ...]:
+        """The ids of a question about the state after a node."""
+        return self._prompts.evaluation(self.tree.problem, self.steps(node), template)
+
+    def too_deep(self, node: int) -> bool:
+        """Whether a path may not go on from a node."""
+        return self.depths[node] >= self.config.max_depth
 
     def read(self, node: int, sample: Sample) -> Reading:
         """The steps of a sample that went on from a node."""

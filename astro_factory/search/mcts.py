@@ -9,16 +9,18 @@ from collections.abc import Sequence
 from astro_factory.core.trees import Node
 from astro_factory.core.verdicts import Outcome
 from astro_factory.engines.base import Sample
-from astro_factory.search.config import MctsConfig, StopRule
+from astro_factory.search.config import MctsConfig
+from astro_factory.search.evaluation import evaluate
 from astro_factory.search.growth import Ask, Growing, Growth
 from astro_factory.search.priors import set_priors
 from astro_factory.search.prompts import mean
 from astro_factory.search.states import Reading
+from astro_factory.search.stopping import Stopping
 
 
 def grow(growth: Growth, config: MctsConfig) -> Growing:
     """Run the iterations; ends early when nothing is left to select or the stop rule holds."""
-    search = Mcts(growth, config)
+    search, stopping = Mcts(growth, config), Stopping(growth, config.stop)
     for _ in range(config.iterations):
         path = search.select()
         if not path:
@@ -27,7 +29,7 @@ def grow(growth: Growth, config: MctsConfig) -> Growing:
         if not growth.tree.nodes[path[-1]].terminal:
             yield from search.expand(path[-1])
         search.back_up(path)
-        if config.stop and enough(growth.ends(), config.stop):
+        if stopping.now():
             break
     search.settle()
 
@@ -46,11 +48,6 @@ def backed_up(node: Node, children: Sequence[Node]) -> float:
     weight = sum(child.visits for child in children) + own
     total = sum(child.value * child.visits for child in children) + own * node.reward
     return total / weight if weight else node.value
-
-
-def enough(ends: tuple[int, int], rule: StopRule) -> bool:
-    """Whether a tree with so many right ends and different wrong answers is done."""
-    return ends[0] >= rule.right and ends[1] >= rule.wrong_distinct
 
 
 class Mcts:
@@ -84,7 +81,11 @@ class Mcts:
         self._expanded.add(leaf)
         set_priors(growth, leaf, config.prior)
         new = [child for child in growth.children[leaf] if not self._nodes[child].visits]
-        yield from self._roll_out(new)
+        going_on = [child for child in new if not self._nodes[child].terminal and not growth.too_deep(child)]
+        if config.value == "rollouts":
+            yield from self._roll_out(going_on)
+        elif config.value == "self_evaluation":
+            yield from evaluate(growth, going_on, config.self_evaluation)
         self._set_values(new)
 
     def back_up(self, path: Sequence[int]) -> None:
@@ -120,20 +121,25 @@ class Mcts:
             for node in path:
                 growth.scores[node].append(score)
 
-    def _roll_out(self, new: Sequence[int]) -> Growing:
-        """Rollouts for new children, as many as each still lacks."""
+    def _roll_out(self, going_on: list[int]) -> Growing:
+        """Rollouts for new children, as many as each still lacks; the last ones only where the first disagree."""
         growth, config = self._growth, self._config
-        going_on = [child for child in new if not self._nodes[child].terminal and not self._too_deep(child)]
         going_on.sort(key=lambda child: -self._nodes[child].prior)
-        lacks = {child: config.rollouts - len(growth.scores[child]) for child in going_on[: config.rollout_children]}
-        asks = [self._rollout(child, count) for child, count in lacks.items() if count > 0]
-        results = (yield from growth.ask(*asks)) if asks else []
-        for ask, samples in zip(asks, results, strict=True):
-            for sample in samples:
-                reading = growth.read(ask.node, sample)
-                growth.scores[ask.node].append(reading.score)
-                if config.keep_rollouts:
-                    self._enter(ask.node, sample, reading, True)
+        chosen = going_on[: config.rollout_children]
+        for wanted in (min(config.first_rollouts or config.rollouts, config.rollouts), config.rollouts):
+            lacks = {child: wanted - len(growth.scores[child]) for child in chosen}
+            asks = [self._rollout(child, count) for child, count in lacks.items() if count > 0]
+            results = (yield from growth.ask(*asks)) if asks else []
+            for ask, samples in zip(asks, results, strict=True):
+                self._score(ask.node, samples)
+            chosen = [child for child in chosen if len(set(growth.scores[child])) > 1]
+
+    def _score(self, node: int, samples: list[Sample]) -> None:
+        for sample in samples:
+            reading = self._growth.read(node, sample)
+            self._growth.scores[node].append(reading.score)
+            if self._config.keep_rollouts:
+                self._enter(node, sample, reading, True)
 
     def _set_reward(self, index: int) -> bool:
         """R of a node from its rollouts, or of an end from its verdict; whether there is any."""
@@ -152,8 +158,5 @@ class Mcts:
             node = self._nodes[child]
             node.value = node.reward if child in known else guess
             node.visits = int(child in known and self._config.count_evaluation)
-            if self._config.close_finished if node.terminal else self._too_deep(child):
+            if self._config.close_finished if node.terminal else self._growth.too_deep(child):
                 self._closed.add(child)
-
-    def _too_deep(self, index: int) -> bool:
-        return self._growth.depths[index] >= self._config.max_depth

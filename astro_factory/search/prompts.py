@@ -27,6 +27,13 @@ class Prompts:
             messages.insert(0, {"role": "system", "content": self._config.system_prompt})
         return tuple(encode_prompt(self._tokenizer, messages))
 
+    def evaluation(self, problem: Problem, steps: Sequence[str], template: str) -> tuple[int, ...]:
+        """Ids up to where the model answers a question about a state."""
+        before, _, after = template.partition("{steps}")
+        parts = [part.replace("{question}", problem.question) for part in (before, after)]
+        user = self._config.delimiter.join(steps).join(parts)
+        return tuple(encode_prompt(self._tokenizer, [{"role": "user", "content": user}]))
+
     def _step(self, text: str) -> tuple[int, ...]:
         return tuple(encode_text(self._tokenizer, text + self._config.delimiter))
 

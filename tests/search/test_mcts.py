@@ -6,7 +6,8 @@ import pytest
 
 from astro_factory.core.trees import Node
 from astro_factory.search.config import MctsConfig, StopRule
-from astro_factory.search.mcts import backed_up, enough, grow, puct
+from astro_factory.search.mcts import backed_up, grow, puct
+from astro_factory.search.stopping import enough
 from tests.search.toy import growth_of, letters, said, shape
 
 STEP = {"finish": "stop"}

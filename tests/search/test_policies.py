@@ -88,9 +88,23 @@ def test_best_of_n_by_hand():
 PROBLEMS = [letters("ab", name) for name in "pqrstu"]
 
 
-@pytest.mark.parametrize("changes", [{}, {"candidates": "rollouts", "keep_rollouts": True, "prior": "share"}])
-def test_trees_depend_on_neither_their_company_nor_the_order(engine, changes):
-    config = MCTS.model_copy(update=changes)
+POLICIES = {
+    "mcts": {},
+    "mcts with kept rollouts": {"candidates": "rollouts", "keep_rollouts": True, "prior": "share"},
+    "mcts with opinions": {"value": "self_evaluation", "self_evaluation": {"votes": 2}, "max_depth": 6},
+    "beam": {"width": 2},
+    "dfs": {"max_depth": 3},
+    "bfs": {"max_depth": 3},
+    "best_of_n": {"n": 5},
+}
+
+
+@pytest.mark.parametrize("changes", POLICIES.values(), ids=POLICIES)
+def test_trees_depend_on_neither_their_company_nor_the_order(engine, changes, request):
+    kind = request.node.callspec.id.split()[0]
+    shared = {"max_rollout_tokens": 24} | ({} if kind == "best_of_n" else {"expansions": 4, "max_step_tokens": 8})
+    own = {"rollouts": 2, "iterations": 6} if kind == "mcts" else {}
+    config = TypeAdapter(PolicyConfig).validate_python({"kind": kind} | shared | own | changes)
     together = searched(engine, config, PROBLEMS)
     assert sorted(together) == sorted("pqrstu")
     assert together == searched(engine, config, PROBLEMS[::-1], in_flight=2)

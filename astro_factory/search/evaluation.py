@@ -1,0 +1,24 @@
+"""The model's own opinion of the states in a tree."""
+
+from collections.abc import Generator, Sequence
+
+from astro_factory.engines.base import Request, Sample
+from astro_factory.search.config import SelfEvaluation
+from astro_factory.search.growth import Ask, Growth
+
+
+def evaluate(
+    growth: Growth, nodes: Sequence[int], config: SelfEvaluation
+) -> Generator[list[Request], list[list[Sample]], None]:
+    """Ask for the votes on each node's state; they are the node's scores, 1 for a yes and 0 for all else."""
+    asks = [
+        Ask(node, "evaluation", config.votes, config.max_tokens, (), growth.evaluation_prompt(node, config.prompt))
+        for node in nodes
+    ]
+    results = (yield from growth.ask(*asks)) if asks else []
+    for node, samples in zip(nodes, results, strict=True):
+        growth.scores[node] += [float(_says(config.yes, sample.text)) for sample in samples]
+
+
+def _says(yes: str, text: str) -> bool:
+    return text.strip().lower().startswith(yes.lower())

@@ -1,0 +1,225 @@
+"""Beam, depth-first and breadth-first search by hand, and the model's own opinion."""
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from astro_factory.search.config import BeamConfig, BfsConfig, DfsConfig, PolicyConfig
+from astro_factory.search.driver import policy_for
+from tests.search.toy import growth_of, letters, said, shape
+
+STEP = {"finish": "stop"}
+OPINION = {"prompt": "{question} | {steps} ?", "votes": 2}
+
+
+def steps(*texts: str) -> list:
+    return [said(text, **STEP) for text in texts]
+
+
+def votes(*texts: str) -> list:
+    return [said(text) for text in texts]
+
+
+def config(kind: str, **fields):
+    base = {"kind": kind, "expansions": 3, "prior": "share"} | ({} if kind == "beam" else {"max_depth": 9})
+    return TypeAdapter(PolicyConfig).validate_python(base | fields)
+
+
+def played(problem, config, *rounds):
+    """The growth after these rounds, each the samples of every node that is expanded; all have to be asked for."""
+    growth = growth_of(problem, config)
+    growing = policy_for(config)(growth, config)
+    requests = next(growing)
+    for number, samples in enumerate(rounds):
+        assert [len(r.seeds) for r in requests] == [len(s) for s in samples]
+        try:
+            requests = growing.send(samples)
+        except StopIteration:
+            assert number == len(rounds) - 1
+            return growth
+    raise AssertionError(f"the search goes on with {requests}")
+
+
+def test_a_beam_keeps_the_likeliest_paths():
+    growth = played(
+        letters("aab"),
+        config("beam", width=2),
+        [steps("a", "a", "b")],
+        # a 2/3, b 1/3
+        [steps("a", "b", "b"), steps("c", "c", "c")],
+        # ab 4/9, bc 1/3, aa 2/9
+        [steps("a", "b", "b"), steps("d", "d", "d")],
+    )
+    assert shape(growth.tree) == {
+        "": (3, 0.0, 0.0, 0, 0.0),
+        "a": (2, 0.0, 0.0, 0, 2 / 3),
+        "b": (1, 0.0, 0.0, 0, 1 / 3),
+        "aa": (0, 0.0, 0.0, 0, 1 / 3),
+        "ab": (2, 0.0, 0.0, 0, 2 / 3),
+        "bc": (1, 0.0, 0.0, 0, 1.0),
+        "aba": (1, 0.0, 0.0, 0, 1 / 3),
+        "abb": (1, 0.0, 0.0, 0, 2 / 3),
+        "bcd": (1, 0.0, 0.0, 0, 1.0),
+    }
+    assert growth.tree.iterations == 5
+
+
+def test_a_beam_ranked_by_the_models_opinion_asks_about_every_open_state():
+    growth = played(
+        letters("ab"),
+        config("beam", width=1, rank="self_evaluation", self_evaluation=OPINION),
+        [steps("a", "b", "b")],
+        [votes("yes", "Yes, it is"), votes("no", "yes")],  # b first, which is likelier
+        [steps("b", "b", "b")],
+    )
+    assert shape(growth.tree) == {
+        "": (1, 0.0, 0.0, 0, 0.0),
+        "a": (0, 0.5, 0.5, 2, 1 / 3),
+        "b": (1, 0.0, 1.0, 2, 2 / 3),
+        "bb": (1, 0.0, 0.0, 0, 1.0),
+    }
+    asked = [call for call in growth.tree.calls if call.purpose == "evaluation"]
+    assert [call.node for call in asked] == [2, 2, 1, 1]
+
+
+def test_depth_first_goes_back_at_every_end():
+    growth = played(
+        letters("ab"),
+        config("dfs"),
+        [steps("a", "b", "b")],
+        [steps("a", "c", "d")],  # below b
+        [steps("b", "b", "x")],  # below a
+    )
+    assert shape(growth.tree) == {
+        "": (4, 0.25, 0.0, 0, 0.0),
+        "b": (3, 0.0, 0.0, 0, 2 / 3),
+        "ba": (1, 0.0, 0.0, 0, 1 / 3),
+        "bc": (1, 0.0, 0.0, 0, 1 / 3),
+        "bd": (1, 0.0, 0.0, 0, 1 / 3),
+        "a": (1, 1.0, 0.0, 0, 1 / 3),
+        "ab": (1, 1.0, 1.0, 0, 1.0),
+    }
+
+
+def test_depth_first_goes_deeper_before_it_goes_on():
+    growth = played(
+        letters("abc"),
+        config("dfs", max_expansions=9, max_depth=3),
+        [steps("a", "a", "b")],
+        [steps("b", "b", "c")],  # a
+        [steps("d", "d", "d")],  # ab
+        [steps("x", "x", "x")],  # ac: a dead end
+        [steps("d", "d", "d")],  # b
+        [steps("x", "x", "x")],  # bd
+    )
+    assert growth.tree.iterations == 6 and sorted(shape(growth.tree)) == ["", "a", "ab", "abd", "ac", "b", "bd"]
+
+
+def test_breadth_first_does_whole_levels_within_its_budget():
+    growth = played(
+        letters("abc"),
+        config("bfs", max_expansions=4, max_depth=3),
+        [steps("a", "a", "b")],
+        [steps("a", "b", "b"), steps("c", "c", "c")],
+        [steps("c", "c", "c")],  # ab; then the budget is spent
+    )
+    assert growth.tree.iterations == 4
+    assert sorted(shape(growth.tree)) == ["", "a", "aa", "ab", "abc", "b", "bc"]
+    assert shape(growth.tree)[""] == (1, 1.0, 0.0, 0, 0.0)
+
+
+@pytest.mark.parametrize("kind", ["dfs", "bfs"])
+def test_unlikely_steps_are_pruned(kind):
+    growth = played(letters("ab"), config(kind, prune_below=0.5), [steps("a", "a", "b")], [steps("b", "b", "b")])
+    assert sorted(shape(growth.tree)) == ["", "a", "ab", "b"]
+
+
+@pytest.mark.parametrize("kind", ["beam", "dfs", "bfs"])
+def test_the_stop_rule_ends_them_too(kind):
+    growth = played(letters("a"), config(kind, stop={"wrong_distinct": 1}), [steps("a", "b", "b")])
+    assert growth.ends() == (1, 1)
+    growth = played(letters("ab"), config(kind, stop={"right": 9, "patience": 1}), [steps("a", "b", "b")])
+    assert growth.ends() == (0, 0)
+
+
+def test_the_models_opinion_can_stand_for_rollouts():
+    growth = played(
+        letters("ab"),
+        config("mcts", value="self_evaluation", self_evaluation=OPINION, expansions=2, iterations=9),
+        [steps("a", "b")],
+        [votes("no", "no"), votes(" Yes", "maybe")],
+        [steps("b", "c")],  # b: 0.5 + 0.5 * 1 / 2 against a: 0 + 0.5 * 1 / 2
+        [steps("b", "c")],
+    )
+    assert shape(growth.tree) == {
+        "": (3, (1 / 3 * 2 + 1 / 6 * 2) / 4, 0.0, 0, 0.0),
+        "a": (2, (1 + 0 + 0) / 3, 0.0, 2, 0.5),
+        "b": (2, (0 + 0 + 0.5) / 3, 0.5, 2, 0.5),
+        "ab": (1, 1.0, 1.0, 0, 0.5),
+        "ac": (1, 0.0, 0.0, 0, 0.5),
+        "bb": (1, 0.0, 0.0, 0, 0.5),
+        "bc": (1, 0.0, 0.0, 0, 0.5),
+    }
+
+
+def test_with_terminals_only_verdicts_count():
+    growth = played(
+        letters("ab"),
+        config("mcts", value="terminals", expansions=2, iterations=9),
+        [steps("a", "b")],
+        [steps("b", "b")],  # a and b are alike; a was first
+        [steps("c", "c")],
+    )
+    assert shape(growth.tree) == {
+        "": (3, (1.0 * 1 + 0.0 * 1) / 2, 0.0, 0, 0.0),
+        "a": (1, 1.0, 0.0, 0, 0.5),
+        "b": (1, 0.0, 0.0, 0, 0.5),
+        "ab": (1, 1.0, 1.0, 0, 1.0),
+        "bc": (1, 0.0, 0.0, 0, 1.0),
+    }
+
+
+def test_more_rollouts_only_where_the_first_disagree():
+    growth = played(
+        letters("ab"),
+        config("mcts", expansions=2, rollouts=4, first_rollouts=2, iterations=1),
+        [steps("a", "b")],
+        [[said("b"), said("c")], [said("c"), said("d")]],
+        [[said("b"), said("b")]],
+    )
+    assert shape(growth.tree) == {
+        "": (1, 0.375, 0.0, 0, 0.0),
+        "a": (1, 0.75, 0.75, 4, 0.5),
+        "b": (1, 0.0, 0.0, 2, 0.5),
+    }
+
+
+def test_patience_ends_a_search_that_finds_nothing_new():
+    growth = played(
+        letters("abcd"),
+        config("mcts", expansions=1, rollouts=0, iterations=9, stop={"patience": 2}),
+        [steps("a")],
+        [steps("b")],
+    )
+    assert growth.tree.iterations == 2
+
+
+MISTAKES = [
+    ({"kind": "dfs", "max_expansions": 49}, "49 expansions cannot reach an end at max_depth 50; raise max_expansions"),
+    ({"kind": "bfs", "max_expansions": 2, "max_depth": 3}, "2 expansions cannot reach an end at max_depth 3"),
+    ({"kind": "mcts", "value": "terminals"}, "without rollouts 32 iterations cannot reach an end at max_depth 50"),
+    ({"kind": "mcts", "value": "self_evaluation"}, "value: self_evaluation needs `self_evaluation`"),
+    ({"kind": "mcts", "value": "terminals", "candidates": "rollouts"}, "candidates have to be `steps`"),
+    ({"kind": "beam", "rank": "self_evaluation"}, "rank: self_evaluation needs `self_evaluation`"),
+    ({"kind": "beam", "self_evaluation": {"prompt": "{question}"}}, "prompt lacks {steps}"),
+]
+
+
+@pytest.mark.parametrize(("fields", "text"), MISTAKES)
+def test_policies_that_cannot_finish_are_named(fields, text):
+    with pytest.raises(ValidationError, match=text):
+        TypeAdapter(PolicyConfig).validate_python(fields)
+
+
+def test_defaults_hold_together():
+    assert (BeamConfig(kind="beam").width, DfsConfig(kind="dfs").max_expansions) == (8, 64)
+    assert BfsConfig(kind="bfs").prune_below == 0.0
