@@ -17,6 +17,7 @@ from astro_factory.cli.options import (
     print_json,
     read_target,
 )
+from astro_factory.cli.trees import print_tree
 from astro_factory.core.errors import UserError
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits
@@ -30,6 +31,9 @@ def show(
     profile: ProfileOption = None,
     path: Annotated[bool, typer.Option("--path", help="Print only the folder of the output.")] = False,
     log: Annotated[bool, typer.Option("--log", help="Print the log of its last run, also of one that failed.")] = False,
+    tree: Annotated[
+        str | None, typer.Option("--tree", metavar="ID", help="Print the search tree of this problem.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a stage's output: its files, its key, how it was made."""
@@ -44,6 +48,9 @@ def show(
     folder = place.output(item.result)
     if path:
         print(folder)
+        return
+    if tree is not None:
+        print_tree(folder, tree, as_json)
         return
     found = {
         "stage": stage,

@@ -21,6 +21,7 @@ GROUPS = {
     "language": ("check", "schema", "explain-error"),
     "planning": ("plan", "explain", "lock"),
     "inspecting": ("show",),
+    "trees": ("replay",),
     "building": ("build",),
     "sharing": ("publish", "pull", "init"),
     "storing": ("export", "gc", "fsck"),

@@ -148,9 +148,18 @@ def unpack(data: bytes) -> Any:
 
 def read_trees(path: Path) -> Iterator[Tree]:
     """The trees of a table one after another, without their calls, which can be most of the file."""
+    yield from _read(path, ["problem", "nodes", "tokens", "iterations"], 256)
+
+
+def read_whole_trees(path: Path) -> Iterator[Tree]:
+    """The same with their calls."""
+    yield from _read(path, None, 16)
+
+
+def _read(path: Path, columns: list[str] | None, at_once: int) -> Iterator[Tree]:
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=256, columns=["problem", "nodes"]):
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=at_once, columns=columns):
         for row in batch.to_pylist():
             yield Tree.from_row(row)
 

@@ -1,7 +1,8 @@
 """The engine protocol: token ids in; token ids, text, log-probabilities and finish reason out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ class Sample:
     text: str
     """Decoded without special tokens, and without the stop string that ended it."""
     logprobs: tuple[float, ...]
-    """Of each sampled id, under the sampling temperature of 1."""
+    """Of each sampled id, under the sampling temperature of 1; values of float32, as trees store them."""
     finish: Literal["stop", "eos", "length"]
 
 
@@ -84,6 +85,11 @@ class BatchStream(Stream):
         if not batch:
             return []
         return list(zip([ticket for ticket, _ in batch], self._engine.generate([r for _, r in batch]), strict=True))
+
+
+def as_float32(values: Iterable[float]) -> tuple[float, ...]:
+    """The nearest values of float32."""
+    return tuple(array("f", values))
 
 
 def room_for(request: Request, max_model_len: int) -> int:

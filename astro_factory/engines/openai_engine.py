@@ -18,7 +18,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from astro_factory.core.errors import UserError
-from astro_factory.engines.base import Engine, Request, Sample, room_for
+from astro_factory.engines.base import Engine, Request, Sample, as_float32, room_for
 from astro_factory.engines.config import OpenAIConfig
 
 _LONGEST_WAIT_S = 60.0
@@ -111,7 +111,7 @@ class OpenAIEngine(Engine):
             finish = "length"
         else:
             finish = "stop" if isinstance(choice.get("stop_reason"), str) else "eos"
-        return Sample(ids, choice["text"], tuple(logprobs["token_logprobs"]), finish)
+        return Sample(ids, choice["text"], as_float32(logprobs["token_logprobs"]), finish)
 
 
 def _refusal(url: str, error: urllib.error.HTTPError) -> UserError:

@@ -21,7 +21,7 @@ from torch import Tensor
 from astro_factory.engines.base import Request, Sample, Stream, room_for
 from astro_factory.engines.decoders import MIN_ROWS, Decoder, decoder_for
 from astro_factory.engines.sampling import pick, uniforms
-from astro_factory.engines.stops import Stops
+from astro_factory.engines.stops import Stops, end_ids
 
 _DROP_SHARE = 8
 """Rows that have ended are dropped when they are one in this many."""
@@ -54,7 +54,7 @@ class Sampler:
         self.max_model_len = max_model_len or model.config.max_position_embeddings
         self._vocabulary = model.get_output_embeddings().weight.shape[0]
         self._stops = Stops(tokenizer, self._vocabulary)
-        self._ends = _end_ids(model, tokenizer)
+        self._ends = end_ids(getattr(model, "generation_config", None), tokenizer)
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
@@ -257,11 +257,3 @@ class _Batch:
         self._seeds, self._counts = self._seeds[kept], self._counts[kept]
         self._limits, self._kinds = self._limits[kept], self._kinds[kept]
         self._temperatures, self._tokens = self._temperatures[index], self._tokens[index]
-
-
-def _end_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Ids that end a sample: the tokenizer's and those of the model's generation settings."""
-    ids = {tokenizer.eos_token_id}
-    configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    ids |= set(configured) if isinstance(configured, (list, tuple)) else {configured}
-    return sorted(i for i in ids if i is not None)

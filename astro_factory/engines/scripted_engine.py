@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from astro_factory.core.chat import encode_text, terminator
 from astro_factory.core.errors import UserError
-from astro_factory.engines.base import Engine, Request, Sample, room_for
+from astro_factory.engines.base import Engine, Request, Sample, as_float32, room_for
 from astro_factory.engines.config import ScriptedConfig
 from astro_factory.engines.sampling import uniforms
 from astro_factory.engines.stops import Stops
@@ -38,7 +38,7 @@ class ScriptedEngine(Engine):
             finish = "stop" if before is not None else "eos" if length == len(ids) else "length"
             if finish != "length" or length == limit:
                 break
-        return Sample(tuple(ids[:length]), text if before is None else before, (logprob,) * length, finish)
+        return Sample(tuple(ids[:length]), text if before is None else before, as_float32([logprob] * length), finish)
 
     def _choices(self, prompt: str) -> list[str]:
         for end, choices in self._responses:

@@ -57,5 +57,13 @@ class Stops:
         return text[: min(places)] if places else None
 
 
+def end_ids(generation_config: Any, tokenizer: Any) -> list[int]:
+    """Ids that end a sample: the tokenizer's and those of the model's generation settings, if it has some."""
+    ids = {tokenizer.eos_token_id}
+    configured = getattr(generation_config, "eos_token_id", None)
+    ids |= set(configured) if isinstance(configured, (list, tuple)) else {configured}
+    return sorted(i for i in ids if i is not None)
+
+
 def _is_ascii(stop: Sequence[str]) -> bool:
     return all(s.isascii() for s in stop)

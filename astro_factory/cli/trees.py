@@ -1,0 +1,104 @@
+"""`replay`, and how one search tree looks in the terminal."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from astro_factory.cli.options import (
+    JsonOption,
+    ProfileOption,
+    SetOption,
+    StoreOption,
+    not_built,
+    open_store,
+    print_json,
+    read_target,
+)
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.errors import UserError
+from astro_factory.core.trees import Node, Tree, read_trees, read_whole_trees
+from astro_factory.plan import make_plan
+from astro_factory.plan.locks import locked_commits
+
+_FILE = TABLE_FILES[ArtifactType.TREES]
+_STYLES = {"correct": "green", "incorrect": "red"}
+
+
+def replay(
+    target: Annotated[str, typer.Argument(metavar="SPEC:STAGE", help="A built search stage.", show_default=False)],
+    store: StoreOption = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make search trees again from the model calls they store, with no model, and compare."""
+    spec, graph, stage = read_target(target, sets, profile)
+    config = graph.nodes[stage].config
+    if config.kind != "search":
+        raise UserError.of("E156", f"'{stage}' is of kind {config.kind} and holds no trees", "name a search stage")
+    place = open_store(store)
+    nodes = make_plan(graph, place, targets=[stage], commits=locked_commits(graph)).nodes
+    for name in (stage, config.model):
+        if nodes[name].result is None or not place.has_blobs(nodes[name].result):
+            raise not_built(name, spec, place, nodes[name])
+    from astro_factory.search.replay import Replay
+
+    longest = getattr(config.engine, "max_model_len", None)
+    replayed = Replay(place.output(nodes[config.model].result), config.policy, config.seed, longest)
+    holds = {
+        tree.problem.id: replayed.holds(tree) for tree in read_whole_trees(place.output(nodes[stage].result) / _FILE)
+    }
+    different = [name for name, equal in holds.items() if not equal]
+    if as_json:
+        print_json({"ok": not different, "trees": len(holds), "different": different})
+    else:
+        print(f"{len(holds) - len(different)} of {len(holds)} trees are what their stored calls give")
+        for name in different:
+            print(f"  different: {name}")
+    if different:
+        raise typer.Exit(1)
+
+
+def print_tree(folder: Path, problem: str, as_json: bool) -> None:
+    """One tree of a search stage's output. Raises `UserError` E156, E157."""
+    path = folder / _FILE
+    if not path.exists():
+        raise UserError.of("E156", f"{folder} holds no trees", "name a search stage")
+    tree = next((tree for tree in read_trees(path) if tree.problem.id == problem), None)
+    if tree is None:
+        some = ", ".join(tree.problem.id for tree, _ in zip(read_trees(path), range(3), strict=False))
+        raise UserError.of("E157", f"there is no tree of a problem '{problem}'", f"problems are named like {some}")
+    if as_json:
+        row = tree.as_row()
+        print_json({name: row[name] for name in ("problem", "nodes", "tokens", "iterations")})
+        return
+    from rich.console import Console
+
+    Console().print(drawn(tree))
+
+
+def drawn(tree: Tree) -> Any:
+    """The tree as `rich` draws it: visits N, value Q, prior P, and the verdict of an end."""
+    from rich.text import Text
+    from rich.tree import Tree as Drawing
+
+    head = f"{tree.problem.question}\n{tree.iterations} iterations, {tree.tokens} tokens"
+    drawings = [Drawing(Text(head))]
+    for node in tree.nodes[1:]:
+        drawings.append(drawings[node.parent].add(_label(node)))
+    return drawings[0]
+
+
+def _label(node: Node) -> Any:
+    from rich.text import Text
+
+    label = Text(node.text)
+    label.append(f"  N={node.visits} Q={node.value:.2f} P={node.prior:.2f}", style="dim")
+    if node.terminal:
+        answer = f" {node.answer}" if node.answer else ""
+        label.append(f"  {node.verdict}{answer}", style=_STYLES.get(node.verdict, "yellow"))
+    return label
+
+
+COMMANDS = (replay,)
