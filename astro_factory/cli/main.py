@@ -1,6 +1,7 @@
 """The program `astro-factory`: its commands, and how it ends.
 
-Exit codes: 0 done, 1 a stage failed or the store is damaged, 2 the user's input is wrong, 130 interrupted.
+Exit codes: 0 done; 1 a stage failed, the store is damaged or `doctor` found a problem; 2 the user's input is wrong;
+130 interrupted.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ GROUPS = {
     "building": ("build",),
     "sharing": ("publish", "pull", "init"),
     "storing": ("export", "gc", "fsck"),
+    "doctor": ("doctor",),
 }
 """The modules and their commands, in the order of the help."""
 

@@ -9,6 +9,9 @@ from astro_factory.core.results import Plan
 from astro_factory.runtime import Build
 from astro_factory.store import Store
 
+_MOST = 20
+"""Failures and outputs that are listed; of a sweep there may be thousands."""
+
 
 def summary(planned: Plan, store: Store, done: Build, seconds: float) -> dict[str, Any]:
     """The build as JSON: each stage's outcome, key and folder, the reports, the failures."""
@@ -63,16 +66,19 @@ def print_summary(found: dict[str, Any], spec: Path) -> None:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in found["counts"].items())
     variants = f", {len(found['variants'])} variants" if found["variants"] else ""
     console.print(f"[bold]{found['spec']}[/bold]{variants}: {counts} in {found['seconds']:.1f} s")
-    for name, cause in found["failures"].items():
+    for name, cause in list(found["failures"].items())[:_MOST]:
         console.print(f"[red]{escape(name)} failed[/red]: ", end="")
         console.print(cause, markup=False, highlight=False, soft_wrap=True)
         if name in found["logs"]:
             console.print(f"  log: {found['logs'][name]}", markup=False, highlight=False, soft_wrap=True)
     if found["failures"]:
+        if (more := len(found["failures"]) - _MOST) > 0:
+            console.print(f"and {more:,} more failures; `astro-factory build {spec} --json` lists them all")
         console.print(f"finished stages are kept; mend the cause and run `astro-factory build {spec}` again")
         return
-    for stage in found["stages"] if not found["variants"] else ():
-        if stage["path"] and stage["kind"] in ("evaluate", "grpo", "linearize", "publish"):
+    ends = [s for s in found["stages"] if s["path"] and s["kind"] in ("evaluate", "grpo", "linearize", "publish")]
+    if not found["variants"]:
+        for stage in ends[:_MOST]:
             console.print(f"  {stage['name']:<16} {stage['path']}", highlight=False, soft_wrap=True)
     for name in reports:
         console.print(f"look closer: astro-factory show {spec}:{name}")

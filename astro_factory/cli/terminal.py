@@ -1,15 +1,25 @@
-"""How a running build looks: a live table on a terminal, plain lines elsewhere, nothing with `--json`."""
+"""How a running build looks: a live table on a terminal, plain lines elsewhere, nothing with `--json`.
+
+A build of a few stages shows each of them. One of many shows what runs, what went wrong and what took long, and how far
+all is: nobody reads a thousand lines.
+"""
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from astro_factory.core.results import Plan, Status
 
 Watch = Callable[[str, dict[str, Any]], None]
 _PLAIN_EVERY_S = 15.0
+_MANY = 20
+"""Stages; where more are to be made, not every one is told."""
+_LONG_S = 30.0
+"""What took so long is told in any case."""
 
 
 @contextmanager
@@ -17,90 +27,188 @@ def open_view(planned: Plan, *, quiet: bool) -> Iterator[Watch]:
     """A watcher of the build's events for as long as the block runs."""
     if quiet:
         yield lambda name, event: None
-    elif (
-        sys.stdout.isatty()
-        and not planned.graph.variants
-        and any(item.status is not Status.HIT for item in planned.nodes.values())
-    ):
-        with _live(planned) as watch:
+        return
+    names = [name for name, item in planned.nodes.items() if item.status is not Status.HIT]
+    totals = Totals(len(names))
+    if sys.stdout.isatty() and names:
+        from rich.console import Console
+
+        with LiveTable(names, totals, Console()) as watch:
             yield watch
     else:
-        yield _PlainLines()
+        yield PlainLines(names, totals)
 
 
-def _worth_a_table(planned: Plan) -> bool:
-    """Whether there is something to do, and not a screen full of a sweep's variants."""
-    busy = any(item.status is not Status.HIT for item in planned.nodes.values())
-    return busy and not planned.graph.variants
+class Totals:
+    """Counts of a build: how many of the stages that were to be made are done, and how they ended."""
 
+    def __init__(self, count: int):
+        self.count = count
+        self.many = count > _MANY
+        self._running: set[str] = set()
+        self._ended: Counter[str] = Counter()
 
-@contextmanager
-def _live(planned: Plan) -> Iterator[Watch]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    progress = Progress(
-        TextColumn("{task.fields[stage]:<14}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[amount]:>18}"),
-        TextColumn("{task.fields[figures]:<40}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(),
-    )
-    rows = {
-        name: progress.add_task("", start=False, total=None, stage=name, amount="waits", figures="")
-        for name, item in planned.nodes.items()
-        if item.status is not Status.HIT
-    }
-
-    def watch(name: str, event: dict[str, Any]) -> None:
-        if name not in rows:
-            return
-        row = rows[name]
+    def take(self, name: str, event: dict[str, Any]) -> None:
         if event["event"] == "start":
-            progress.start_task(row)
-            progress.update(row, amount="starts")
-        elif event["event"] == "progress":
-            progress.update(
-                row, completed=event["done"], total=event["total"], amount=_amount(event), figures=_figures(event)
-            )
-        elif event["event"] == "log":
-            progress.console.print(f"{name:<14} {event['text']}", markup=False, highlight=False)
+            self._running.add(name)
         elif event["event"] == "end":
-            progress.update(row, total=1, completed=1, amount=event["outcome"])
-            progress.stop_task(row)
+            self._running.discard(name)
+            self._ended[event["outcome"]] += 1
 
-    with progress:
-        yield watch
+    @property
+    def done(self) -> int:
+        return self._ended.total()
+
+    def __str__(self) -> str:
+        parts = [f"{len(self._running)} running", *(f"{count:,} {outcome}" for outcome, count in self._ended.items())]
+        return ", ".join(parts)
 
 
-class _PlainLines:
-    """One line when a stage starts, now and then while it runs, and when it ends; none for a hit."""
+@dataclass
+class _Row:
+    """What the table shows of a stage."""
 
-    def __init__(self) -> None:
+    amount: str = "waits"
+    figures: str = ""
+    done: float = 0.0
+    total: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    first: tuple[float, float] | None = None
+    """When it first said how far it was, and how far: a resumed stage does not begin with nothing."""
+
+    def take(self, event: dict[str, Any]) -> None:
+        kind, now = event["event"], time.monotonic()
+        if kind == "start":
+            self.amount, self.started = "starts", now
+        elif kind == "phase":
+            self.amount = event["name"]
+        elif kind == "progress":
+            self.done, self.total = event["done"], event["total"]
+            self.first = self.first or (now, event["done"])
+            self.amount, self.figures = _amount(event), _figures(event)
+        elif kind == "end":
+            self.amount, self.done, self.total, self.ended = event["outcome"], 1, 1, now
+
+    def times(self) -> tuple[str, str]:
+        """How long it has run, and how long it probably still will."""
+        if self.started is None:
+            return "", ""
+        now = self.ended or time.monotonic()
+        left = ""
+        if self.first and self.ended is None and self.done > self.first[1]:
+            left = _clock((now - self.first[0]) * (self.total - self.done) / (self.done - self.first[1]))
+        return _clock(now - self.started), left
+
+
+class LiveTable:
+    """A row for each stage that runs; of few stages also for those that wait and that are done.
+
+    It is drawn a few times a second, whatever happens in between.
+    """
+
+    def __init__(self, names: list[str], totals: Totals, console: Any):
+        from rich.live import Live
+
+        self._names, self._totals = set(names), totals
+        self._rows = {} if totals.many else {name: _Row() for name in names}
+        self._all = _Row(total=totals.count, started=time.monotonic(), first=(time.monotonic(), 0))
+        self._live = Live(console=console, get_renderable=self._table)
+
+    def __enter__(self) -> Watch:
+        self._live.start()
+        return self._watch
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def _watch(self, name: str, event: dict[str, Any]) -> None:
+        if name not in self._names:
+            return
+        self._totals.take(name, event)
+        if event["event"] == "log":
+            self._print(name, event["text"])
+        elif event["event"] == "end" and self._totals.many:
+            self._rows.pop(name, None)
+            if _worth_telling(event):
+                self._print(name, ended(event))
+        else:
+            self._rows.setdefault(name, _Row()).take(event)
+
+    def _print(self, name: str, text: str) -> None:
+        self._live.console.print(f"{name:<14} {text}", markup=False, highlight=False)
+
+    def _table(self) -> Any:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        rows = list(self._rows.items())
+        if self._totals.many:
+            self._all.done, self._all.figures = self._totals.done, str(self._totals)
+            self._all.amount = f"{self._totals.done:,}/{self._totals.count:,}"
+            rows.insert(0, ("all stages", self._all))
+        table = Table.grid(padding=(0, 1))
+        for width, justify in ((14, "left"), (24, "left"), (18, "right"), (40, "left"), (8, "right"), (8, "right")):
+            table.add_column(min_width=width, justify=justify, no_wrap=True)
+        for name, row in rows:
+            took, left = row.times()
+            waits = row.total is None and row.started is not None
+            bar = ProgressBar(total=row.total, completed=row.done, width=24, pulse=waits)
+            table.add_row(Text(name), bar, Text(row.amount), Text(row.figures), Text(took), Text(left))
+        return table
+
+
+class PlainLines:
+    """A line when a stage starts, now and then while it runs, and when it ends; of many, those worth a line."""
+
+    def __init__(self, names: list[str], totals: Totals):
+        self._names, self._totals = set(names), totals
         self._last: dict[str, float] = {}
+        self._told = time.monotonic()
 
     def __call__(self, name: str, event: dict[str, Any]) -> None:
+        if name in self._names:
+            self._totals.take(name, event)
+        if text := self._text(name, event):
+            print(f"{name:<14} {text}".rstrip(), flush=True)
+        if self._totals.many and time.monotonic() - self._told >= _PLAIN_EVERY_S:
+            self._told = time.monotonic()
+            print(f"{'all stages':<14} {self._totals.done:,}/{self._totals.count:,} ({self._totals})", flush=True)
+
+    def _text(self, name: str, event: dict[str, Any]) -> str:
         kind = event["event"]
         if kind == "progress":
             now = time.monotonic()
-            if now - self._last.get(name, now - _PLAIN_EVERY_S) < _PLAIN_EVERY_S:
-                return
+            # of many stages, one that has just begun is no news
+            if now - self._last.setdefault(name, now if self._totals.many else 0.0) < _PLAIN_EVERY_S:
+                return ""
             self._last[name] = now
-            text = f"{_amount(event)} {_figures(event)}"
-        elif kind == "start":
-            text = f"starts ({event['reason']})"
-        elif kind == "end" and event["outcome"] != "hit":
-            seconds = f" in {event['seconds']:.1f} s" if event.get("seconds") else ""
-            text = f"{event['outcome']}{seconds}"
-            if event["outcome"] == "skipped":
-                text += f" ({event['reason']})"
-        elif kind == "log":
-            text = event["text"]
-        else:
-            return
-        print(f"{name:<14} {text}".rstrip(), flush=True)
+            return f"{_amount(event)} {_figures(event)}"
+        if kind == "start":
+            return "" if self._totals.many else f"starts ({event['reason']})"
+        if kind == "end":
+            silent = event["outcome"] == "hit" or (self._totals.many and not _worth_telling(event))
+            return "" if silent else ended(event)
+        return event["text"] if kind == "log" else ""
+
+
+def _worth_telling(event: dict[str, Any]) -> bool:
+    """Whether the end of one of many stages is. What is skipped for a failure follows from that."""
+    return event["outcome"] == "failed" or event.get("seconds", 0.0) >= _LONG_S
+
+
+def ended(event: dict[str, Any]) -> str:
+    """How a stage ended, in a few words; the summary has the causes of failures."""
+    seconds = f" in {event['seconds']:.1f} s" if event.get("seconds") else ""
+    reason = f" ({event['reason']})" if event["outcome"] == "skipped" else ""
+    return f"{event['outcome']}{seconds}{reason}"
+
+
+def _clock(seconds: float) -> str:
+    """A duration as 0:00:07."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def _amount(event: dict[str, Any]) -> str:

@@ -22,10 +22,10 @@ _file = None
 
 
 def listen(name: str) -> None:
-    """Let this process write its stacks when it is asked, if it belongs to a stage."""
+    """Let this process write its stacks when it is asked, if it belongs to a stage that is not over."""
     global _file
-    if folder := os.environ.get(FOLDER):
-        Path(folder).mkdir(parents=True, exist_ok=True)
+    folder = os.environ.get(FOLDER)
+    if folder and Path(folder).is_dir():
         _file = open(Path(folder) / f"{os.getpid()} {name}", "w", encoding="utf-8")  # noqa: SIM115
         fcntl.flock(_file, fcntl.LOCK_EX)
         faulthandler.register(_SIGNAL, file=_file, all_threads=True)

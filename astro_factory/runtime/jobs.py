@@ -22,8 +22,6 @@ class Job:
     out: str
     work: str
     items: str
-    stacks: str
-    """Folder to which the stage's processes write their stacks when they are asked."""
     log: str
     threads: int
 

@@ -85,7 +85,6 @@ def _run(
 ) -> Result:
     staging = store.staging(planned.key)
     shutil.rmtree(staging / "out", ignore_errors=True)
-    shutil.rmtree(staging / "stacks", ignore_errors=True)
     for folder in ("out", "work"):
         (staging / folder).mkdir(parents=True, exist_ok=True)
     limits = Limits(planned.config, staging)
@@ -135,7 +134,6 @@ def _job(plan: Plan, planned: PlannedNode, results: Mapping[str, Result], store:
         out=str(staging / "out"),
         work=str(staging / "work"),
         items=str(store.root / "items"),
-        stacks=str(staging / "stacks"),
         log=str(log_path(store, planned.key)),
         threads=getattr(planned.config, "threads", 1),
     )

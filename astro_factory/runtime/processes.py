@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -40,6 +41,7 @@ class StageProcess:
 
     def __init__(self, log: Path, threads: int):
         """Start it; what goes wrong before its first job is told in `log`."""
+        self._stacks = tempfile.TemporaryDirectory(prefix="astro-factory-stacks-")
         jobs, jobs_write = os.pipe()
         events, events_write = os.pipe()
         self._jobs, self._events = os.fdopen(jobs_write, "w", encoding="utf-8"), os.fdopen(events, "rb", buffering=0)
@@ -52,7 +54,7 @@ class StageProcess:
                     stdout=output,
                     stderr=output,
                     pass_fds=(jobs, events_write),
-                    env=_environment(threads),
+                    env=_environment(threads) | {stacks.FOLDER: self._stacks.name},
                     start_new_session=True,
                 )
         except BaseException:
@@ -76,7 +78,7 @@ class StageProcess:
         for event in self._said(limits.left_s):
             if event is None:
                 if silent := limits.silent():
-                    raise StageFailed(_with_stacks(with_tail(silent, log), Path(job.stacks), log))
+                    raise StageFailed(_with_stacks(with_tail(silent, log), Path(self._stacks.name), log))
             elif event["event"] == "done":
                 return event["peak_bytes"]
             elif event["event"] == "mistakes":
@@ -151,6 +153,7 @@ class StageProcess:
         with contextlib.suppress(BrokenPipeError):
             self._jobs.close()
         self._events.close()
+        self._stacks.cleanup()
 
 
 class Processes:

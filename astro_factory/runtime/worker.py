@@ -31,6 +31,7 @@ def main(jobs_fd: int, events_fd: int) -> None:
     for handle in (jobs_fd, events_fd):
         os.set_inheritable(handle, False)
     faulthandler.enable()  # a crash in C leaves its Python stack in the log
+    stacks.listen("stage")
     signal.signal(signal.SIGTERM, _tell)
     jobs: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     threading.Thread(target=_receive, args=(jobs_fd, jobs), daemon=True).start()
@@ -56,8 +57,6 @@ def _outcome(job: Job, send: EventHandler) -> dict[str, Any]:
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log, stream.fileno())
     os.close(log)
-    os.environ[stacks.FOLDER] = job.stacks
-    stacks.listen("stage")
     try:
         job.run(send)
     except UserError as error:

@@ -228,7 +228,7 @@ def test_the_log_of_a_stage(run, monkeypatch):
     settings = ("--set", "publish=null", "--set", stages)
     ended = run("show", "spec.yaml:said", "--log", *settings)
     assert ended == Ended(
-        2, "", "E155 'said' has not run in this store, so it has no log; run `astro-factory build spec.yaml`\n"
+        2, "", "E156 'said' has not run in this store, so it has no log; run `astro-factory build spec.yaml`\n"
     )
     assert run("build", "spec.yaml", *settings).code == 0
     assert run("show", "spec.yaml:said", "--log", *settings).out == "said to nobody\n"
@@ -343,3 +343,15 @@ def test_a_closed_pipe_is_no_traceback(run, tmp_path):
         command, shell=True, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )
     assert done.stderr == ""
+
+
+def test_doctor(run, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    found = run("doctor", "--json").json
+    assert {"python", "packages", "machine", "gpu", "store", "hub"} <= {
+        finding["name"] for finding in found["findings"]
+    }
+    assert found["ok"] == all(finding["level"] != "problem" for finding in found["findings"])
+    ended = run("doctor", "--store", "/proc/nowhere")
+    assert ended.code == 1 and "problem  store: /proc/nowhere cannot be written" in ended.out
+    assert "         make it writable, or name another with --store or ASTRO_STORE" in ended.out

@@ -1,0 +1,33 @@
+"""`doctor`: what of this machine and its installation a build would stumble over."""
+
+from dataclasses import asdict
+
+import typer
+
+from astro_factory.cli.options import JsonOption, StoreOption, open_store, print_json
+
+_STYLE = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+
+
+def doctor(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Look at versions, GPUs, disk, Hub token and compiler; ends with 1 if something would not work."""
+    from astro_factory.runtime.doctor import facts, findings
+
+    found = findings(facts(open_store(store).root))
+    ok = all(finding.level != "problem" for finding in found)
+    if as_json:
+        print_json({"ok": ok, "findings": [asdict(finding) for finding in found]})
+    else:
+        from rich.console import Console
+
+        console = Console()
+        for finding in found:
+            console.print(f"[{_STYLE[finding.level]}]{finding.level:<8}[/] ", end="")
+            console.print(f"{finding.name}: {finding.text}", markup=False, highlight=False, soft_wrap=True)
+            for more in filter(None, (finding.remedy, finding.source and f"known from {finding.source}")):
+                console.print(f"{'':<9}{more}", markup=False, highlight=False, soft_wrap=True)
+    if not ok:
+        raise typer.Exit(1)
+
+
+COMMANDS = (doctor,)

