@@ -21,10 +21,19 @@ class Verdict:
 
     outcome: Outcome
     extracted: str = ""
-    """The answer as found in the response; what maj@k and unique wrong answers compare."""
+    """The answer as it stands in the response."""
     detail: str = ""
     """Why, where the outcome alone does not say it."""
+    parsed: str = ""
+    """One spelling for all ways of writing the answer, as far as it could be read; empty where texts count as such."""
+    gold: str = ""
+    """The known answer in that spelling."""
 
     @property
     def correct(self) -> bool:
         return self.outcome is Outcome.CORRECT
+
+    @property
+    def answer(self) -> str:
+        """What maj@k votes on and what tells wrong answers apart."""
+        return self.parsed or self.extracted

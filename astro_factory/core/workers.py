@@ -1,22 +1,26 @@
 """Child processes that run one function, one call at a time, and can be killed in the middle of it.
 
-A worker is a fresh interpreter and never a fork, so it is safe beside threads and CUDA and can be started from any
-thread. It ignores Ctrl-C, and ends by itself when its parent is gone, however the parent went:
+A worker is a fresh interpreter and never a fork of its user, so it is safe beside threads and CUDA and can be started
+from any thread. It ignores Ctrl-C, and ends by itself when its parent is gone, however the parent went:
 
     with Worker("package.module:function", memory_bytes=2 << 30) as worker:
-        worker.call(argument, timeout_s=5.0)
+        worker.call(argument, cpu_s=5.0, timeout_s=60.0)
+
+A limit on computing time (`cpu_s`) is kept by the system's clock of the process, so a busy machine changes no result;
+one on waiting time (`timeout_s`) ends what sleeps or hangs.
 """
 
 import contextlib
 import math
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -27,6 +31,7 @@ from astro_factory.core.errors import UserError
 
 START_LIMIT_S = 120.0
 _CPU_GRACE_S = 5
+_WATCH_S = 0.5
 
 
 class WorkerError(Exception):
@@ -34,7 +39,7 @@ class WorkerError(Exception):
 
 
 class WorkerTimeout(WorkerError):
-    """No answer within the limit; the worker was killed."""
+    """No answer within a limit; what was computing it was killed."""
 
 
 class WorkerDied(WorkerError):
@@ -44,40 +49,62 @@ class WorkerDied(WorkerError):
 class Worker:
     """One process that runs `target` (`module:function`, of one picklable argument). Not shared between threads."""
 
-    def __init__(self, target: str, *, memory_bytes: int = 0, environment: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        target: str,
+        *,
+        memory_bytes: int = 0,
+        environment: Mapping[str, str] | None = None,
+        respawn: bool = False,
+    ):
         """Start the process and wait until it has imported its function.
 
         Args:
-            target: what to run; its module is imported before the first call, outside any call's time limit.
+            target: what to run; its module is imported before the first call, outside any call's limits.
             memory_bytes: limit of the address space, where the system has one; 0 is none.
             environment: variables beside the parent's.
+            respawn: answer from a fork of the process that did the import, so that one that was killed or died is
+                replaced within milliseconds. For modules that start no threads.
         """
         self._connection, child = Pipe()
+        self._number = 0
         path = os.pathsep.join(part or os.getcwd() for part in sys.path)
+        settings = [str(child.fileno()), str(os.getpid()), target, str(memory_bytes), str(int(respawn))]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__, str(child.fileno()), str(os.getpid()), target, str(memory_bytes)],
+            [sys.executable, "-P", "-m", __name__, *settings],
             pass_fds=[child.fileno()],
             stdin=subprocess.DEVNULL,
             # equal hashes in all workers, so that no order of a set shows in a result
             env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", **(environment or {})},
         )
         child.close()
-        self._receive(START_LIMIT_S)
+        self._receive(START_LIMIT_S, None)
 
-    def call(self, argument: Any, timeout_s: float | None = None) -> Any:
+    @property
+    def alive(self) -> bool:
+        """Whether a further call can be answered."""
+        return not self._connection.closed
+
+    def call(self, argument: Any, timeout_s: float | None = None, cpu_s: float | None = None) -> Any:
         """What the function returns.
 
+        Args:
+            argument: anything that can be pickled.
+            timeout_s: limit of waiting time; None is none.
+            cpu_s: limit of computing time of the process, all its threads together; None is none.
+
         Raises:
-            WorkerTimeout, WorkerDied: the worker is gone; make a new one.
+            WorkerTimeout, WorkerDied: the call has no result; `alive` says whether the worker goes on.
             WorkerError: the function raised; the worker goes on.
             UserError: the function raised one.
         """
+        self._number += 1
         try:
-            self._connection.send((argument, timeout_s))
+            self._connection.send((self._number, argument, timeout_s, cpu_s))
         except OSError:
             self._end()
-            raise WorkerDied(self._obituary()) from None
-        return self._receive(timeout_s)
+            raise self._death(self._process.returncode, None) from None
+        return self._receive(timeout_s, cpu_s)
 
     def close(self) -> None:
         """End the process now, whatever it is doing."""
@@ -93,19 +120,26 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _receive(self, timeout_s: float | None) -> Any:
+    def _receive(self, timeout_s: float | None, cpu_s: float | None) -> Any:
+        end = None if timeout_s is None else time.monotonic() + timeout_s
         try:
-            if not self._connection.poll(timeout_s):
-                self._end()
-                raise WorkerTimeout(f"no answer within {timeout_s:g} s")
-            state, value = self._connection.recv()
+            number = None
+            while number != self._number:  # an answer that came after its call was given up is passed over
+                if not self._connection.poll(None if end is None else max(0.0, end - time.monotonic())):
+                    self._end()
+                    raise WorkerTimeout(f"no answer within {timeout_s:g} s")
+                number, state, value = self._connection.recv()
+                if state == "died":
+                    break
         except (EOFError, ConnectionResetError):
             self._end()
-            raise WorkerDied(self._obituary()) from None
+            raise self._death(self._process.returncode, cpu_s) from None
         except BaseException:
             # an interrupted wait leaves an answer that belongs to no later call
             self._end()
             raise
+        if state == "died":
+            raise self._death(value, cpu_s)
         if state == "user_error":
             raise UserError(*value)
         if state == "error":
@@ -117,27 +151,52 @@ class Worker:
         self._process.wait()
         self._connection.close()
 
-    def _obituary(self) -> str:
-        return f"the worker's process ended with status {self._process.returncode}"
+    def _death(self, status: int, cpu_s: float | None) -> WorkerError:
+        if status == -signal.SIGPROF and cpu_s is not None:
+            return WorkerTimeout(f"no answer within {cpu_s:g} s of computing")
+        return WorkerDied(f"the worker's process ended with status {status}")
 
 
-def _serve(connection: Connection, target: str) -> None:
-    module, _, name = target.partition(":")
-    function = getattr(import_module(module), name)
-    connection.send(("ready", None))
+def _supervise(connection: Connection, function: Callable[[Any], Any], parent: int) -> None:
+    """Let a fork of this process answer, and a new one when it is gone; ends with the parent."""
+    while True:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            _watch(os.getppid())
+            _answer(connection, function)
+            os._exit(0)
+        os.close(writer)
+        # the pipe's other end closes with the child, however it goes
+        while not select.select([reader], [], [], _WATCH_S)[0]:
+            if os.getppid() != parent:
+                os.kill(child, signal.SIGKILL)
+                os._exit(1)
+        os.close(reader)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == 0:
+            return
+        connection.send((None, "died", status))
+
+
+def _answer(connection: Connection, function: Callable[[Any], Any]) -> None:
     while True:
         try:
-            argument, timeout_s = connection.recv()
+            number, argument, timeout_s, cpu_s = connection.recv()
         except (EOFError, ConnectionResetError):
             return
-        if timeout_s is not None:
-            _limit_cpu(timeout_s)
+        if timeout_s is not None or cpu_s is not None:
+            _limit_cpu(timeout_s or cpu_s)
+        # without a handler, the system ends the process when its clock has run out, wherever it is
+        signal.setitimer(signal.ITIMER_PROF, cpu_s or 0)
         try:
-            reply = ("done", function(argument))
+            reply = (number, "done", function(argument))
         except UserError as error:
-            reply = ("user_error", error.diagnostics)
+            reply = (number, "user_error", error.diagnostics)
         except Exception:
-            reply = ("error", traceback.format_exc())
+            reply = (number, "error", traceback.format_exc())
+        signal.setitimer(signal.ITIMER_PROF, 0)
         connection.send(reply)
 
 
@@ -156,19 +215,32 @@ def _limit_cpu(timeout_s: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
+def _watch(parent: int) -> None:
+    """End this process when its parent is gone."""
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+
+
 def _leave_with(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(0.5)
+        time.sleep(_WATCH_S)
     os._exit(1)
 
 
-def _main(handle: str, parent: str, target: str, memory_bytes: str) -> None:
+def _main(handle: str, parent: str, target: str, memory_bytes: str, respawn: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with, args=(int(parent),), daemon=True).start()
     stacks.listen(f"worker {target}")
     if int(memory_bytes):
         _limit_memory(int(memory_bytes))
-    _serve(Connection(int(handle)), target)
+    connection = Connection(int(handle))
+    module, _, name = target.partition(":")
+    if not int(respawn):
+        _watch(int(parent))
+    function = getattr(import_module(module), name)
+    connection.send((0, "ready", None))
+    if int(respawn):
+        _supervise(connection, function, int(parent))
+    else:
+        _answer(connection, function)
 
 
 if __name__ == "__main__":

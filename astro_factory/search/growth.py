@@ -135,7 +135,7 @@ class Growth:
                     return index
         node = Node(parent, state.text, closing=state.closing, facts=state.facts)
         if state.verdict is not None:
-            node.terminal, node.verdict, node.answer = True, str(state.verdict.outcome), state.verdict.extracted
+            node.terminal, node.verdict, node.answer = True, str(state.verdict.outcome), state.verdict.answer
         index = len(self.tree.nodes)
         self.tree.nodes.append(node)
         self.children[parent].append(index)

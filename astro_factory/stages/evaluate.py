@@ -224,7 +224,7 @@ def _judged(ctx: StageContext, config: Config, groups: Sequence[Group], texts: S
     with ThreadPoolExecutor(worker_count()) as threads:
         verdicts = threads.map(lambda pair: get_verifier(pair[0].verifier).verify(*pair), responses)
         for done, (row, verdict) in enumerate(zip(rows, verdicts, strict=True), start=1):
-            row |= {"outcome": str(verdict.outcome), "extracted": verdict.extracted, "detail": verdict.detail}
+            row |= {"outcome": str(verdict.outcome), "extracted": verdict.answer, "detail": verdict.detail}
             ctx.events.progress(done, len(rows), "verdicts")
     return rows
 

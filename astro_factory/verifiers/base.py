@@ -16,6 +16,9 @@ class Verifier(ABC):
     """
 
     name: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Moves when a verdict may change; it is part of the problems that are read by this verifier, and so of the keys of
+    all that is made of them."""
 
     @abstractmethod
     def check_problem(self, problem: Problem) -> str | None:
@@ -24,6 +27,10 @@ class Verifier(ABC):
     @abstractmethod
     def verify(self, problem: Problem, response: str) -> Verdict:
         """The verdict on a whole response; never raises."""
+
+    def same(self, problem: Problem, first: str, second: str) -> bool:
+        """Whether two extracted answers are one answer, right or wrong; by default, when they are one text."""
+        return first == second
 
     def complete_step(self, problem: Problem, steps: Sequence[str], text: str) -> str | None:
         """The step as it enters the tree: with its exact parts recomputed, or None where it is not allowed."""

@@ -10,8 +10,14 @@ import re
 
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
-_STATED = re.compile(r"\banswer\b[*_]*\s*(?:is|are|:|=)(?!\w)\s*:?(?:\*\*(?=\s))?\s*(.+)|####\s*(.+)", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.!]\s+(?=[A-Z])|[.!]\s*$")
+_BARE = re.compile(r"\\(?:boxed|fbox)[ \t]+([^\s{}$]+)")
+_STATED = re.compile(
+    r"\banswer\b(?: to (?:the|this|your) [a-z ]{1,40}?)?[*_]*"
+    r"\s*(?:is|are|was|will be|would be|should be|must be|:|=)(?!\w)"
+    r"\s*:?(?:\*\*(?=\s))?\s*(.+)|####\s*(.+)|<answer>\s*(.+?)\s*</answer>",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!]\s+(?=[A-Z])|[.!]\s*$|,?\s+(?:since|because|as|so|which|where|when|for which)\s")
 _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"))
 
 
@@ -20,7 +26,9 @@ def final_answer(text: str) -> str:
     boxed = _last_boxed(text)
     if boxed.strip():
         return unwrap(boxed)
-    stated = [first or second for first, second in _STATED.findall(text)]
+    if bare := _BARE.findall(text):
+        return unwrap(bare[-1])
+    stated = ["".join(found) for found in _STATED.findall(text)]
     return unwrap(_SENTENCE_END.split(stated[-1], maxsplit=1)[0]) if stated else ""
 
 
@@ -28,7 +36,9 @@ def unwrap(answer: str) -> str:
     """An answer without the math delimiters, boxes, bold marks and closing full stop around it."""
     before = None
     while answer != before:
-        before, answer = answer, answer.strip().removesuffix(".").strip()
+        before, answer = answer, answer.strip()
+        if not answer.endswith("..."):
+            answer = answer.removesuffix(".").strip()
         for left, right in _WRAPPERS:
             inner = answer[len(left) : -len(right)]
             if inner and answer.startswith(left) and answer.endswith(right) and left not in inner:

@@ -19,7 +19,8 @@ from astro_factory.verifiers.base import Verifier
 from astro_factory.verifiers.extraction import final_answer
 from astro_factory.verifiers.pool import WorkerPool, last_line, worker_count
 
-TIMEOUT_S = 10.0
+CPU_S = 10.0
+TIMEOUT_S = 120.0
 MEMORY_BYTES = 4 << 30
 MAX_CHARS = 20_000
 """Longest answer that is scored; grids and programs are longer than formulas."""
@@ -117,4 +118,4 @@ def _score(problem: Problem, answer: str) -> float | None:
 @cache
 def _pool() -> WorkerPool:
     target = "astro_factory.verifiers.gym_worker:score"
-    return WorkerPool(target, size=worker_count(), timeout_s=TIMEOUT_S, memory_bytes=MEMORY_BYTES)
+    return WorkerPool(target, size=worker_count(), timeout_s=TIMEOUT_S, cpu_s=CPU_S, memory_bytes=MEMORY_BYTES)

@@ -1,7 +1,8 @@
 """A small pool of killable processes for checks that may hang or eat memory, and the limits on what they are given.
 
-A check that passes its time limit is killed by the system and its place in the pool filled again, so one hostile answer
-costs one time limit and nothing else. No signals of the caller's process are used: any thread may call.
+A check that passes its limit of computing time is killed by the system and replaced within milliseconds, so one hostile
+answer costs one time limit and nothing else, and a busy machine turns no right answer into a wrong one. No signals of
+the caller's process are used: any thread may call.
 """
 
 import atexit
@@ -48,15 +49,18 @@ class WorkerPool:
         *,
         size: int,
         timeout_s: float | None,
+        cpu_s: float | None = None,
         memory_bytes: int,
         environments: Sequence[Mapping[str, str]] = (),
+        respawn: bool = False,
     ):
         """`target` is `module:function`; the limits hold for each call and each process (None and 0: no limit).
 
-        `environments` are variables of each process, beside the parent's.
+        `environments` are variables of each process, beside the parent's; limits and `respawn` as `core.workers` has
+        them.
         """
         self._target, self._environments = target, environments or [{}] * size
-        self._timeout_s, self._memory_bytes = timeout_s, memory_bytes
+        self._timeout_s, self._cpu_s, self._memory_bytes, self._respawn = timeout_s, cpu_s, memory_bytes, respawn
         self._fill()
         atexit.register(self.close)
 
@@ -71,14 +75,16 @@ class WorkerPool:
         places = self._places
         environment, worker = places.get()
         try:
-            if worker is None:
-                worker = Worker(self._target, memory_bytes=self._memory_bytes, environment=environment)
-            return worker.call(argument, self._timeout_s)
+            worker = worker or self._start(environment)
+            return worker.call(argument, self._timeout_s, self._cpu_s)
         except (WorkerTimeout, WorkerDied):
-            worker = None
+            worker = worker if worker and worker.alive else None
             raise
         finally:
             places.put((environment, worker))
+
+    def _start(self, environment: Mapping[str, str]) -> Worker:
+        return Worker(self._target, memory_bytes=self._memory_bytes, environment=environment, respawn=self._respawn)
 
     def close(self) -> None:
         """End the idle processes; a later call starts new ones."""

@@ -93,3 +93,42 @@ worker.call({busy}) if {busy} else sys.stdin.read()
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
     wait_until(lambda: not alive(pid))
+
+
+@pytest.mark.parametrize("respawn", [False, True])
+def test_computing_time_is_limited_apart_from_waiting_time(respawn):
+    """Sleeping costs none of it; one long operation of the interpreter is ended in the middle."""
+    with Worker(f"{HERE}:sleep", respawn=respawn) as worker:
+        assert worker.call(0.6, cpu_s=0.3)
+    with Worker(f"{HERE}:spin", respawn=respawn) as worker:
+        with pytest.raises(WorkerTimeout, match=r"no answer within 0\.3 s of computing"):
+            worker.call(None, timeout_s=60, cpu_s=0.3)
+        assert worker.alive == respawn
+
+
+def test_a_respawned_worker_answers_again_at_once():
+    with Worker(f"{HERE}:die_or_tell", respawn=True) as worker:
+        first = worker.call(None)
+        assert worker.call(None) == first
+        for _ in range(3):
+            with pytest.raises(WorkerDied, match="status 7"):
+                worker.call(7)
+        assert worker.call(None) != first
+
+
+def test_an_answer_given_up_belongs_to_no_later_call():
+    """One that dies between two calls spoils the next one at most."""
+    with Worker(f"{HERE}:die_or_tell", respawn=True) as worker:
+        os.kill(worker.call(None), signal.SIGKILL)
+        wait_until(lambda: worker._connection.poll())
+        with pytest.raises(WorkerDied):
+            worker.call(None)
+        pid = worker.call(None)
+        assert alive(pid) and worker.call(None) == pid
+
+
+def test_what_a_respawning_worker_started_ends_with_it():
+    worker = Worker(f"{HERE}:die_or_tell", respawn=True)
+    pid = worker.call(None)
+    worker.close()
+    wait_until(lambda: not alive(pid))

@@ -38,3 +38,14 @@ def vanish(_: object) -> None:
 def share(seconds: float) -> str:
     time.sleep(seconds)
     return os.environ.get("SHARE", "")
+
+
+def spin(_: object) -> None:
+    """One long operation that never lets another thread run."""
+    pow(7, 10**9)
+
+
+def die_or_tell(status: int | None) -> int:
+    if status is not None:
+        os._exit(status)
+    return os.getpid()
