@@ -24,6 +24,7 @@ GROUPS = {
     "inspecting": ("show",),
     "trees": ("replay",),
     "building": ("build",),
+    "verifying": ("verify",),
     "sharing": ("publish", "pull", "init"),
     "storing": ("export", "gc", "fsck"),
     "doctor": ("doctor",),

@@ -1,0 +1,77 @@
+"""`verify`: what a verifier says of answers that lie in a file."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from astro_factory.cli.options import JsonOption, print_json
+from astro_factory.core.errors import Place, UserError, near, shown
+from astro_factory.core.problems import Problem
+from astro_factory.core.verdicts import Verdict
+
+_COLUMNS = ("gold", "answer")
+
+
+def verify(
+    rows: Annotated[Path, typer.Argument(metavar="ROWS", help="JSON Lines, JSON, CSV or Parquet.", show_default=False)],
+    kind: Annotated[
+        str, typer.Option("--kind", help="The verifier, such as countdown or python:MODULE:CLASS.")
+    ] = "math",
+    as_json: JsonOption = False,
+) -> None:
+    """Judge rows of `gold` and `answer`, a whole response; one verdict a row, in order."""
+    from astro_factory.verifiers import get_verifier
+    from astro_factory.verifiers.pool import worker_count
+
+    verifier = get_verifier(kind)
+    problems = list(_problems(rows, kind))
+    counts: Counter[str] = Counter()
+    with ThreadPoolExecutor(worker_count()) as threads:
+        for number, verdict in enumerate(threads.map(lambda row: verifier.verify(*row), problems), start=1):
+            counts[str(verdict.outcome)] += 1
+            if as_json:
+                print_json(_row(verdict))
+            else:
+                print(f"{number:>6} {verdict.outcome:16} {' '.join(verdict.extracted.split())}".rstrip())
+    if not as_json:
+        print(", ".join(f"{count} {name}" for name, count in counts.most_common()) or "no rows")
+
+
+def _problems(path: Path, kind: str) -> Iterator[tuple[Problem, str]]:
+    """Each row as a problem and a response. Raises `UserError` E160 to E162, E427."""
+    from astro_factory.stages.problems.file import READERS
+
+    if path.suffix not in READERS:
+        raise UserError.of("E160", f"'{path}' has no known format", f"use a file ending in {', '.join(READERS)}")
+    if not path.is_file():
+        raise UserError.of("E161", f"there is no file {shown(path)}", "name a file of rows")
+    for label, values in READERS[path.suffix](path, shown(path)):
+        for column in _COLUMNS:
+            if column not in values:
+                cause = f"{label} has no '{column}'"
+                raise UserError.of("E162", cause, near(column, values), Place(shown(path)))
+        info = values.get("info")
+        gold, answer, question = (_text(values.get(column)) for column in (*_COLUMNS, "question"))
+        yield Problem(label, question, gold, kind, info if isinstance(info, dict) else {}), answer
+
+
+def _text(value: Any) -> str:
+    """A cell as text that can be printed: half of a surrogate pair cannot."""
+    return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def _row(verdict: Verdict) -> dict[str, str]:
+    return {
+        "verdict": str(verdict.outcome),
+        "extracted": verdict.extracted,
+        "parsed": verdict.parsed,
+        "gold": verdict.gold,
+        "detail": verdict.detail,
+    }
+
+
+COMMANDS = (verify,)
