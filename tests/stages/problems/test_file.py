@@ -135,7 +135,7 @@ def test_unreadable_rows_are_named_all_at_once(tmp_path):
         f"E424 p.jsonl: {reason}{remedy}"
         for reason in (
             "the answer is empty in line 7",
-            "the answer cannot be parsed as mathematics in line 9",
+            "the answer cannot be parsed as mathematics: a bracket is not closed in line 9",
             "the question is empty in line 11",
             "the id is empty in line 13",
             "the answer is a list, not a text or a number in line 15",
