@@ -42,18 +42,18 @@ def verify(
 
 
 def _problems(path: Path, kind: str) -> Iterator[tuple[Problem, str]]:
-    """Each row as a problem and a response. Raises `UserError` E404 to E406, E427."""
+    """Each row as a problem and a response. Raises `UserError` E101, E422, E426, E427."""
     from astro_factory.stages.problems.file import READERS
 
     if path.suffix not in READERS:
-        raise UserError.of("E404", f"'{path}' has no known format", f"use a file ending in {', '.join(READERS)}")
+        raise UserError.of("E426", f"'{path}' has no known format", f"use a file ending in {', '.join(READERS)}")
     if not path.is_file():
-        raise UserError.of("E405", f"there is no file {shown(path)}", "name a file of rows")
+        raise UserError.of("E101", f"there is no file {shown(path)}", "name a file of rows")
     for label, values in READERS[path.suffix](path, shown(path)):
         for column in _COLUMNS:
             if column not in values:
                 cause = f"{label} has no '{column}'"
-                raise UserError.of("E406", cause, near(column, values), Place(shown(path)))
+                raise UserError.of("E422", cause, near(column, values), Place(shown(path)))
         info = values.get("info")
         gold, answer, question = (_text(values.get(column)) for column in (*_COLUMNS, "question"))
         yield Problem(label, question, gold, kind, info if isinstance(info, dict) else {}), answer
