@@ -291,6 +291,12 @@ class Compiler:
             self._error("E122", (node.section, node.name), cause, "break the circle", key=True)
             return []
 
+    def _swept(self) -> list[Any]:
+        """The values that sweeps put in: a name among them is used by some variant."""
+        sweeps = [sweep for _, sweep in self._entries("sweeps") if isinstance(sweep, dict)]
+        axes = [axes for sweep in sweeps if isinstance(axes := sweep.get("axes"), dict)]
+        return [value for axis in axes for values in axis.values() if isinstance(values, list) for value in values]
+
     def _warnings(self, main: str, wanted: Collection[str]) -> tuple[Diagnostic, ...]:
         """What the spec itself says to no effect; an include may offer more than one takes."""
         found = []
@@ -299,9 +305,10 @@ class Compiler:
             if (place := self.document.place(path, key=True)) and place.file == main:
                 found.append(self.document.diagnose(code, path, cause, remedy, key=True))
 
+        swept = self._swept()
         for section in (*DEFINITION_SECTIONS, "templates"):
             for name, _ in self._entries(section):
-                if (section, str(name)) not in self.used:
+                if (section, str(name)) not in self.used and name not in swept:
                     warn("W101", (section, name), f"{section}.{name} is never used", "remove it, or name it in a stage")
         for name in self.nodes.keys() - wanted:
             section = self.nodes[name].section

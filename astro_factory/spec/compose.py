@@ -5,6 +5,7 @@ then interpolation, so that `--set params.seed=3` reaches every place that says 
 """
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class _Files:
                     self._error(document, "E105", here, cause, "move long data into files that a stage reads")
                     break
                 try:
-                    _merge(document, self.read(target, trail))
+                    _merge(document, _seen_from(path.parent, self.read(target, trail), target.parent, document))
                 except UserError as error:
                     self.errors += error.diagnostics
         return document
@@ -92,6 +93,16 @@ def _included(document: Document) -> list[str]:
         )
         return []
     return names
+
+
+def _seen_from(folder: Path, other: Document, home: Path, document: Document) -> Document:
+    """What is included as its includer takes it: under its own name, with imports where they lie."""
+    if "name" in document.data:
+        other.data.pop("name", None)
+    imports = other.data.get("imports")
+    if isinstance(imports, list) and all(isinstance(name, str) for name in imports):
+        other.data["imports"] = [Path(os.path.relpath(home / name, folder)).as_posix() for name in imports]
+    return other
 
 
 def _merge(into: Document, other: Document) -> None:

@@ -35,6 +35,15 @@ def test_includes_merge_at_any_depth(tmp_path, monkeypatch):
     assert found.excerpt(found.place(("x", "b"))) == "    x: {b: 2}\n           ^"
 
 
+def test_a_spec_can_build_on_another(tmp_path):
+    """Its own name counts, and what the other imports lies beside the other."""
+    (tmp_path / "parts").mkdir()
+    main = files(tmp_path / "parts", main="name: mine\ninclude: ../whole.yaml\n")
+    files(tmp_path, whole="name: whole\nimports: [exports/base.tar]\nx: 1\n")
+    assert load(main).data == {"name": "mine", "imports": ["../exports/base.tar"], "x": 1}
+    assert load(files(tmp_path, main="include: whole.yaml")).data["name"] == "whole"
+
+
 def test_one_file_may_be_included_on_two_ways(tmp_path):
     main = files(tmp_path, main="include: [a.yaml, b.yaml]", a="include: c.yaml", b="include: c.yaml", c="x: [1]")
     assert load(main).data == {"x": [1]}

@@ -268,3 +268,11 @@ def test_what_is_wrong_with_a_sweep_is_told_of_every_spec(folder, sweeps, messag
 def test_no_such_sweep(folder):
     with pytest.raises(UserError, match=r"E160 the spec has no sweep 'al'; did you mean 'all'\?"):
         compile_spec(write(folder, {"params.seed": [1]}), sweep="al")
+
+
+def test_what_only_a_sweep_names_is_used(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(SPEC + "sweeps: {p: {axes: {stages.trees.policy: [mcts, many]}}}\n", encoding="utf-8")
+    assert "search_policies.many" not in str(compile_spec(path).warnings)
+    path.write_text(SPEC, encoding="utf-8")
+    assert "search_policies.many is never used" in str(compile_spec(path).warnings)

@@ -156,3 +156,19 @@ def test_smoke_problems_are_none_of_the_lessons_and_all_answers_are_right():
 def sum_of(question: str) -> str:
     left, sign, right = question.removeprefix("What is ").removesuffix("?").split()
     return str(int(left) + int(sign + right))
+
+
+SWEPT = [(path, name) for path in SHIPPED for name in load(path).data.get("sweeps", {})]
+
+
+@pytest.mark.parametrize(("path", "sweep"), SWEPT, ids=name)
+def test_sweep_shares_its_base_and_searches_once_a_seed(path, sweep):
+    """The base comes from the quickstart's export; trees are grown anew only where the search itself is varied."""
+    graph = compile_spec(path, sweep=sweep)
+    nodes = list(graph.nodes.values())
+    base = compile_spec(SPECS / "quickstart.yaml").nodes["base"]
+    (shared,) = [node for node in nodes if node.section == "stages" and node.name.partition("[")[0] == "base"]
+    assert shared.config == base.config
+    searched = 2 if sweep == "best_of_n" else 1
+    assert sum(node.kind == "search" for node in nodes) == 3 * searched
+    assert not any(node.kind in ("grpo", "publish") for node in map(graph.nodes.get, graph.wanted()))
