@@ -23,6 +23,7 @@ from astro_factory.cli.summary import print_summary, summary
 from astro_factory.cli.terminal import open_view
 from astro_factory.core.graph import Graph
 from astro_factory.plan import make_plan
+from astro_factory.plan.estimates import estimates
 from astro_factory.plan.locks import commits_for
 from astro_factory.plan.preflight import preflight
 from astro_factory.runtime import build as run_build
@@ -85,9 +86,10 @@ def execute(
     with place.building():
         planned = make_plan(graph, place, targets=_ends(graph, targets), commits=commits, use_imports=not no_import)
         preflight(planned, online=True)
+        expected = estimates(planned, place)
         with open_view(planned, quiet=as_json) as watch:
             done = run_build(planned, place, watch, jobs=jobs, keep_going=keep_going)
-    found = summary(planned, place, done, time.monotonic() - started)
+    found = summary(planned, place, done, time.monotonic() - started, expected)
     if as_json:
         print_json(found)
     else:

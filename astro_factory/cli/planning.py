@@ -40,15 +40,17 @@ def plan(
 ) -> None:
     """Show what a build would run, why, and about what it takes."""
     from astro_factory.cli.tables import plan_as_json, print_plan
+    from astro_factory.plan.estimates import estimates
 
-    graph = read_graph(spec, sets, profile, sweep)
+    graph, place = read_graph(spec, sets, profile, sweep), open_store(store)
     commits = commits_for(graph, offline=offline, locked=locked)
-    planned = make_plan(graph, open_store(store), commits=commits, use_imports=not no_import)
+    planned = make_plan(graph, place, commits=commits, use_imports=not no_import)
     preflight(planned, online=False)
+    expected = estimates(planned, place)
     if as_json:
-        print_json(plan_as_json(planned))
+        print_json(plan_as_json(planned, expected))
     else:
-        print_plan(planned)
+        print_plan(planned, expected)
 
 
 def explain(

@@ -1,20 +1,26 @@
 """What a build leaves on the screen: counts, the comparison, where everything lies, what to type next."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.core.results import Plan
+from astro_factory.core.results import Plan, PlannedNode, Result
+from astro_factory.plan.estimates import Estimate
 from astro_factory.runtime import Build
+from astro_factory.runtime.resources import processors
 from astro_factory.store import Store
 
 _MOST = 20
 """Failures and outputs that are listed; of a sweep there may be thousands."""
+_WORTH_A_LINE_S = 5.0
 
 
-def summary(planned: Plan, store: Store, done: Build, seconds: float) -> dict[str, Any]:
-    """The build as JSON: each stage's outcome, key and folder, the reports, the failures."""
+def summary(
+    planned: Plan, store: Store, done: Build, seconds: float, expected: Mapping[str, Estimate]
+) -> dict[str, Any]:
+    """The build as JSON: each stage's outcome, key and folder, what it took, the reports, the failures."""
     stages = []
     for name, item in planned.nodes.items():
         result = done.results.get(name)
@@ -27,6 +33,8 @@ def summary(planned: Plan, store: Store, done: Build, seconds: float) -> dict[st
                 "key": result.key if result else None,
                 "path": str(store.output(result)) if present else None,
                 "seconds": done.seconds.get(name, 0.0),
+                "estimate": expected[name].as_json() if name in expected else None,
+                "took": _took(planned.nodes[name], result) if done.outcomes.get(name) == "ran" else None,
             }
         )
     counts: dict[str, int] = {}
@@ -49,6 +57,19 @@ def summary(planned: Plan, store: Store, done: Build, seconds: float) -> dict[st
             for stage in stages
             if stage["path"] and planned.nodes[stage["name"]].node.output is ArtifactType.REPORT
         },
+    }
+
+
+def _took(item: PlannedNode, result: Result) -> dict[str, Any]:
+    """What a run took, in the terms of its estimate."""
+    spent, (count, processor) = result.provenance, processors(item.node)
+    return {
+        "calls": spent.get("calls", 0),
+        "tokens": spent.get("tokens", 0),
+        "seconds": round(spent["seconds"] * count, 1),
+        "processor": processor,
+        "bytes": sum(entry["size"] for entry in result.outputs.values()),
+        "rows": spent.get("rows"),
     }
 
 
@@ -76,9 +97,29 @@ def print_summary(found: dict[str, Any], spec: Path) -> None:
             console.print(f"and {more:,} more failures; `astro-factory build {spec} --json` lists them all")
         console.print(f"finished stages are kept; mend the cause and run `astro-factory build {spec}` again")
         return
+    ran = [stage for stage in found["stages"] if stage["took"] and stage["took"]["seconds"] >= _WORTH_A_LINE_S]
     ends = [s for s in found["stages"] if s["path"] and s["kind"] in ("evaluate", "grpo", "linearize", "publish")]
     if not found["variants"]:
+        for stage in ran:
+            console.print(f"  {stage['name']:<16} took {_beside(stage)}", highlight=False, markup=False, soft_wrap=True)
         for stage in ends[:_MOST]:
             console.print(f"  {stage['name']:<16} {stage['path']}", highlight=False, soft_wrap=True)
     for name in reports:
         console.print(f"look closer: astro-factory show {spec}:{name}")
+
+
+def _beside(stage: Mapping[str, Any]) -> str:
+    """What a stage took, beside what was told before."""
+    from astro_factory.cli.tables import size_of, time_of
+
+    took, expected, parts = stage["took"], stage["estimate"] or {}, []
+    for name, show in (
+        ("seconds", lambda value: time_of(value, took["processor"])),
+        ("calls", lambda value: f"{value:,} calls"),
+        ("tokens", lambda value: f"{value:,} tokens"),
+        ("bytes", size_of),
+    ):
+        if took[name]:
+            before = expected.get(name)
+            parts.append(show(took[name]) + (f" (told: {show(before)})" if before is not None else ""))
+    return ", ".join(parts)

@@ -1,6 +1,7 @@
 """How a plan looks: a line a stage, and of a sweep a line for all variants of a stage."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -8,23 +9,33 @@ from rich.table import Table
 from rich.text import Text
 
 from astro_factory.core.results import Plan, PlannedNode, Status
+from astro_factory.plan.estimates import Estimate, sums
 
 
-def plan_as_json(planned: Plan) -> dict[str, Any]:
-    """The plan for machines: every node, and how a sweep shares them."""
-    found: dict[str, Any] = {"stages": [item.as_json() for item in planned.nodes.values()], "counts": planned.counts()}
+def plan_as_json(planned: Plan, expected: Mapping[str, Estimate]) -> dict[str, Any]:
+    """The plan for machines: every node with its estimate, all together, and how a sweep shares them."""
+    stages = [
+        item.as_json() | {"estimate": expected[name].as_json() if name in expected else None}
+        for name, item in planned.nodes.items()
+    ]
+    found: dict[str, Any] = {"stages": stages, "counts": planned.counts(), "estimate": sums(expected)}
     return found | ({"sweep": _sharing(planned)} if planned.graph.variants else {})
 
 
-def print_plan(planned: Plan) -> None:
+def print_plan(planned: Plan, expected: Mapping[str, Estimate]) -> None:
     table = Table(box=None, pad_edge=False)
-    for title in ("stage", "kind", "status", "reason"):
-        table.add_column(title, overflow="fold" if title == "reason" else "ellipsis")
+    titles = ("stage", "kind", "status", "reason", "about") if expected else ("stage", "kind", "status", "reason")
+    for title in titles:
+        table.add_column(title, overflow="fold" if title in ("reason", "about") else "ellipsis")
     for name, items in _rows(planned).items():
-        table.add_row(*map(Text, (name, items[0].node.kind, _status(items), _reason(items))))
+        estimates = [expected[item.node.name] for item in items if item.node.name in expected]
+        cells = (name, items[0].node.kind, _status(items), _reason(items), takes(estimates))
+        table.add_row(*map(Text, cells[: len(titles)]))
     console = Console()
     console.print(table)
     console.print(", ".join(f"{count} {status}" for status, count in planned.counts().items() if count), style="bold")
+    if expected:
+        console.print(f"to run or pending: {_total(sums(expected))}", highlight=False)
     if planned.graph.variants:
         found = _sharing(planned)
         console.print(
@@ -61,6 +72,43 @@ def _reason(items: list[PlannedNode]) -> str:
     if status is Status.PENDING:
         return f"waits for {', '.join(first.node.reads)}" if first.node.reads else first.reason
     return f"{first.node.name}: {first.reason}"
+
+
+def takes(estimates: Sequence[Estimate]) -> str:
+    """What some runs take together, and what that is told from."""
+    if not estimates or not (basis := estimates[0].basis):
+        return "unknown" if estimates else ""
+    amounts = []
+    for name, unit in (("calls", "calls"), ("tokens", "tokens")):
+        values = [getattr(estimate, name) for estimate in estimates]
+        if None not in values:
+            amounts.append(f"{sum(values):,.0f} {unit}")
+    seconds = [estimate.seconds for estimate in estimates]
+    amounts.append("time unknown" if None in seconds else time_of(sum(seconds), estimates[0].processor))
+    sizes = [estimate.bytes for estimate in estimates]
+    amounts += [] if None in sizes else [size_of(sum(sizes))]
+    return f"{', '.join(amounts)} ({basis})"
+
+
+def _total(found: Mapping[str, Any]) -> str:
+    amounts = [time_of(found[f"{name}_seconds"], name) for name in ("cores", "GPUs") if found[f"{name}_seconds"]]
+    amounts += [f"{found[name]:,} {name}" for name in ("calls", "tokens") if found[name]]
+    amounts += [size_of(found["bytes"])] if found["bytes"] else []
+    amounts += [f"the time of {found['time_unknown']} is unknown"] if found["time_unknown"] else []
+    return ", ".join(amounts) or "nothing"
+
+
+def time_of(seconds: float, processor: str) -> str:
+    """Seconds of all processors together, as people say it."""
+    if processor == "GPUs":
+        return f"{seconds / 3600:,.2f} GPU-hours"
+    return f"{seconds / 3600:,.1f} core-hours" if seconds >= 3600 else f"{seconds:,.0f} core-seconds"
+
+
+def size_of(count: float) -> str:
+    """Bytes, as people say it."""
+    power = next((power for power in (4, 3, 2, 1) if count >= 1000**power), 0)
+    return f"{count / 1000**power:,.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 def _sharing(planned: Plan) -> dict[str, int]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from astro_factory.core.artifacts import TABLE_FILES
 from astro_factory.core.context import StageContext
 from astro_factory.runtime.events import EventHandler, EventSender
 from astro_factory.store.items import ITEMS, StoredItems
@@ -48,6 +49,11 @@ class Job:
             module.run(context, module.Config.model_validate(self.config))
         finally:
             events.flush()
+        table = context.out / TABLE_FILES.get(module.OUTPUT, "")
+        if table.is_file():
+            from pyarrow.parquet import read_metadata
+
+            send({"event": "rows", "count": read_metadata(table).num_rows})
 
 
 class StageFailed(Exception):

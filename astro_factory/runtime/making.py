@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from astro_factory.core.results import Plan, PlannedNode, Result, Status
+from astro_factory.runtime.costs import keep_cost
 from astro_factory.runtime.events import EventHandler
 from astro_factory.runtime.jobs import Job, StageFailed
 from astro_factory.runtime.limits import Limits
@@ -89,10 +90,13 @@ def _run(
         (staging / folder).mkdir(parents=True, exist_ok=True)
     limits = Limits(planned.config, staging)
     curve: list[dict[str, Any]] = []
+    rows: dict[str, int] = {}
 
     def keep(event: dict[str, Any]) -> None:
         if event["event"] == "metric":
             curve.append({"step": event["step"], **event["values"]})
+        elif event["event"] == "rows":
+            rows["rows"] = event["count"]
         on_event(event)
 
     started = datetime.now(UTC)
@@ -110,9 +114,12 @@ def _run(
         **environment(),
         "started": started.isoformat(timespec="seconds"),
         **limits.spent(),
+        **rows,
         "metrics": curve,
     }
     result = store.commit(planned.key, planned.record, staging / "out", provenance, staging / ITEMS)
+    known = {name: results[name].provenance.get("rows") for name in planned.node.references}
+    keep_cost(store, plan.graph.name, planned.node, known, result)
     shutil.rmtree(staging, ignore_errors=True)
     return result
 

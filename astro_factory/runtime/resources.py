@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from astro_factory.core.devices import gpus
+from astro_factory.core.graph import Node
 from astro_factory.core.results import PlannedNode, Status
 
 
@@ -44,9 +45,19 @@ def taken(planned: PlannedNode) -> Resources:
     """What a node takes while it is made; copying an import takes nothing."""
     if planned.status is Status.IMPORT:
         return Resources()
-    module = importlib.import_module(planned.node.module)
+    return _amounts(planned.node)
+
+
+def processors(node: Node) -> tuple[float, str]:
+    """How many processors a run of a node keeps busy, and which: `cores` or, of a model on this machine, `GPUs`."""
+    amount = _amounts(node)
+    return (amount.gpus or amount.cores, "GPUs") if node.heavy and gpus() else (amount.cores, "cores")
+
+
+def _amounts(node: Node) -> Resources:
+    module = importlib.import_module(node.module)
     amounts = {name: getattr(module, name) for name in Resources._fields if hasattr(module, name)}
-    return Resources(**{"cores": 1} | {name: amount(planned.config) for name, amount in amounts.items()})
+    return Resources(**{"cores": 1} | {name: amount(node.config) for name, amount in amounts.items()})
 
 
 class Queue:

@@ -44,6 +44,10 @@ class SamplingConfig(Config):
     max_depth: int = Field(50, gt=0)
     """Most steps of a path."""
 
+    def limits(self) -> tuple[int, int] | None:
+        """The most samples and sampled tokens of a tree; None where the config sets no limit."""
+        return None
+
     @model_validator(mode="after")
     def _asks_the_question(self) -> "SamplingConfig":
         if _USER_PROMPT not in self.user_prompt:
@@ -87,6 +91,13 @@ class StepsConfig(SamplingConfig):
     self_evaluation: SelfEvaluation | None = None
     """How the model is asked for its opinion, where the policy uses it."""
 
+    def _limits(self, expanded: int, evaluates: bool) -> tuple[int, int]:
+        """`limits` of the steps of so many expanded nodes, and of the votes on them."""
+        steps = expanded * self.expansions
+        votes = steps * self.self_evaluation.votes if evaluates and self.self_evaluation else 0
+        longest = self.self_evaluation.max_tokens if votes else 0
+        return steps + votes, steps * self.max_step_tokens + votes * longest
+
 
 class MctsConfig(StepsConfig):
     """Monte Carlo tree search with PUCT selection and values from rollouts (paper, Eq. 1-4)."""
@@ -120,6 +131,15 @@ class MctsConfig(StepsConfig):
     """A new node's rollouts are its first visit, so that they reach its ancestors at once (Eq. 4); else only visits by
     selection count."""
 
+    def limits(self) -> tuple[int, int]:
+        if self.value != "rollouts":
+            return self._limits(self.iterations, self.value == "self_evaluation")
+        nodes = self.iterations * min(self.rollout_children or self.expansions, self.expansions)
+        whole = self.iterations * self.expansions if self.candidates == "rollouts" else 0
+        rollouts = max(nodes * self.rollouts, whole)
+        calls, tokens = (0, 0) if whole else self._limits(self.iterations, False)
+        return calls + rollouts, tokens + rollouts * self.max_rollout_tokens
+
     @model_validator(mode="after")
     def _can_finish(self) -> "MctsConfig":
         if self.value == "self_evaluation" and self.self_evaluation is None:
@@ -143,6 +163,9 @@ class BeamConfig(StepsConfig):
     rank: Literal["likelihood", "self_evaluation"] = "likelihood"
     """What makes a state good: the product of its path's priors, or the model's opinion."""
 
+    def limits(self) -> tuple[int, int]:
+        return self._limits(self.max_depth * self.width, self.rank == "self_evaluation")
+
     @model_validator(mode="after")
     def _can_rank(self) -> "BeamConfig":
         if self.rank == "self_evaluation" and self.self_evaluation is None:
@@ -157,6 +180,9 @@ class _ExhaustiveConfig(StepsConfig):
     """Budget: nodes whose next steps are sampled."""
     prune_below: float = Field(0.0, ge=0, le=1)
     """States are not gone on from where their prior, or with `self_evaluation` the share of votes, is lower."""
+
+    def limits(self) -> tuple[int, int]:
+        return self._limits(self.max_expansions, True)
 
     @model_validator(mode="after")
     def _can_finish(self) -> "_ExhaustiveConfig":
@@ -186,6 +212,9 @@ class BestOfNConfig(SamplingConfig):
     kind: Literal["best_of_n"]
     n: int = Field(16, gt=0)
     """Completions of each problem."""
+
+    def limits(self) -> tuple[int, int]:
+        return self.n, self.n * self.max_rollout_tokens
 
 
 class PythonPolicyConfig(SamplingConfig):

@@ -30,6 +30,8 @@ class Round(NamedTuple):
     solved: int = 0
     tokens: int = 0
     """Sampled for these trees."""
+    calls: int = 0
+    """Samples in these trees."""
 
 
 class Shard:
@@ -49,6 +51,7 @@ class Shard:
             [(key, pack(tree)) for key, tree in trees.items()],
             sum(map(_solved, trees.values())),
             sum(tree.tokens for tree in trees.values()),
+            sum(len(tree.calls) for tree in trees.values()),
         )
 
     def close(self) -> None:

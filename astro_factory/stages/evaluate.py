@@ -23,6 +23,7 @@ from astro_factory.core.devices import gpu_shares
 from astro_factory.core.errors import UserError, near
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_table
+from astro_factory.core.work import Rows, Work, times, total
 from astro_factory.engines.base import Engine, Request
 from astro_factory.engines.config import EngineConfig, EngineField
 from astro_factory.evaluation.comparison import Comparison
@@ -48,6 +49,12 @@ class Config(StageConfig, Comparison):
 def cores(config: Config) -> int:
     """CPU cores that the stage keeps busy."""
     return config.processes * getattr(config.engine, "threads", 1)
+
+
+def estimate(config: Config, rows: Rows) -> Work:
+    """Every arm answers every problem."""
+    samples = times(total(rows, config.suite.problems), sum(map(config.samples_of, config.arms)))
+    return Work("samples", samples, calls=samples, tokens=times(samples, config.suite.max_tokens))
 
 
 class Asked(NamedTuple):
@@ -138,6 +145,7 @@ def _sample_all(ctx: StageContext, config: Config, groups: Sequence[Group]) -> l
         number = missing[index]
         ctx.items.put(keys[number], canonical_json(result))
         texts[number] = result
+        ctx.events.spent(tokens=sum(s["tokens"] for samples in result for s in samples), calls=sizes[number])
         done += sizes[number]
         ctx.events.progress(done, sum(sizes), "samples")
     return [texts[index] for index in range(len(groups))]

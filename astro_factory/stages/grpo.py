@@ -8,6 +8,7 @@ from astro_factory.core.config import TemplateField
 from astro_factory.core.context import StageContext
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table
+from astro_factory.core.work import Rows, Work
 from astro_factory.training.launch import inside, spread
 from astro_factory.training.settings import EngineRollouts, GRPOSettings
 
@@ -27,6 +28,12 @@ def cores(config: Config) -> int:
     return config.launch.processes * config.threads
 
 
+def estimate(config: Config, rows: Rows) -> Work:
+    """So many responses a step, whatever the number of problems."""
+    samples = config.steps * config.prompts_per_step * config.group_size
+    return Work("samples", samples, calls=samples, tokens=samples * config.max_new_tokens)
+
+
 def run(ctx: StageContext, config: Config) -> None:
     if config.launch.spreads and not inside():
         return spread(__name__, ctx, config, config.launch)
@@ -34,12 +41,14 @@ def run(ctx: StageContext, config: Config) -> None:
     from astro_factory.training.grpo import Task, train_grpo
     from astro_factory.verifiers import get_verifier
 
+    processes = config.launch.processes  # the first of them speaks for all
     rows = read_table(ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS])
     task = Task(
         problems=[Problem.from_row(row) for row in rows],
         judge=lambda problem, response: get_verifier(problem.verifier).verify(problem, response),
         make_generate=lambda model, tokenizer: _generate(config, model, tokenizer),
         count_backtracks=backtrack_counter(config.template) if config.template else None,
+        spent=lambda tokens, calls: ctx.events.spent(tokens * processes, calls * processes),
     )
     train_grpo(config, task, ctx.inputs[config.model], ctx.out, ctx.work, ctx.events)
 

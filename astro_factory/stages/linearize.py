@@ -22,6 +22,7 @@ from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.verdicts import Outcome
 from astro_factory.core.votes import trusted_ends
+from astro_factory.core.work import Rows, Work, times
 from astro_factory.traces import codes
 from astro_factory.traces.branches import WrongBranches
 from astro_factory.traces.ends import Draw, Terminals
@@ -126,6 +127,14 @@ class Config(StageConfig):
         if self.match_count is not None and ours:
             raise ValueError(f"'match_count' decides what traces there are; remove '{ours[0]}'")
         return self
+
+
+def estimate(config: Config, rows: Rows) -> Work:
+    """So many traces a tree, or as many as those that are matched."""
+    trees, each = rows.get(config.trees), config.per_problem
+    if config.match_count is not None:
+        return Work("trees", trees, rows=rows.get(config.match_count))
+    return Work("trees", trees, rows=times(trees, each if isinstance(each, int) else each.direct + each.search))
 
 
 def run(ctx: StageContext, config: Config) -> None:

@@ -17,6 +17,7 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.errors import UserError
 from astro_factory.core.tables import write_table
+from astro_factory.core.work import Rows, Work
 from astro_factory.verifiers.countdown_puzzles import PuzzleRules
 from astro_factory.verifiers.countdown_skills import SKILLS
 
@@ -47,6 +48,10 @@ class Config(StageConfig, PuzzleRules):
         if not skills or min(skills.values()) < 0 or not sum(skills.values()):
             raise ValueError("needs at least one skill, with weights of which none is below 0")
         return skills
+
+
+def estimate(config: Config, rows: Rows) -> Work:
+    return Work("documents", config.count, rows=config.count)
 
 
 def run(ctx: StageContext, config: Config) -> None:

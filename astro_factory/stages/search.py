@@ -20,6 +20,7 @@ from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_batches
 from astro_factory.core.trees import tree_schema, unpack
+from astro_factory.core.work import Rows, Work, times
 from astro_factory.engines.config import EngineField
 from astro_factory.search.config import PolicyField
 from astro_factory.search.crew import Seat, drive, local_seats
@@ -55,6 +56,16 @@ class Config(StageConfig):
 def cores(config: Config) -> int:
     """CPU cores that the stage keeps busy."""
     return config.processes * getattr(config.engine, "threads", 1)
+
+
+def estimate(config: Config, rows: Rows) -> Work:
+    """A tree for each problem."""
+    problems, limits = rows.get(config.problems), config.policy.limits()
+    if limits is None:
+        return Work("trees", problems, rows=problems)
+    calls, tokens = limits
+    most = times(problems, calls)
+    return Work("samples", most, rows=problems, calls=most, tokens=times(problems, tokens))
 
 
 def check(config: Config, files: Mapping[str, str]) -> Iterator[Diagnostic]:
@@ -103,6 +114,7 @@ def _search(ctx: StageContext, config: Config, ledger: Ledger) -> None:
     setting = Setting(ctx.inputs[config.model], config.engine, config.policy, config.seed)
     for result in drive(_seats(setting, config, ledger), ledger, config.trees_in_flight):
         solved, tokens = solved + result.solved, tokens + result.tokens
+        ctx.events.spent(tokens=result.tokens, calls=result.calls)
         figures = {"tokens_per_s": tokens / max(monotonic() - start, 1e-9), "solved": solved / max(ledger.made, 1)}
         ctx.events.progress(ledger.found + ledger.made, ledger.total, "trees", **figures)
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.context import StageContext
+from astro_factory.core.work import Rows, Work, times
 from astro_factory.training.launch import inside, spread
 from astro_factory.training.settings import SFTSettings
 
@@ -19,6 +20,16 @@ class Config(SFTSettings):
 def cores(config: Config) -> int:
     """CPU cores that the stage keeps busy."""
     return config.launch.processes * config.threads
+
+
+def estimate(config: Config, rows: Rows) -> Work:
+    """Steps of a fixed size, or passes over the data."""
+    if config.max_steps and config.batch_tokens:
+        return Work("trained tokens", config.max_steps * config.batch_tokens)
+    sequences = (
+        config.max_steps * config.batch_size if config.max_steps else times(rows.get(config.data), config.epochs)
+    )
+    return Work("sequences", sequences)
 
 
 def run(ctx: StageContext, config: Config) -> None:

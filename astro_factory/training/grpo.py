@@ -47,6 +47,8 @@ class Task:
     make_generate: Callable[[Any, Any], Generate]
     """Model and tokenizer to the function that samples."""
     count_backtracks: Callable[[str], int] | None = None
+    spent: Callable[[int, int], None] = lambda tokens, responses: None
+    """Told of every batch of responses that this process got."""
 
 
 class Trainer(RecipeMixin, GRPOTrainer):
@@ -63,6 +65,7 @@ class Trainer(RecipeMixin, GRPOTrainer):
     def score(self, completion_ids: list[list[int]], problem: list[int], log_metric: Any, **_: Any) -> list[float]:
         """Reward of each response; reports verdicts and backtracks."""
         texts = self.processing_class.batch_decode(completion_ids, skip_special_tokens=True)
+        self._task.spent(sum(map(len, completion_ids)), len(completion_ids))
         rewards = []
         for ids, text, index in zip(completion_ids, texts, problem, strict=True):
             verdict = self._task.judge(self._task.problems[index], text)

@@ -149,7 +149,7 @@ def test_usage_errors_end_with_2(run, args):
 
 def test_plan(run):
     ended = run("plan", "spec.yaml")
-    assert ended.code == 0 and ended.out.splitlines()[-1] == "2 run, 1 pending"
+    assert ended.code == 0 and ended.out.splitlines()[-2] == "2 run, 1 pending"
     assert [line.split()[:3] for line in ended.out.splitlines()[1:4]] == [
         ["test", "countdown", "run"],
         ["drill", "practice", "run"],
@@ -157,6 +157,7 @@ def test_plan(run):
     ]
     rows = {row["name"]: row for row in run("plan", "spec.yaml", "--json").json["stages"]}
     assert set(rows) == {"test", "drill", "publish.data"} and rows["test"]["section"] == "problems"
+    assert rows["publish.data"].pop("estimate")["seconds"] is None
     assert rows["publish.data"] == {
         "name": "publish.data",
         "section": "publish",
@@ -168,6 +169,78 @@ def test_plan(run):
         "needs": ["test", "drill"],
     }
     assert not Path(".astro").exists(), "looking makes nothing"
+
+
+def test_a_plan_tells_what_runs_will_take_from_those_that_were(run):
+    stages = {stage["name"]: stage for stage in run("plan", "spec.yaml", "--json").json["stages"]}
+    drill = {
+        "calls": None,
+        "tokens": None,
+        "bytes": None,
+        "rows": 20,
+        "seconds": None,
+        "processor": "cores",
+        "basis": "",
+    }
+    assert stages["drill"]["estimate"] == drill
+    assert run("plan", "spec.yaml").out.splitlines()[-1] == "to run or pending: the time of 3 is unknown"
+    found = {stage["name"]: stage for stage in run("build", "spec.yaml", "--json").json["stages"]}
+    took = found["drill"]["took"]
+    assert took["rows"] == 20 and took["bytes"] > 0 and found["drill"]["estimate"] == drill
+    again = run("plan", "spec.yaml", "--set", "params.count=40", "--json").json
+    told = {stage["name"]: stage["estimate"] for stage in again["stages"]}["drill"]
+    assert told["basis"] == "from 1 earlier run" and told["rows"] == 40 and told["bytes"] == 2 * took["bytes"]
+    assert again["estimate"]["time_unknown"] == 0 and again["estimate"]["bytes"] >= told["bytes"]
+    assert " core-seconds, " in run("plan", "spec.yaml", "--set", "params.count=40").out.splitlines()[-1]
+
+
+def test_a_sweep_is_planned_and_built_as_one(run):
+    sweep = "sweeps: {counts: {axes: {params.count: [20, 30]}}}"
+    Path("swept.yaml").write_text(SPEC.replace("stages:\n", "stages:\n  other: {kind: practice, count: 4}\n") + sweep)
+    ended = run("plan", "swept.yaml", "--sweep", "counts")
+    assert ended.code == 0 and ended.out.splitlines()[-1] == (
+        "2 variants x 2 stages = 3 distinct, of them 1 shared by all"
+    )
+    assert [line.split()[:4] for line in ended.out.splitlines()[1:3]] == [
+        ["other", "practice", "run", "never"],
+        ["drill[2", "variants]", "practice", "2"],
+    ]
+    assert run("plan", "swept.yaml", "--sweep", "counts", "--json").json["sweep"] == {
+        "variants": 2,
+        "stages": 2,
+        "distinct": 3,
+        "shared": 1,
+    }
+    built = run("build", "swept.yaml", "--sweep", "counts", "--json").json
+    assert built["counts"] == {"ran": 3} and not Path("out").exists(), "a sweep publishes nothing"
+    assert [variant["nodes"]["drill"] for variant in built["variants"]] == ["drill[count=20]", "drill[count=30]"]
+    again = run("build", "swept.yaml", "--sweep", "counts")
+    assert again.code == 0 and "small, 2 variants: 3 hit in " in again.out
+    assert run("plan", "swept.yaml", "--set", "params.count=30", "--json").json["counts"]["hit"] == 2
+    assert "E160" in run("plan", "swept.yaml", "--sweep", "cuonts").err
+
+
+def test_explain(run):
+    run("build", "spec.yaml", "--no-publish")
+    assert run("explain", "spec.yaml:drill").out.endswith(": nothing moved\n")
+    ended = run("explain", "spec.yaml", "drill", "--set", "params.count=30")
+    lines = ended.out.splitlines()
+    assert ended.code == 0 and lines[0].startswith(
+        "drill (practice): run, count: 20 -> 30 (--set params.count=30), key "
+    )
+    assert lines[1].startswith("beside the last build (key ")
+    assert lines[2:] == ["  config  count: 20 -> 30", "          at --set params.count=30"]
+    found = run("explain", "spec.yaml", "publish.data", "--set", "params.count=30", "--json").json
+    assert found["waits"] == ["drill"] and found["status"] == "pending" and found["against"] is None
+    assert "E151" in run("explain", "spec.yaml", "dril").err
+    ended = run("explain", "spec.yaml", "publish.data", "--set", "params.count=30")
+    assert "waits for drill: explain those too\nthere is no record to compare it with" in ended.out
+
+
+def test_lock(run):
+    assert run("lock", "spec.yaml").out == "as it was\n"
+    assert "E144 'drill' names no model or problem set" in run("lock", "spec.yaml", "--update", "drill").err
+    assert run("build", "spec.yaml", "--no-publish", "--locked").code == 0
 
 
 def test_build_plan_show(run):
@@ -192,7 +265,7 @@ def test_summary_for_machines(run):
     assert set(found) == {"ok", "spec", "seconds", "counts", "variants", "stages", "failures", "logs", "reports"}
     assert found["ok"] is True and found["counts"] == {"ran": 2} and not Path("out").exists()
     stage = {stage["name"]: stage for stage in found["stages"]}["drill"]
-    assert set(stage) == {"name", "kind", "outcome", "key", "path", "seconds"}
+    assert set(stage) == {"name", "kind", "outcome", "key", "path", "seconds", "estimate", "took"}
     assert stage["outcome"] == "ran" and Path(stage["path"], "dialogues.parquet").is_file()
 
 

@@ -16,6 +16,7 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
+from astro_factory.core.work import Rows, Work
 from astro_factory.verifiers.countdown import question_text
 from astro_factory.verifiers.countdown_puzzles import Path, PuzzleRules, Split, random_puzzle, weights_of
 
@@ -35,6 +36,10 @@ class Config(StageConfig, PuzzleRules):
     """Which number sets to take: a hash of the sorted numbers puts 8 of 10 in train, 1 in dev and 1 in test."""
     seed: int = 0
     """Source of randomness."""
+
+
+def estimate(config: Config, rows: Rows) -> Work:
+    return Work("problems", config.count, rows=config.count)
 
 
 def run(ctx: StageContext, config: Config) -> None:

@@ -1,0 +1,107 @@
+"""What runs took, kept a line each beside the store's results, so that plans can tell what the next ones will take.
+
+    costs/stages.search.jsonl
+
+The lines are told from nothing and lead to no result: the folder may be deleted at any time.
+"""
+
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from astro_factory.core.graph import Node
+from astro_factory.core.results import Result
+from astro_factory.core.work import Rows, Work
+from astro_factory.runtime.resources import processors
+from astro_factory.store import Store
+
+_READ_BYTES = 1 << 16
+"""Of a file of costs, from its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one run took."""
+
+    spec: str
+    stage: str
+    unit: str
+    units: float
+    """What `estimate` told of this run with the true sizes of its inputs."""
+    processor: str
+    """`cores`, or `GPUs`."""
+    machine: str
+    seconds: float
+    """Of all processors together."""
+    calls: float
+    tokens: float
+    rows: float | None
+    bytes: int
+
+
+def work_of(node: Node, rows: Rows) -> Work:
+    """What a run of a node would do, as its kind tells; a kind that tells nothing counts runs."""
+    estimate = getattr(importlib.import_module(node.module), "estimate", None)
+    return estimate(node.config, rows) if estimate else Work("runs", 1)
+
+
+def rows_read(node: Node, rows: Mapping[str, float | None]) -> Rows:
+    """Rows of what a node reads by the names of its config, from those of nodes."""
+    known = {name: rows.get(source) for name, source in node.reads.items()}
+    return {name: count for name, count in known.items() if count is not None}
+
+
+def machine_kind(environment: Mapping[str, Any]) -> str:
+    """What of an environment decides how fast a run is."""
+    return ", ".join([environment.get("machine", "?"), *sorted(set(environment.get("gpus", ())))])
+
+
+def keep_cost(store: Store, spec: str, node: Node, rows: Mapping[str, float | None], result: Result) -> None:
+    """Add a line for a run; `rows` are those of the nodes that it read."""
+    work = work_of(node, rows_read(node, rows))
+    if not work.units:
+        return
+    spent, (count, processor) = result.provenance, processors(node)
+    cost = Cost(
+        spec=spec,
+        stage=node.name.partition("[")[0],
+        unit=work.unit,
+        units=work.units,
+        processor=processor,
+        machine=machine_kind(spent),
+        seconds=round(spent["seconds"] * count, 2),
+        calls=spent.get("calls", 0),
+        tokens=spent.get("tokens", 0),
+        rows=spent.get("rows"),
+        bytes=sum(entry["size"] for entry in result.outputs.values()),
+    )
+    path = _path(store, node)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:  # one write, so that builders do not mix their lines
+        file.write(json.dumps(asdict(cost)).encode() + b"\n")
+
+
+def costs(store: Store, node: Node) -> list[Cost]:
+    """The last runs of the node's kind, the youngest last."""
+    try:
+        with _path(store, node).open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - _READ_BYTES)
+            file.seek(start)
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines[1:] if start else lines:
+        try:
+            found.append(Cost(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue  # torn, or of another version
+    return found
+
+
+def _path(store: Store, node: Node) -> Path:
+    return store.root / "costs" / f"{node.section}.{node.kind}.jsonl"
