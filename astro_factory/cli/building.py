@@ -1,12 +1,14 @@
 """`build`: make what is missing."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from astro_factory.cli.options import (
+    CacheOption,
     JsonOption,
     LockedOption,
     NoImportOption,
@@ -15,6 +17,7 @@ from astro_factory.cli.options import (
     SpecArgument,
     StoreOption,
     SweepOption,
+    open_caches,
     open_store,
     print_json,
     read_graph,
@@ -22,12 +25,17 @@ from astro_factory.cli.options import (
 from astro_factory.cli.summary import print_summary, summary
 from astro_factory.cli.terminal import open_view
 from astro_factory.core.graph import Graph
+from astro_factory.core.results import Plan
 from astro_factory.plan import make_plan
 from astro_factory.plan.estimates import estimates
 from astro_factory.plan.locks import commits_for
 from astro_factory.plan.preflight import preflight
+from astro_factory.runtime import Build
 from astro_factory.runtime import build as run_build
 from astro_factory.store import Store
+
+if TYPE_CHECKING:
+    from astro_factory.store.caches import Cache
 
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", min=1, help="Cores (or GPUs) to use [default: all].", show_default=False)
@@ -47,6 +55,7 @@ def build(
     jobs: JobsOption = None,
     keep_going: KeepGoingOption = True,
     no_import: NoImportOption = False,
+    cache: CacheOption = None,
     no_publish: Annotated[bool, typer.Option("--no-publish", help="Build all but the publish stages.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,6 +73,7 @@ def build(
         keep_going=keep_going,
         locked=locked,
         no_import=no_import,
+        caches=open_caches(cache),
         as_json=as_json,
     )
 
@@ -79,16 +89,29 @@ def execute(
     as_json: bool,
     keep_going: bool = True,
     locked: bool = False,
+    caches: "Sequence[Cache]" = (),
 ) -> None:
     """Plan, run, summarise; ends the program with code 1 if a stage failed."""
     started = time.monotonic()
-    commits = commits_for(graph, locked=locked)
-    with place.building():
-        planned = make_plan(graph, place, targets=_ends(graph, targets), commits=commits, use_imports=not no_import)
+    commits, ends = commits_for(graph, locked=locked), _ends(graph, targets)
+
+    def plan() -> Plan:
+        planned = make_plan(graph, place, targets=ends, commits=commits, use_imports=not no_import, caches=caches)
         preflight(planned, online=True)
-        expected = estimates(planned, place)
+        return planned
+
+    def run(planned: Plan) -> Build:
         with open_view(planned, quiet=as_json) as watch:
-            done = run_build(planned, place, watch, jobs=jobs, keep_going=keep_going)
+            return run_build(planned, place, watch, jobs=jobs, keep_going=keep_going)
+
+    with place.building():
+        losses = sum(cache.losses for cache in caches)
+        planned = plan()
+        expected = estimates(planned, place)
+        done = run(planned)
+        while not done.ok and losses < (losses := sum(cache.losses for cache in caches)):
+            # a cache could not give what it had offered: the rest is planned anew without that
+            done = run(planned := plan()).after(done)
     found = summary(planned, place, done, time.monotonic() - started, expected)
     if as_json:
         print_json(found)

@@ -26,7 +26,7 @@ GROUPS = {
     "building": ("build",),
     "verifying": ("verify",),
     "sharing": ("publish", "pull", "init"),
-    "storing": ("export", "gc", "fsck"),
+    "storing": ("export", "import", "push", "gc", "fsck"),
     "doctor": ("doctor",),
 }
 """The modules and their commands, in the order of the help."""
@@ -45,7 +45,7 @@ def make_app(command: str | None = None) -> typer.Typer:
     wanted = [group for group, names in GROUPS.items() if command in names] or GROUPS
     for group in wanted:
         for function in importlib.import_module(f"astro_factory.cli.{group}").COMMANDS:
-            app.command()(function)
+            app.command(function.__name__.rstrip("_").replace("_", "-"))(function)
     return app
 
 

@@ -5,6 +5,7 @@ What only some commands need is imported where it is used, so that `check` start
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,9 @@ from astro_factory.spec import compile_spec
 if TYPE_CHECKING:
     from astro_factory.core.results import PlannedNode
     from astro_factory.store import Store
+
+if TYPE_CHECKING:
+    from astro_factory.store.caches import Cache
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.", show_default=False)]
 StoreOption = Annotated[
@@ -35,6 +39,17 @@ SweepOption = Annotated[
 ]
 LockedOption = Annotated[bool, typer.Option("--locked", help="Refuse what is not as the lock file has it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
+CacheOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cache",
+        metavar="URL",
+        envvar="ASTRO_CACHE",
+        help="Take finished stages from a store or publication you trust (file:, s3:, hf:, hub:); may be repeated.",
+        show_envvar=False,
+        show_default=False,
+    ),
+]
 NoImportOption = Annotated[bool, typer.Option("--no-import", help="Rebuild what the spec offers as a store export.")]
 
 
@@ -42,6 +57,16 @@ def open_store(folder: Path | None) -> "Store":
     from astro_factory.store import Store
 
     return Store((folder or Path(os.environ.get("ASTRO_STORE") or ".astro")).absolute())
+
+
+def open_caches(urls: Sequence[str] | None) -> "list[Cache]":
+    """The caches that the user named; what goes wrong with one is a line on stderr. Raises `UserError` E171, E172."""
+    if not urls:
+        return []
+    from astro_factory.hub.cached import open_place
+    from astro_factory.store.caches import Cache
+
+    return [Cache(open_place(url), lambda text: print(f"warning: {text}", file=sys.stderr)) for url in urls]
 
 
 def read_graph(spec: Path, sets: Sequence[str] | None, profile: str | None, sweep: str | None = None) -> Graph:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from astro_factory.cli.options import (
+    CacheOption,
     JsonOption,
     LockedOption,
     NoImportOption,
@@ -14,6 +15,7 @@ from astro_factory.cli.options import (
     SpecArgument,
     StoreOption,
     SweepOption,
+    open_caches,
     open_store,
     print_json,
     read_graph,
@@ -36,6 +38,7 @@ def plan(
     offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network.")] = False,
     locked: LockedOption = False,
     no_import: NoImportOption = False,
+    cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a build would run, why, and about what it takes."""
@@ -44,7 +47,8 @@ def plan(
 
     graph, place = read_graph(spec, sets, profile, sweep), open_store(store)
     commits = commits_for(graph, offline=offline, locked=locked)
-    planned = make_plan(graph, place, commits=commits, use_imports=not no_import)
+    caches = () if offline else open_caches(cache)
+    planned = make_plan(graph, place, commits=commits, use_imports=not no_import, caches=caches)
     preflight(planned, online=False)
     expected = estimates(planned, place)
     if as_json:

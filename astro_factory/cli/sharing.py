@@ -7,12 +7,14 @@ import typer
 
 from astro_factory.cli.building import JobsOption, execute
 from astro_factory.cli.options import (
+    CacheOption,
     JsonOption,
     NoImportOption,
     ProfileOption,
     SetOption,
     SpecArgument,
     StoreOption,
+    open_caches,
     open_store,
     print_json,
     read_graph,
@@ -30,6 +32,7 @@ def publish(
     profile: ProfileOption = None,
     jobs: JobsOption = None,
     no_import: NoImportOption = False,
+    cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Publish what a spec says, building what is missing."""
@@ -41,7 +44,16 @@ def publish(
         if name not in offered:
             raise UserError.of("E153", f"{spec} has no entry '{name}' under publish", near(name, offered))
     targets = [offered[name] for name in names or offered]
-    execute(graph, open_store(store), spec, targets=targets, jobs=jobs, no_import=no_import, as_json=as_json)
+    execute(
+        graph,
+        open_store(store),
+        spec,
+        targets=targets,
+        jobs=jobs,
+        no_import=no_import,
+        caches=open_caches(cache),
+        as_json=as_json,
+    )
 
 
 def pull(

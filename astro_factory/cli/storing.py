@@ -1,4 +1,4 @@
-"""`export`, `gc`, `fsck`: what is in the store."""
+"""`export`, `import`, `push`, `gc`, `fsck`: what is in the store, and what leaves it as it is."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,12 +9,15 @@ from astro_factory.cli.options import (
     JsonOption,
     ProfileOption,
     SetOption,
+    SpecArgument,
     StoreOption,
     not_built,
     open_store,
     print_json,
+    read_graph,
     read_target,
 )
+from astro_factory.core.errors import UserError
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits
 from astro_factory.store.store import GRACE_DAYS, KEEP_LAST
@@ -41,6 +44,55 @@ def export(
         raise not_built(missing[0], spec, place, planned.nodes[missing[0]])
     size = write_export(place, file, [results.pop(stage)], results.values())
     print(f"{file}: {size:,} bytes")
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A store export.", show_default=False)],
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take the finished stages of a store export into the store, every file checked."""
+    from astro_factory.store.exports import Export
+    from astro_factory.store.sources import take
+
+    place, export = open_store(store), Export(file)
+    with place.building():
+        results = export.results().values()
+        whole = [result for result in results if export.has_blobs(result)]
+        for result in results:
+            take(place, export, result, whole=result in whole)
+    if as_json:
+        print_json({"results": len(results), "with_files": len(whole)})
+    else:
+        print(f"{file}: {len(results)} results, {len(whole)} with their files")
+
+
+def push(
+    spec: SpecArgument,
+    url: Annotated[str, typer.Argument(metavar="URL", help="file:, s3: or hf: place to write to.", show_default=False)],
+    store: StoreOption = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the finished stages of a spec to a store elsewhere, for others' `build --cache`."""
+    from astro_factory.store.remotes import RemoteStore
+
+    graph, place, remote = read_graph(spec, sets, profile), open_store(store), RemoteStore(url)
+    with place.building():
+        planned = make_plan(graph, place, commits=locked_commits(graph), use_imports=False)
+        # to have published is nothing that others could take over
+        results = [item.result for item in planned.nodes.values() if item.result and item.node.section != "publish"]
+        if not results:
+            raise UserError.of("E156", f"nothing of {spec} is built in this store", f"run `astro-factory build {spec}`")
+        pushed = remote.push(place, results)
+    if as_json:
+        print_json(pushed.as_json())
+    else:
+        print(
+            f"{url}: {pushed.new_results} of {pushed.results} results were new, "
+            f"with {pushed.new_blobs} files ({pushed.bytes:,} bytes)"
+        )
 
 
 def gc(
@@ -107,4 +159,4 @@ def _print_fault(word: str, found: "Fault") -> None:
     print(f"{word}: {found.kind} {found.path}: {found.cause}{healed}")
 
 
-COMMANDS = (export, gc, fsck)
+COMMANDS = (export, import_, push, gc, fsck)

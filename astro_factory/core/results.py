@@ -97,9 +97,9 @@ class Source(ABC):
     def fetch(self, sha256: str, path: Path) -> None:
         """Write a blob to a new file. The taker checks the bytes. Raises `UserError` if it cannot be had."""
 
-    @abstractmethod
     def damaged(self, sha256: str) -> UserError:
         """The error for a blob that came with other bytes."""
+        return UserError.of("E174", f"blob {sha256[:12]} of {self.name} does not match its digest", "do without it")
 
 
 class Status(StrEnum):

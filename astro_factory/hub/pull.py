@@ -75,11 +75,8 @@ def _pull_folder(source: str, target: Path) -> Pulled:
 def _pull_repository(source: str, target: Path) -> Pulled:
     api = hub_client()
     name, _, revision = source.partition("@")
-    repo, repo_type, commit = _find(api, name, revision)
-    try:
-        data = read_manifest(api, repo, repo_type, commit)
-    except UserError as error:
-        raise (_no_publication(repo) if status_of(error) == 404 else error) from error.__cause__
+    repo, repo_type, commit = find(api, name, revision)
+    data = read_manifest_of(api, repo, repo_type, commit)
     manifest = Manifest.parse(data, repo)
     changed = not _holds(target, manifest, data)
     if changed:
@@ -99,7 +96,7 @@ def _pull_repository(source: str, target: Path) -> Pulled:
     return _summary(f"{repo}@{commit}", target, manifest, changed)
 
 
-def _find(api: "HfApi", name: str, revision: str) -> tuple[str, RepoType, str]:
+def find(api: "HfApi", name: str, revision: str) -> tuple[str, RepoType, str]:
     """Repository, type and commit behind a name: a repository of data or a model, if only one of them exists."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -123,6 +120,14 @@ def _find(api: "HfApi", name: str, revision: str) -> tuple[str, RepoType, str]:
         cause = f"{repo} is both a repository of data and a model"
         raise UserError.of("E715", cause, f"say `hub:datasets/{repo}` or `hub:models/{repo}`")
     return found[0]
+
+
+def read_manifest_of(api: "HfApi", repo: str, repo_type: RepoType, commit: str) -> bytes:
+    """The manifest of a publication. Raises `UserError` E717 for a repository that is none."""
+    try:
+        return read_manifest(api, repo, repo_type, commit)
+    except UserError as error:
+        raise (_no_publication(repo) if status_of(error) == 404 else error) from error.__cause__
 
 
 def _holds(target: Path, manifest: Manifest, data: bytes) -> bool:

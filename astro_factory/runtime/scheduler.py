@@ -44,6 +44,13 @@ class Build:
     def ok(self) -> bool:
         return not self.failures
 
+    def after(self, earlier: "Build") -> "Build":
+        """This build as the end of one: what the earlier part made is a hit by now, but was made."""
+        for name, outcome in earlier.outcomes.items():
+            if outcome in ("ran", "import") and self.outcomes.get(name) == "hit":
+                self.outcomes[name], self.seconds[name] = outcome, earlier.seconds.get(name, 0.0)
+        return self
+
 
 def build(plan: Plan, store: Store, watch: Watcher, *, jobs: int | None = None, keep_going: bool = True) -> Build:
     """Execute a plan on `jobs` cores; on KeyboardInterrupt running stages are ended and the interrupt goes on.
