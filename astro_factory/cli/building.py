@@ -33,6 +33,7 @@ from astro_factory.plan.preflight import preflight
 from astro_factory.runtime import Build
 from astro_factory.runtime import build as run_build
 from astro_factory.store import Store
+from astro_factory.store.space import told_of_space
 
 if TYPE_CHECKING:
     from astro_factory.store.caches import Cache
@@ -104,7 +105,7 @@ def execute(
         with open_view(planned, quiet=as_json) as watch:
             return run_build(planned, place, watch, jobs=jobs, keep_going=keep_going)
 
-    with place.building():
+    with told_of_space(place.root), place.building():
         losses = sum(cache.losses for cache in caches)
         planned = plan()
         expected = estimates(planned, place)
@@ -112,7 +113,7 @@ def execute(
         while not done.ok and losses < (losses := sum(cache.losses for cache in caches)):
             # a cache could not give what it had offered: the rest is planned anew without that
             done = run(planned := plan()).after(done)
-    found = summary(planned, place, done, time.monotonic() - started, expected)
+        found = summary(planned, place, done, time.monotonic() - started, expected)
     if as_json:
         print_json(found)
     else:

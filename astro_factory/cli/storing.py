@@ -20,6 +20,7 @@ from astro_factory.cli.options import (
 from astro_factory.core.errors import UserError
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits
+from astro_factory.store.space import told_of_space
 from astro_factory.store.store import GRACE_DAYS, KEEP_LAST
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def export(
     results = {name: item.result for name, item in planned.nodes.items()}
     if missing := [name for name, result in results.items() if result is None]:
         raise not_built(missing[0], spec, place, planned.nodes[missing[0]])
-    size = write_export(place, file, [results.pop(stage)], results.values())
+    with told_of_space(file.parent):
+        size = write_export(place, file, [results.pop(stage)], results.values())
     print(f"{file}: {size:,} bytes")
 
 
@@ -56,7 +58,7 @@ def import_(
     from astro_factory.store.sources import take
 
     place, export = open_store(store), Export(file)
-    with place.building():
+    with told_of_space(place.root), place.building():
         results = export.results().values()
         whole = [result for result in results if export.has_blobs(result)]
         for result in results:

@@ -9,6 +9,7 @@ from astro_factory.core.artifacts import TABLE_FILES
 from astro_factory.core.context import StageContext
 from astro_factory.runtime.events import EventHandler, EventSender
 from astro_factory.store.items import ITEMS, StoredItems
+from astro_factory.store.space import told_of_space
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class Job:
             events=events,
         )
         try:
-            module.run(context, module.Config.model_validate(self.config))
+            with told_of_space(Path(self.items).parent):
+                module.run(context, module.Config.model_validate(self.config))
         finally:
             events.flush()
         table = context.out / TABLE_FILES.get(module.OUTPUT, "")

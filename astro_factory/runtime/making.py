@@ -18,6 +18,7 @@ from astro_factory.runtime.publication import write_provenance
 from astro_factory.store import Store
 from astro_factory.store.items import ITEMS
 from astro_factory.store.sources import take
+from astro_factory.store.space import told_of_space
 
 
 def make(
@@ -32,7 +33,7 @@ def make(
 
     Raises `UserError` or `StageFailed`.
     """
-    with _locked(store, planned.key, on_event):
+    with told_of_space(store.root), _locked(store, planned.key, on_event):
         if planned.status is Status.IMPORT:
             take(store, planned.source, planned.result, whole=planned.whole)
             return planned.result, "import"

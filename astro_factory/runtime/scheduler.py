@@ -23,6 +23,7 @@ from astro_factory.runtime.making import log_path, make
 from astro_factory.runtime.processes import Processes
 from astro_factory.runtime.resources import Queue, Resources, machine
 from astro_factory.store import Store
+from astro_factory.store.space import told_of_space
 
 Watcher = Callable[[str, dict[str, Any]], None]
 """Called with a node's name and an event: `start`, `progress`, `phase`, `metric`, `spent`, `log`, `end`."""
@@ -193,4 +194,10 @@ class _Scheduler:
 
     def _remember(self) -> None:
         """Name the results as roots of this spec, for `explain` and garbage collection."""
-        self.store.remember(self.plan.graph.name, {name: result.key for name, result in self.state.results.items()})
+        keys = {name: result.key for name, result in self.state.results.items()}
+        try:
+            with told_of_space(self.store.root):
+                self.store.remember(self.plan.graph.name, keys)
+        except UserError:
+            if self.state.ok:  # else the failures are what there is to tell
+                raise

@@ -162,6 +162,13 @@ def swell(ctx, config):
     bytearray(1100 << 20)
 
 
+def heap(ctx, config):
+    """Write half a megabyte, some to the log."""
+    ctx.events.log("x" * 1000)
+    ctx.items.put("cd" * 32, bytes(100_000))
+    (ctx.out / "heap").write_bytes(bytes(500_000))
+
+
 def child(ctx, config):
     """Leave a process behind that holds everything it inherits."""
     process = subprocess.Popen(["sleep", "600"], close_fds=False)
