@@ -86,7 +86,7 @@ def push(
         # to have published is nothing that others could take over
         results = [item.result for item in planned.nodes.values() if item.result and item.node.section != "publish"]
         if not results:
-            raise UserError.of("E156", f"nothing of {spec} is built in this store", f"run `astro-factory build {spec}`")
+            raise UserError.of("E176", f"nothing of {spec} is built in this store", f"run `astro-factory build {spec}`")
         pushed = remote.push(place, results)
     if as_json:
         print_json(pushed.as_json())

@@ -67,7 +67,9 @@ HERE, THERE = {"test": "import", "drill": "import"}, {"test": "ran", "drill": "r
 
 @pytest.mark.parametrize("url", ["file:cache/deep", "memory://bucket/cache"])
 def test_push_and_build_from_the_cache(run, url, monkeypatch):
-    assert run("push", "spec.yaml", url)[0] == 2
+    code, found, _ = run("push", "spec.yaml", url)
+    assert code == 2 and found["errors"][0]["code"] == "E176"
+    assert found["errors"][0]["cause"] == "nothing of spec.yaml is built in this store"
     run(*BUILT, "theirs")
     pushed = run("push", "spec.yaml", url, "--store", "theirs")[1]
     assert {name: pushed[name] for name in ("results", "new_results", "new_blobs")} == {
@@ -123,6 +125,17 @@ def test_a_damaged_blob_is_refused_told_and_made_here(run):
     blob.unlink()
     code, found, err = run(*BUILT, "third", "--cache", "file:cache")
     assert code == 0 and sorted(outcomes(found).values()) == ["import", "ran"] and err == "", "seen when planning"
+
+
+def test_what_a_guard_says_of_a_file_that_it_cannot_give(tmp_path):
+    told = []
+    cache = Cache(RemoteStore("memory://x"), told.append)
+    assert (
+        str(cache.damaged("a" * 64)) == "E174 blob aaaaaaaaaaaa of memory://x does not match its digest; do without it"
+    )
+    with pytest.raises(UserError, match="E175 blob bbbbbbbbbbbb of memory://x is missing; build again"):
+        cache.fetch("b" * 64, tmp_path / "x")
+    assert cache.losses == len(told) == 2
 
 
 def test_a_damaged_result_is_refused_told_and_made_here(run):
