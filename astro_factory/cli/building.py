@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -93,6 +93,38 @@ def execute(
     caches: "Sequence[Cache]" = (),
 ) -> None:
     """Plan, run, summarise; ends the program with code 1 if a stage failed."""
+    found = made(
+        graph,
+        place,
+        targets=targets,
+        jobs=jobs,
+        no_import=no_import,
+        quiet=as_json,
+        keep_going=keep_going,
+        locked=locked,
+        caches=caches,
+    )
+    if as_json:
+        print_json(found)
+    else:
+        print_summary(found, spec)
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+def made(
+    graph: Graph,
+    place: Store,
+    *,
+    jobs: int | None,
+    no_import: bool,
+    quiet: bool,
+    targets: list[str] | None = None,
+    keep_going: bool = True,
+    locked: bool = False,
+    caches: "Sequence[Cache]" = (),
+) -> dict[str, Any]:
+    """Plan and run; the build as `summary` has it."""
     started = time.monotonic()
     commits, ends = commits_for(graph, locked=locked), _ends(graph, targets)
 
@@ -102,7 +134,7 @@ def execute(
         return planned
 
     def run(planned: Plan) -> Build:
-        with open_view(planned, quiet=as_json) as watch:
+        with open_view(planned, quiet=quiet) as watch:
             return run_build(planned, place, watch, jobs=jobs, keep_going=keep_going)
 
     with told_of_space(place.root), place.building():
@@ -113,13 +145,7 @@ def execute(
         while not done.ok and losses < (losses := sum(cache.losses for cache in caches)):
             # a cache could not give what it had offered: the rest is planned anew without that
             done = run(planned := plan()).after(done)
-        found = summary(planned, place, done, time.monotonic() - started, expected)
-    if as_json:
-        print_json(found)
-    else:
-        print_summary(found, spec)
-    if not done.ok:
-        raise typer.Exit(1)
+        return summary(planned, place, done, time.monotonic() - started, expected)
 
 
 def _ends(graph: Graph, targets: list[str] | None) -> list[str] | None:

@@ -24,6 +24,7 @@ GROUPS = {
     "inspecting": ("show",),
     "trees": ("replay",),
     "building": ("build",),
+    "sweeping": ("sweep",),
     "verifying": ("verify",),
     "sharing": ("publish", "pull", "init"),
     "storing": ("export", "import", "push", "gc", "fsck"),

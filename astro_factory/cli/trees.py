@@ -36,7 +36,7 @@ def replay(
     spec, graph, stage = read_target(target, sets, profile)
     config = graph.nodes[stage].config
     if config.kind != "search":
-        raise UserError.of("E156", f"'{stage}' is of kind {config.kind} and holds no trees", "name a search stage")
+        raise UserError.of("E158", f"'{stage}' is of kind {config.kind} and holds no trees", "name a search stage")
     place = open_store(store)
     nodes = make_plan(graph, place, targets=[stage], commits=locked_commits(graph)).nodes
     for name in (stage, config.model):
@@ -61,10 +61,10 @@ def replay(
 
 
 def print_tree(folder: Path, problem: str, as_json: bool) -> None:
-    """One tree of a search stage's output. Raises `UserError` E156, E157."""
+    """One tree of a search stage's output. Raises `UserError` E158, E157."""
     path = folder / _FILE
     if not path.exists():
-        raise UserError.of("E156", f"{folder} holds no trees", "name a search stage")
+        raise UserError.of("E158", f"{folder} holds no trees", "name a search stage")
     tree = next((tree for tree in read_trees(path) if tree.problem.id == problem), None)
     if tree is None:
         some = ", ".join(tree.problem.id for tree, _ in zip(read_trees(path), range(3), strict=False))

@@ -1,6 +1,6 @@
 """Parquet tables with equal bytes for equal rows."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,3 +50,10 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(path).read().to_pylist()
+
+
+def read_columns(path: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    """All rows with some columns only."""
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path).read(columns=list(names)).to_pylist()

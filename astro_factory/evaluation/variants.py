@@ -1,0 +1,140 @@
+"""The variants of a sweep beside its baseline: paired differences over problems and seeds, with their costs.
+
+A variant is a combination of the axes that are no seeds; what it has for each seed is a repetition of it. One value of
+a problem under one seed is compared with the baseline's of the same problem under the same seed. Intervals are
+percentiles of resamples that draw clusters of problems and seeds, both with replacement; the p-value of a difference is
+twice the smaller share of resamples on one side of 0, and Holm's correction makes it count how many are compared.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from astro_factory.core.canonical import seed_for
+from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES
+from astro_factory.evaluation.metrics import Row, per_problem
+
+_DIGITS = 6
+SAMPLE_COLUMNS = (
+    "source", "problem", "cluster", "arm", "sample", "tokens", "finish", "outcome", "extracted", "backtracks"
+)  # fmt: skip
+"""What is read of each `samples.parquet`."""
+
+
+@dataclass
+class Repetition:
+    """A variant under one seed."""
+
+    seed: str
+    samples: Sequence[Row]
+    search_tokens: int | None = None
+    """Tokens sampled for its trees, where it has some."""
+
+
+@dataclass
+class VariantRuns:
+    """A variant with all its repetitions."""
+
+    settings: Mapping[str, Any]
+    baseline: bool
+    repetitions: list[Repetition] = field(default_factory=list)
+
+
+def compare(variants: Sequence[VariantRuns], metrics: Sequence[str], samples: int, seed: int) -> list[dict[str, Any]]:
+    """A row for each variant and arm, the baseline's first.
+
+    Args:
+        variants: one of them the baseline; all with the same arms.
+        metrics: `pass@k` and `maj@k`; the first one is compared, of the others the means are told.
+        samples: of each problem and arm, so many count.
+    """
+    ordered = sorted(variants, key=lambda variant: not variant.baseline)
+    baseline, *others = ordered
+    rows = []
+    for arm in sorted({row["arm"] for repetition in baseline.repetitions for row in repetition.samples}):
+        columns = {id(variant): _columns(variant, arm, metrics, samples) for variant in ordered}
+        base = columns[id(baseline)]
+        name = next(iter(base))
+        own = [_row(variant, arm, columns[id(variant)], name) for variant in ordered]
+        differences = [_difference(columns[id(v)][name], base[name], seed) for v in others]
+        for row, found, p in zip(own[1:], differences, holm([d["p"] for d in differences]), strict=True):
+            row |= found | {"p_holm": p}
+        rows += own
+    return rows
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment: controls the chance of any false finding among all comparisons."""
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = round(highest, _DIGITS)
+    return adjusted
+
+
+Column = dict[tuple[str, str, str], tuple[float, str]]
+"""Seed, source and problem to a value and the problem's cluster."""
+
+
+def _columns(variant: VariantRuns, arm: str, metrics: Sequence[str], samples: int) -> dict[str, Column]:
+    columns: dict[str, Column] = defaultdict(dict)
+    for repetition in variant.repetitions:
+        problems: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in sorted(repetition.samples, key=lambda row: row["sample"]):
+            if row["arm"] == arm:
+                problems[row["source"], row["problem"]].append(row)
+        values = per_problem(metrics, [rows[:samples] for rows in problems.values()])
+        for name, column in values.items():
+            for place, value in zip(problems, column, strict=True):
+                columns[name][(repetition.seed, *place)] = value, problems[place][0]["cluster"]
+    return columns
+
+
+def _row(variant: VariantRuns, arm: str, columns: Mapping[str, Column], headline: str) -> dict[str, Any]:
+    tokens = [r.search_tokens for r in variant.repetitions if r.search_tokens is not None]
+    return {
+        "settings": dict(variant.settings),
+        "baseline": variant.baseline,
+        "arm": arm,
+        "seeds": len(variant.repetitions),
+        "problems": len(columns[headline]),
+        "metric": headline,
+        "means": {name: _mean(column) for name, column in columns.items()},
+        "search_tokens": round(sum(tokens) / len(tokens)) if tokens else None,
+    }
+
+
+def _mean(column: Column) -> float:
+    return round(sum(value for value, _ in column.values()) / len(column), _DIGITS)
+
+
+def _difference(ours: Column, theirs: Column, seed: int) -> dict[str, float]:
+    """The mean difference of what both have, its interval and its p-value."""
+    places = [place for place in ours if place in theirs]
+    clusters = _numbered([ours[place][1] for place in places])
+    seeds = _numbered([place[0] for place in places])
+    differences = np.array([ours[place][0] - theirs[place][0] for place in places])
+    sums = np.zeros((clusters.max() + 1, seeds.max() + 1))
+    counts = np.zeros_like(sums)
+    np.add.at(sums, (clusters, seeds), differences)
+    np.add.at(counts, (clusters, seeds), 1)
+    random = np.random.default_rng(seed_for(seed, "sweep"))
+    drawn_clusters, drawn_seeds = (
+        random.multinomial(size, [1 / size] * size, size=RESAMPLES).astype(np.float64) for size in sums.shape
+    )
+    # einsum adds in a fixed order; a matrix product's order depends on the number of threads
+    weights = np.einsum("rc,rs,cs->r", drawn_clusters, drawn_seeds, counts)
+    means = np.einsum("rc,rs,cs->r", drawn_clusters, drawn_seeds, sums)[weights > 0] / weights[weights > 0]
+    low, high = np.quantile(means, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    beyond = min((means <= 0).sum(), (means >= 0).sum())
+    p = min(1.0, 2 * (beyond + 1) / (len(means) + 1))
+    found = {"difference": differences.mean(), "low": low, "high": high, "p": p}
+    return {name: round(float(value), _DIGITS) for name, value in found.items()}
+
+
+def _numbered(names: Sequence[str]) -> np.ndarray:
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names])

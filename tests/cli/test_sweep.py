@@ -1,0 +1,76 @@
+"""`sweep`: a real sweep of two variants and two seeds, answered by a scripted engine."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.cli.test_commands import run  # noqa: F401
+
+SPEC = """\
+factory: 1
+name: sums
+params: {seed: 0}
+models:
+  blank:
+    kind: init
+    architecture: {hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 1, num_key_value_heads: 1}
+problems: {test: {kind: file, path: sums.jsonl, fields: {question: question, answer: answer}}}
+engines: {fixed: {kind: scripted, responses: {"": ["x"]}}}
+suites: {sums: {problems: [test], samples: 8}}
+stages:
+  report: {kind: evaluate, suite: sums, engine: fixed, arms: [blank], seed: ${params.seed}}
+  other: {kind: practice, count: 3}
+sweeps:
+  answers:
+    axes:
+      engines.fixed.responses: [{"": ['\\boxed{2}', '\\boxed{3}']}, {"": ['\\boxed{2}']}]
+      params.seed: [0, 1]
+    compare: report
+"""
+
+
+@pytest.fixture
+def sums(run):  # noqa: F811
+    Path("spec.yaml").write_text(SPEC, encoding="utf-8")
+    rows = [{"question": f"What is {n} - {n - 2}?", "answer": "2"} for n in range(2, 12)]
+    Path("sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return run
+
+
+@pytest.mark.slow
+def test_sweep_builds_all_variants_and_compares_them(sums):
+    ended = sums("sweep", "spec.yaml")
+    assert ended.code == 0, ended.err
+    assert "2 seeds" in ended.out and "searches: 0 run, 0 there already" in ended.out
+    table = json.loads(Path("out/sums-answers/sweep.json").read_text())
+    base, better = table["rows"]
+    assert base["baseline"] and base["seeds"] == better["seeds"] == 2
+    assert better["means"]["pass@1[avg-of-8]"] == 1
+    assert better["difference"] == pytest.approx(1 - base["means"]["pass@1[avg-of-8]"], abs=1e-6)
+    assert 0 < better["low"] <= better["difference"] <= better["high"]
+    flat = pq.read_table("out/sums-answers/sweep.parquet").to_pylist()
+    assert [row["difference"] for row in flat] == [None, better["difference"]]
+    again = sums("sweep", "spec.yaml", "--json", "--out", "elsewhere").json
+    assert again["rows"] == table["rows"]
+    assert again["files"] == ["elsewhere/sweep.json", "elsewhere/sweep.parquet"]
+
+
+BROKEN = [
+    ("  more: {axes: {params.seed: [0]}}\n", [], "E162 spec.yaml has 2 sweeps; choose with --name: answers, more"),
+    ("  more: {axes: {stages.other.count: [1, 2]}, compare: other}\n", ["--name", "more"],
+     "E163 the sweep 'more' of spec.yaml names no single evaluation to compare by; write `compare:`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "arguments", "message"), BROKEN)
+def test_what_cannot_be_compared(sums, more, arguments, message):
+    Path("spec.yaml").write_text(SPEC + more, encoding="utf-8")
+    ended = sums("sweep", "spec.yaml", *arguments)
+    assert ended.code == 2 and message in ended.err
+
+
+def test_a_spec_without_sweeps(sums):
+    Path("spec.yaml").write_text(SPEC.partition("sweeps:")[0], encoding="utf-8")
+    assert "E162 spec.yaml has no sweeps; write one under `sweeps:`" in sums("sweep", "spec.yaml").err
