@@ -43,8 +43,8 @@ class Seat(ABC):
 class OwnSeat(Seat):
     """In this process."""
 
-    def __init__(self, setting: Setting):
-        self._shard = Shard(setting)
+    def __init__(self, shard: Shard):
+        self._shard = shard
 
     def advance(self, problems: dict[str, Problem]) -> "Future[Round]":
         future: Future[Round] = Future()
@@ -86,7 +86,7 @@ class ProcessSeat(Seat):
 def local_seats(setting: Setting, processes: int) -> list[Callable[[], Seat]]:
     """How each seat on this machine is filled; a single one is in this process."""
     if processes == 1:
-        return [lambda: OwnSeat(setting)]
+        return [lambda: OwnSeat(Shard.open(setting))]
     return [lambda share=share: ProcessSeat(setting, share) for share in gpu_shares(processes)]
 
 

@@ -56,7 +56,8 @@ class Growth:
         self._seed = seed
         self._longest = longest
         self._prompts = prompts
-        self._prompt_ids = [prompts.root(problem)]
+        self._prompt_ids = {0: prompts.root(problem)}
+        """Of the nodes that were gone on from."""
         self._asked: dict[tuple[str, int], int] = {}
         self.children: list[list[int]] = [[]]
         self.depths = [0]
@@ -93,8 +94,14 @@ class Growth:
         self._asked[ask.purpose, ask.node] = first + ask.count
         name = (self._seed, "search", self.tree.problem.id, ask.purpose, ask.node)
         seeds = tuple(seed_for(*name, index) for index in range(first, first + ask.count))
-        prompt_ids = self._prompt_ids[ask.node] if ask.prompt_ids is None else ask.prompt_ids
+        prompt_ids = self._prompt(ask.node) if ask.prompt_ids is None else ask.prompt_ids
         return Request(prompt_ids, seeds, ask.max_tokens, self.config.temperature, ask.stop)
+
+    def _prompt(self, node: int) -> tuple[int, ...]:
+        if node not in self._prompt_ids:
+            found = self.tree.nodes[node]
+            self._prompt_ids[node] = self._prompt(found.parent) + self._prompts.step(found.text)
+        return self._prompt_ids[node]
 
     def evaluation_prompt(self, node: int, template: str) -> tuple[int, ...]:
         """The ids of a question about the state after a node."""
@@ -144,7 +151,6 @@ class Growth:
         self.sampled.append(0)
         self.logprobs.append([])
         self.scores.append([])
-        self._prompt_ids.append(self._prompt_ids[parent] + self._prompts.step(state.text))
         return index
 
     def ends(self) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Tree, pack
 from astro_factory.core.verdicts import Outcome
+from astro_factory.engines.base import Engine
 from astro_factory.engines.config import EngineConfig
 from astro_factory.search.config import PolicyConfig
 
@@ -37,12 +38,18 @@ class Round(NamedTuple):
 class Shard:
     """The trees of one engine."""
 
-    def __init__(self, setting: Setting):
-        from astro_factory.engines import open_engine
+    def __init__(self, engine: Engine, policy: PolicyConfig, seed: int):
         from astro_factory.search.driver import Search
 
-        self._engine = open_engine(setting.engine, setting.folder)
-        self._search = Search(self._engine, setting.policy, setting.seed)
+        self._engine = engine
+        self._search = Search(engine, policy, seed)
+
+    @classmethod
+    def open(cls, setting: Setting) -> "Shard":
+        """Load the engine. Raises what `engines.open_engine` does, and E611."""
+        from astro_factory.engines import open_engine
+
+        return cls(open_engine(setting.engine, setting.folder), setting.policy, setting.seed)
 
     def advance(self, problems: dict[str, Problem]) -> Round:
         """Begin these problems, by key, and go on for a while."""
@@ -68,6 +75,6 @@ _shards: list[Shard] = []
 def advance(what: Setting | dict[str, Problem]) -> Round:
     """`Shard.advance` of the one shard of this process, which a first call with the setting opens."""
     if isinstance(what, Setting):
-        _shards.append(Shard(what))
+        _shards.append(Shard.open(what))
         return Round()
     return _shards[0].advance(what)

@@ -13,6 +13,7 @@ last `answer` line, with exact fractions, so what a model claims in its steps is
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from astro_factory.core.problems import Problem
@@ -149,12 +150,18 @@ class Countdown(Verifier):
 
     def _replay(self, problem: Problem, steps: Sequence[str]) -> list[Part]:
         """What is left after `steps`, in order; raises ValueError at a step that `complete_step` did not make."""
-        parts = [Part(number, str(number)) for number in problem.info["numbers"]]
         max_value = problem.info.get("max_value", DEFAULT_MAX_VALUE)
-        for step in steps:
-            match = _STEP.fullmatch(step)
-            joined = match and join(parts, int(match[1]), match[2], int(match[3]), max_value)
-            if not joined:
-                raise ValueError(f"not a step of this problem: '{step}'")
-            parts = joined
-        return parts
+        return list(_left_after(tuple(problem.info["numbers"]), max_value, tuple(steps)))
+
+
+@lru_cache(maxsize=1 << 14)
+def _left_after(numbers: tuple[int, ...], max_value: int, steps: tuple[str, ...]) -> tuple[Part, ...]:
+    """Remembered, since a search asks for the same paths and their beginnings again and again."""
+    if not steps:
+        return tuple(Part(number, str(number)) for number in numbers)
+    match = _STEP.fullmatch(steps[-1])
+    parts = list(_left_after(numbers, max_value, steps[:-1]))
+    joined = match and join(parts, int(match[1]), match[2], int(match[3]), max_value)
+    if not joined:
+        raise ValueError(f"not a step of this problem: '{steps[-1]}'")
+    return tuple(joined)

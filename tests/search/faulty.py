@@ -1,11 +1,13 @@
-"""A scripted engine that writes down what it is asked, and fails as told."""
+"""An engine that writes down what it is asked, and fails as told."""
 
 import os
 from pathlib import Path
 
-from astro_factory.engines.base import Engine, Sample
-from astro_factory.engines.config import ScriptedConfig
-from astro_factory.engines.scripted_engine import ScriptedEngine
+from pydantic import TypeAdapter
+
+from astro_factory.engines import open_engine
+from astro_factory.engines.base import Engine, Sample, Stream
+from astro_factory.engines.config import EngineConfig
 
 FAULTS = {
     "fewer": lambda samples: samples[1:],
@@ -17,21 +19,17 @@ FAULTS = {
 
 
 class FaultyEngine(Engine):
-    """Options: `responses` as of the scripted engine; `log`, a file that gets a line for each sample; `fault` (`die`,
-    `raise` or one of `FAULTS`) for the batch number `at`, once if the file `once` is named."""
+    """Options: `engine`, what really answers; `log`, a file that gets process and seed of each sample; `fault` (`die`,
+    `raise` or one of `FAULTS`) from the batch number `at` on, once if the file `once` is named."""
 
     def __init__(self, options, folder):
-        self._scripted = ScriptedEngine(ScriptedConfig(kind="scripted", responses=options["responses"]), folder)
-        self.tokenizer, self.max_model_len = self._scripted.tokenizer, self._scripted.max_model_len
+        self._engine = open_engine(TypeAdapter(EngineConfig).validate_python(options["engine"]), folder)
+        self.tokenizer, self.max_model_len = self._engine.tokenizer, self._engine.max_model_len
         self._options, self._batches = options, 0
 
     def generate(self, requests):
         self._batches += 1
-        if log := self._options.get("log"):
-            lines = "".join(f"{os.getpid()} {seed}\n" for request in requests for seed in request.seeds)
-            with open(log, "a") as file:
-                file.write(lines)
-        answers = self._scripted.generate(requests)
+        answers = self._engine.generate(requests)
         fault = self._options.get("fault")
         if fault and self._batches >= self._options.get("at", 1) and self._first():
             if fault == "die":
@@ -40,6 +38,11 @@ class FaultyEngine(Engine):
                 raise RuntimeError("out of luck")
             answers[0] = FAULTS[fault](answers[0])
         return answers
+
+    def stream(self):
+        if "log" in self._options:
+            return Logged(self._engine.stream(), Path(self._options["log"]))
+        return super().stream()
 
     def _first(self) -> bool:
         once = self._options.get("once")
@@ -52,10 +55,23 @@ class FaultyEngine(Engine):
         return True
 
 
+class Logged(Stream):
+    def __init__(self, stream, log: Path):
+        self._stream, self._log = stream, log
+
+    def add(self, ticket, request):
+        with self._log.open("a") as file:
+            file.write("".join(f"{os.getpid()} {seed}\n" for seed in request.seeds))
+        self._stream.add(ticket, request)
+
+    def take(self):
+        return self._stream.take()
+
+
 def _rest(sample: Sample) -> tuple:
     return sample.text, sample.logprobs, sample.finish
 
 
-def faulty(responses: dict, **options) -> dict:
+def faulty(engine: dict, **options) -> dict:
     """The engine's configuration for a spec or a stage."""
-    return {"kind": "python", "target": f"{__name__}:FaultyEngine", "options": {"responses": responses, **options}}
+    return {"kind": "python", "target": f"{__name__}:FaultyEngine", "options": {"engine": engine, **options}}

@@ -11,9 +11,8 @@ from astro_factory.search.ledger import Ledger
 from astro_factory.search.shards import Round
 from tests.search.faulty import FAULTS, faulty
 from tests.search.toy import letters
-from tests.stages.test_search import Items, model, search, trees  # noqa: F401  (a fixture)
+from tests.stages.test_search import SCRIPTED, Items, model, search, trees  # noqa: F401  (a fixture)
 
-RESPONSES = {"": ["a\nb\nanswer ab", "b\nanswer b", "c\nd\n", "d\n"]}
 PROBLEMS = [letters("ab", name) for name in "pqrstu"]
 REMEDY = "finished trees are kept; mend the engine or its server, and the same command goes on from there"
 CAUSES = {
@@ -32,9 +31,9 @@ def failure(*arguments, **fields) -> str:
 
 @pytest.mark.parametrize("fault", [*FAULTS, "raise"])
 def test_nonsense_is_named_and_what_was_finished_is_kept(tmp_path, model, fault):  # noqa: F811
-    whole, _ = search(tmp_path / "a", model, PROBLEMS, engine=faulty(RESPONSES))
+    whole, _ = search(tmp_path / "a", model, PROBLEMS, engine=faulty(SCRIPTED))
     items, mended = Items(tmp_path / "items"), tmp_path / "mended"
-    engine = faulty(RESPONSES, fault=fault, at=12, once=str(mended))
+    engine = faulty(SCRIPTED, fault=fault, at=12, once=str(mended))
     text = failure(tmp_path / "b", model, PROBLEMS, items, engine, trees_in_flight=2)
     if fault in CAUSES:
         assert text == f"{CAUSES[fault]}; {REMEDY}"
@@ -52,8 +51,8 @@ def test_nonsense_is_named_and_what_was_finished_is_kept(tmp_path, model, fault)
 
 
 def test_the_problems_of_a_lost_process_are_searched_again(tmp_path, model):  # noqa: F811
-    whole, _ = search(tmp_path / "a", model, PROBLEMS, engine=faulty(RESPONSES))
-    engine = faulty(RESPONSES, fault="die", at=2, once=str(tmp_path / "died"))
+    whole, _ = search(tmp_path / "a", model, PROBLEMS, engine=faulty(SCRIPTED))
+    engine = faulty(SCRIPTED, fault="die", at=2, once=str(tmp_path / "died"))
     items = Items(tmp_path / "items")
     files, _ = search(tmp_path / "b", model, PROBLEMS, items, engine, processes=2, trees_in_flight=2)
     assert files == whole and items.puts == 6 and (tmp_path / "died").exists()
@@ -111,7 +110,7 @@ def test_seats_share_the_problems_evenly(tmp_path):
 
 def test_problems_without_room_are_roots_only(tmp_path, model):  # noqa: F811
     problems = [*PROBLEMS[:2], letters("ab", "p " * 50)]
-    script = {"kind": "scripted", "responses": RESPONSES, "max_model_len": 30}
+    script = SCRIPTED | {"max_model_len": 30}
     search(tmp_path / "a", model, problems, engine=script)
     found = trees(tmp_path / "a")
     assert [len(tree.calls) > 0 for tree in found] == [True, True, False]
