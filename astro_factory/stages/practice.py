@@ -6,7 +6,7 @@ it to search, and without it they teach only the manner of one. No document cont
 
 from collections.abc import Iterator
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -25,6 +25,9 @@ OUTPUT = ArtifactType.DIALOGUES
 VERSION = 1
 HEAVY = False
 
+Skill = Literal["solve", "attempt", "series", "check", "arithmetic"]
+_SKILLS: tuple[Skill, ...] = get_args(Skill)
+"""In the order in which a document's skill is drawn: a mapping counts without its order."""
 _REPORT_EVERY = 5000
 _PATIENCE = 100_000
 
@@ -35,7 +38,7 @@ class Config(StageConfig, PuzzleRules):
     """What is practised."""
     count: int = Field(gt=0)
     """How many documents."""
-    skills: dict[Literal["solve", "attempt", "series", "check", "arithmetic"], float] = Field(
+    skills: dict[Skill, float] = Field(
         default_factory=lambda: {"solve": 0.5, "attempt": 0.3, "series": 0.05, "check": 0.1, "arithmetic": 0.05}
     )
     """Weight of each skill: right solutions, honest attempts, several attempts in a row, comparisons, calculations."""
@@ -47,7 +50,7 @@ class Config(StageConfig, PuzzleRules):
     def _weighted(cls, skills: dict[str, float]) -> dict[str, float]:
         if not skills or min(skills.values()) < 0 or not sum(skills.values()):
             raise ValueError("needs at least one skill, with weights of which none is below 0")
-        return skills
+        return {name: skills[name] for name in _SKILLS if name in skills}
 
 
 def estimate(config: Config, rows: Rows) -> Work:

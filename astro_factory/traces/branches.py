@@ -26,7 +26,7 @@ def _ordered(bounds: tuple[int, int]) -> tuple[int, int]:
 def _positive(shares: dict[int, float]) -> dict[int, float]:
     if not sum(shares.values()):
         raise ValueError("at least one count needs a share above 0")
-    return shares
+    return dict(sorted(shares.items()))
 
 
 Bounds = Annotated[tuple[Count, Count], AfterValidator(_ordered)]

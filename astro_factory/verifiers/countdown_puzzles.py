@@ -36,7 +36,7 @@ class PuzzleRules(Config):
         weights = weights_of(numbers)
         if not weights or min(weights) < 2 or min(weights.values()) <= 0:
             raise ValueError("needs counts of at least 2 numbers, with weights above 0")
-        return numbers
+        return dict(sorted(numbers.items())) if isinstance(numbers, dict) else numbers
 
     @model_validator(mode="after")
     def _ranges(self) -> "PuzzleRules":

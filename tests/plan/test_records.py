@@ -1,6 +1,9 @@
 """A record holds all that an output can depend on: every leaf of every kind's configuration moves the key, or says why
 it does not."""
 
+import os
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from astro_factory.core.annotations import alternatives, field_annotation, unwrap
@@ -151,6 +156,71 @@ def test_equal_in_another_folder_and_with_other_processes(tmp_path):
     sets = ["engines.cpu.batch_size=99", "engines.server.base_urls=['http://b:2/v1']", "stages.trees.processes=3"]
     other = compile_spec(tmp_path / "all_kinds.yaml", sets=sets)
     assert {name: key(node) for name, node in other.nodes.items()} == {n: key(node) for n, node in GRAPH.nodes.items()}
+
+
+CLOCK = """
+import sys, time, datetime
+class Then(datetime.datetime):
+    now = classmethod(lambda cls, tz=None: cls(2031, 5, 17, 3, 14, tzinfo=tz))
+time.time, datetime.datetime = lambda: 1937000000.5, Then
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from tests.plan.test_records import CONTENTS, key
+from astro_factory.spec import compile_spec
+for name, node in compile_spec(Path({spec!r})).nodes.items():
+    print(name, key(node))
+"""
+
+
+@pytest.mark.parametrize("seed", ["1", "4711"])
+def test_equal_on_another_day_with_other_variables_and_hash_seeds(tmp_path, seed):
+    for name in ("all_kinds.yaml", "problems.jsonl"):
+        (tmp_path / name).write_bytes((HERE / name).read_bytes())
+    code = CLOCK.format(root=str(HERE.parents[1]), spec=str(tmp_path / "all_kinds.yaml"))
+    environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": seed, "TZ": "Asia/Tokyo", "LANG": "de_DE.UTF-8"}
+    environment |= {"HOME": str(tmp_path), "OMP_NUM_THREADS": "7", "CUDA_VISIBLE_DEVICES": "3", "ASTRO_STORE": "x"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{name} {key(node)}" for name, node in GRAPH.nodes.items()]
+
+
+@given(st.data())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_byte_of_an_input_moves_the_key(tmp_path, data):
+    node, original = GRAPH.nodes["mine"], (HERE / "problems.jsonl").read_bytes()
+    at = data.draw(st.integers(0, len(original) - 1))
+    other = data.draw(st.sampled_from([byte for byte in range(256) if byte != original[at]]))
+    path = tmp_path / "problems.jsonl"
+    path.write_bytes(original[:at] + bytes([other]) + original[at + 1 :])
+    assert key(replace(node, files={"problems.jsonl": str(path)})) != key(node)
+
+
+@pytest.mark.parametrize("environment", [{}, {"versions": {"torch": "1"}}, {"versions": {"torch": "2"}}])
+def test_the_environment_counts_only_where_a_spec_says_so(environment):
+    node = GRAPH.nodes["drill"]
+    strict = record_key(make_record(node, CONTENTS, {}, environment))
+    others = [{}, {"versions": {"torch": "1"}}, {"versions": {"torch": "2"}}]
+    assert [record_key(make_record(node, CONTENTS, {}, other)) == strict for other in others].count(True) == 1
+    assert strict != key(node)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("train", "numbers", {5: 0.2, 3: 0.5, 4: 0.3}),
+        ("drill", "skills", {"check": 0.3, "solve": 0.7}),
+        ("drill", "numbers", {4: 0.5, 3: 0.5}),
+        ("traces", "wrong_branches", {2: 0.25, 0: 0.5, 1: 0.25}),
+    ],
+)
+def test_what_is_drawn_from_a_mapping_does_not_depend_on_its_order(name, field, value):
+    """A record holds a mapping without its order, so nothing may be drawn by it."""
+    config = GRAPH.nodes[name].config
+    one, other = (
+        type(config).model_validate(config.model_dump(exclude_unset=True) | {field: mapping})
+        for mapping in (value, dict(reversed(value.items())))
+    )
+    assert list(getattr(one, field).items()) == list(getattr(other, field).items())
 
 
 def test_the_form_of_a_record():
