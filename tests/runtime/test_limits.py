@@ -70,6 +70,7 @@ def test_a_missed_heartbeat_names_the_phase_and_shows_the_stacks_of_all_processe
     assert gone(int(pid)) and gone(int(parts[1].partition(")")[0]))
 
 
+@pytest.mark.slow
 def test_a_heartbeat_is_whatever_a_stage_says(bench):
-    bench.write("a: {kind: light, do: [spend], heartbeat_s: 1.5}")
+    bench.write("a: {kind: light, do: [talk], heartbeat_s: 5}")
     assert bench.build().outcomes == {"a": "ran"}

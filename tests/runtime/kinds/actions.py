@@ -135,6 +135,13 @@ def spend(ctx, config):
         time.sleep(0.25)
 
 
+def talk(ctx, config):
+    """Seven seconds of small talk."""
+    for number in range(14):
+        ctx.events.log(str(number))
+        time.sleep(0.5)
+
+
 def hang(ctx, config):
     """Fall silent in the middle of a phase, with a worker that is silent too."""
     ctx.events.phase("rollout")
