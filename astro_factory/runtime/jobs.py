@@ -1,6 +1,9 @@
 """One stage run as plain data: what the builder sends to a stage process, and what a stage's log holds."""
 
+import fcntl
 import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +59,22 @@ class Job:
             from pyarrow.parquet import read_metadata
 
             send({"event": "rows", "count": read_metadata(table).num_rows})
+
+
+@contextmanager
+def occupied(work: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the folders of a key for as long as the block runs, after whoever holds them.
+
+    A builder that was killed takes its stage processes along, but not in the same moment: one may still write. The
+    system lets go for a process that is gone, and for its forks.
+    """
+    with (work.parent / "occupied").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 class StageFailed(Exception):

@@ -10,7 +10,7 @@ from typing import Any
 from astro_factory.core.results import Plan, PlannedNode, Result, Status
 from astro_factory.runtime.costs import keep_cost
 from astro_factory.runtime.events import EventHandler
-from astro_factory.runtime.jobs import Job, StageFailed
+from astro_factory.runtime.jobs import Job, StageFailed, occupied
 from astro_factory.runtime.limits import Limits
 from astro_factory.runtime.processes import Processes
 from astro_factory.runtime.provenance import environment
@@ -19,6 +19,8 @@ from astro_factory.store import Store
 from astro_factory.store.items import ITEMS
 from astro_factory.store.sources import take
 from astro_factory.store.space import told_of_space
+
+_ENDING = "a process of a build that was killed is still ending; waiting"
 
 
 def make(
@@ -86,9 +88,10 @@ def _run(
     processes: Processes,
 ) -> Result:
     staging = store.staging(planned.key)
-    shutil.rmtree(staging / "out", ignore_errors=True)
-    for folder in ("out", "work"):
-        (staging / folder).mkdir(parents=True, exist_ok=True)
+    (staging / "work").mkdir(parents=True, exist_ok=True)
+    with occupied(staging / "work", lambda: on_event({"event": "log", "text": _ENDING})):
+        shutil.rmtree(staging / "out", ignore_errors=True)
+        (staging / "out").mkdir()
     limits = Limits(planned.config, staging)
     curve: list[dict[str, Any]] = []
     rows: dict[str, int] = {}

@@ -14,13 +14,14 @@ import sys
 import threading
 import traceback
 from dataclasses import asdict
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from astro_factory.core import stacks
 from astro_factory.core.errors import UserError
 from astro_factory.runtime.events import EventHandler, line_sender
-from astro_factory.runtime.jobs import Job
+from astro_factory.runtime.jobs import Job, occupied
 
 _UNIT = 1 if sys.platform == "darwin" else 1024
 """Of getrusage's figure of memory, in bytes."""
@@ -58,7 +59,8 @@ def _outcome(job: Job, send: EventHandler) -> dict[str, Any]:
         os.dup2(log, stream.fileno())
     os.close(log)
     try:
-        job.run(send)
+        with occupied(Path(job.work)):
+            job.run(send)
     except UserError as error:
         return {"event": "mistakes", "diagnostics": [asdict(diagnostic) for diagnostic in error.diagnostics]}
     except BaseException as error:  # whatever a stage raises, sys.exit() too, is the end of that stage alone

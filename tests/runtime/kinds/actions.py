@@ -1,5 +1,6 @@
 """What the kinds of these tests can do."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.canonical import digest
 from astro_factory.core.config import NOT_SEMANTIC, FileField, Reference, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, Place, UserError
 from astro_factory.core.workers import Worker
+from astro_factory.store.files import write_atomic
 
 Any_ = Annotated[str, Reference(tuple(ArtifactType))]
 
@@ -162,6 +165,21 @@ def save_when_told(ctx, config):
     except SystemExit:
         (ctx.work / "saved").touch()
         raise
+
+
+def tasks(ctx, config):
+    """Eight tasks, each kept as an item or in the work folder; afterwards a note that all are done."""
+    kept = ctx.work / "kept"
+    for number in range(8):
+        key = digest([ctx.name, config.text, number])
+        if number % 2 and ctx.items.get(key) is None:
+            ctx.items.put(key, f"{key} {config.text}".encode())
+        elif number % 2 == 0 and number not in (done := json.loads(kept.read_text()) if kept.exists() else []):
+            write_atomic(kept, json.dumps([*done, number]).encode(), durable=False)
+        time.sleep(0.01)
+    values = [ctx.items.get(digest([ctx.name, config.text, number])).decode() for number in (1, 3, 5, 7)]
+    (ctx.out / "tasks.json").write_text(json.dumps([values, json.loads(kept.read_text())]))
+    note(ctx, config, "finished")
 
 
 def swell(ctx, config):
