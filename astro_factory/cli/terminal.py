@@ -82,7 +82,10 @@ class _Row:
         if kind == "start":
             self.amount, self.started = "starts", now
         elif kind == "phase":
-            self.amount = event["name"]
+            if self.total is None:
+                self.amount = event["name"]
+            else:
+                self.figures = event["name"]
         elif kind == "progress":
             self.done, self.total = event["done"], event["total"]
             self.first = self.first or (now, event["done"])

@@ -65,6 +65,8 @@ class Search:
         self._longest = engine.max_model_len
         self._stream = engine.stream()
         self._asking: dict[str, _Asking] = {}
+        self.tokens = self.calls = 0
+        """Sampled so far, for whichever tree."""
 
     @property
     def growing(self) -> int:
@@ -91,6 +93,7 @@ class Search:
                 asking = self._asking[key]
                 asking.answers[index] = checked(asking.requests[index], samples)
                 asking.missing -= 1
+                self.tokens, self.calls = self.tokens + sum(len(s.ids) for s in samples), self.calls + len(samples)
                 answers += 1
                 if not asking.missing and (tree := self._go_on(key)):
                     finished[key] = tree

@@ -30,9 +30,9 @@ class Round(NamedTuple):
     """Key and packed tree of each that is done."""
     solved: int = 0
     tokens: int = 0
-    """Sampled for these trees."""
+    """Sampled, for these trees and for those that still grow."""
     calls: int = 0
-    """Samples in these trees."""
+    """Samples of the same."""
 
 
 class Shard:
@@ -53,12 +53,13 @@ class Shard:
 
     def advance(self, problems: dict[str, Problem]) -> Round:
         """Begin these problems, by key, and go on for a while."""
+        tokens, calls = self._search.tokens, self._search.calls
         trees = self._search.advance(problems)
         return Round(
             [(key, pack(tree)) for key, tree in trees.items()],
             sum(map(_solved, trees.values())),
-            sum(tree.tokens for tree in trees.values()),
-            sum(len(tree.calls) for tree in trees.values()),
+            self._search.tokens - tokens,
+            self._search.calls - calls,
         )
 
     def close(self) -> None:

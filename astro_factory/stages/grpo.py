@@ -49,6 +49,7 @@ def run(ctx: StageContext, config: Config) -> None:
         make_generate=lambda model, tokenizer: _generate(config, model, tokenizer),
         count_backtracks=backtrack_counter(config.template) if config.template else None,
         spent=lambda tokens, calls: ctx.events.spent(tokens * processes, calls * processes),
+        phase=ctx.events.phase,
     )
     train_grpo(config, task, ctx.inputs[config.model], ctx.out, ctx.work, ctx.events)
 

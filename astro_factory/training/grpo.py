@@ -49,6 +49,8 @@ class Task:
     count_backtracks: Callable[[str], int] | None = None
     spent: Callable[[int, int], None] = lambda tokens, responses: None
     """Told of every batch of responses that this process got."""
+    phase: Callable[[str], None] = lambda name: None
+    """Told what begins."""
 
 
 class Trainer(RecipeMixin, GRPOTrainer):
@@ -65,6 +67,7 @@ class Trainer(RecipeMixin, GRPOTrainer):
     def score(self, completion_ids: list[list[int]], problem: list[int], log_metric: Any, **_: Any) -> list[float]:
         """Reward of each response; reports verdicts and backtracks."""
         texts = self.processing_class.batch_decode(completion_ids, skip_special_tokens=True)
+        self._task.phase("reward")
         self._task.spent(sum(map(len, completion_ids)), len(completion_ids))
         rewards = []
         for ids, text, index in zip(completion_ids, texts, problem, strict=True):
@@ -105,10 +108,12 @@ class Trainer(RecipeMixin, GRPOTrainer):
         parts = self.args.steps_per_generation
         if self._step % (parts * self.num_iterations) == 0 or self._buffered_inputs is None:
             self._rows = generation_batch
+            self._task.phase("rollout")
             batch = self._generate_and_score_completions(generation_batch)
             if not self.beta:
                 batch["completion_mask"] = batch["completion_mask"] * (batch["advantages"] != 0)[:, None]
             self._buffered_inputs = cut(batch, parts)
+            self._task.phase("step")
         return self._buffered_inputs[self._step % parts]
 
     def _get_per_token_logps_and_entropies(
@@ -136,10 +141,12 @@ class Trainer(RecipeMixin, GRPOTrainer):
 def train_grpo(settings: GRPOSettings, task: Task, model: Path, out: Path, work: Path, events: Events) -> None:
     """Train the model artifact `model` on `task`; the new model artifact is left in `out`."""
     torch.set_num_threads(settings.threads)
+    events.phase("load")
     tokenizer = load_tokenizer(model)
     arguments = make_arguments(settings, work)
     trainer = make_trainer(settings, task, arguments, load_network(settings, model), tokenizer)
     train(trainer, settings, work, events, round_steps=settings.num_iterations)
+    events.phase("save")
     prompts = [encode_prompt(tokenizer, _messages(problem)) for problem in task.problems[:_PROBES]]
     width = min(len(prompt) for prompt in prompts)
     save_model(trainer, model, out, torch.tensor([prompt[:width] for prompt in prompts]))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch.nn.functional import cross_entropy
+from transformers import TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from astro_factory.core.context import Events
@@ -54,9 +55,23 @@ class Trainer(RecipeMixin, SFTTrainer):
         return loss * self.accelerator.num_processes
 
 
+class _Spent(TrainerCallback):
+    """Says how many tokens were trained on; TRL counts those of all processes, from the start of this run."""
+
+    def __init__(self, events: Events):
+        self._events, self._told = events, 0
+
+    def on_log(self, args, state, control, logs, **_):
+        if state.is_world_process_zero and "num_tokens" in logs:
+            tokens = int(logs["num_tokens"])
+            self._events.spent(tokens=tokens - self._told)
+            self._told = tokens
+
+
 def train_sft(settings: SFTSettings, model: Path, data: Path, out: Path, work: Path, events: Events) -> None:
     """Fine-tune the model artifact `model` on the dialogues of `data`; the new model artifact is left in `out`."""
     torch.set_num_threads(settings.threads)
+    events.phase("load")
     tokenizer = load_tokenizer(model)
     corpus = load_corpus(data, tokenizer, allowed_length(settings, positions(model)))
     rows = micro_batches(settings, corpus)
@@ -67,7 +82,9 @@ def train_sft(settings: SFTSettings, model: Path, data: Path, out: Path, work: P
         f"{len(corpus)} dialogues, {sum(lengths)} tokens, the longest {max(lengths)}; "
         f"{corpus.dropped} too long, left out"
     )
+    trainer.add_callback(_Spent(events))
     train(trainer, settings, work, events)
+    events.phase("save")
     save_model(trainer, model, out, probe(corpus))
 
 

@@ -125,6 +125,7 @@ def train(trainer: Any, settings: TrainingConfig, work: Path, events: Events, ro
     stop = _Stop(trainer, round_steps)
     for callback in (_Report(events), _Complete(), stop):
         trainer.add_callback(callback)
+    events.phase("train")
     with stop.listening():
         trainer.train(resume_from_checkpoint=last_checkpoint(work, settings.launch.processes))
     if stop.reached:

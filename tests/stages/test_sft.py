@@ -29,6 +29,8 @@ def test_output_is_a_model_folder_with_the_parents_tokenizer(inputs, tmp_path):
     losses = [values["loss"] for _, values in ctx.events.metrics]
     assert losses[-1] < losses[0]
     assert ctx.events.steps[-1] == 20
+    assert ctx.events.phases == ["load", "train", "save"]
+    assert ctx.events.tokens == ctx.events.metrics[-1][1]["tokens"] > 100
 
 
 @pytest.mark.parametrize("settings", [{"optimizer": "muon", "precision": "bf16"}, {"micro_batches": 2}])

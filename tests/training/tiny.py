@@ -80,6 +80,8 @@ class Recorded(Events):
         self.metrics: list[tuple[int, dict]] = []
         self.lines: list[str] = []
         self.steps: list[int] = []
+        self.phases: list[str] = []
+        self.tokens = 0
         self._on_progress = on_progress
 
     def progress(self, done, total, unit="", **figures):
@@ -92,6 +94,12 @@ class Recorded(Events):
 
     def log(self, text):
         self.lines.append(text)
+
+    def phase(self, name):
+        self.phases.append(name)
+
+    def spent(self, tokens=0, calls=0):
+        self.tokens += tokens
 
 
 def context(root: Path, inputs: dict[str, Path], events: Events | None = None) -> StageContext:
