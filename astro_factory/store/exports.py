@@ -74,7 +74,7 @@ class Export(Source):
         return UserError.of("E131", cause, "fetch the file again, or build with --no-import")
 
     def _contents(self) -> tuple[dict[str, Result], dict[str, tuple[int, int]]]:
-        return _contents(self.path, self.path.stat().st_mtime_ns)
+        return _contents(self.path, self.path.stat().st_mtime_ns if self.path.exists() else 0)
 
 
 @lru_cache(maxsize=8)

@@ -35,6 +35,8 @@ KEEP_LAST = 5
 """How many keys of a stage its heads remember, so that `gc` keeps them."""
 GRACE_DAYS = 7.0
 """How long `gc` keeps what was made or used, whoever needs it."""
+_MOMENT_S = 1.0
+"""A stage that took less may run again after a power cut."""
 
 
 class Store:
@@ -137,11 +139,16 @@ class Store:
         return result
 
     def put_result(self, result: Result) -> None:
-        """Write a result, once those of its blobs that are here are on disk."""
+        """Write a result, once those of its blobs that are here are on disk.
+
+        Whether the result itself is on disk is waited for where it is worth the wait: a torn one reads as none, so what
+        a power cut costs is to run a stage of a moment again.
+        """
         for sha256 in sorted({entry["sha256"] for entry in result.outputs.values()}):
             with suppress(FileNotFoundError):
                 sync(self.blob_path(sha256))
-        write_atomic(self.result_path(result.key), result.as_json())
+        durable = result.provenance.get("seconds", _MOMENT_S) >= _MOMENT_S
+        write_atomic(self.result_path(result.key), result.as_json(), durable=durable)
 
     def output(self, result: Result) -> Path:
         """A folder that shows an output under its own file names; a file that was replaced there is shown anew."""

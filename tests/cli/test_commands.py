@@ -337,6 +337,39 @@ def test_export_travels_as_a_hit(run):
     }
 
 
+def test_import_takes_an_export(run):
+    run("build", "spec.yaml", "--no-publish")
+    run("export", "spec.yaml:drill", "drill.tar")
+    assert run("import", "drill.tar", "--store", "fresh").out == "drill.tar: 1 results, 1 with their files\n"
+    assert run("import", "drill.tar", "--store", "fresh", "--json").json == {"results": 1, "with_files": 1}
+    assert run("build", "spec.yaml", "--no-publish", "--store", "fresh", "--json").json["counts"] == {
+        "hit": 1,
+        "ran": 1,
+    }
+    Path("cut.tar").write_bytes(Path("drill.tar").read_bytes()[:700])
+    assert "E130 'cut.tar' is no store export" in run("import", "cut.tar").err
+    assert "E130 'none.tar' is no store export" in run("import", "none.tar").err
+
+
+def test_gc_says_what_it_would_delete_and_deletes_it(run):
+    assert run("gc").code == 0 and not Path(".astro").exists()
+    for count in (20, 21):
+        run("build", "spec.yaml", "--no-publish", "--set", f"params.count={count}")
+    assert run("gc", "--json").json["bytes"] == 0
+    args = ("gc", "--grace-days", "0", "--keep-last", "1")
+    ended = run(*args)
+    rows = {line.split()[0]: line.split()[1:] for line in ended.out.splitlines() if line}
+    assert rows["kept"] == ["not", "needed", "bytes"] and rows["blobs"][:2] == rows["results"][:2] == ["2", "1"]
+    assert ended.out.endswith("nothing was deleted; `astro-factory gc --delete` does it\n")
+    found = run(*args, "--delete", "--json").json
+    assert found["deleted"] and found["builds"] == 0 and found["folders"]["blobs"] == {
+        "kept": 2, "collected": 1, "bytes": int(rows["blobs"][2].replace(",", "")),
+    }  # fmt: skip
+    assert run("fsck").code == 0
+    sets = ("--set", "params.count=21", "--json")
+    assert run("build", "spec.yaml", "--no-publish", *sets).json["counts"] == {"hit": 2}
+
+
 def test_fsck_finds_and_heals(run):
     assert run("fsck").out == "0 blobs (0 bytes), 0 results (0 without their files), 0 items: 0 damaged\n"
     run("build", "spec.yaml", "--no-publish")
