@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astro_factory.core.results import Plan, PlannedNode, Status
-from astro_factory.plan.estimates import Estimate, sums
+from astro_factory.plan.estimates import AT_MOST, Estimate, sums
 
 
 def plan_as_json(planned: Plan, expected: Mapping[str, Estimate]) -> dict[str, Any]:
@@ -83,6 +83,8 @@ def takes(estimates: Sequence[Estimate]) -> str:
         values = [getattr(estimate, name) for estimate in estimates]
         if None not in values:
             amounts.append(f"{sum(values):,.0f} {unit}")
+    if basis == AT_MOST:
+        return f"at most {', '.join(amounts) or 'unknown'}"
     seconds = [estimate.seconds for estimate in estimates]
     amounts.append("time unknown" if None in seconds else time_of(sum(seconds), estimates[0].processor))
     sizes = [estimate.bytes for estimate in estimates]
@@ -92,7 +94,8 @@ def takes(estimates: Sequence[Estimate]) -> str:
 
 def _total(found: Mapping[str, Any]) -> str:
     amounts = [time_of(found[f"{name}_seconds"], name) for name in ("cores", "GPUs") if found[f"{name}_seconds"]]
-    amounts += [f"{found[name]:,} {name}" for name in ("calls", "tokens") if found[name]]
+    most = "at most " if found["at_most"] else ""
+    amounts += [f"{most}{found[name]:,} {name}" for name in ("calls", "tokens") if found[name]]
     amounts += [size_of(found["bytes"])] if found["bytes"] else []
     amounts += [f"the time of {found['time_unknown']} is unknown"] if found["time_unknown"] else []
     return ", ".join(amounts) or "nothing"

@@ -16,6 +16,8 @@ from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.resources import processors
 from astro_factory.store import Store
 
+AT_MOST = "at most, by its config"
+"""The basis of what no earlier run tells."""
 _RUNS = 3
 """Earlier runs that count."""
 
@@ -74,10 +76,8 @@ def _estimate(item: PlannedNode, spec: str, work: Work, history: list[Cost], her
     timed = [cost for cost in runs if cost.machine == here]
     processor = timed[-1].processor if timed else processors(item.node)[1]
     if not runs or work.units is None:
-        limits = work.calls is not None or work.tokens is not None
-        return Estimate(
-            work.calls, work.tokens, None, processor, None, work.rows, "at most, by its config" if limits else ""
-        )
+        basis = AT_MOST if work.calls is not None or work.tokens is not None else ""
+        return Estimate(work.calls, work.tokens, None, processor, None, work.rows, basis)
 
     def told(amount: Callable[[Cost], float | None], among: list[Cost] = runs) -> float | None:
         rates = [amount(cost) / cost.units for cost in among if amount(cost) is not None]
@@ -101,8 +101,8 @@ def _basis(count: int, what: str) -> str:
 
 
 def sums(found: Mapping[str, Estimate]) -> dict[str, Any]:
-    """All together: what is known of each amount, and of how many stages the time is not."""
-    total: dict[str, Any] = {}
+    """All together: what is known of each amount, whether that is but a limit, and of how many the time is unknown."""
+    total: dict[str, Any] = {"at_most": any(estimate.basis == AT_MOST for estimate in found.values())}
     for name in ("calls", "tokens", "bytes"):
         total[name] = round(sum(getattr(estimate, name) or 0 for estimate in found.values()))
     for processor in ("cores", "GPUs"):

@@ -80,7 +80,7 @@ def test_before_any_run_there_are_only_limits(bench):
     assert found["their_trees"] == Estimate(None, None, None, "cores", None, None, ""), "nobody knows how many"
     assert (found["drill"].rows, found["traces"].rows, found["direct"].rows) == (10, 150, 150)
     assert found["base"] == Estimate(None, None, None, "cores", None, None, "")
-    assert sums(found)["time_unknown"] == len(found) == 14
+    assert sums(found)["time_unknown"] == len(found) == 14 and sums(found)["at_most"]
 
 
 def test_runs_of_the_kind_give_the_rates(bench):
