@@ -3,6 +3,7 @@
 Everything is computed from columns streamed in batches, so a table of trees need not fit into memory.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,15 +96,27 @@ def _traces(path: Path) -> Figures:
     lengths: list[int] = []
     backtracks: Counter[int] = Counter()
     problems: set[str] = set()
+    texts: set[bytes] = set()
+    wrong = tokens = 0
     first: Row | None = None
-    for row in _rows(path, ["messages", "num_backtracks", "problem_id"]):
+    for row in _rows(path, ["messages", "num_backtracks", "num_wrong", "problem_id", "num_tokens"]):
         lengths.append(_words(row["messages"]))
         backtracks[row["num_backtracks"]] += 1
         problems.add(row["problem_id"])
+        texts.add(_digest(row["messages"]))
+        wrong, tokens = wrong + row["num_wrong"], tokens + row.get("num_tokens", 0)
         if first is None or (row["num_backtracks"] and not first["num_backtracks"]):
             first = row
-    facts = (("problems", str(len(problems))), *_spread(lengths))
-    return Figures(len(lengths), "a chain-of-thought", facts, dict(sorted(backtracks.items())), _example(first))
+    facts = [("problems", str(len(problems))), *_spread(lengths)]
+    facts += [("wrong ends", str(wrong)), ("repeated texts", _share(len(lengths) - len(texts), len(lengths)))]
+    facts += [("tokens in responses", str(tokens))] if tokens else []
+    return Figures(len(lengths), "a chain-of-thought", tuple(facts), dict(sorted(backtracks.items())), _example(first))
+
+
+def _digest(messages: Sequence[Row]) -> bytes:
+    """Of a whole conversation, short enough to keep for millions."""
+    text = "\0".join(message["content"] for message in messages)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 _COUNTS: dict[ArtifactType, Callable[[Path], Figures]] = {

@@ -37,6 +37,7 @@ def test_card_of_data_counts_what_is_there(data, provenance):
     assert "| backtracks | traces |\n|---|---|\n| 0 | 2 |\n| 1 | 2 |\n| 2 | 1 |" in card
     assert "- trees with a right end: 5 of 5 (100.0%)" in card and "- right ends: 5 of 10 (50.0%)" in card
     assert "- words in a response: least / 10 % / median / 90 % / most: 11 / 11 / 17 / 23 / 23" in card
+    assert "- wrong ends: " in card and "- repeated texts: " in card
     assert 'load_dataset("org/astro-traces", "problems", split="train")' in card
     assert "\nastro-factory pull org/astro-traces astro-traces\n" in card
     assert "\nastro-factory build astro-traces/astro/spec.yaml --no-publish\n" in card
