@@ -20,7 +20,8 @@ HEAVY = True
 class Config(GRPOSettings):
     kind: Literal["grpo"]
     template: TemplateField | None = None
-    """The wording whose backtracks are counted in the training curves."""
+    """The wording by which backtracks, dead ends, repeated steps and backtracks to nowhere are counted in the training
+    curves."""
 
 
 def cores(config: Config) -> int:
@@ -37,7 +38,7 @@ def estimate(config: Config, rows: Rows) -> Work:
 def run(ctx: StageContext, config: Config) -> None:
     if config.launch.spreads and not inside():
         return spread(__name__, ctx, config, config.launch)
-    from astro_factory.traces.markers import backtrack_counter
+    from astro_factory.traces.reading import measures_of
     from astro_factory.training.grpo import Task, train_grpo
     from astro_factory.verifiers import get_verifier
 
@@ -47,7 +48,7 @@ def run(ctx: StageContext, config: Config) -> None:
         problems=[Problem.from_row(row) for row in rows],
         judge=lambda problem, response: get_verifier(problem.verifier).verify(problem, response),
         make_generate=lambda model, tokenizer: _generate(config, model, tokenizer),
-        count_backtracks=backtrack_counter(config.template) if config.template else None,
+        measures=measures_of(config.template) if config.template else lambda problem, response: {},
         spent=lambda tokens, calls: ctx.events.spent(tokens * processes, calls * processes),
         phase=ctx.events.phase,
     )

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from itertools import dropwhile, pairwise
 
 from astro_factory.core.config import TemplateSource
+from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Tree
-from astro_factory.traces.markers import marked, markers_of
+from astro_factory.traces.markers import backtrack_counter, marked, markers_of
 
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
@@ -77,6 +78,25 @@ class Reader:
             else:
                 here = _step(thought, here, line.strip())
         return thought
+
+
+def measures_of(template: TemplateSource) -> Callable[[Problem, str], dict[str, float]]:
+    """A function from a problem and a response to the figures of training curves.
+
+    `backtracks` counts the template's words for going back, as everywhere; the others are of the graph.
+    """
+    reader, count = Reader(template), backtrack_counter(template)
+
+    def measures(problem: Problem, response: str) -> dict[str, float]:
+        thought = reader.read(response, problem.question)
+        return {
+            "backtracks": float(count(response)),
+            "dead_ends": float(thought.dead_ends),
+            "revisited": float(thought.revisited),
+            "unresolved": float(thought.unresolved),
+        }
+
+    return measures
 
 
 def read_sequence(text: str, tree: Tree) -> list[int] | None:

@@ -5,7 +5,7 @@ length before they are cut into micro-batches, and each forward pass moves a row
 the batch to its longest row. Responses whose advantage is 0 add nothing to the gradient; their tokens are left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,7 +46,8 @@ class Task:
     judge: Callable[[Problem, str], Verdict]
     make_generate: Callable[[Any, Any], Generate]
     """Model and tokenizer to the function that samples."""
-    count_backtracks: Callable[[str], int] | None = None
+    measures: Callable[[Problem, str], Mapping[str, float]] = lambda problem, response: {}
+    """Further figures of a response for the curves, such as how often it goes back."""
     spent: Callable[[int, int], None] = lambda tokens, responses: None
     """Told of every batch of responses that this process got."""
     phase: Callable[[str], None] = lambda name: None
@@ -65,18 +66,19 @@ class Trainer(RecipeMixin, GRPOTrainer):
         super().__init__(rollout_func=_roll_out if own else None, reward_funcs=[self.score], **kwargs)
 
     def score(self, completion_ids: list[list[int]], problem: list[int], log_metric: Any, **_: Any) -> list[float]:
-        """Reward of each response; reports verdicts and backtracks."""
+        """Reward of each response; reports verdicts and the task's measures."""
         texts = self.processing_class.batch_decode(completion_ids, skip_special_tokens=True)
         self._task.phase("reward")
         self._task.spent(sum(map(len, completion_ids)), len(completion_ids))
         rewards = []
         for ids, text, index in zip(completion_ids, texts, problem, strict=True):
-            verdict = self._task.judge(self._task.problems[index], text)
+            asked = self._task.problems[index]
+            verdict = self._task.judge(asked, text)
             rewards.append(reward_of(self.settings.reward, verdict.outcome, ids[-1] not in self.eos_token_ids))
             for outcome in Outcome:
                 log_metric(f"verdict/{outcome}", float(verdict.outcome is outcome))
-            if self._task.count_backtracks:
-                log_metric("backtracks", float(self._task.count_backtracks(text)))
+            for name, value in self._task.measures(asked, text).items():
+                log_metric(name, value)
         return rewards
 
     def sample(self) -> tuple[list[list[int]], list[list[int]]]:

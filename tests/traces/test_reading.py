@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astro_factory.traces.reading import Reader, read_sequence
+from astro_factory.traces.reading import Reader, measures_of, read_sequence
 from astro_factory.traces.render import render, text_of
 from astro_factory.traces.sequence import SequenceOptions, sequence
 from tests.traces.test_render import SHIPPED, WORDINGS
@@ -47,6 +47,14 @@ RESPONSES = [
 def test_what_a_model_wrote(response, figures):
     thought = READERS["reflection/countdown.jinja"].read(response, "numbers 4 10 3 target 17")
     assert (thought.backtracks, thought.dead_ends, thought.revisited, thought.unresolved) == figures
+
+
+def test_measures_of_a_response():
+    problem = countdown_tree().problem
+    response = f"10 + 3 = 13 left 4 13\n{NO} 9 9\n4 + 13 = 17 left 17"
+    assert measures_of(WORDINGS["reflection/countdown.jinja"].source)(problem, response) == {
+        "backtracks": 1, "dead_ends": 0, "revisited": 0, "unresolved": 1
+    }  # fmt: skip
 
 
 def test_the_paper_quotes_the_step_it_goes_back_to():
