@@ -10,8 +10,10 @@ from astro_factory.cli.options import JsonOption, ProfileOption, SetOption, Spec
 def check(
     spec: SpecArgument, sets: SetOption = None, profile: ProfileOption = None, as_json: JsonOption = False
 ) -> None:
-    """Check a spec and its templates; every error at once."""
+    """Check a spec, its templates and its sweeps; every error at once."""
     graph = read_graph(spec, sets, profile)
+    for sweep in graph.sweeps:
+        read_graph(spec, sets, profile, sweep)
     if as_json:
         warnings = [warning.as_json() for warning in graph.warnings]
         print_json({"ok": True, "nodes": len(graph.nodes), "errors": [], "warnings": warnings})

@@ -67,8 +67,10 @@ class Graph:
     warnings: tuple[Diagnostic, ...] = field(default=())
     targets: tuple[str, ...] | None = None
     """What a build is for; by default all stages and publications."""
+    sweeps: tuple[str, ...] = ()
+    """Names of the sweeps that the spec offers."""
     variants: tuple[Variant, ...] = ()
-    """Of a sweep."""
+    """Of the sweep that this is."""
     strict: bool = False
     """Whether versions and hardware count (`env: strict`)."""
 

@@ -29,7 +29,7 @@ class Estimate:
     calls: float | None
     """Samples from a model."""
     tokens: float | None
-    """Sampled tokens."""
+    """Sampled tokens, or those that were trained on."""
     seconds: float | None
     """Of all processors together."""
     processor: str
@@ -83,11 +83,10 @@ def _estimate(item: PlannedNode, spec: str, work: Work, history: list[Cost], her
         rates = [amount(cost) / cost.units for cost in among if amount(cost) is not None]
         return work.units * sum(rates) / len(rates) if rates else None
 
-    generates = any(cost.calls for cost in runs)
     rows = told(lambda cost: cost.rows)
     return Estimate(
-        calls=told(lambda cost: cost.calls) if generates else None,
-        tokens=told(lambda cost: cost.tokens) if generates else None,
+        calls=told(lambda cost: cost.calls or None),
+        tokens=told(lambda cost: cost.tokens or None),
         seconds=told(lambda cost: cost.seconds, timed),
         processor=processor,
         bytes=told(lambda cost: cost.bytes) if rows is not None else sum(cost.bytes for cost in runs) / len(runs),

@@ -85,7 +85,10 @@ class Compiler:
         imports = tuple(str(self.folder / name) for name in self._top("imports") or ())
         nodes = {name: self.nodes[name] for name in order}
         lock = str(path.with_suffix(path.suffix + ".lock"))
-        graph = Graph(str(data["name"]), nodes, source, imports, lock, strict=self._top("env") == "strict")
+        sweeps = tuple(self._top("sweeps") or ())
+        graph = Graph(
+            str(data["name"]), nodes, source, imports, lock, strict=self._top("env") == "strict", sweeps=sweeps
+        )
         return replace(graph, warnings=self._warnings(shown(path), graph.wanted()))
 
     def _top(self, key: str) -> Any:

@@ -461,3 +461,11 @@ def test_doctor(run, monkeypatch):
     ended = run("doctor", "--store", "/proc/nowhere")
     assert ended.code == 1 and "problem  store: /proc/nowhere cannot be written" in ended.out
     assert "         make it writable, or name another with --store or ASTRO_STORE" in ended.out
+
+
+def test_check_looks_at_every_variant_of_every_sweep(run):
+    sweeps = "sweeps: {one: {axes: {params.count: [20, 30]}}, two: {axes: {stages.drill.cuont: [1]}}}"
+    Path("swept.yaml").write_text(SPEC + sweeps)
+    ended = run("check", "swept.yaml")
+    assert ended.code == 2 and "E104 unknown key 'cuont' in stages.drill; did you mean 'count'?" in ended.err
+    assert ended.err.startswith("swept.yaml:16:")
