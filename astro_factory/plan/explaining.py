@@ -1,6 +1,6 @@
 """Why a stage would run: its record beside the nearest one in the store, field by field."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ def explain(plan: Plan, store: Store, commits: Mapping[str, str], name: str) -> 
 
 def nearest(store: Store, node: Node, record: Mapping[str, Any]) -> Result | None:
     """The result of the same kind whose record differs in the fewest fields; of equal ones the youngest."""
-    same = [r for r in _results(store) if (r.record["section"], r.record["kind"]) == (node.section, node.kind)]
+    same = [r for r in store.results() if (r.record["section"], r.record["kind"]) == (node.section, node.kind)]
     return min(same, key=lambda r: (_distance(r.record, record), _age(r)), default=None)
 
 
@@ -60,12 +60,6 @@ def _distance(old: Mapping[str, Any], new: Mapping[str, Any]) -> int:
 def _age(result: Result) -> tuple[int, ...]:
     """Later starts come first."""
     return tuple(-ord(character) for character in str(result.provenance.get("started", "")))
-
-
-def _results(store: Store) -> Iterator[Result]:
-    for path in sorted((store.root / "results").glob("*/*.json")):
-        if result := store.result(path.stem):
-            yield result
 
 
 class _Unknown(dict):

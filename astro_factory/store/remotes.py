@@ -72,7 +72,7 @@ class RemoteStore(Source):
             return None
 
     def _write(self, files: Mapping[str, Path | bytes]) -> None:
-        if self._files.protocol == "hf" and files:
+        if self._files.protocol == "hf" and files and not self._root.startswith("buckets/"):
             return _commit(self._files, files)
         for path, source in files.items():
             self._write_one(path, source)
@@ -115,20 +115,21 @@ def _opened(url: str) -> tuple["AbstractFileSystem", str]:
 
     scheme, _, rest = url.partition(":")
     if not rest or scheme not in fsspec.available_protocols():
-        cause = f"'{url}' is no place for results"
-        raise UserError.of("E171", cause, "write file:PATH, s3://BUCKET/PATH, hf://datasets/ORG/NAME or hub:ORG/NAME")
+        remedy = "write file:PATH, s3://BUCKET/PATH, hf://datasets/ORG/NAME/PATH or, to read only, hub:ORG/NAME"
+        raise UserError.of("E171", f"'{url}' is no place for results", remedy)
+    # listings would go stale beside another writer; the Hub's endpoint is read here as our other client reads it
+    options: dict[str, Any] = {"use_listings_cache": False}
     if scheme == "file":
         rest = str(Path("/" + rest.lstrip("/") if rest.startswith("//") else rest).expanduser().absolute())
-    # listings would go stale beside another writer; the Hub's endpoint is read here as our other client reads it
-    options: dict[str, Any] = {"auto_mkdir": True} if scheme == "file" else {"use_listings_cache": False}
-    if scheme == "hf":
+        options = {"auto_mkdir": True}
+    elif scheme == "hf":
         options["endpoint"] = os.environ.get("HF_ENDPOINT")
     try:
-        files = fsspec.filesystem(scheme, skip_instance_cache=True, **options)
+        files, root = fsspec.url_to_fs(f"{scheme}://{rest.removeprefix('//')}", skip_instance_cache=True, **options)
     except ImportError as error:
         remedy = _EXTRAS.get(scheme, "install the package that it names")
         raise UserError.of("E172", f"{url} needs a package that is not installed: {told(error)}", remedy) from None
-    return files, files._strip_protocol(rest if scheme == "file" else f"{scheme}://{rest.lstrip('/')}").rstrip("/")
+    return files, root.rstrip("/")
 
 
 def _commit(files: "AbstractFileSystem", contents: Mapping[str, Path | bytes]) -> None:

@@ -7,6 +7,7 @@
     staging/<key>/        what a running or killed stage left
     locks/<key>.lock      one builder a key
     locks/items           one maker an item: claims lock its bytes
+    logs/, costs/         what a stage said when it ran last, and what its kind took
     damaged/              what `fsck` took out of the way
     heads/<spec>.json     the last keys of each stage of a spec: roots, and what `explain` compares with
 
@@ -88,13 +89,16 @@ class Store:
         To look at a result is to use it, for `gc`.
         """
         path = self.result_path(key)
-        try:
-            result = Result.from_json(path.read_bytes())
-        except (FileNotFoundError, ValueError):
-            return None
-        with suppress(OSError):  # a store of somebody else
-            os.utime(path)
+        if result := _read(path):
+            with suppress(OSError):  # a store of somebody else
+                os.utime(path)
         return result
+
+    def results(self) -> Iterator[Result]:
+        """Every result that can be read, by key. To go through all of them is not to use them."""
+        for path in sorted((self.root / "results").glob("*/*.json")):
+            if result := _read(path):
+                yield result
 
     def has_blobs(self, result: Result) -> bool:
         """Whether every blob of a result is here in its full size."""
@@ -214,6 +218,13 @@ class Store:
 
     def items(self) -> StoredItems:
         return StoredItems(self.root / "items")
+
+
+def _read(path: Path) -> Result | None:
+    try:
+        return Result.from_json(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _same_file(path: Path, blob: Path) -> bool:

@@ -100,6 +100,15 @@ def test_the_grace_time_counts_from_the_last_use(store):
     assert now(store, delete=True).builds == 0 and store.result(result.key) is None
 
 
+def test_to_go_through_all_results_is_not_to_use_them(store):
+    results = [made(store, number) for number in range(2)]
+    with store.building():
+        assert sorted(r.key for r in store.results()) == sorted(r.key for r in results)
+        assert store.result(results[0].key)
+        now(store, delete=True)
+    assert [result.key for result in store.results()] == [results[0].key]
+
+
 def test_unfinished_work_keeps_its_items_for_the_grace_time(store):
     key = "c" * 64
     (store.staging(key) / "work").mkdir(parents=True)

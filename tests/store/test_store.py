@@ -124,6 +124,19 @@ def test_killed_at_every_step(tmp_path):
     assert step > 20 and store.has_blobs(store.result(KEY)) and store.heads("spec") == {"stage": KEY}
 
 
+@pytest.mark.parametrize("seconds", [0.1, 60.0])
+def test_blobs_are_on_disk_before_the_result_has_its_name(store, monkeypatch, seconds):
+    """What a power cut may not undo in part. Whether the result is waited for depends on what it cost."""
+    steps, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: steps.append(os.fstat(handle).st_ino) or fsync(handle))
+    monkeypatch.setattr(os, "replace", lambda old, new: steps.append(str(new)) or replace(old, new))
+    result = store.commit(KEY, RECORD, staged(store.root.parent / "out"), {"seconds": seconds})
+    named = steps.index(str(store.result_path(KEY)))
+    blobs = {store.blob_path(entry["sha256"]).stat().st_ino for entry in result.outputs.values()}
+    assert blobs <= set(steps[:named]) and named == len(steps) - 1
+    assert (store.result_path(KEY).stat().st_ino in steps) is (seconds > 1)
+
+
 def test_processes_that_commit_the_same(tmp_path):
     children = []
     for number in range(4):
