@@ -468,4 +468,4 @@ def test_check_looks_at_every_variant_of_every_sweep(run):
     Path("swept.yaml").write_text(SPEC + sweeps)
     ended = run("check", "swept.yaml")
     assert ended.code == 2 and "E104 unknown key 'cuont' in stages.drill; did you mean 'count'?" in ended.err
-    assert ended.err.startswith("swept.yaml:16:")
+    assert ended.err.startswith(f"swept.yaml:{SPEC.count(chr(10)) + 1}:")
