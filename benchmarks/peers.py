@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from astro_factory.store import Store
+
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".venv-peers/bin"
 
@@ -55,8 +57,8 @@ def _write_ours(folder: Path, stages: Sequence[Stage]) -> None:
 
 
 def _read_ours(folder: Path) -> str:
-    key = json.loads((folder / ".astro/heads/bench.json").read_text())["join"]
-    return (folder / ".astro/outputs" / key / "digest").read_text()
+    store = Store(folder / ".astro")
+    return (store.output(store.result(store.heads("bench")["join"])) / "digest").read_text()
 
 
 def _write_dvc(folder: Path, stages: Sequence[Stage]) -> None:

@@ -2,6 +2,7 @@
 
 import fcntl
 import importlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,19 +63,22 @@ class Job:
 
 
 @contextmanager
-def occupied(work: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the folders of a key for as long as the block runs, after whoever holds them.
+def occupied(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the folder that a stage runs in for as long as the block runs, after whoever holds it.
 
     A builder that was killed takes its stage processes along, but not in the same moment: one may still write. The
     system lets go for a process that is gone, and for its forks.
     """
-    with (work.parent / "occupied").open("w") as file:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             on_wait()
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(handle)
 
 
 class StageFailed(Exception):

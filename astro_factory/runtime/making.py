@@ -89,7 +89,7 @@ def _run(
 ) -> Result:
     staging = store.staging(planned.key)
     (staging / "work").mkdir(parents=True, exist_ok=True)
-    with occupied(staging / "work", lambda: on_event({"event": "log", "text": _ENDING})):
+    with occupied(staging, lambda: on_event({"event": "log", "text": _ENDING})):
         shutil.rmtree(staging / "out", ignore_errors=True)
         (staging / "out").mkdir()
     limits = Limits(planned.config, staging)

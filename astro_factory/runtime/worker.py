@@ -59,7 +59,7 @@ def _outcome(job: Job, send: EventHandler) -> dict[str, Any]:
         os.dup2(log, stream.fileno())
     os.close(log)
     try:
-        with occupied(Path(job.work)):
+        with occupied(Path(job.work).parent):
             job.run(send)
     except UserError as error:
         return {"event": "mistakes", "diagnostics": [asdict(diagnostic) for diagnostic in error.diagnostics]}
