@@ -11,6 +11,7 @@ from astro_factory.cli.options import (
     SetOption,
     SpecArgument,
     StoreOption,
+    SweepOption,
     not_built,
     open_store,
     print_json,
@@ -75,12 +76,13 @@ def push(
     store: StoreOption = None,
     sets: SetOption = None,
     profile: ProfileOption = None,
+    sweep: SweepOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the finished stages of a spec to a store elsewhere, for others' `build --cache`."""
     from astro_factory.store.remotes import RemoteStore
 
-    graph, place, remote = read_graph(spec, sets, profile), open_store(store), RemoteStore(url)
+    graph, place, remote = read_graph(spec, sets, profile, sweep), open_store(store), RemoteStore(url)
     with place.building():
         planned = make_plan(graph, place, commits=locked_commits(graph), use_imports=False)
         # to have published is nothing that others could take over

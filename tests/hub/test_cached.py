@@ -167,6 +167,7 @@ class Flaky(RemoteStore):
         return super().__getattribute__(name)
 
 
+@pytest.mark.slow
 def test_a_place_that_goes_away_at_any_moment_fails_no_build(run, monkeypatch):
     run(*BUILT, "theirs")
     run("push", "spec.yaml", "memory://x", "--store", "theirs")
@@ -267,6 +268,7 @@ def test_a_publication_that_was_tampered_with(run, hub):
     assert f"warning: result {record.stem[:12]} of file:out is damaged (it is not what was published)" in err
 
 
+@pytest.mark.slow
 def test_places_on_the_hub_that_are_not_there(run, hub, naps):
     hub.create("org/plain", **{"a.csv": b"a"})
     for place, cause in (

@@ -60,6 +60,7 @@ c: {kind: light, reads: [a, b], text: c}
 """
 
 
+@pytest.mark.slow
 def test_collecting_in_a_loop_while_builds_run(bench):
     """Builds go back and forth between versions that only the last one is a root of, so hits are there to be lost."""
     stop, collected = threading.Event(), []
