@@ -177,7 +177,7 @@ def _print(table: Mapping[str, Any], folder: Path) -> None:
         metric = rows[0]["metric"]
         shown = Table(box=None, pad_edge=False)
         for title in ("variant", "arm", metric, "difference", "p (Holm)", "tokens an answer", "search tokens"):
-            shown.add_column(title)
+            shown.add_column(title, overflow="fold")
         for row in rows:
             shown.add_row(*map(Text, _cells(row, metric)))
         console.print(shown)

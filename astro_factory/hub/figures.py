@@ -104,7 +104,7 @@ def _traces(path: Path) -> Figures:
         backtracks[row["num_backtracks"]] += 1
         problems.add(row["problem_id"])
         texts.add(_digest(row["messages"]))
-        wrong, tokens = wrong + row["num_wrong"], tokens + row.get("num_tokens", 0)
+        wrong, tokens = wrong + row.get("num_wrong", 0), tokens + row.get("num_tokens", 0)
         if first is None or (row["num_backtracks"] and not first["num_backtracks"]):
             first = row
     facts = [("problems", str(len(problems))), *_spread(lengths)]

@@ -36,6 +36,11 @@ class AskingConfig(StageConfig):
     """Source of randomness."""
 
 
+def cores(config: AskingConfig) -> int:
+    """CPU cores that the stage keeps busy."""
+    return getattr(config.engine, "threads", 1)
+
+
 class Prompt(NamedTuple):
     """One prompt of a thing, with a seed for each response that is wanted."""
 

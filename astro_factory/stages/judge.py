@@ -16,12 +16,14 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.votes import vote_schema
-from astro_factory.stages.asking import AskingConfig, Prompt, ask, conversation, filled
+from astro_factory.stages.asking import AskingConfig, Prompt, ask, conversation, cores, filled
 from astro_factory.traces.ends import Terminals
 
 OUTPUT = ArtifactType.VOTES
 VERSION = 1
 HEAVY = True
+
+__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "run"]
 
 _PROMPT = """Problem: {question}
 

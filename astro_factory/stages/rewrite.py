@@ -22,7 +22,7 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees
-from astro_factory.stages.asking import AskingConfig, Prompt, ask, conversation, filled
+from astro_factory.stages.asking import AskingConfig, Prompt, ask, conversation, cores, filled
 from astro_factory.traces import codes
 from astro_factory.traces.rewriting import Line, LineJudge, lines_of, reworded
 from astro_factory.traces.table import trace_schema
@@ -30,6 +30,8 @@ from astro_factory.traces.table import trace_schema
 OUTPUT = ArtifactType.TRACES
 VERSION = 1
 HEAVY = True
+
+__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "run"]
 
 _PROMPT = """Problem: {question}
 
