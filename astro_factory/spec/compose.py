@@ -7,6 +7,7 @@ then interpolation, so that `--set params.seed=3` reaches every place that says 
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,10 @@ class _Files:
                 try:
                     _merge(document, _seen_from(path.parent, self.read(target, trail), target.parent, document))
                 except UserError as error:
-                    self.errors += error.diagnostics
+                    place = document.place(here)
+                    self.errors += [
+                        found if found.place else replace(found, place=place) for found in error.diagnostics
+                    ]
         return document
 
     def _error(self, document: Document, code: str, path: Path_, cause: str, remedy: str) -> None:

@@ -108,7 +108,13 @@ def read_yaml(path: Path, shown_as: str) -> Document:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError.of("E102", f"'{shown_as}' is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
+        before = raw[: error.start].decode("utf-8", "replace").splitlines(keepends=True)
+        column = len(before.pop()) + 1 if before and not before[-1].endswith(("\n", "\r")) else 1
+        line = raw.decode("utf-8", "replace").splitlines()[len(before)]
+        place = Place(shown_as, len(before) + 1, column)
+        raise UserError(
+            Diagnostic("E102", "the file is not UTF-8", "save it as UTF-8", place, excerpt(line, column))
+        ) from None
     return parse_yaml(text, shown_as)
 
 

@@ -69,7 +69,7 @@ def test_byte_order_mark_is_no_text(tmp_path):
     ("content", "message"),
     [
         (None, "E101 cannot read 's.yaml': No such file or directory; check the path"),
-        (b"a: \xff\n", "E102 's.yaml' is not UTF-8 (byte 3); save it as UTF-8"),
+        (b"x: 1\na: \xff\n", "s.yaml:2:4 E102 the file is not UTF-8; save it as UTF-8\n    a: \ufffd\n       ^"),
         (b"#" * (MAX_BYTES + 1), f"E105 's.yaml' is larger than {MAX_BYTES} bytes; split it with `include:`"),
     ],
 )
