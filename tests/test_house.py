@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from astro_factory.cli.main import GROUPS
+from astro_factory.core.config import documentation
 from astro_factory.stages import KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -123,8 +124,8 @@ def test_kind_is_whole(name):
     undocumented = [
         f"{model.__module__}.{model.__name__}.{field}"
         for model in models_in(module.Config)
-        for field, info in model.model_fields.items()
-        if field != "kind" and not info.description
+        for field in model.model_fields
+        if field != "kind" and not documentation(model).get(field)
     ]
     assert not undocumented, undocumented
 
@@ -132,6 +133,12 @@ def test_kind_is_whole(name):
 def test_the_guide_names_every_kind():
     text = (ROOT / "docs/guide/specs.md").read_text(encoding="utf-8")
     assert not [kind for kinds in KINDS.values() for kind in kinds if f"`{kind}`" not in text]
+
+
+def test_every_command_stands_in_the_table_of_the_program():
+    for group, names in GROUPS.items():
+        found = importlib.import_module(f"astro_factory.cli.{group}").COMMANDS
+        assert names == tuple(command.__name__.rstrip("_").replace("_", "-") for command in found)
 
 
 def test_the_readme_lists_every_command():

@@ -9,7 +9,12 @@ and the annotation says what the field stands for:
         threads: Annotated[int, NOT_SEMANTIC] = 1   # outside the key: the output does not depend on it
 """
 
+import ast
+import inspect
+import textwrap
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,11 +23,38 @@ from astro_factory.core.artifacts import ArtifactType
 
 
 class Config(BaseModel):
-    """A frozen model that refuses unknown keys and takes its field documentation from the strings under them."""
+    """A frozen model that refuses unknown keys; `documentation` has the strings under its fields."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False, protected_namespaces=()
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, text in documentation(cls).items():
+            properties.get(name, {}).setdefault("description", text)
+        return schema
+
+
+@cache
+def documentation(model: type[BaseModel]) -> dict[str, str]:
+    """What stands under each field of a model and of those it derives from.
+
+    Pydantic's own `use_attribute_docstrings` reads the source of every model when it is defined, which would be a fifth
+    of the time that `check` takes; this reads it when somebody asks.
+    """
+    found = {name: field.description for name, field in model.model_fields.items() if field.description}
+    for base in reversed(model.__mro__):
+        if not issubclass(base, Config) or base is Config:
+            continue
+        try:
+            (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        except (OSError, TypeError):  # made by a program
+            continue
+        for field, text in pairwise(definition.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                found[field.target.id] = inspect.cleandoc(str(text.value.value))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from astro_factory.core.annotations import model_at
+from astro_factory.core.config import documentation
 from astro_factory.core.errors import Diagnostic, near
 from astro_factory.spec.reader import UNRESOLVED, Document, Path_
 from astro_factory.spec.sections import DOCUMENTATION
@@ -120,8 +121,9 @@ class _Findings:
         while inner and not isinstance(inner[-1], str):
             inner = inner[:-1]  # an entry of a list is documented with the list
         model = model_at(self.annotation, self.raw, inner[:-1]) if inner else None
-        field = model.model_fields.get(str(inner[-1])) if model else None
-        text = field.description if field else DOCUMENTATION.get(str(self.path[0])) if len(self.path) == 1 else None
+        text = documentation(model).get(str(inner[-1])) if model else None
+        if text is None and len(self.path) == 1:
+            text = DOCUMENTATION.get(str(self.path[0]))
         return re.split(r"(?<=\w)[.;]\s", " ".join((text or "").split()))[0].removesuffix(".")
 
     def _meaning(self, inner: Path_, code: str) -> str:

@@ -25,6 +25,11 @@ def verifier_names() -> list[str]:
     return sorted({*_TABLE, *(point.name for point in entry_points(group=_GROUP))})
 
 
+def is_known(name: str) -> bool:
+    """Whether there is a verifier of this name; one of `python:` is not looked for."""
+    return name.startswith("python:") or name in _TABLE or name in verifier_names()
+
+
 @lru_cache
 def get_verifier(name: str) -> Verifier:
     """The verifier of this name; one instance a process.

@@ -221,3 +221,60 @@ def test_chain_without_end():
     chain = "\n".join(f"  x{n}: ${{p.x{n + 1}}}" for n in range(2000))
     found = interpolate(document(f"p:\n{chain}\n  x2000: 1"))
     assert {d.code for d in found} == {"E105"}
+
+
+def test_a_value_is_told_where_it_is_written_and_where_it_is_used():
+    spec = document("p: {x: {y: 1}, z: '${p.x}'}\na: ${p.z}\nb: [${p.x.y}, 'v${p.x.y}']")
+    assert interpolate(spec) == []
+    for used, written, used_at in [
+        (("a", "y"), ("p", "x", "y"), Place("s.yaml", 2, 4)),
+        (("b", 0), ("p", "x", "y"), Place("s.yaml", 3, 5)),
+        (("b", 1), ("b", 1), None),
+        (("p", "z", "y"), ("p", "x", "y"), Place("s.yaml", 1, 19)),
+    ]:
+        assert spec.origin(used) == written
+        found = spec.diagnose("E115", used, "is wrong")
+        assert (found.place, found.used_at) == (spec.place(written), used_at)
+
+
+def test_interpolation_reaches_the_entries_of_lists():
+    spec = document("p: {x: [a, {y: 5}]}\na: ${p.x.1.y}\nb: ${p.x.2}")
+    assert [str(found).splitlines()[0] for found in interpolate(spec)] == [
+        "s.yaml:3:4 E111 '${p.x.2}' names nothing in the spec; did you mean 'p.x.1'?"
+    ]
+    assert spec.data["a"] == 5
+
+
+def test_keys_inside_the_value_of_a_profile_keep_their_places():
+    spec = document("a: {}\nprofiles:\n  smoke:\n    a.b:\n      c: 1\n")
+    apply_profile(spec, "smoke")
+    assert spec.place(("a", "b", "c"), key=True) == Place("s.yaml", 5, 7)
+
+
+def test_a_file_is_read_once_however_often_it_is_included(tmp_path):
+    """Without that, thirty files of two lines would be read a thousand million times."""
+    texts = {f"f{n}": f"include: [f{n + 1}.yaml, f{n + 1}.yaml]\nx: {{k{n}: 1}}\n" for n in range(30)}
+    main = files(tmp_path, **texts, f30="x: {end: 1}", main="include: f0.yaml")
+    assert len(load(main).data["x"]) == 31
+
+
+@pytest.mark.parametrize(
+    ("texts", "place"),
+    [
+        ({f"f{n}": f"include: f{n + 1}.yaml" for n in range(120)}, "f98.yaml:1:10"),
+        ({"f0": "# " + "x" * 700_000, "f1": "# " + "x" * 700_000}, "main.yaml:1:20"),
+    ],
+    ids=["many", "large"],
+)
+def test_includes_have_limits(tmp_path, monkeypatch, texts, place):
+    monkeypatch.chdir(tmp_path)
+    names = "[f0.yaml, f1.yaml]" if "f2" not in texts else "f0.yaml"
+    with pytest.raises(UserError) as caught:
+        load(files(tmp_path, **texts, main=f"include: {names}"))
+    assert str(caught.value).startswith(f"{place} E105 the spec has more than 100 files or 1048576 bytes")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\\0b"])
+def test_an_include_that_no_file_system_can_hold_is_missing(tmp_path, name):
+    with pytest.raises(UserError, match="E101 there is no file"):
+        load(files(tmp_path, main=f'include: ["{name}"]'))

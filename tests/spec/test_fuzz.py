@@ -119,9 +119,8 @@ def test_any_values(workspace, path, data):
     text = json.dumps(changed(data, spec))  # YAML 1.2 contains JSON
     target = workspace / "specs/fuzzed.yaml"
     target.write_text(text)
-    profiles = [None, *(name for name in spec.get("profiles") or {} if isinstance(name, str))]
     try:
-        compile_spec(target, profile=data.draw(st.sampled_from(profiles)))
+        compile_spec(target, profile=data.draw(st.sampled_from([None, None, "smoke"])))
     except UserError as error:
         assert legible(error.diagnostics)
 

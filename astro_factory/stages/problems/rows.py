@@ -14,7 +14,7 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
-from astro_factory.verifiers import get_verifier, verifier_names
+from astro_factory.verifiers import get_verifier, is_known, verifier_names
 from astro_factory.verifiers.extraction import final_answer
 
 _ROWS_NAMED = 5
@@ -78,7 +78,7 @@ class RowsConfig(StageConfig):
 
 def check_verifier(name: str) -> list[Diagnostic]:
     """What is wrong with a verifier's name, as far as that shows without loading it."""
-    if name.startswith("python:") or name in verifier_names():
+    if is_known(name):
         return []
     return [Diagnostic("E401", f"unknown verifier '{name}'", near(name, verifier_names()))]
 
