@@ -241,7 +241,11 @@ def _token_counter(ctx: StageContext, config: Config) -> Callable[[str], int] | 
         return None
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(model_source(ctx.inputs[config.tokenizer]) / "tokenizer.json"))
+    file = model_source(ctx.inputs[config.tokenizer]) / "tokenizer.json"
+    if not file.is_file():
+        cause = f"'{config.tokenizer}' has no tokenizer.json to count tokens by"
+        raise UserError.of(codes.NO_TOKENIZER, cause, "name a model with a fast tokenizer, or leave 'tokenizer' out")
+    tokenizer = Tokenizer.from_file(str(file))
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 

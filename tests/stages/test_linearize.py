@@ -159,6 +159,13 @@ def test_tokens_are_counted_by_a_models_tokenizer(tmp_path):
     assert statistics["tokens"] == sum(row["num_tokens"] for row in rows)
 
 
+def test_a_model_without_a_tokenizer_cannot_count(tmp_path):
+    assert fail(tmp_path, inputs={"m": tmp_path}, tokenizer="m") == (
+        "E323 'm' has no tokenizer.json to count tokens by; "
+        "name a model with a fast tokenizer, or leave 'tokenizer' out"
+    )
+
+
 def test_steps_that_are_given_up_can_be_left_unlearned(tmp_path):
     """The rest of the row is as without."""
     rows, _ = linearize(tmp_path / "masked", wrong_branches=2, learn_wrong_steps=False)
