@@ -2,7 +2,7 @@
 
     costs/stages.search.jsonl
 
-The lines are told from nothing and lead to no result: the folder may be deleted at any time.
+They are in no key and lead to no result: the folder may be deleted at any time.
 """
 
 import importlib
