@@ -108,14 +108,17 @@ def read_yaml(path: Path, shown_as: str) -> Document:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8", "replace").splitlines(keepends=True)
-        column = len(before.pop()) + 1 if before and not before[-1].endswith(("\n", "\r")) else 1
-        line = raw.decode("utf-8", "replace").splitlines()[len(before)]
-        place = Place(shown_as, len(before) + 1, column)
-        raise UserError(
-            Diagnostic("E102", "the file is not UTF-8", "save it as UTF-8", place, excerpt(line, column))
-        ) from None
+        place = _place_after(raw[: error.start].decode(), shown_as)
+        line = raw.decode("utf-8", "replace").splitlines()[place.line - 1]
+        cause, remedy = "the file is not UTF-8", "save it as UTF-8"
+        raise UserError(Diagnostic("E102", cause, remedy, place, excerpt(line, place.column))) from None
     return parse_yaml(text, shown_as)
+
+
+def _place_after(text: str, file: str) -> Place:
+    """The place of the character that follows a text from the beginning of a file."""
+    *lines, last = f"{text}^".splitlines()
+    return Place(file, len(lines) + 1, len(last))
 
 
 _REFERENCE = re.compile(r"\$\{([\w .-]*)\}")
@@ -136,8 +139,7 @@ def parse_yaml(text: str, shown_as: str) -> Document:
     lines = text.splitlines()
     document = Document({}, places={(): Place(shown_as, 1, 1)}, lines={shown_as: lines})
     if odd := yaml.reader.Reader.NON_PRINTABLE.search(text):
-        before = text[: odd.start()].splitlines() or [""]
-        place = Place(shown_as, len(before), len(before[-1]) + 1)
+        place = _place_after(text[: odd.start()], shown_as)
         cause = f"not valid YAML: it holds the character U+{ord(odd[0]):04X}"
         raise UserError(Diagnostic("E102", cause, "remove the character", place, document.excerpt(place)))
     opening, closing = _stand_ins(text)
