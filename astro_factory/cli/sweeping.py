@@ -1,6 +1,7 @@
 """`sweep`: build all variants of a sweep and compare them."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,13 +69,13 @@ def sweep(
     )
     rows = _rows(graph, found, stage)
     folder = out or Path("out") / f"{graph.name}-{name}"
-    searches = [item["outcome"] for item in found["stages"] if item["kind"] == "search"]
+    searches = Counter(item["outcome"] for item in found["stages"] if item["kind"] == "search")
     table = {
         "spec": graph.name,
         "sweep": name,
         "compared": stage,
-        "searches_run": searches.count("ran"),
-        "searches_there": len(searches) - searches.count("ran"),
+        "searches_run": searches["ran"],
+        "searches_there": searches["hit"] + searches["import"],
         "failures": found["failures"],
         "rows": rows,
     }

@@ -262,9 +262,12 @@ def test_a_failure_is_the_users_and_has_a_place(text, place, cause):
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if "paper" not in name])
 def test_the_small_models_vocabulary_has_the_words_of_each_phrasing(name):
-    """For the paper's prose, two tokens in a hundred are bytes of a word that is missing ("we're")."""
     assert byte_share(name) == 0
-    assert byte_share("reflection/paper.jinja") < 0.1
+
+
+def test_the_papers_prose_is_almost_covered():
+    """Six tokens in a hundred are bytes: "we're" is no word of the vocabulary."""
+    assert 0 < byte_share("reflection/paper.jinja") < 0.07
 
 
 def byte_share(name: str) -> float:
