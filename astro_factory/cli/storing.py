@@ -40,11 +40,11 @@ def export(
 
     spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
-    planned = make_plan(graph, place, targets=[stage], commits=locked_commits(graph), use_imports=False)
-    results = {name: item.result for name, item in planned.nodes.items()}
-    if missing := [name for name, result in results.items() if result is None]:
-        raise not_built(missing[0], spec, place, planned.nodes[missing[0]])
-    with told_of_space(file.parent):
+    with told_of_space(file.parent), place.steady():
+        planned = make_plan(graph, place, targets=[stage], commits=locked_commits(graph), use_imports=False)
+        results = {name: item.result for name, item in planned.nodes.items()}
+        if missing := [name for name, result in results.items() if result is None]:
+            raise not_built(missing[0], spec, place, planned.nodes[missing[0]])
         size = write_export(place, file, [results.pop(stage)], results.values())
     print(f"{file}: {size:,} bytes")
 

@@ -166,7 +166,7 @@ def _leftovers(store: Store, repair: bool) -> Iterator[Fault]:
         if time.time() - changed(path) > _QUIET_S:
             yield Fault("torn", path, "a killed process was writing it", _removed(path) if repair else "")
     for path in sorted((store.root / "staging").glob("[!.]*")):
-        if store.result(path.name) is None:
+        if not store.result_path(path.name).exists():
             continue  # the work of a killed stage, which goes on from it
         with store.free(path.name) as free:
             if free and path.exists():

@@ -92,7 +92,7 @@ def _marked(store: Store, cutoff: float, keep_last: int) -> tuple[set[str], set[
         if path.stem in keys or changed(path) >= cutoff:
             keys.add(path.stem)
             items |= _listed(path.with_suffix(ITEMS))
-            with suppress(ValueError):  # one that cannot be read holds nothing; `fsck` tells of it
+            with suppress(FileNotFoundError, ValueError):  # one that cannot be read holds nothing; `fsck` tells of it
                 blobs.update(entry["sha256"] for entry in Result.from_json(path.read_bytes()).outputs.values())
     for path in (store.root / "staging").glob("*"):
         if changed(path) >= cutoff:

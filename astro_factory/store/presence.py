@@ -5,6 +5,7 @@ results to use, and whenever a result is written, it holds `gc.lock` together wi
 All are `flock` locks: they end with their process, however it ends, and hold on one machine only.
 """
 
+import errno
 import fcntl
 import os
 import uuid
@@ -13,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _BUILD = "build-"
+_NOT_TO_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What a store of somebody else, or on a disk that is mounted to be read, answers."""
 
 
 @contextmanager
@@ -24,8 +27,10 @@ def building(locks: Path) -> Iterator[None]:
         with steady(locks):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
             fcntl.flock(handle, fcntl.LOCK_EX)
-    except PermissionError:  # a store of somebody else: there is nothing to do in it but to look
-        yield
+    except OSError as error:
+        if error.errno not in _NOT_TO_WRITE:
+            raise
+        yield  # there is nothing to do in it but to look
         return
     try:
         yield
@@ -39,8 +44,13 @@ def steady(locks: Path) -> Iterator[None]:
     """Let nothing be collected until the block ends; many may hold this at once."""
     try:
         handle = os.open(locks / "gc.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except (FileNotFoundError, PermissionError):  # no store yet, or one of somebody else
+    except FileNotFoundError:  # no store yet
         yield
+        return
+    except OSError as error:
+        if error.errno not in _NOT_TO_WRITE:
+            raise
+        yield  # whoever may collect it cannot be told
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_SH)

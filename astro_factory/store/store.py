@@ -101,7 +101,7 @@ class Store:
                 yield result
 
     def has_blobs(self, result: Result) -> bool:
-        """Whether every blob of a result is here in its full size."""
+        """Whether every blob of a result is here, as far as its size and time tell."""
         return all(self.has_blob(entry["sha256"], entry["size"]) for entry in result.outputs.values())
 
     def has_blob(self, sha256: str, size: int) -> bool:
@@ -151,8 +151,9 @@ class Store:
         for sha256 in sorted({entry["sha256"] for entry in result.outputs.values()}):
             with suppress(FileNotFoundError):
                 sync(self.blob_path(sha256))
-        durable = result.provenance.get("seconds", _MOMENT_S) >= _MOMENT_S
-        write_atomic(self.result_path(result.key), result.as_json(), durable=durable)
+        seconds = result.provenance.get("seconds")
+        quick = isinstance(seconds, float | int) and seconds < _MOMENT_S
+        write_atomic(self.result_path(result.key), result.as_json(), durable=not quick)
 
     def output(self, result: Result) -> Path:
         """A folder that shows an output under its own file names; a file that was replaced there is shown anew."""

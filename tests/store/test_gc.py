@@ -1,5 +1,6 @@
 """Collecting: what a root, a running build or somebody's recent use needs stays; the rest is named, or goes."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -130,6 +131,20 @@ def test_a_build_that_was_killed_holds_nothing(store):
     made(store, 1)
     found = now(store, delete=True)
     assert found.builds == 0 and found.folders["results"].collected == 2 and not names(store, "locks/build-*")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_store_that_may_only_be_read(store, monkeypatch, number):
+    result, real = made(store, 1), os.open
+
+    def opened(path, flags, *more, **kwargs):
+        if flags & os.O_CREAT:
+            raise OSError(number, os.strerror(number))
+        return real(path, flags, *more, **kwargs)
+
+    monkeypatch.setattr(os, "open", opened)
+    with store.building(), store.steady():
+        assert store.result(result.key) == result
 
 
 def test_locks_that_nobody_holds(store):
