@@ -186,18 +186,34 @@ class _Linking:
         wanted = [compare] if compare else [name for name, section in self.sections.items() if section == "stages"]
         self.targets = [self.node(name) for name in wanted]
 
-    def node(self, name: str, trail: tuple[str, ...] = ()) -> str:
-        """The node that stands for a name. Raises `_Broken`."""
-        if name not in self.nodes:
-            if name not in self.sections or name in trail:
+    def node(self, name: str) -> str:
+        """The node that stands for a name, once all that it reads is there. Raises `_Broken`."""
+        stack, begun = [name], set()
+        while stack:
+            here = stack[-1]
+            if here in self.nodes:
+                stack.pop()
+                continue
+            if here not in self.sections:
                 raise _Broken
-            draft = self.expansion.draft(self.sections[name], name, self.position, self.data)
-            reads = {read: self.node(read, (*trail, name)) for read in draft.node.reads}
-            for read, types in draft.types:
-                if self.expansion.nodes[reads[read]].output not in types:
-                    raise _Broken
-            self.nodes[name] = self.expansion.add(draft, self.position, reads)
+            draft = self.expansion.draft(self.sections[here], here, self.position, self.data)
+            missing = [read for read in draft.node.reads if read not in self.nodes]
+            if begun & {*missing}:
+                raise _Broken  # they need each other
+            if missing:
+                begun.add(here)
+                stack += missing
+            else:
+                self.nodes[here] = self._made(draft)
+                begun.discard(here)
         return self.nodes[name]
+
+    def _made(self, draft: _Draft) -> str:
+        reads = {read: self.nodes[read] for read in draft.node.reads}
+        for read, types in draft.types:
+            if self.expansion.nodes[reads[read]].output not in types:
+                raise _Broken
+        return self.expansion.add(draft, self.position, reads)
 
 
 class _Entry(Compiler):
