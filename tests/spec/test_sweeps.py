@@ -173,6 +173,16 @@ def test_baseline_of_a_single_axis_is_its_value(folder):
     assert [variant.baseline for variant in compile_spec(path, sweep="all").variants] == [False, True]
 
 
+def test_a_long_chain(folder):
+    rows = "".join(
+        f"  s{n}: {{kind: sft, model: {f's{n - 1}' if n else 'blank'}, data: drill, learning_rate: 1}}\n"
+        for n in range(600)
+    )
+    spec = SPEC.replace("publish:", f"{rows}publish:")
+    graph = compile_spec(write(folder, {"stages.s1.learning_rate": [1, 2]}, ", compare: s599", spec), sweep="all")
+    assert len(graph.nodes) == 3 + 599 * 2
+
+
 def test_axes_are_named_by_their_shortest_ends(folder):
     path = write(
         folder, {"stages.tuned.learning_rate": [1, 2], "stages.base.learning_rate": [1, 2], "params.seed": [1]}
