@@ -22,7 +22,7 @@ class ArtifactType(StrEnum):
     TRACES = "traces"
     """`traces.parquet`, one row a chain-of-thought, with `messages` and segments."""
     REPORT = "report"
-    """`report.json` and `samples.parquet`."""
+    """`report.json`, `analysis.json` and `samples.parquet`."""
     PUBLICATION = "publication"
     """`publication.json`: where it was published and the commit that did it."""
 

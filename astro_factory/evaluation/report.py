@@ -21,7 +21,7 @@ _DIGITS = 6
 
 def report_from_samples(samples: Sequence[Row], comparison: Comparison) -> dict[str, Any]:
     """The content of `report.json`. `samples` are the rows of `samples.parquet` of all arms, in any order."""
-    table = _by_problem(samples)
+    table = by_problem(samples)
     suite = comparison.suite
     report = {
         "suite": suite.title,
@@ -52,25 +52,25 @@ def report_from_samples(samples: Sequence[Row], comparison: Comparison) -> dict[
     return report
 
 
-_Table = list[dict[str, Samples]]
+Table = list[dict[str, Samples]]
 """For each problem: arm to its samples, in order."""
 
 
-def _by_problem(samples: Sequence[Row]) -> _Table:
+def by_problem(samples: Sequence[Row]) -> Table:
     table: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in sorted(samples, key=lambda row: (row["source"], row["problem"], row["sample"])):
         table[row["source"], row["problem"]][row["arm"]].append(row)
     return list(table.values())
 
 
-def _grouped(table: _Table, column: str) -> dict[str, _Table]:
-    groups: dict[str, _Table] = defaultdict(list)
+def _grouped(table: Table, column: str) -> dict[str, Table]:
+    groups: dict[str, Table] = defaultdict(list)
     for arms in table:
         groups[next(iter(arms.values()))[0][column]].append(arms)
     return dict(sorted(groups.items()))
 
 
-def _compared(table: _Table, comparison: Comparison) -> dict[str, Any]:
+def _compared(table: Table, comparison: Comparison) -> dict[str, Any]:
     """All numbers over a set of problems."""
     clusters = [next(iter(arms.values()))[0]["cluster"] for arms in table]
     bootstrap = Bootstrap(clusters, seed_for(comparison.seed, "bootstrap"))
@@ -97,7 +97,7 @@ def _compared(table: _Table, comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _equal_tokens(table: _Table, bootstrap: Bootstrap, arm: str, baseline: str, samples: int) -> dict[str, Any]:
+def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, samples: int) -> dict[str, Any]:
     """One sample of the arm against the vote of as many of the baseline as cost the same.
 
     `votes` is the ratio of their mean tokens; at most as many samples as there are can vote, and `capped` says so.
@@ -140,12 +140,12 @@ def _shown(interval: Interval) -> dict[str, float]:
     return {name: round(value, _DIGITS) for name, value in interval._asdict().items()}
 
 
-def _outcomes(table: _Table, arm: str, samples: int) -> dict[str, int]:
+def _outcomes(table: Table, arm: str, samples: int) -> dict[str, int]:
     counts = Counter(row["outcome"] for arms in table for row in arms[arm][:samples])
     return {str(outcome): counts[outcome] for outcome in sorted(counts)}
 
 
-def _correct_by_backtracks(table: _Table, arm: str, samples: int) -> dict[str, dict[str, float]]:
+def _correct_by_backtracks(table: Table, arm: str, samples: int) -> dict[str, dict[str, float]]:
     """Number of backtracks to how many samples have it and what share of them is right."""
     groups: dict[int, list[bool]] = defaultdict(list)
     for arms in table:

@@ -5,6 +5,7 @@ and one more arm costs that arm. Verdicts and all numbers are made anew from the
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -24,15 +25,19 @@ from astro_factory.core.errors import UserError, near
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.work import Rows, Work, times, total
+from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.engines.base import Engine, Request
 from astro_factory.engines.config import EngineConfig, EngineField
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import cluster_of, sample_schema
+from astro_factory.evaluation.votes import representatives
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import WorkerPool, worker_count
 
 OUTPUT = ArtifactType.REPORT
-VERSION = 1
+VERSION = 2
+_SAMPLES_VERSION = 1
+"""Moves when a group's samples may change for equal settings."""
 HEAVY = True
 
 
@@ -86,10 +91,11 @@ class Group:
         """Digest of all that the samples depend on; verifiers and metrics are not among it."""
         problems = [[asked.problem.id, asked.problem.question] for asked in self.asked]
         sampling = [self.first, self.last, self.temperature, self.max_tokens, self.seed]
-        return digest(["evaluate", VERSION, arm_digest, semantic_values(self.engine), problems, sampling])
+        return digest(["evaluate", _SAMPLES_VERSION, arm_digest, semantic_values(self.engine), problems, sampling])
 
 
 def run(ctx: StageContext, config: Config) -> None:
+    from astro_factory.evaluation.analysis import analysis_from_samples
     from astro_factory.evaluation.report import report_from_samples
 
     asked = list(_asked(ctx, config))
@@ -97,8 +103,9 @@ def run(ctx: StageContext, config: Config) -> None:
     texts = _sample_all(ctx, config, groups)
     rows = _judged(ctx, config, groups, texts)
     write_table(ctx.out / "samples.parquet", rows, sample_schema())
-    report = report_from_samples(rows, config)
-    (ctx.out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name, made in (("report", report_from_samples), ("analysis", analysis_from_samples)):
+        text = json.dumps(made(rows, config), indent=1, ensure_ascii=False)
+        (ctx.out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _asked(ctx: StageContext, config: Config) -> Iterator[Asked]:
@@ -229,12 +236,37 @@ def _judged(ctx: StageContext, config: Config, groups: Sequence[Group], texts: S
                 own = {"sample": group.first + offset, "seed": seeds[offset], "backtracks": count(sample["text"])}
                 rows.append(shared | own | sample)
                 responses.append((problem, sample["text"]))
+    verdicts = []
     with ThreadPoolExecutor(worker_count()) as threads:
-        verdicts = threads.map(lambda pair: get_verifier(pair[0].verifier).verify(*pair), responses)
-        for done, (row, verdict) in enumerate(zip(rows, verdicts, strict=True), start=1):
-            row |= {"outcome": str(verdict.outcome), "extracted": verdict.answer, "detail": verdict.detail}
-            ctx.events.progress(done, len(rows), "verdicts")
+        for verdict in threads.map(lambda pair: get_verifier(pair[0].verifier).verify(*pair), responses):
+            verdicts.append(verdict)
+            ctx.events.progress(len(verdicts), len(rows), "verdicts")
+        for row, verdict in zip(rows, verdicts, strict=True):
+            row |= {"outcome": str(verdict.outcome), "detail": verdict.detail}
+        asked: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for index, row in enumerate(rows):
+            asked[row["source"], row["problem"]].append(index)
+        votes = threads.map(
+            lambda own: _votes(responses[own[0]][0], [verdicts[index] for index in own]), asked.values()
+        )
+        for own, answers in zip(asked.values(), votes, strict=True):
+            for index, answer in zip(own, answers, strict=True):
+                rows[index]["extracted"] = answer
     return rows
+
+
+def _votes(problem: Problem, verdicts: Sequence[Verdict]) -> list[str]:
+    """The answers of one problem's samples from all arms, equal ones in one spelling."""
+    verifier = get_verifier(problem.verifier)
+
+    def same(first: int, second: int) -> bool:
+        pair = (verdicts[first], verdicts[second])
+        # right answers have one spelling already; what could not be judged alone cannot be compared
+        if any(verdict.outcome is not Outcome.INCORRECT for verdict in pair):
+            return False
+        return verifier.same(problem, verdicts[first].extracted, verdicts[second].extracted)
+
+    return representatives([verdict.answer for verdict in verdicts], same)
 
 
 def _counter(config: Config) -> Any:

@@ -141,9 +141,14 @@ def _shown(number: Number) -> str:
 
 @cache
 def _pool() -> WorkerPool:
+    return make_pool(worker_count())
+
+
+def make_pool(size: int) -> WorkerPool:
+    """The processes that compare answers, each with the verifier's limits."""
     return WorkerPool(
         "astro_factory.verifiers.math_worker:compare",
-        size=worker_count(),
+        size=size,
         timeout_s=TIMEOUT_S,
         cpu_s=CPU_S,
         memory_bytes=MEMORY_BYTES,

@@ -64,8 +64,10 @@ class WorkerPool:
         self._fill()
         atexit.register(self.close)
 
-    def call(self, argument: Any) -> Any:
-        """What the function returns; waits for a free place first, which does not count against the limit.
+    def call(self, argument: Any, cpu_s: float | None = None) -> Any:
+        """What the function returns; waits for a free place first, which does not count against the limits.
+
+        `cpu_s` takes the place of the pool's limit for this call.
 
         Raises:
             WorkerTimeout, WorkerDied, WorkerError: as `core.workers.Worker.call`; the pool goes on.
@@ -76,7 +78,7 @@ class WorkerPool:
         environment, worker = places.get()
         try:
             worker = worker or self._start(environment)
-            return worker.call(argument, self._timeout_s, self._cpu_s)
+            return worker.call(argument, self._timeout_s, cpu_s or self._cpu_s)
         except (WorkerTimeout, WorkerDied):
             worker = worker if worker and worker.alive else None
             raise

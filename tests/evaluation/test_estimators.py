@@ -1,9 +1,12 @@
 from collections import Counter
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import comb
+from scipy.stats import hypergeom
 
 from astro_factory.evaluation.estimators import majority_at_k, pass_at_k
 
@@ -14,6 +17,25 @@ from astro_factory.evaluation.estimators import majority_at_k, pass_at_k
 )
 def test_pass_at_k_in_closed_form(correct, samples, k, value):
     assert pass_at_k(correct, samples, k) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 16, 64, 500])
+def test_pass_at_k_against_scipy(samples):
+    """1 - C(n - c, k) / C(n, k), and the chance that k draws without replacement hold a right one."""
+    for correct in {0, 1, samples // 3, samples // 2, samples}:
+        for k in {1, 2, samples // 4, samples} & set(range(1, samples + 1)):
+            found = pass_at_k(correct, samples, k)
+            exact = 1 - comb(samples - correct, k, exact=True) / comb(samples, k, exact=True)
+            assert found == pytest.approx(exact, abs=1e-12)
+            assert found == pytest.approx(hypergeom(samples, correct, k).sf(0), abs=1e-9)
+
+
+def test_pass_at_k_does_not_depend_on_how_many_samples_there_are():
+    """Its mean over many simulated sets of n samples is 1 - (1 - p)^k for every n."""
+    random = np.random.default_rng(0)
+    for samples in (8, 16, 64):
+        found = np.mean([pass_at_k(int(correct), samples, 4) for correct in random.binomial(samples, 0.3, size=20_000)])
+        assert found == pytest.approx(1 - 0.7**4, abs=0.006)
 
 
 def over_all_subsets(samples, k, score):

@@ -1,0 +1,210 @@
+"""The math verifier: checks per second, what hostile answers cost, and how often it errs, against bare math-verify.
+
+    python -m benchmarks.verify --quick --json
+
+Both judge the same pairs in one run: ours through a pool of two processes, math-verify by `parse` and `verify` in this
+process. No pair of the symbolic ones comes twice, so no memory of past answers helps. The hostile answers run into a
+limit of 30 ms of computing, and the same symbolic checks are timed before and after them. Errors are counted on
+tests/verifiers/labelled.jsonl, by type of answer. The last line is JSON.
+"""
+
+import argparse
+import json
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from astro_factory.core.problems import Problem
+from astro_factory.core.workers import WorkerError, WorkerTimeout
+from astro_factory.verifiers import math as math_verifier
+from astro_factory.verifiers.math import MathVerifier
+from astro_factory.verifiers.pool import WorkerPool
+
+LABELLED = Path(__file__).parents[1] / "tests/verifiers/labelled.jsonl"
+SIZE = 2
+BOMB_CPU_S = 0.03
+HANG_CPU_S = 0.5
+Pair = tuple[str, str]
+
+
+def simple_pairs(count: int) -> list[Pair]:
+    """Numbers as answers give them: equal in another form every other time."""
+    forms = [("{n}", "{n}.0"), ("{n}", "{m}"), (r"\frac{{{n}}}{{7}}", "{n}/7"), ("{n}.5", r"\frac{{{d}}}{{2}}")]
+    return [
+        tuple(part.format(n=n, m=n + 1, d=2 * n + 1) for part in forms[n % len(forms)]) for n in range(3, count + 3)
+    ]
+
+
+def symbolic_pairs(count: int, start: int) -> list[Pair]:
+    """Formulas, no two alike; the last of the six kinds is wrong."""
+    forms = [
+        ("x^2+{s}x+{p}", "(x+{a})(x+{b})"),
+        (r"{a}\sqrt{{3}}", r"\sqrt{{{t}}}"),
+        (r"\frac{{x}}{{x+{a}}}", r"1-\frac{{{a}}}{{x+{a}}}"),
+        ("({a},{b})", r"{a}<x<{b}"),
+        (r"\sin^2 x+{a}", r"{b}-\cos^2 x"),
+        ("y={a}x+{b}", "{a}x-y-{b}=0"),
+    ]
+    made = []
+    for n in range(start, start + count):
+        gold, answer = forms[n % len(forms)]
+        values = {"a": n, "b": n + 1, "s": 2 * n + 1, "p": n * (n + 1), "t": 3 * n * n}
+        made.append((gold.format(**values), answer.format(**values)))
+    return made
+
+
+def bombs(count: int) -> Iterable[Pair]:
+    """Answers made to hang, to eat memory, or to break the parser; each a little different."""
+    forms = [
+        r"\sum_{{k=1}}^{{9999}} \frac{{1}}{{k^{n}+k!}}", r"\prod_{{k=1}}^{{9999}}(1+x^k+{n})", "9^{{9^{{9^{n}}}}}",
+        "{n}9999999999!", r"\sin(\sin(\sin(\sin(\sin(\sin(\sin(\sin(\sin(\sin(\sin({n}x)))))))))))" * 3,
+        r"\int_0^1 \frac{{\sin(x^{n})}}{{\sqrt{{1+x^7}}}} dx", "((((((((((((((({n}", r"x^{{{n}00000}}+y^{{{n}99999}}",
+    ]  # fmt: skip
+    return (("1", forms[n % len(forms)].format(n=n)) for n in range(2, count + 2))
+
+
+def rate(pairs: Sequence[Pair]) -> float:
+    """Verdicts per second of our verifier, asked from as many threads as it has processes."""
+    verifier = MathVerifier()
+    start = time.perf_counter()
+    with ThreadPoolExecutor(SIZE) as threads:
+        list(threads.map(lambda pair: verifier.verify(_problem(pair[0]), rf"\boxed{{{pair[1]}}}"), pairs))
+    return len(pairs) / (time.perf_counter() - start)
+
+
+def bare_rate(pairs: Sequence[Pair]) -> float:
+    """Verdicts per second of math-verify in this process."""
+    start = time.perf_counter()
+    for gold, answer in pairs:
+        _bare(gold, rf"\boxed{{{answer}}}")
+    return len(pairs) / (time.perf_counter() - start)
+
+
+def meet(pool: WorkerPool, pairs: Iterable[Pair], cpu_s: float) -> Counter[str]:
+    """Give the pool hostile answers; how many it killed, and how many it answered."""
+
+    def one(pair: Pair) -> str:
+        try:
+            pool.call(pair, cpu_s)
+        except WorkerTimeout:
+            return "killed"
+        except WorkerError:
+            return "failed"
+        return "answered"
+
+    with ThreadPoolExecutor(SIZE) as threads:
+        return Counter(threads.map(one, pairs))
+
+
+def overruns(pool: WorkerPool, count: int) -> list[float]:
+    """By how much each of some hanging checks outlived its limit, on the clock on the wall, one at a time."""
+    found = []
+    for n in range(count):
+        start = time.perf_counter()
+        try:
+            pool.call(("1", rf"\sum_{{k=1}}^{{9999}} \frac{{1}}{{k^{n + 2}+k!}}"), HANG_CPU_S)
+        except WorkerTimeout:
+            found.append(time.perf_counter() - start - HANG_CPU_S)
+    return found
+
+
+def memory_mib() -> float:
+    """What the processes below this one take, shared pages counted once."""
+    total = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"core.workers" in (folder / "cmdline").read_bytes() and _below(int(folder.name)):
+                rollup = (folder / "smaps_rollup").read_text()
+                total += int(rollup.split("Pss:")[1].split()[0])
+        except (OSError, IndexError):
+            continue
+    return total / 1024
+
+
+def _below(pid: int) -> bool:
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return False
+
+
+def errors() -> dict[str, dict[str, dict[str, int]]]:
+    """Of each judge, by type of answer: false positives and false negatives on the labelled file."""
+    rows = [json.loads(line) for line in LABELLED.read_text(encoding="utf-8").splitlines()]
+    with ThreadPoolExecutor(SIZE) as threads:
+        ours = list(threads.map(lambda row: MathVerifier().verify(_problem(row["gold"]), row["answer"]).correct, rows))
+    theirs = [_bare(row["gold"], row["answer"]) for row in rows]
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for name, verdicts in (("ours", ours), ("math_verify", theirs)):
+        table = found[name] = {}
+        for row, right in zip(rows, verdicts, strict=True):
+            counts = table.setdefault(row["type"], {"rows": 0, "false_positives": 0, "false_negatives": 0})
+            counts["rows"] += 1
+            counts["false_positives"] += right and row["verdict"] != "correct"
+            counts["false_negatives"] += not right and row["verdict"] == "correct"
+    return found
+
+
+def _bare(gold: str, response: str) -> bool:
+    from math_verify import parse, verify
+
+    return verify(parse(f"${gold}$"), parse(response))
+
+
+def _problem(gold: str) -> Problem:
+    return Problem("p", "", gold, "math")
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    count = 1200 if quick else 4800
+    pool = math_verifier.make_pool(SIZE)
+    math_verifier._pool = lambda: pool
+    rate(symbolic_pairs(120, 10**6))  # starts the processes and their parsers
+    bare_rate(symbolic_pairs(30, 10**6))
+    figures: dict[str, Any] = {
+        "simple_per_s": rate(simple_pairs(10 * count)),
+        "math_verify_simple_per_s": bare_rate(simple_pairs(count)),
+        "symbolic_per_s": rate(symbolic_pairs(count, 2)),
+        "math_verify_symbolic_per_s": bare_rate(symbolic_pairs(count // 6, 2)),
+    }
+    for kind in ("simple", "symbolic"):
+        figures[f"{kind}_ratio"] = figures[f"{kind}_per_s"] / figures[f"math_verify_{kind}_per_s"]
+    before = rate(symbolic_pairs(count, 10_000))
+    met = meet(pool, bombs(1000), BOMB_CPU_S)
+    rate(symbolic_pairs(120, 2 * 10**6))
+    figures["after_bombs_ratio"] = rate(symbolic_pairs(count, 30_000)) / before
+    figures["bombs"] = dict(met)
+    figures["overrun_s"] = max(overruns(pool, 4 if quick else 12))
+    figures["memory_mib"] = memory_mib()
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in figures.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="about a minute instead of several")
+    parser.add_argument("--json", action="store_true", help="only the last line")
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)
+    figures = measure(arguments.quick)
+    found = errors()
+    if not arguments.json:
+        for name in found["ours"]:
+            ours, theirs = found["ours"][name], found["math_verify"][name]
+            shown = [f"{table['false_positives']:>3} + {table['false_negatives']:<3}" for table in (ours, theirs)]
+            print(
+                f"{name:12} {ours['rows']:>4} rows; false positives + negatives: ours {shown[0]} math-verify {shown[1]}"
+            )
+    for judge, table in found.items():
+        for kind in ("false_positives", "false_negatives"):
+            figures[f"{judge}_{kind}"] = sum(counts[kind] for counts in table.values())
+    print(json.dumps(figures | {"errors_by_type": found}))
+
+
+if __name__ == "__main__":
+    main()
