@@ -18,6 +18,9 @@ KINDS: dict[str, dict[str, str]] = {
         "hub": "astro_factory.stages.problems.hub",
         "reasoning_gym": "astro_factory.stages.problems.reasoning_gym",
         "countdown": "astro_factory.stages.problems.countdown",
+        "deduplicate": "astro_factory.stages.problems.deduplicate",
+        "decontaminate": "astro_factory.stages.problems.decontaminate",
+        "pass_rate": "astro_factory.stages.problems.pass_rate",
     },
     "stages": {
         "practice": "astro_factory.stages.practice",

@@ -5,7 +5,7 @@ from scipy.stats import false_discovery_control, permutation_test
 from astro_factory.evaluation.significance import holm, sign_flip_p
 
 
-@pytest.mark.parametrize("count", [1, 4, 9, 12])
+@pytest.mark.parametrize("count", [2, 4, 9, 12])
 def test_few_clusters_are_counted_out_as_scipy_does(count):
     values = np.random.default_rng(count).normal(0.5, size=count)
     exact = permutation_test(

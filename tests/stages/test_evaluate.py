@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,13 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.core.tables import read_table, write_table
+from astro_factory.core.verdicts import Outcome, Verdict
+from astro_factory.evaluation.analysis import analysis_from_samples
 from astro_factory.evaluation.report import report_from_samples
+from astro_factory.stages import evaluate as evaluate_stage
 from astro_factory.stages.evaluate import Config, run
 from astro_factory.stages.models import init
+from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.countdown import question_text
 from tests.training.tiny import Recorded, contents, context
 
@@ -98,7 +104,7 @@ def test_output_holds_samples_and_their_report(inputs, tmp_path):
     template = {"entry": "countdown.jinja", "sources": {"countdown.jinja": COUNTDOWN.read_text()}}
     settings = {"suite": {"max_tokens": 80}, "compare": [["rl", "base"]], "seed": 3}
     output = evaluate(inputs, tmp_path, engine=engine, backtracks=template, **settings)
-    assert sorted(output) == ["report.json", "samples.parquet"]
+    assert sorted(output) == ["analysis.json", "report.json", "samples.parquet"]
     rows = rows_of(output, tmp_path)
     assert [(row["arm"], row["problem"], row["sample"]) for row in rows[:4]] == [
         ("base", "p0", 0),
@@ -133,6 +139,7 @@ def test_every_number_can_be_made_again_from_the_samples(inputs, tmp_path):
     output = evaluate(inputs, tmp_path, **settings)
     rows = rows_of(output, tmp_path)
     assert json.loads(output["report.json"]) == report_from_samples(rows, config(**settings))
+    assert json.loads(output["analysis.json"]) == analysis_from_samples(rows, config(**settings))
     assert sum(row["arm"] == "base" for row in rows) == 7 * 5 and sum(row["arm"] == "rl" for row in rows) == 7 * 3
     assert json.loads(output["report.json"])["clusters"] == 4
     assert any(row["finish"] == "length" and row["tokens"] == 24 for row in rows)
@@ -195,3 +202,25 @@ def test_a_cluster_key_that_no_problem_has_is_a_mistake(inputs, tmp_path):
 def test_a_mistake_in_a_worker_comes_through(inputs, tmp_path):
     with pytest.raises(UserError, match="E605 the engine 'no_such_module:Engine' cannot be loaded"):
         evaluate(inputs, tmp_path, processes=2, engine={"kind": "python", "target": "no_such_module:Engine"})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_at_twenty_random_moments_it_ends_with_the_same_bytes(inputs, tmp_path):
+    (tmp_path / "base").symlink_to(inputs["base"])
+    write_problems(tmp_path / "test", [([4, 10, 3], target) for target in range(1, 41)])
+    command = [sys.executable, "-m", "tests.stages.kill_evaluate", str(tmp_path), "20", "7"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["killed"] == 20 and len(set(told["kept"])) > 3, told
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
+
+
+def test_wrong_answers_of_equal_value_get_one_spelling_and_one_that_hung_none_else():
+    problem, verifier = Problem("p", "What?", "3", "math"), get_verifier("math")
+    answers = [r"\sqrt{8}", r"2\sqrt{2}", "3", "7", r"\frac{6}{2}", "x+1", "1+x"]
+    verdicts = [verifier.verify(problem, rf"\boxed{{{answer}}}") for answer in answers]
+    votes = evaluate_stage._votes(problem, [*verdicts, Verdict(Outcome.TIMEOUT, "x+1"), Verdict(Outcome.NO_ANSWER)])
+    assert [votes.index(vote) for vote in votes] == [0, 0, 2, 3, 2, 5, 5, 7, 8]
+    assert votes[2] == "3" and votes[8] == ""

@@ -95,7 +95,9 @@ def write_problems(ctx: StageContext, rows: Iterable[Row], config: RowsConfig, s
     problems = [_instructed(problem, config.instruction) for problem in _readable(ctx, candidates, config, source)]
     if not problems:
         raise UserError.of("E425", f"no problem of {source} is left", "look at 'share' and 'unreadable'")
-    write_table(ctx.out / TABLE_FILES[ArtifactType.PROBLEMS], (p.as_row() for p in problems), problem_schema())
+    # a verifier that judges otherwise is another input for all that is made of these problems
+    schema = problem_schema().with_metadata({"verifier": f"{config.verifier} {get_verifier(config.verifier).version}"})
+    write_table(ctx.out / TABLE_FILES[ArtifactType.PROBLEMS], (p.as_row() for p in problems), schema)
     ctx.events.progress(len(problems), len(problems), "problems")
 
 

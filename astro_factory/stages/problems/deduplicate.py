@@ -1,0 +1,55 @@
+"""Problems without those that stand there twice: word for word, or nearly so."""
+
+import json
+from typing import Literal
+
+from pydantic import Field
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.config import ProblemsRef, StageConfig
+from astro_factory.core.context import StageContext
+from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.tables import read_table, write_table
+from astro_factory.core.work import Rows, Work
+from astro_factory.stages.problems.overlap import twins, words_of
+
+OUTPUT = ArtifactType.PROBLEMS
+VERSION = 1
+HEAVY = False
+
+REMOVED_FILE = "removed.json"
+"""What was removed and why, beside the problems that are left."""
+
+
+class Config(StageConfig):
+    kind: Literal["deduplicate"]
+    problems: ProblemsRef
+    """The problems to go through; of equal ones the first stays."""
+    similarity: float = Field(0.8, gt=0, le=1)
+    """Share of common runs of five words from which two questions count as one; 1 removes only equal wordings. Of
+    problems with the same words and other numbers, as templates make them, a low value leaves one."""
+
+
+def estimate(config: Config, rows: Rows) -> Work:
+    count = rows.get(config.problems)
+    return Work("problems", count, rows=count)
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    rows = read_table(ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS])
+    problems = [Problem.from_row(row) for row in rows]
+    found = twins(words_of([problem.question for problem in problems]), config.similarity)
+    removed = {twin.index for twin in found}
+    left = [row for index, row in enumerate(rows) if index not in removed]
+    write_table(ctx.out / TABLE_FILES[OUTPUT], left, problem_schema())
+    listed = [
+        {
+            "id": problems[twin.index].id,
+            "same_as": problems[twin.of].id,
+            "similarity": round(twin.similarity, 4),
+            "answers_differ": problems[twin.index].answer != problems[twin.of].answer,
+        }
+        for twin in found
+    ]
+    (ctx.out / REMOVED_FILE).write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    ctx.events.progress(len(rows), len(rows), "problems", removed=len(removed))

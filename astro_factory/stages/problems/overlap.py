@@ -1,0 +1,91 @@
+"""What two questions have in common: equal words, runs of words, and how much of their runs is shared.
+
+Words are compared without case, punctuation and LaTeX's signs. What every question of a table ends with (an
+instruction) belongs to none of them and is left out.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+_WORD = re.compile(r"\w+")
+SHINGLE_WORDS = 5
+_COMMON = 500
+"""A run of words in more questions than this says nothing about two of them."""
+
+Words = tuple[str, ...]
+
+
+def words_of(questions: Sequence[str]) -> list[Words]:
+    """The words of each question, without those that all of them end with."""
+    split = [tuple(_WORD.findall(question.casefold())) for question in questions]
+    if len(split) < 2:
+        return split
+    common = 0
+    shortest = min(map(len, split))
+    while common < shortest - 1 and len({words[-common - 1] for words in split}) == 1:
+        common += 1
+    return [words[: len(words) - common] for words in split]
+
+
+def runs(words: Words, length: int) -> Iterator[Words]:
+    """Every run of so many words, in order."""
+    return (words[start : start + length] for start in range(len(words) - length + 1))
+
+
+class RunIndex:
+    """Where runs of one length stand in a set of questions."""
+
+    def __init__(self, questions: Iterable[Words], length: int):
+        self.length = length
+        self._first: dict[Words, int] = {}
+        for number, words in enumerate(questions):
+            for run in runs(words, length):
+                self._first.setdefault(run, number)
+
+    def find(self, words: Words) -> tuple[int, str] | None:
+        """The first question that shares a run with this one, and all that they share there; None if none does."""
+        for start, run in enumerate(runs(words, self.length)):
+            number = self._first.get(run)
+            if number is not None:
+                end = start + self.length
+                while end < len(words) and self._first.get(words[end - self.length + 1 : end + 1]) == number:
+                    end += 1
+                return number, " ".join(words[start:end])
+        return None
+
+
+class Twin(NamedTuple):
+    """A question that says what an earlier one says."""
+
+    index: int
+    of: int
+    similarity: float
+
+
+def twins(questions: Sequence[Words], threshold: float) -> list[Twin]:
+    """Questions whose runs of five words are, to that share at least, those of an earlier one that is kept.
+
+    The similarity is the number of common runs over that of all runs (Jaccard); a shorter question counts by its
+    words as one run.
+    """
+    kept: dict[int, int] = {}
+    postings: dict[Words, list[int]] = defaultdict(list)
+    found = []
+    for index, words in enumerate(questions):
+        shingles = set(runs(words, SHINGLE_WORDS)) or {words}
+        shared: dict[int, int] = defaultdict(int)
+        for shingle in shingles:
+            for other in postings.get(shingle, ()):
+                shared[other] += 1
+        similar = [(common / (len(shingles) + kept[other] - common), -other) for other, common in shared.items()]
+        similarity, negative = max(similar, default=(0.0, 0))
+        if similar and similarity >= threshold:
+            found.append(Twin(index, -negative, similarity))
+            continue
+        kept[index] = len(shingles)
+        for shingle in shingles:
+            if len(postings[shingle]) < _COMMON:
+                postings[shingle].append(index)
+    return found

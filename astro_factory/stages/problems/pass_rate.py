@@ -1,0 +1,118 @@
+"""Problems of middle difficulty: those that a model solves sometimes, which are the ones that RL can learn from."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.config import NOT_SEMANTIC, ModelRef, ProblemsRef, StageConfig
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import UserError
+from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.tables import read_table, write_table
+from astro_factory.core.verdicts import Outcome, Verdict
+from astro_factory.core.work import Rows, Work, times
+from astro_factory.engines.config import EngineField
+from astro_factory.stages.sampling import Asked, Group, sample_all
+from astro_factory.verifiers import get_verifier
+from astro_factory.verifiers.pool import worker_count
+
+OUTPUT = ArtifactType.PROBLEMS
+VERSION = 1
+HEAVY = True
+
+RATES_FILE = "pass_rates.parquet"
+"""Every problem that was tried, with how often it was solved; beside the problems that are left."""
+_UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.ERROR)
+
+
+class Config(StageConfig):
+    kind: Literal["pass_rate"]
+    problems: ProblemsRef
+    """The problems to try."""
+    model: ModelRef
+    """The model that tries them."""
+    engine: EngineField
+    """How text is generated."""
+    keep: tuple[float, float] = (0.1, 0.9)
+    """The range of solved shares, both ends included, in which a problem stays."""
+    samples: int = Field(8, gt=0)
+    """Tries at each problem."""
+    temperature: float = Field(1.0, gt=0)
+    """Sampling temperature."""
+    max_tokens: int = Field(1024, gt=0)
+    """Longest response."""
+    seed: int = 0
+    """Source of randomness."""
+    group: int = Field(32, gt=0)
+    """Problems that are sampled together, and the most that a killed run loses of each worker."""
+    processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
+    """Processes that sample side by side, each with a copy of the model."""
+
+    @model_validator(mode="after")
+    def _range(self) -> "Config":
+        low, high = self.keep
+        if not 0 <= low <= high <= 1:
+            raise ValueError("keep needs two numbers with 0 <= low <= high <= 1")
+        return self
+
+
+def cores(config: Config) -> int:
+    """CPU cores that the stage keeps busy."""
+    return config.processes * getattr(config.engine, "threads", 1)
+
+
+def estimate(config: Config, rows: Rows) -> Work:
+    count = rows.get(config.problems)
+    samples = times(count, config.samples)
+    return Work("samples", samples, rows=count, calls=samples, tokens=times(samples, config.max_tokens))
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    """Raises `UserError` E435 if no problem is left."""
+    rows = read_table(ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS])
+    problems = [Problem.from_row(row) for row in rows]
+    rates = _rates(ctx, config, problems)
+    low, high = config.keep
+    left = [row for row, rate in zip(rows, rates, strict=True) if rate["judged"] and low <= rate["solved"] <= high]
+    if not left:
+        tried = ", ".join(f"{rate:g}" for rate in sorted({round(rate["solved"], 3) for rate in rates}))
+        cause = f"no problem is solved in {low:g} to {high:g} of {config.samples} tries; the shares are {tried}"
+        raise UserError.of("E435", cause, "widen 'keep', or let another model try")
+    write_table(ctx.out / TABLE_FILES[OUTPUT], left, problem_schema())
+    write_table(ctx.out / RATES_FILE, rates, _rate_schema())
+
+
+def _rates(ctx: StageContext, config: Config, problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    """How each problem went. What could not be judged counts as no try."""
+    groups = list(_groups(ctx, config, problems))
+    texts = [texts for group in sample_all(ctx, groups, config.processes) for texts in group]
+    tries = [(problem, sample["text"]) for problem, own in zip(problems, texts, strict=True) for sample in own]
+    with ThreadPoolExecutor(worker_count()) as threads:
+        verdicts: list[Verdict] = []
+        for verdict in threads.map(lambda pair: get_verifier(pair[0].verifier).verify(*pair), tries):
+            verdicts.append(verdict)
+            ctx.events.progress(len(verdicts), len(tries), "verdicts")
+    size = config.samples
+    return [_rate(problem, verdicts[index * size : (index + 1) * size]) for index, problem in enumerate(problems)]
+
+
+def _rate(problem: Problem, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    judged = [verdict.correct for verdict in verdicts if verdict.outcome not in _UNJUDGED]
+    return {"id": problem.id, "judged": len(judged), "solved": sum(judged) / len(judged) if judged else 0.0}
+
+
+def _groups(ctx: StageContext, config: Config, problems: Sequence[Problem]) -> Iterator[Group]:
+    asked = [Asked(config.problems, problem) for problem in problems]
+    settings = (ctx.inputs[config.model], config.engine, config.temperature, config.max_tokens, config.seed)
+    for start in range(0, len(asked), config.group):
+        part = tuple(asked[start : start + config.group])
+        yield Group(config.model, part, 0, config.samples, *settings)
+
+
+def _rate_schema() -> Any:
+    import pyarrow as pa
+
+    return pa.schema([("id", pa.string()), ("judged", pa.int32()), ("solved", pa.float64())])

@@ -1,0 +1,70 @@
+"""Kills an evaluation at random moments until it has been killed often enough, then lets it end; run as a program.
+
+    python -m tests.stages.kill_evaluate FOLDER TIMES SEED
+
+FOLDER has `base/` (a model), `test/` (problems); the outputs are left in `whole/` and `resumed/`, and what happened is
+printed as JSON.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from astro_factory.core.context import StageContext
+from astro_factory.stages.evaluate import Config, run
+from astro_factory.store.items import StoredItems
+from tests.training.tiny import Recorded
+
+RESPONSES = ["answer ( 4 + 10 ) + 3", "answer ( 4 + 10 ) - 3", "answer 4 + 3", "left", "answer 1 + 2 + 3"]
+SETTINGS = {
+    "kind": "evaluate",
+    "arms": ["base", "rl"],
+    "engine": {"kind": "scripted", "responses": {"": RESPONSES}},
+    "suite": {"problems": ["test"], "samples": 4, "max_tokens": 40, "metrics": ["pass@1", "maj@4"]},
+    "compare": [["rl", "base"]],
+    "group": 1,
+}
+
+
+def attempt(root: Path, out: Path, items: Path) -> None:
+    """One run, from the items that are there; its folder of outputs is new, as the runtime's is."""
+    out.mkdir()
+    inputs = {"base": root / "base", "rl": root / "base", "test": root / "test"}
+    digests = {"base": "one", "rl": "another", "test": "test"}
+    run(StageContext("report", inputs, digests, out, root, StoredItems(items), Recorded()), Config(**SETTINGS))
+
+
+def forked(*arguments: Path) -> int:
+    child = os.fork()
+    if child == 0:
+        attempt(*arguments)
+        os._exit(0)
+    return child
+
+
+def main(root: Path, times: int, seed: int) -> None:
+    attempt(root, root / "first", root / "items_first" / "items")  # loads what a run loads, so that kills meet its work
+    start = time.monotonic()
+    child = forked(root, root / "whole", root / "items_whole" / "items")
+    assert os.waitpid(child, 0)[1] == 0
+    whole = time.monotonic() - start
+    rng, killed, kept = random.Random(seed), 0, []
+    for number in range(10 * times):
+        if killed == times:
+            break
+        items = root / f"items{number // 5}" / "items"  # anew now and then: what is there already takes no time
+        child = forked(root, root / f"out{number}", items)
+        time.sleep(rng.random() * whole)
+        os.kill(child, signal.SIGKILL)
+        killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        kept.append(sum(path.is_file() for path in items.rglob("*")))
+    attempt(root, root / "resumed", items)
+    print(json.dumps({"killed": killed, "kept": kept}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
