@@ -16,6 +16,7 @@ import numpy as np
 from astro_factory.core.canonical import seed_for
 from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES
 from astro_factory.evaluation.metrics import Row, per_problem
+from astro_factory.evaluation.significance import holm
 
 _DIGITS = 6
 SAMPLE_COLUMNS = (
@@ -61,18 +62,9 @@ def compare(variants: Sequence[VariantRuns], metrics: Sequence[str], samples: in
         own = [_row(variant, arm, columns[id(variant)], name) for variant in ordered]
         differences = [_difference(columns[id(v)][name], base[name], seed) for v in others]
         for row, found, p in zip(own[1:], differences, holm([d["p"] for d in differences]), strict=True):
-            row |= found | {"p_holm": p}
+            row |= found | {"p_holm": round(p, _DIGITS)}
         rows += own
     return rows
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment: controls the chance of any false finding among all comparisons."""
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = round(highest, _DIGITS)
-    return adjusted
 
 
 Column = dict[tuple[str, str, str], tuple[float, str]]

@@ -42,6 +42,7 @@ def test_equal_arms_are_called_different_as_rarely_as_promised():
         ([0.02], [0.02]),
         ([], []),
         ([0.001, 0.001, 0.2], [0.003, 0.003, 0.2]),
+        ([0.02, 0.001], [0.02, 0.002]),
     ],
 )
 def test_holm_by_hand(given, corrected):

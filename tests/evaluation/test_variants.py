@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from astro_factory.evaluation.variants import Repetition, VariantRuns, compare, holm
+from astro_factory.evaluation.variants import Repetition, VariantRuns, compare
 
 
 def samples(seed: int, right: float, problems: int = 60, arm: str = "a", tokens: int = 10) -> list[dict]:
@@ -65,17 +65,3 @@ def test_every_arm_has_its_rows():
     rows = compare([VariantRuns({"x": 1}, True, both), VariantRuns({"x": 2}, False, both)], ["pass@1", "maj@3"], 4, 0)
     assert [(row["arm"], row["settings"]["x"]) for row in rows] == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
     assert "maj@3[of-4]" in rows[0]["means"]
-
-
-@pytest.mark.parametrize(
-    ("given", "adjusted"),
-    [
-        ([], []),
-        ([0.04], [0.04]),
-        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),
-        ([0.5, 0.5], [1.0, 1.0]),
-        ([0.02, 0.001], [0.02, 0.002]),
-    ],
-)
-def test_holm(given, adjusted):
-    assert holm(given) == pytest.approx(adjusted)
