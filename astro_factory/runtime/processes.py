@@ -108,7 +108,7 @@ class StageProcess:
             for line in lines:
                 yield json.loads(line)
             if not poll.poll(1000 * max(0.0, min(patience_s(), _LOOK_S))):
-                if self._process.poll() is not None:
+                if not self.lives():
                     return
                 yield None
             elif data := self._events.read(1 << 16):
@@ -136,6 +136,9 @@ class StageProcess:
         with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
             self._send(None)
             self._process.wait(_LEAVING_S)
+
+    def lives(self) -> bool:
+        return self._process.poll() is None
 
     def wait(self, seconds: float) -> None:
         """Wait for the process to end, so long at most."""
@@ -182,9 +185,20 @@ class Processes:
         with self._lock:
             if self._ended:
                 raise StageFailed("the build was interrupted")
-            process = self._warm.pop() if self._warm and not heavy else StageProcess(Path(job.log), job.threads)
+            process = None if heavy else self._living()
+            process = process or StageProcess(Path(job.log), job.threads)
             self._running.add(process)
             return process
+
+    def _living(self) -> StageProcess | None:
+        """A warm process; one that something ended while it had nothing to do is no stage's failure."""
+        while self._warm:
+            process = self._warm.pop()
+            if process.lives():
+                return process
+            process.kill()
+            process.close()
+        return None
 
     def _put_back(self, process: StageProcess, warm: bool) -> None:
         """Keep a process for the next light stage, or end it and what it left behind."""

@@ -28,6 +28,8 @@ from astro_factory.store.space import told_of_space
 Watcher = Callable[[str, dict[str, Any]], None]
 """Called with a node's name and an event: `start`, `progress`, `phase`, `metric`, `spent`, `log`, `end`."""
 
+_TOLD = "told to save and stop; another interrupt does not wait for it"
+
 
 @dataclass
 class Build:
@@ -92,6 +94,10 @@ class _Scheduler:
                 else:
                     self._finish(name, news)
                     self._advance()
+        except KeyboardInterrupt:
+            for name in self.running:
+                self.watch(name, {"event": "log", "text": _TOLD})
+            raise
         finally:
             self.processes.end()
             self._remember()

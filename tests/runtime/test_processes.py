@@ -1,6 +1,7 @@
 """Light stages share processes, and none of them takes the build or another stage down."""
 
 import os
+import signal
 import time
 
 import pytest
@@ -28,6 +29,20 @@ def test_whatever_a_light_stage_does_the_next_has_a_sound_process(bench, action)
     pids = [bench.note(f"{name}.runs")[0] for name in order]
     turn = order.index("bad") + 1
     assert 1 < turn < 5 and len(set(pids[:turn])) == len(set(pids[turn:])) == 1 and len(set(pids)) == 2
+
+
+def test_a_warm_process_that_is_gone_is_no_stages_failure(bench):
+    """Something ends it while it has nothing to do: the system, for want of memory, say."""
+    bench.write("a: {kind: light, do: [count]}\nb: {kind: light, do: [count], reads: [a]}")
+
+    def watch(name, event):
+        if (name, event["event"]) == ("a", "end"):
+            pid = int(bench.note("a.runs")[0])
+            os.kill(pid, signal.SIGKILL)
+            assert gone(pid)
+
+    assert bench.build(watch=watch).outcomes == {"a": "ran", "b": "ran"}
+    assert bench.note("a.runs") != bench.note("b.runs")
 
 
 def test_what_a_light_stage_prints_goes_to_its_own_log(bench, capfd):
