@@ -15,6 +15,7 @@ from jinja2 import TemplateSyntaxError
 
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt, near, shown
+from astro_factory.core.files import kind_of
 from astro_factory.traces import codes
 from astro_factory.traces.checks import check_template, references
 from astro_factory.traces.sandbox import Sandbox
@@ -86,9 +87,9 @@ def _name_in(name_or_path: str, folders: Sequence[Path]) -> str:
 
 def _find(name: str, folders: Sequence[Path]) -> Path | None:
     for folder in folders:
-        path = (folder / name).resolve()
-        if path.is_file() and path.is_relative_to(folder.resolve()):
-            return path
+        path = folder / name
+        if kind_of(path) == "file" and path.resolve().is_relative_to(folder.resolve()):
+            return path.resolve()
     return None
 
 

@@ -10,6 +10,7 @@ from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.config import FolderField, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
+from astro_factory.core.files import kind_of
 
 OUTPUT = ArtifactType.MODEL
 VERSION = 1
@@ -77,7 +78,7 @@ def _missing_weights(folder: Path) -> list[str]:
     index = _json(folder / _INDEX).get("weight_map")
     if not isinstance(index, dict):
         return ["model.safetensors"]
-    return [name for name in sorted(set(index.values())) if not (folder / name).is_file()]
+    return [name for name in sorted(set(map(str, index.values()))) if kind_of(folder / name) != "file"]
 
 
 def _has_chat_template(folder: Path) -> bool:
