@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import logging
 
 from astro_factory.core.models import model_source
@@ -83,6 +84,7 @@ def save_model(trainer: Any, folder: Path, out: Path, probe: torch.Tensor) -> No
     for pattern in (*_TOKENIZER_FILES, "generation_config.json"):
         for path in source.glob(pattern):
             shutil.copyfile(path, out / path.name)
+    unset_hf_deepspeed_config()  # at stage 3 loading would take all processes, and the others have left
     reloaded = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32, attn_implementation="eager")
     difference = (_log_probabilities(reloaded, probe) - expected.cpu()).abs().mean().item()
     if not difference <= _TOLERANCE:
