@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.core.config import Reference, StageConfig
+from astro_factory.core.config import NOT_SEMANTIC, Reference, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.graph import Node
@@ -64,6 +64,8 @@ class Config(StageConfig):
     """Identifier of the Hub, such as `apache-2.0`; goes into the card."""
     message: str = Field("Publish with astro-factory", min_length=1)
     """First line of the commit."""
+    heartbeat_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 86400.0
+    """How long it may say nothing of itself: an upload is silent, and a large model's takes hours."""
 
     @field_validator("repo")
     @classmethod
