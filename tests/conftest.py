@@ -1,6 +1,7 @@
 """What holds for every test: no network, quiet libraries, one thread so that timings and bits are steady."""
 
 import os
+import signal
 import socket
 
 import pytest
@@ -12,6 +13,9 @@ settings.load_profile("patient")
 os.environ.update(
     OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1"
 )
+
+# a shell makes what it starts in the background deaf to Ctrl-C, and what the tests start would inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LOCAL = ("127.", "::1", "localhost")
 
