@@ -4,11 +4,13 @@
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _EXCERPT = 120
 """Characters of a line that an excerpt shows."""
 _CHOICES = 20
@@ -57,7 +59,7 @@ class Diagnostic:
             text += f" (used at {self.used_at})"
         if self.excerpt:
             text += "\n" + self.excerpt
-        return text
+        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)  # what a file holds drives no terminal
 
     def as_json(self) -> dict:
         """All of it; `choices` and `used_at` only where there are any."""

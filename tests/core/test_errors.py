@@ -22,6 +22,10 @@ def test_text(diagnostic, text):
     assert str(diagnostic) == text
 
 
+def test_control_characters_are_shown_and_not_sent_to_the_terminal():
+    assert str(Diagnostic("E1", "'a\x1b[2J\0'", "", None, "    b\x07")) == "E1 'a\\x1b[2J\\x00'\n    b\\x07"
+
+
 def test_several_at_once():
     error = UserError(Diagnostic("E1", "a"), Diagnostic("E2", "b"))
     assert str(error) == "E1 a\nE2 b" and [d.code for d in error.diagnostics] == ["E1", "E2"]
