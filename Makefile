@@ -29,7 +29,7 @@ quickstart: setup
 test: test-setup
 	$(BIN)/python -m pytest $(ARGS)
 
-test-setup: $(VENV)/.deepspeed
+test-setup: $(VENV)/.deepspeed $(VENV)/.ray
 
 vllm-setup: $(VLLM)/.ready
 
@@ -68,6 +68,11 @@ $(VENV)/.deepspeed: $(VENV)/.ready
 	  echo "note: found no C++ compiler (c++), so the DeepSpeed tests will be skipped"; \
 	elif $(BIN)/python -m pip install -e '.[deepspeed]'; then touch $@; \
 	else echo "note: DeepSpeed could not be installed (above), so its tests will be skipped"; fi
+
+# Ray has no wheels for every Python and machine; without it its tests are skipped.
+$(VENV)/.ray: $(VENV)/.ready
+	@if $(BIN)/python -m pip install -e '.[ray]'; then touch $@; \
+	else echo "note: Ray could not be installed (above), so its tests will be skipped"; fi
 
 # vLLM holds other versions than ours, so it lives apart. Its CPU build leaves out what text needs not.
 $(VLLM)/.ready: pyproject.toml | $(VLLM)/bin/python

@@ -46,7 +46,9 @@ class Config(StageConfig):
     engine: EngineField
     """How text is generated."""
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
-    """Processes that share the problems, each with a model of its own; the machine's GPUs are dealt out to them."""
+    """Processes that share the problems, each with a model of its own; the GPUs are dealt out to them."""
+    backend: Annotated[Literal["local", "ray"], NOT_SEMANTIC] = "local"
+    """Where the processes run: on this machine, or as actors of the Ray cluster that `RAY_ADDRESS` names."""
     trees_in_flight: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 512
     """Trees that grow at the same time in each process, which is also the most that a killed run loses of each."""
     seed: int = 0
@@ -54,7 +56,9 @@ class Config(StageConfig):
 
 
 def cores(config: Config) -> int:
-    """CPU cores that the stage keeps busy."""
+    """CPU cores of this machine that the stage keeps busy."""
+    if config.backend == "ray":
+        return 1
     return config.processes * getattr(config.engine, "threads", 1)
 
 
@@ -120,7 +124,12 @@ def _search(ctx: StageContext, config: Config, ledger: Ledger) -> None:
 
 
 def _seats(setting: Setting, config: Config, ledger: Ledger) -> list[Callable[[], Seat]]:
-    return local_seats(setting, max(1, min(config.processes, ledger.total - ledger.found)))
+    processes = max(1, min(config.processes, ledger.total - ledger.found))
+    if config.backend == "local" or ledger.done:
+        return local_seats(setting, processes)
+    from astro_factory.search.ray_seats import ray_seats
+
+    return ray_seats(setting, processes)
 
 
 def _complain(ctx: StageContext, figures: Mapping[str, Any]) -> None:
