@@ -17,7 +17,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.work import Rows, Work
-from astro_factory.stages.problems.overlap import RunIndex, Words, words_of
+from astro_factory.stages.problems.overlap import RunIndex, Words, telling, words_of
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 1
@@ -37,8 +37,8 @@ class Config(StageConfig):
     against: list[NamedProblemsRef] = Field(min_length=1)
     """The benchmarks: problem sources, as a suite names them."""
     remove: Literal["exact", "13-gram", "8-gram"] = "13-gram"
-    """What is removed: the same words, or a run of so many of a benchmark's words too. Weaker overlaps are listed and
-    kept."""
+    """What is removed: the same words, or a run of so many of a benchmark's words too, single letters not counted and
+    phrases of three of its problems left out. Weaker overlaps are listed and kept."""
 
 
 def estimate(config: Config, rows: Rows) -> Work:
@@ -54,14 +54,14 @@ class Benchmark:
         self._ids = [problem.id for problem in problems]
         questions = words_of([problem.question for problem in problems])
         self._exact = {words: index for index, words in reversed(list(enumerate(questions))) if words}
-        self._runs = {kind: RunIndex(questions, length) for kind, length in _LENGTHS.items()}
+        self._runs = {kind: RunIndex(map(telling, questions), length) for kind, length in _LENGTHS.items()}
 
     def overlap(self, words: Words) -> dict[str, str] | None:
         """The surest overlap with one of its problems; None if there is none."""
         if (index := self._exact.get(words)) is not None:
             return {"benchmark": self.name, "problem": self._ids[index], "overlap": "exact", "words": " ".join(words)}
         for kind, index in self._runs.items():
-            if found := index.find(words):
+            if found := index.find(telling(words)):
                 number, shared = found
                 return {"benchmark": self.name, "problem": self._ids[number], "overlap": kind, "words": shared}
         return None

@@ -5,12 +5,14 @@ instruction) belongs to none of them and is left out.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 _WORD = re.compile(r"\w+")
 SHINGLE_WORDS = 5
+STOCK = 3
+"""A run of words in so many questions of one table is a phrase of the trade."""
 _COMMON = 500
 """A run of words in more questions than this says nothing about two of them."""
 
@@ -29,20 +31,31 @@ def words_of(questions: Sequence[str]) -> list[Words]:
     return [words[: len(words) - common] for words in split]
 
 
+def telling(words: Words) -> Words:
+    """Without single letters and signs of LaTeX, of which phrases like `as m/n where m and n are` are made."""
+    return tuple(word for word in words if (len(word) > 1 or word.isdigit()) and not word.endswith("frac"))
+
+
 def runs(words: Words, length: int) -> Iterator[Words]:
     """Every run of so many words, in order."""
     return (words[start : start + length] for start in range(len(words) - length + 1))
 
 
 class RunIndex:
-    """Where runs of one length stand in a set of questions."""
+    """Where runs of one length stand in a set of questions; a run that many of them share is a phrase of the trade."""
 
-    def __init__(self, questions: Iterable[Words], length: int):
+    def __init__(self, questions: Iterable[Words], length: int, shared_by: int = STOCK):
+        """Runs in `shared_by` questions or more are no sign of anything, and are left out."""
         self.length = length
         self._first: dict[Words, int] = {}
+        counts: Counter[Words] = Counter()
         for number, words in enumerate(questions):
-            for run in runs(words, length):
+            for run in set(runs(words, length)):
                 self._first.setdefault(run, number)
+                counts[run] += 1
+        for run, count in counts.items():
+            if count >= shared_by:
+                del self._first[run]
 
     def find(self, words: Words) -> tuple[int, str] | None:
         """The first question that shares a run with this one, and all that they share there; None if none does."""

@@ -27,13 +27,20 @@ def test_what_all_questions_end_with_is_left_out(questions, left):
 
 @given(st.lists(words, max_size=6), words, st.integers(1, 5))
 def test_a_shared_run_is_found_if_there_is_one(questions, asked, length):
-    found = RunIndex(questions, length).find(asked)
+    found = RunIndex(questions, length, shared_by=99).find(asked)
     shared = [number for number, other in enumerate(questions) if set(runs(asked, length)) & set(runs(other, length))]
     assert (found is not None) == bool(shared)
     if found:
         number, text = found
         run = tuple(text.split())
         assert number in shared and len(run) >= length and run in set(runs(asked, len(run)))
+
+
+def test_a_phrase_of_the_trade_is_no_overlap():
+    """What three questions of a benchmark say, as `where m and n are relatively prime`, is nobody's own."""
+    questions = words_of(["a b c d one", "a b c d two", "b c d e", "x y z"])
+    assert RunIndex(questions, 3).find(("b", "c", "d")) is None
+    assert RunIndex(questions, 3).find(("a", "b", "c")) == (0, "a b c")
 
 
 def brute(questions, threshold):
