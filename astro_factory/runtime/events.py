@@ -47,8 +47,9 @@ class EventSender(Events):
         """Send what is held back."""
         if self._tokens or self._calls:
             self._told = time.monotonic()
-            self._send({"event": "spent", "tokens": self._tokens, "calls": self._calls})
-            self._tokens = self._calls = 0
+            event = {"event": "spent", "tokens": self._tokens, "calls": self._calls}
+            self._tokens = self._calls = 0  # first: SIGTERM may end this call anywhere, and nothing is to count twice
+            self._send(event)
 
 
 def line_sender(stream: Any) -> EventHandler:
