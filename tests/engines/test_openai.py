@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -27,7 +28,9 @@ class Handler(BaseHTTPRequestHandler):
             if fault == "hang up":
                 self.close_connection = True
                 return
-            status, answer = fault or (200, self.complete(body))
+            status, answer = (fault != "hang" and fault) or (200, self.complete(body))
+        if fault == "hang":
+            time.sleep(1.0)
         data = json.dumps(answer).encode() if not isinstance(answer, bytes) else answer
         self.send_response(status)
         if status == 429:
@@ -102,6 +105,12 @@ def test_overload_errors_and_lost_connections_are_waited_out(folder):
     with serving(folder, faults=FAULTS) as (engine, server):
         assert engine.generate(REQUESTS) == Sampler(make_llama(), make_tokenizer(), 4).generate(REQUESTS)
         assert len(server.seen) == 4 + len(FAULTS)
+
+
+def test_a_server_that_hangs_is_asked_again(folder):
+    with serving(folder, faults=["hang"], timeout_s=0.3) as (engine, server):
+        assert engine.generate(REQUESTS[1:]) == Sampler(make_llama(), make_tokenizer(), 4).generate(REQUESTS[1:])
+        assert len(server.seen) > 1
 
 
 def failure(folder, **fields) -> str:
