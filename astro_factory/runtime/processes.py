@@ -36,6 +36,10 @@ _WARM_BYTES = 1 << 30
 """A shared process that grew beyond this is replaced, so that no leak adds up."""
 
 
+class Vanished(StageFailed):
+    """A warm process was gone before it took the next job, which another can run."""
+
+
 class StageProcess:
     """A process that runs jobs, the leader of a process group of its own."""
 
@@ -64,22 +68,27 @@ class StageProcess:
             os.close(jobs)
             os.close(events_write)
         self._rest = b""
+        self._warm = False
 
     def run(self, job: Job, limits: Limits, on_event: EventHandler) -> int:
         """Run a job to its end; returns the most bytes of memory the process has ever taken.
 
         Raises:
             UserError: what the stage raised.
+            Vanished: the process had ended while it had nothing to do.
             StageFailed: all else that went wrong, with the last lines of the log. The process is of no use any more.
         """
-        log = Path(job.log)
+        log, taken = Path(job.log), False
         with contextlib.suppress(BrokenPipeError):  # it is gone, as its pipe of events will tell
             self._send(asdict(job))
         for event in self._said(limits.left_s):
             if event is None:
                 if silent := limits.silent():
                     raise StageFailed(_with_stacks(with_tail(silent, log), Path(self._stacks.name), log))
+            elif event["event"] == "taken":
+                taken = True
             elif event["event"] == "done":
+                self._warm = True
                 return event["peak_bytes"]
             elif event["event"] == "mistakes":
                 raise UserError(*map(_diagnostic, event["diagnostics"]))
@@ -93,7 +102,7 @@ class StageProcess:
                 raise StageFailed(reached)
         code = self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        raise StageFailed(with_tail(f"its process {how}", log))
+        raise (Vanished if self._warm and not taken else StageFailed)(with_tail(f"its process {how}", log))
 
     def _send(self, job: Mapping[str, Any] | None) -> None:
         self._jobs.write(json.dumps(job) + "\n")
@@ -170,6 +179,11 @@ class Processes:
 
     def run(self, job: Job, heavy: bool, limits: Limits, on_event: EventHandler) -> None:
         """`StageProcess.run` in a process of its own, or in one that light stages share."""
+        while True:
+            with contextlib.suppress(Vanished):  # something ended it: no failure of this stage
+                return self._run(job, heavy, limits, on_event)
+
+    def _run(self, job: Job, heavy: bool, limits: Limits, on_event: EventHandler) -> None:
         if reached := limits.reached():
             raise StageFailed(reached)
         process, warm = self._take(job, heavy), False
@@ -185,20 +199,9 @@ class Processes:
         with self._lock:
             if self._ended:
                 raise StageFailed("the build was interrupted")
-            process = None if heavy else self._living()
-            process = process or StageProcess(Path(job.log), job.threads)
+            process = self._warm.pop() if self._warm and not heavy else StageProcess(Path(job.log), job.threads)
             self._running.add(process)
             return process
-
-    def _living(self) -> StageProcess | None:
-        """A warm process; one that something ended while it had nothing to do is no stage's failure."""
-        while self._warm:
-            process = self._warm.pop()
-            if process.lives():
-                return process
-            process.kill()
-            process.close()
-        return None
 
     def _put_back(self, process: StageProcess, warm: bool) -> None:
         """Keep a process for the next light stage, or end it and what it left behind."""

@@ -1,8 +1,9 @@
 """The entry point of a stage process: `python -m astro_factory.runtime.worker JOBS_FD EVENTS_FD`.
 
-Jobs come as JSON lines and are run one after another; after each comes an event that says how it ended: `done`,
-`mistakes` or `failed`. The builder alone holds the other end of the pipe of jobs, so that its end, even by kill -9,
-ends this process and all it started. SIGTERM raises SystemExit in the stage, which may save what it has.
+Jobs come as JSON lines and are run one after another; before each comes the event `taken`, and after it one that says
+how it ended: `done`, `mistakes` or `failed`. The builder alone holds the other end of the pipe of jobs, so that its
+end, even by kill -9, ends this process and all it started. SIGTERM raises SystemExit in the stage, which may save what
+it has.
 """
 
 import faulthandler
@@ -40,6 +41,7 @@ def main(jobs_fd: int, events_fd: int) -> None:
         send = line_sender(stream)
         ended = {"event": "done"}
         while ended["event"] == "done" and (job := jobs.get()):
+            send({"event": "taken"})
             ended = _outcome(Job(**job), send)
             send(ended)
 

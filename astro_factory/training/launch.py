@@ -35,6 +35,8 @@ _POLL_S = 0.2
 _GRACE_S = 60
 _LAST_LINES = 30
 _FAILURE = "processes.{rank}.failure"
+_TORCHRUN = "torch/distributed/elastic/"
+"""Begins, in a log, what torchrun says after a process has failed."""
 _COMPILE_S = 900
 """A compiler's lock older than this was left by one that was killed."""
 
@@ -84,9 +86,18 @@ def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
     if failure:
         raise failure
     if process.returncode:
-        said = [*sorted(ctx.work.glob(_FAILURE.format(rank="*"))), log_file][0]
-        tail = "\n".join(said.read_text(errors="replace").splitlines()[-_LAST_LINES:])
+        tail = "\n".join(_last_words(ctx.work, log_file))
         raise RuntimeError(f"{launch.processes} training processes ended with code {process.returncode}:\n{tail}")
+
+
+def _last_words(work: Path, log_file: Path) -> list[str]:
+    """The last lines of what a process failed with; else those of the log, without torchrun's own account of it."""
+    if failures := sorted(work.glob(_FAILURE.format(rank="*"))):
+        return failures[0].read_text(errors="replace").splitlines()[-_LAST_LINES:]
+    lines = log_file.read_text(errors="replace").splitlines()
+    torchrun = next((number for number, line in enumerate(lines) if _TORCHRUN in line), len(lines))
+    exits = [line.strip() for line in lines[torchrun:] if line.strip().startswith(("rank", "exitcode"))]
+    return lines[:torchrun][-_LAST_LINES:] + exits
 
 
 def die_with_parent() -> None:
@@ -222,6 +233,9 @@ def main() -> None:
     except Exception:
         (work / _FAILURE.format(rank=os.environ["RANK"])).write_text(traceback.format_exc())
         raise
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # destructors of C++ libraries abort when a thread of theirs still runs, which is then no failure
 
 
 if __name__ == "__main__":

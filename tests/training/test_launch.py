@@ -15,6 +15,7 @@ import pytest
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.stages import grpo, sft
+from astro_factory.training import launch
 from tests.training.tiny import contents, context, make_dialogues, make_model
 
 TWO = {"processes": 2}
@@ -168,3 +169,24 @@ def test_processes_end_with_their_parent_and_go_on_from_their_checkpoint(inputs,
     sft.run(rest, sft_config(epochs=4, save_every=2))
     assert rest.events.steps[0] > 2
     assert contents(rest.out) == contents(whole.out)
+
+
+def test_of_a_process_that_ends_by_a_signal_the_log_before_torchruns_account_is_shown(tmp_path):
+    """What torchrun of 2.13 writes when a rank aborts."""
+    log = tmp_path / "processes.log"
+    log.write_text("""learning
+terminate called without an active exception
+W1124 18:26:32.694000 17551 lib/torch/distributed/elastic/multiprocessing/api.py:1028] Sending process 17555 SIGTERM
+E1124 18:26:32.759000 17551 lib/torch/distributed/elastic/multiprocessing/api.py:1002] failed (exitcode: -6)
+Traceback (most recent call last):
+  File "<frozen runpy>", line 198, in _run_module_as_main
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
+Root Cause (first observed failure):
+[0]:
+  rank      : 1 (local_rank: 1)
+  exitcode  : -6 (pid: 17556)  (SIGABRT)
+""")
+    assert launch._last_words(tmp_path, log) == [
+        "learning", "terminate called without an active exception", "rank      : 1 (local_rank: 1)",
+        "exitcode  : -6 (pid: 17556)  (SIGABRT)",
+    ]  # fmt: skip
