@@ -159,8 +159,8 @@ def save_when_told(ctx, config):
     if (ctx.work / "saved").exists():
         return
     note(ctx, config, "asleep", os.getpid())
-    ctx.events.log("asleep")
     try:
+        ctx.events.log("asleep")
         time.sleep(600)
     except SystemExit:
         (ctx.work / "saved").touch()
