@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from astro_factory.core.config import NOT_SEMANTIC, Config, Definition
+from astro_factory.core.own_code import code_digest
 
 
 class TransformersConfig(Config):
@@ -82,6 +83,9 @@ class PythonConfig(Config):
     kind: Literal["python"]
     target: str = Field(pattern=r"^[\w.]+:\w+$")
     """`package.module:Class`, an `astro_factory.engines.Engine` that is made from (options, model folder)."""
+    code: str = Field(default_factory=lambda known: code_digest(known.get("target", "")))
+    """Digest of the source of `target` and of what it imports of its own package, so that a changed source is a changed
+    key. Write something else, such as a version, to decide yourself when it has changed."""
     options: dict[str, Any] = Field(default_factory=dict)
     """What the class is given."""
 

@@ -1,7 +1,7 @@
 """The search policies and their options: `search_policies:` in a spec.
 
 What the paper (arXiv 2507.00417, section 2) leaves open is an option with a default here. Numbers that it gives are in
-the spec `llama3_70b_paper.yaml`.
+the spec `llama3_8b.yaml`.
 """
 
 from typing import Annotated, Any, Literal
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from astro_factory.core.config import Config, Definition
+from astro_factory.core.own_code import code_digest
 
 _USER_PROMPT = "{question}"
 
@@ -223,6 +224,9 @@ class PythonPolicyConfig(SamplingConfig):
     kind: Literal["python"]
     target: str = Field(pattern=r"^[\w.]+:\w+$")
     """`package.module:function`, a generator that takes (growth, config) as `astro_factory.search.mcts.grow` does."""
+    code: str = Field(default_factory=lambda known: code_digest(known.get("target", "")))
+    """Digest of the source of `target` and of what it imports of its own package, so that a changed source is a changed
+    key. Write something else, such as a version, to decide yourself when it has changed."""
     options: dict[str, Any] = Field(default_factory=dict)
     """For the function; it finds them in its config."""
 

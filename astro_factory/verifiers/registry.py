@@ -13,6 +13,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.verifiers.base import Verifier
 
 _GROUP = "astro_factory.verifiers"
+_OWN = "python:"
 _TABLE = {
     "countdown": "astro_factory.verifiers.countdown:Countdown",
     "math": "astro_factory.verifiers.math:MathVerifier",
@@ -27,7 +28,12 @@ def verifier_names() -> list[str]:
 
 def is_known(name: str) -> bool:
     """Whether there is a verifier of this name; one of `python:` is not looked for."""
-    return name.startswith("python:") or name in _TABLE or name in verifier_names()
+    return own_target(name) is not None or name in _TABLE or name in verifier_names()
+
+
+def own_target(name: str) -> str | None:
+    """`module:Class` of a verifier of one's own; None for the name of another."""
+    return name.removeprefix(_OWN) if name.startswith(_OWN) else None
 
 
 @lru_cache
@@ -57,8 +63,8 @@ def get_verifier(name: str) -> Verifier:
 
 
 def _target(name: str) -> str:
-    if name.startswith("python:"):
-        return name.removeprefix("python:")
+    if (own := own_target(name)) is not None:
+        return own
     if name in _TABLE:
         return _TABLE[name]
     for point in entry_points(group=_GROUP):

@@ -12,9 +12,10 @@ from astro_factory.core.canonical import digest
 from astro_factory.core.config import Config, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError, near
+from astro_factory.core.own_code import code_digest
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
-from astro_factory.verifiers import get_verifier, is_known, verifier_names
+from astro_factory.verifiers import get_verifier, is_known, own_target, verifier_names
 from astro_factory.verifiers.extraction import final_answer
 
 _ROWS_NAMED = 5
@@ -54,6 +55,9 @@ class RowsConfig(StageConfig):
     """Which column holds what."""
     verifier: str = "math"
     """What decides whether an answer is right."""
+    verifier_code: str = Field(default_factory=lambda known: code_digest(own_target(known.get("verifier", "")) or ""))
+    """Digest of the source of a verifier of one's own (`python:…`), so that a changed source is a changed key. Write
+    something else, such as a version, to decide yourself when it has changed."""
     answer_form: Literal["value", "solution"] = "value"
     """`value`: the column is the answer; `solution`: it is a worked solution that states the answer (boxed or after
     `####`)."""
@@ -96,7 +100,8 @@ def write_problems(ctx: StageContext, rows: Iterable[Row], config: RowsConfig, s
     if not problems:
         raise UserError.of("E425", f"no problem of {source} is left", "look at 'share' and 'unreadable'")
     # a verifier that judges otherwise is another input for all that is made of these problems
-    schema = problem_schema().with_metadata({"verifier": f"{config.verifier} {get_verifier(config.verifier).version}"})
+    verifier = f"{config.verifier} {get_verifier(config.verifier).version} {config.verifier_code}".rstrip()
+    schema = problem_schema().with_metadata({"verifier": verifier})
     write_table(ctx.out / TABLE_FILES[ArtifactType.PROBLEMS], (p.as_row() for p in problems), schema)
     ctx.events.progress(len(problems), len(problems), "problems")
 
