@@ -87,6 +87,43 @@ class BatchStream(Stream):
         return list(zip([ticket for ticket, _ in batch], self._engine.generate([r for _, r in batch]), strict=True))
 
 
+class SampleStream(Stream):
+    """For an engine that has many single samples under way: requests are done as their last sample is.
+
+    An engine begins samples in `_begin` and hands over finished ones in `_finished`, by their numbers.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[int, tuple[Any, int]] = {}
+        """Number of a sample under way: its ticket and its place there."""
+        self._samples: dict[Any, list[Sample | None]] = {}
+        self._count = 0
+
+    @abstractmethod
+    def _begin(self, number: int, request: Request, seed: int) -> None:
+        """Put one sample in flight."""
+
+    @abstractmethod
+    def _finished(self) -> Iterable[tuple[int, Sample]]:
+        """Work or wait until some sample in flight is done, and give what is done."""
+
+    def add(self, ticket: Any, request: Request) -> None:
+        self._samples[ticket] = [None] * len(request.seeds)
+        for place, seed in enumerate(request.seeds):
+            self._of[self._count] = ticket, place
+            self._begin(self._count, request, seed)
+            self._count += 1
+
+    def take(self) -> list[tuple[Any, list[Sample]]]:
+        while True:
+            done = [ticket for ticket, samples in self._samples.items() if None not in samples]
+            if done or not self._of:
+                return [(ticket, self._samples.pop(ticket)) for ticket in done]
+            for number, sample in self._finished():
+                ticket, place = self._of.pop(number)
+                self._samples[ticket][place] = sample
+
+
 def as_float32(values: Iterable[float]) -> tuple[float, ...]:
     """The nearest values of float32."""
     return tuple(array("f", values))

@@ -9,8 +9,8 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from astro_factory.core.errors import UserError
-from astro_factory.engines.base import Engine, Request, Sample, as_float32, room_for
+from astro_factory.engines.base import Engine, Request, Sample, SampleStream, as_float32, room_for
 from astro_factory.engines.config import OpenAIConfig
 
 _LONGEST_WAIT_S = 60.0
@@ -53,10 +53,17 @@ class OpenAIEngine(Engine):
             for request, limit in zip(requests, limits, strict=True)
         ]
         answers = self._pool.map(self._ask, [body for group in bodies for body in group])
-        return [[self._sample(next(answers)) for _ in group] for group in bodies]
+        return [[self.sample(next(answers)) for _ in group] for group in bodies]
+
+    def stream(self) -> "_OpenAIStream":
+        return _OpenAIStream(self)
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+
+    def submit(self, request: Request, seed: int) -> "Future[dict[str, Any]]":
+        """Send one sample's request; the future is the server's choice, for `sample`."""
+        return self._pool.submit(self._ask, self._body(request, seed, room_for(request, self.max_model_len)))
 
     def _body(self, request: Request, seed: int, limit: int) -> bytes:
         fields = {
@@ -97,7 +104,8 @@ class OpenAIEngine(Engine):
             time.sleep(wait)
         raise AssertionError("count() does not end")
 
-    def _sample(self, choice: dict[str, Any]) -> Sample:
+    def sample(self, choice: dict[str, Any]) -> Sample:
+        """The sample in a server's choice."""
         logprobs = choice.get("logprobs") or {}
         tokens = logprobs.get("tokens") or []
         if not tokens or not all(token.startswith(_TOKEN_PREFIX) for token in tokens):
@@ -112,6 +120,22 @@ class OpenAIEngine(Engine):
         else:
             finish = "stop" if isinstance(choice.get("stop_reason"), str) else "eos"
         return Sample(ids, choice["text"], as_float32(logprobs["token_logprobs"]), finish)
+
+
+class _OpenAIStream(SampleStream):
+    """Samples in flight, done in the order in which the servers answer."""
+
+    def __init__(self, engine: OpenAIEngine):
+        super().__init__()
+        self._engine = engine
+        self._futures: dict[Future[dict[str, Any]], int] = {}
+
+    def _begin(self, number: int, request: Request, seed: int) -> None:
+        self._futures[self._engine.submit(request, seed)] = number
+
+    def _finished(self) -> Iterator[tuple[int, Sample]]:
+        for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
+            yield self._futures.pop(future), self._engine.sample(future.result())
 
 
 def _refusal(url: str, error: urllib.error.HTTPError) -> UserError:

@@ -1,7 +1,8 @@
 """Fixed responses with the manners of a model: seeds choose, stop strings end, log-probabilities add up."""
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from transformers import AutoTokenizer
 
 from astro_factory.core.chat import encode_text, terminator
 from astro_factory.core.errors import UserError
-from astro_factory.engines.base import Engine, Request, Sample, as_float32, room_for
+from astro_factory.engines.base import Engine, Request, Sample, SampleStream, as_float32, room_for
 from astro_factory.engines.config import ScriptedConfig
 from astro_factory.engines.sampling import uniforms
 from astro_factory.engines.stops import Stops
@@ -24,9 +25,13 @@ class ScriptedEngine(Engine):
         self._responses = sorted(config.responses.items(), key=lambda item: -len(item[0]))
 
     def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
-        return [[self._sample(request, seed) for seed in request.seeds] for request in requests]
+        return [[self.sample(request, seed) for seed in request.seeds] for request in requests]
 
-    def _sample(self, request: Request, seed: int) -> Sample:
+    def stream(self) -> "_ScriptedStream":
+        return _ScriptedStream(self)
+
+    def sample(self, request: Request, seed: int) -> Sample:
+        """The sample of one seed."""
         limit = room_for(request, self.max_model_len)
         choices = self._choices(self.tokenizer.decode(request.prompt_ids, skip_special_tokens=True))
         chosen = 0 if request.temperature == 0 else int(_uniform(seed) * len(choices))
@@ -49,6 +54,22 @@ class ScriptedEngine(Engine):
             f"the scripted engine has no response to a prompt that ends with {prompt[-60:]!r}",
             "add one to `responses`; the key '' fits every prompt",
         )
+
+
+class _ScriptedStream(SampleStream):
+    """One sample after the other, each done before the next begins."""
+
+    def __init__(self, engine: ScriptedEngine):
+        super().__init__()
+        self._engine = engine
+        self._waiting: deque[tuple[int, Request, int]] = deque()
+
+    def _begin(self, number: int, request: Request, seed: int) -> None:
+        self._waiting.append((number, request, seed))
+
+    def _finished(self) -> Iterator[tuple[int, Sample]]:
+        number, request, seed = self._waiting.popleft()
+        yield number, self._engine.sample(request, seed)
 
 
 def _uniform(seed: int) -> float:

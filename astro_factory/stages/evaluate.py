@@ -1,7 +1,7 @@
 """Evaluation of several models on the same problems with the same seeds: samples, verdicts, and the report of both.
 
-Samples of an arm are made in groups of problems, each an item under its own key: a resumed run goes on where it was,
-and one more arm costs that arm. Verdicts and all numbers are made anew from the samples.
+Each sample is an item under its own key: a resumed run makes no finished one again, and one more arm, problem or sample
+costs just that. Verdicts and all numbers are made anew from the samples.
 """
 
 import json
@@ -39,7 +39,7 @@ class Config(StageConfig, Comparison):
     engine: EngineField
     """How text is generated."""
     group: int = Field(32, gt=0)
-    """Problems that are sampled together, and the most that a killed run loses of each worker."""
+    """Problems that a process samples together: many keep the engine full, few spread evenly over processes."""
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
     """Processes that sample side by side, each with a copy of the model; the machine's GPUs are dealt out to them."""
 
@@ -83,7 +83,7 @@ def _asked(ctx: StageContext, config: Config) -> Iterator[Asked]:
 
 
 def _groups(ctx: StageContext, config: Config, asked: Sequence[Asked]) -> Iterator[Group]:
-    """Arm by arm, so that each model is loaded once; samples beyond the suite's are items of their own."""
+    """Arm by arm, so that each model is loaded once."""
     suite = config.suite
     for arm in config.arms:
         stops = sorted({0, suite.samples, config.samples_of(arm)})

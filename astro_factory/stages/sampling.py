@@ -1,4 +1,4 @@
-"""Samples of models on problems, in groups that are items under their own keys, for the stages that judge them.
+"""Samples of models on problems, each an item under its own key, for the stages that judge them.
 
 A resumed run makes what is missing, and two stages that ask the same of the same model share what is there.
 """
@@ -7,21 +7,22 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from astro_factory.core.canonical import canonical_json, digest, seed_for
 from astro_factory.core.chat import encode_prompt
 from astro_factory.core.config import semantic_values
-from astro_factory.core.context import StageContext
+from astro_factory.core.context import Items, StageContext
 from astro_factory.core.devices import gpu_shares
 from astro_factory.core.problems import Problem
 from astro_factory.engines.base import Engine, Request
 from astro_factory.engines.config import EngineConfig
 from astro_factory.verifiers.pool import WorkerPool
 
-_VERSION = 1
-"""Moves when a group's samples may change for equal settings."""
+_VERSION = 2
+"""Moves when a sample may change for equal settings."""
 
 
 class Asked(NamedTuple):
@@ -33,7 +34,7 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """One item of work: samples `first` to `last` (excluded) of some problems from one arm."""
+    """What is sampled in one go: samples `first` to `last` (excluded) of some problems from one arm."""
 
     arm: str
     asked: tuple[Asked, ...]
@@ -49,72 +50,103 @@ class Group:
         """Equal for all arms, so that a difference between arms is not one of luck."""
         return tuple(seed_for(self.seed, "evaluate", problem.id, index) for index in range(self.first, self.last))
 
-    def key(self, arm_digest: str) -> str:
-        """Digest of all that the samples depend on; verifiers and metrics are not among it."""
-        problems = [[asked.problem.id, asked.problem.question] for asked in self.asked]
-        sampling = [self.first, self.last, self.temperature, self.max_tokens, self.seed]
-        return digest(["evaluate", _VERSION, arm_digest, semantic_values(self.engine), problems, sampling])
+    def wanted(self, arm_digest: str) -> "list[list[Wanted]]":
+        """For each problem its samples, which may be there already."""
+        sampling = [self.temperature, self.max_tokens]
+        shared = digest(["sample", _VERSION, arm_digest, semantic_values(self.engine), sampling])
+        return [
+            [Wanted(digest([shared, problem.question, seed]), problem.question, seed) for seed in self.seeds(problem)]
+            for _, problem in self.asked
+        ]
 
 
-Texts = list[list[dict[str, Any]]]
-"""For each problem of a group, for each sample: `text`, `tokens`, `finish`."""
+class Wanted(NamedTuple):
+    """One sample. Its key is a digest of all that it depends on; verifiers and metrics are not among it."""
+
+    key: str
+    question: str
+    seed: int
+
+
+Made = dict[str, Any]
+"""A sample: `text`, `tokens`, `finish`."""
+Texts = list[list[Made]]
+"""For each problem of a group, its samples."""
+
+
+class _Share(NamedTuple):
+    """What one process makes in one go: the samples of a group that are in no item yet."""
+
+    group: Group
+    missing: tuple[Wanted, ...]
+    items: Items
 
 
 def sample_all(ctx: StageContext, groups: Sequence[Group], processes: int) -> list[Texts]:
     """The samples of every group, from the item store where they are there."""
-    keys = [group.key(ctx.digests[group.arm]) for group in groups]
-    sizes = [len(group.asked) * (group.last - group.first) for group in groups]
-    texts: dict[int, Texts] = {}
-    for index, key in enumerate(keys):
-        if (stored := ctx.items.get(key)) is not None:
-            texts[index] = json.loads(stored)
-    done = sum(sizes[index] for index in texts)
-    ctx.events.progress(done, sum(sizes), "samples")
-    missing = [index for index in range(len(groups)) if index not in texts]
-    for index, result in _sampled([groups[index] for index in missing], processes):
-        number = missing[index]
-        ctx.items.put(keys[number], canonical_json(result))
-        texts[number] = result
-        ctx.events.spent(tokens=sum(s["tokens"] for samples in result for s in samples), calls=sizes[number])
-        done += sizes[number]
-        ctx.events.progress(done, sum(sizes), "samples")
-    return [texts[index] for index in range(len(groups))]
+    wanted = [group.wanted(ctx.digests[group.arm]) for group in groups]
+    made: dict[str, Made | None] = {}
+    shares = []
+    for group, problems in zip(groups, wanted, strict=True):
+        asked = {sample.key: sample for sample in chain.from_iterable(problems) if sample.key not in made}
+        made |= {key: _stored(ctx.items, key) for key in asked}
+        if missing := tuple(sample for key, sample in asked.items() if made[key] is None):
+            shares.append(_Share(group, missing, ctx.items))
+    done = sum(sample is not None for sample in made.values())
+    ctx.events.progress(done, len(made), "samples")
+    for key, sample in _sampled(shares, processes):
+        made[key] = sample
+        done += 1
+        ctx.events.spent(tokens=sample["tokens"], calls=1)
+        ctx.events.progress(done, len(made), "samples")
+    return [[[made[sample.key] for sample in samples] for samples in problems] for problems in wanted]
 
 
-def _sampled(groups: Sequence[Group], processes: int) -> Iterator[tuple[int, Texts]]:
-    """Samples with the index of their group, as they get ready."""
+def _stored(items: Items, key: str) -> Made | None:
+    stored = items.get(key)
+    return None if stored is None else json.loads(stored)
+
+
+def _sampled(shares: Sequence[_Share], processes: int) -> Iterator[tuple[str, Made]]:
+    """Samples under their keys, as they get ready; each is an item by then."""
     if processes == 1:
         try:
-            for index, group in enumerate(groups):
-                yield index, sample_group(group)
+            for share in shares:
+                yield from _made(share)
         finally:
             _Loaded.close()
         return
     pool = WorkerPool(
-        f"{__name__}:sample_group", size=processes, timeout_s=None, memory_bytes=0, environments=gpu_shares(processes)
+        f"{__name__}:sample_share", size=processes, timeout_s=None, memory_bytes=0, environments=gpu_shares(processes)
     )
     with ThreadPoolExecutor(processes) as threads:
-        futures = {threads.submit(pool.call, group): index for index, group in enumerate(groups)}
+        futures = [threads.submit(pool.call, share) for share in shares]
         try:
             for future in as_completed(futures):
-                yield futures[future], future.result()
+                yield from future.result()
         finally:
             threads.shutdown(cancel_futures=True)
             pool.close()
 
 
-def sample_group(group: Group) -> Texts:
-    """Generate one group's samples; runs in this process or in a worker."""
-    engine = _Loaded.engine_for(group)
-    requests = []
-    for asked in group.asked:
-        prompt = encode_prompt(engine.tokenizer, [{"role": "user", "content": asked.problem.question}])
-        seeds = group.seeds(asked.problem)
-        requests.append(Request(tuple(prompt), seeds, group.max_tokens, group.temperature))
-    return [
-        [{"text": sample.text, "tokens": len(sample.ids), "finish": sample.finish} for sample in samples]
-        for samples in engine.generate(requests)
-    ]
+def sample_share(share: _Share) -> list[tuple[str, Made]]:
+    """Generate what a share lacks; runs in a worker."""
+    return list(_made(share))
+
+
+def _made(share: _Share) -> Iterator[tuple[str, Made]]:
+    group, engine = share.group, _Loaded.engine_for(share.group)
+    stream = engine.stream()
+    prompts: dict[str, tuple[int, ...]] = {}
+    for key, question, seed in share.missing:
+        if question not in prompts:
+            prompts[question] = tuple(encode_prompt(engine.tokenizer, [{"role": "user", "content": question}]))
+        stream.add(key, Request(prompts[question], (seed,), group.max_tokens, group.temperature))
+    while done := stream.take():
+        for key, (sample,) in done:
+            made = {"text": sample.text, "tokens": len(sample.ids), "finish": sample.finish}
+            share.items.put(key, canonical_json(made))
+            yield key, made
 
 
 class _Loaded:

@@ -113,6 +113,19 @@ def test_a_server_that_hangs_is_asked_again(folder):
         assert len(server.seen) > 1
 
 
+def test_a_stream_gives_each_request_when_its_last_sample_is_there(folder):
+    expected = Sampler(make_llama(), make_tokenizer(), 4).generate(REQUESTS)
+    with serving(folder, faults=["hang"], timeout_s=0.5, concurrency=1) as (engine, _):
+        stream = engine.stream()
+        stream.add("first", REQUESTS[0])
+        stream.add("second", REQUESTS[1])
+        stream.add("none", Request((9,), (), 3))
+        taken = []
+        while done := stream.take():
+            taken.append(dict(done))
+        assert taken == [{"none": []}, {"first": expected[0]}, {"second": expected[1]}]
+
+
 def failure(folder, **fields) -> str:
     with serving(folder, **fields) as (engine, server), pytest.raises(UserError) as caught:
         engine.generate(REQUESTS[1:])

@@ -51,6 +51,17 @@ def test_seeds_choose_samples_and_logprobs_are_those_of_temperature_one(engine):
         assert sample.logprobs == pytest.approx(expected.tolist(), abs=1e-3)
 
 
+def test_a_stream_gives_the_same_samples_as_they_end(engine):
+    requests = [Request((5 + i, 6, 7), (1, 2), 4 + 30 * (i == 0), temperature=0.0) for i in range(3)]
+    stream, taken = engine.stream(), []
+    for number, request in enumerate(requests):
+        stream.add(number, request)
+    while done := stream.take():
+        taken += done
+    assert dict(taken) == dict(enumerate(engine.generate(requests)))
+    assert [ticket for ticket, _ in taken][-1] == max(range(3), key=lambda n: max(len(s.ids) for s in dict(taken)[n]))
+
+
 def test_a_prompt_without_room_is_refused(engine):
     with pytest.raises(UserError, match="E601 a prompt of 128 tokens"):
         engine.generate([Request((5,) * 128, (1,), 1)])

@@ -3,7 +3,7 @@
     python -m tests.stages.kill_evaluate FOLDER TIMES SEED
 
 FOLDER has `base/` (a model), `test/` (problems); the outputs are left in `whole/` and `resumed/`, and what happened is
-printed as JSON.
+printed as JSON: among it, how many finished samples were made a second time.
 """
 
 import json
@@ -26,8 +26,17 @@ SETTINGS = {
     "engine": {"kind": "scripted", "responses": {"": RESPONSES}},
     "suite": {"problems": ["test"], "samples": 4, "max_tokens": 40, "metrics": ["pass@1", "maj@4"]},
     "compare": [["rl", "base"]],
-    "group": 1,
+    "group": 20,
 }
+
+
+class CountedItems(StoredItems):
+    """Writes down in a file `made` beside its folder which items were put."""
+
+    def put(self, key: str, value: bytes) -> None:
+        super().put(key, value)
+        with (self.root.parent / "made").open("a") as file:
+            file.write(key + "\n")
 
 
 def attempt(root: Path, out: Path, items: Path) -> None:
@@ -35,7 +44,7 @@ def attempt(root: Path, out: Path, items: Path) -> None:
     out.mkdir()
     inputs = {"base": root / "base", "rl": root / "base", "test": root / "test"}
     digests = {"base": "one", "rl": "another", "test": "test"}
-    run(StageContext("report", inputs, digests, out, root, StoredItems(items), Recorded()), Config(**SETTINGS))
+    run(StageContext("report", inputs, digests, out, root, CountedItems(items), Recorded()), Config(**SETTINGS))
 
 
 def forked(*arguments: Path) -> int:
@@ -63,7 +72,9 @@ def main(root: Path, times: int, seed: int) -> None:
         killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         kept.append(sum(path.is_file() for path in items.rglob("*")))
     attempt(root, root / "resumed", items)
-    print(json.dumps({"killed": killed, "kept": kept}))
+    made = [path.read_text().splitlines() for path in root.glob("items[0-9]*/made")]
+    twice = sum(len(keys) - len(set(keys)) for keys in made)
+    print(json.dumps({"killed": killed, "kept": kept, "made": sum(map(len, made)), "made_twice": twice}))
 
 
 if __name__ == "__main__":

@@ -155,15 +155,15 @@ def test_a_resumed_run_makes_what_is_missing_and_the_same_bytes(inputs, tmp_path
         pass
 
     def interrupt(done):
-        if done == 12:
+        if done == 8:
             raise Killed
 
     whole, items = evaluate(inputs, tmp_path / "whole"), Kept()
     with pytest.raises(Killed):
-        evaluate(inputs, tmp_path / "killed", items, Recorded(interrupt))
-    assert len(items.values) == 2
+        evaluate(inputs, tmp_path / "killed", items, Recorded(interrupt), group=5)
+    assert len(items.values) == 8
     assert evaluate(inputs, tmp_path / "resumed", items) == whole
-    assert len(items.values) == 2 * 3
+    assert len(items.values) == 2 * 5 * 3
 
 
 def test_only_what_is_new_is_sampled(inputs, tmp_path):
@@ -173,14 +173,15 @@ def test_only_what_is_new_is_sampled(inputs, tmp_path):
     evaluate(inputs, tmp_path / "two", items)
     assert len(items.values) == 2 * made
     evaluate(inputs, tmp_path / "samples", items, samples_for={"rl": 4})
-    assert len(items.values) == 3 * made
+    assert len(items.values) == 2 * made + 5
     evaluate(inputs, tmp_path / "same", items, events, suite={"metrics": ["pass@3"]}, compare=[["rl", "base"]])
-    assert len(items.values) == 3 * made and events.steps[0] == 30
     evaluate(inputs, tmp_path / "device", items, engine={"kind": "transformers", "batch_size": 4, "device": "cpu"})
-    assert len(items.values) == 3 * made
+    evaluate(inputs, tmp_path / "groups", items, group=3)
+    evaluate(inputs, tmp_path / "twice", items, suite={"problems": ["test", "more"]})  # two problems stand in both
+    assert len(items.values) == 2 * made + 5 and events.steps[0] == 30
     for number, change in enumerate([{"seed": 1}, {"suite": {"temperature": 0.5}}, {"suite": {"max_tokens": 8}}]):
         evaluate(inputs, tmp_path / str(number), items, **change)
-        assert len(items.values) == (5 + 2 * number) * made
+        assert len(items.values) == (4 + 2 * number) * made + 5
 
 
 def test_greedy_samples_need_no_luck(inputs, tmp_path):
@@ -206,7 +207,7 @@ def test_a_mistake_in_a_worker_comes_through(inputs, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_at_twenty_random_moments_it_ends_with_the_same_bytes(inputs, tmp_path):
+def test_killed_at_twenty_random_moments_it_ends_with_the_same_bytes_and_makes_no_sample_twice(inputs, tmp_path):
     (tmp_path / "base").symlink_to(inputs["base"])
     write_problems(tmp_path / "test", [([4, 10, 3], target) for target in range(1, 41)])
     command = [sys.executable, "-m", "tests.stages.kill_evaluate", str(tmp_path), "20", "7"]
@@ -214,6 +215,7 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_bytes(inputs, tmp
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["killed"] == 20 and len(set(told["kept"])) > 3, told
+    assert told["made"] > 2 * 40 * 4 and told["made_twice"] == 0, told
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
 
 

@@ -47,7 +47,7 @@ class Config(StageConfig):
     seed: int = 0
     """Source of randomness."""
     group: int = Field(32, gt=0)
-    """Problems that are sampled together, and the most that a killed run loses of each worker."""
+    """Problems that a process samples together: many keep the engine full, few spread evenly over processes."""
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
     """Processes that sample side by side, each with a copy of the model."""
 
