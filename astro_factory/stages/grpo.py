@@ -51,6 +51,7 @@ def run(ctx: StageContext, config: Config) -> None:
         measures=measures_of(config.template) if config.template else lambda problem, response: {},
         spent=lambda tokens, calls: ctx.events.spent(tokens * processes, calls * processes),
         phase=ctx.events.phase,
+        warn=ctx.events.log,
     )
     train_grpo(config, task, ctx.inputs[config.model], ctx.out, ctx.work, ctx.events)
 

@@ -20,15 +20,14 @@ from astro_factory.core.chat import encode_prompt
 from astro_factory.core.context import Events
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
+from astro_factory.training.alarms import UNJUDGED, Alarms
 from astro_factory.training.packing import PASS_TOKENS, cut, passes, per_token
 from astro_factory.training.rounds import micro_batches, plan_rounds, sample_seeds
 from astro_factory.training.settings import GRPOSettings, Reward, VLLMRollouts
-from astro_factory.training.trainers import RecipeMixin, common_arguments, train
+from astro_factory.training.trainers import VERDICTS, RecipeMixin, common_arguments, train
 from astro_factory.training.weights import load_network, load_tokenizer, save_model
 
 _PROBES = 4
-_UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.ERROR)
-"""Outcomes that say nothing about the response; it is left out of the update."""
 
 
 class Generate(Protocol):
@@ -52,6 +51,8 @@ class Task:
     """Told of every batch of responses that this process got."""
     phase: Callable[[str], None] = lambda name: None
     """Told what begins."""
+    warn: Callable[[str], None] = lambda text: None
+    """Told what the user should know."""
 
 
 class Trainer(RecipeMixin, GRPOTrainer):
@@ -60,6 +61,7 @@ class Trainer(RecipeMixin, GRPOTrainer):
     def __init__(self, settings: GRPOSettings, task: Task, **kwargs: Any):
         self.settings = settings
         self._task = task
+        self._alarms = Alarms(settings.alarm, task.warn)
         self._generate_samples: Generate | None = None
         self._rows: list[dict[str, Any]] = []
         own = not isinstance(settings.rollouts, VLLMRollouts)
@@ -76,7 +78,7 @@ class Trainer(RecipeMixin, GRPOTrainer):
             verdict = self._task.judge(asked, text)
             rewards.append(reward_of(self.settings.reward, verdict.outcome, ids[-1] not in self.eos_token_ids))
             for outcome in Outcome:
-                log_metric(f"verdict/{outcome}", float(verdict.outcome is outcome))
+                log_metric(_rate(outcome), float(verdict.outcome is outcome))
             for name, value in self._task.measures(asked, text).items():
                 log_metric(name, value)
         return rewards
@@ -98,9 +100,12 @@ class Trainer(RecipeMixin, GRPOTrainer):
         return [prompt for prompt in prompts for _ in range(size)], responses
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """A micro-batch with nothing to learn has no entropy, rather than one of 0."""
-        entropies = self._metrics["train"]["entropy"]
-        self._metrics["train"]["entropy"] = [value for value in entropies if value] or [0.0]
+        """A micro-batch with nothing to learn has no entropy, rather than one of 0; the rates of verdicts are heard."""
+        measured = self._metrics["train"]
+        measured["entropy"] = [value for value in measured["entropy"] if value] or [0.0]
+        if shares := {outcome: measured[name] for outcome in Outcome if (name := _rate(outcome)) in measured}:
+            rates = {outcome: sum(values) / len(values) for outcome, values in shares.items()}
+            measured["alarms"] = [self._alarms.hear(self.state.global_step, rates)]
         super().log(logs, start_time)
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
@@ -200,8 +205,8 @@ def make_trainer(settings: GRPOSettings, task: Task, arguments: GRPOConfig, netw
 
 
 def reward_of(reward: Reward, outcome: Outcome, truncated: bool) -> float | None:
-    """Reward of a response, None where it could not be judged for no fault of its own."""
-    if outcome in _UNJUDGED:
+    """Reward of a response; None, which leaves it out, where it could not be judged for no fault of its own."""
+    if outcome in UNJUDGED:
         return None
     if truncated and reward.truncated is not None:
         return reward.truncated
@@ -210,6 +215,11 @@ def reward_of(reward: Reward, outcome: Outcome, truncated: bool) -> float | None
     if outcome is Outcome.NO_ANSWER and reward.no_answer is not None:
         return reward.no_answer
     return reward.incorrect
+
+
+def _rate(outcome: Outcome) -> str:
+    """Name of an outcome's share of the responses among the trainer's measures."""
+    return f"{VERDICTS}{outcome}"
 
 
 def _roll_out(prompts: list[Any], trainer: Trainer) -> dict[str, Any]:

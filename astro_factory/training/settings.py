@@ -138,6 +138,22 @@ class Reward(Config):
     """Reward of a response that was cut off at the length limit; by its outcome unless given."""
 
 
+class VerdictAlarm(Config):
+    """Rates of verdicts, at any point of the curves, at which training raises an alarm; a bound of 1 is none."""
+
+    no_answer: float = Field(0.5, ge=0, le=1)
+    """Highest share of responses that state no answer."""
+    timeout: float = Field(0.05, ge=0, le=1)
+    """Highest share of responses that could not be judged in time."""
+    unjudged: float = Field(0.01, ge=0, le=1)
+    """Highest share of responses that could not be judged for no fault of theirs: the verifier failed, or the known
+    answer cannot be read."""
+    jump: float = Field(0.2, ge=0, le=1)
+    """How far one of these rates may rise above its mean of the ten points before."""
+    stop: bool = False
+    """End training where an alarm begins, rather than say so and go on."""
+
+
 class GRPOSettings(TrainingConfig):
     """Fields of reinforcement learning with verifiable rewards."""
 
@@ -166,6 +182,8 @@ class GRPOSettings(TrainingConfig):
     """By which standard deviation advantages are divided."""
     reward: Reward = Reward()
     """Outcome to number."""
+    alarm: Annotated[VerdictAlarm, NOT_SEMANTIC] = VerdictAlarm()
+    """When the rates of verdicts are an alarm."""
     num_iterations: int = Field(1, ge=1)
     """Optimizer steps on each round's responses."""
     mask_truncated: bool = False

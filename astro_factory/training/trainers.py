@@ -38,9 +38,11 @@ _CURVES = {
     "entropy": "entropy",
     "kl": "kl",
     "clip_ratio/region_mean": "clipped_ratios",
+    "alarms": "alarms",
 }
 """TRL's name of a measure to ours; the others are not reported."""
-_VERDICTS = "verdict/"
+VERDICTS = "verdict/"
+"""Beginning of the measures that are rates of verdicts; they keep their names."""
 
 
 class RecipeMixin:
@@ -160,7 +162,7 @@ class _Report(TrainerCallback):
                 "lower learning_rate, or set max_grad_norm and warmup_steps",
             )
         if state.is_world_process_zero and "loss" in logs:
-            named = {_CURVES.get(key, key if key.startswith(_VERDICTS) else ""): value for key, value in logs.items()}
+            named = {_CURVES.get(key, key if key.startswith(VERDICTS) else ""): value for key, value in logs.items()}
             self._events.metric(state.global_step, {key: value for key, value in named.items() if key})
 
 

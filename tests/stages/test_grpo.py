@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.stages.grpo import Config, run
 from astro_factory.training.launch import Interrupted
@@ -70,9 +71,22 @@ def test_bits_do_not_depend_on_fields_outside_the_key(inputs, tmp_path):
     run(one := context(tmp_path / "one", inputs), config())
     run(
         two := context(tmp_path / "two", inputs),
-        config(log_every=3, save_every=1, rollouts={"kind": "engine", "batch_size": 5}),
+        config(log_every=3, save_every=1, rollouts={"kind": "engine", "batch_size": 5}, alarm={"no_answer": 0}),
     )
     assert contents(one.out) == contents(two.out)
+
+
+def test_a_verifier_that_fails_is_an_alarm_and_may_stop_training(inputs, tmp_path):
+    """It stops where the alarm begins, and goes on from there when it no longer may."""
+    row = Problem("p", "1 , 2", WANTED, "python:tests.training.judges:Fails", level="words").as_row()
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "problems.parquet")
+    failing = inputs | {"problems": tmp_path}
+    with pytest.raises(UserError, match=r"E507 training stopped at step 1: verdict 'unjudged' for 100\.0% of the resp"):
+        run(context(tmp_path / "stage", failing), config(steps=2, alarm={"stop": True}))
+    run(ctx := context(tmp_path / "stage", failing), config(steps=2))
+    points = [values for _, values in ctx.events.metrics]
+    assert [(p["verdict/error"], p["alarms"]) for p in points] == [(1.0, 1), (1.0, 1)]
+    assert [line.partition(":")[0] for line in ctx.events.lines if "ALARM" in line] == ["ALARM at step 1"]
 
 
 def test_prompts_divide_among_processes():

@@ -1,4 +1,4 @@
-"""A verifier for tests: a response is right when it says the answer, and has an answer when it says anything."""
+"""Verifiers for tests."""
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
@@ -6,6 +6,8 @@ from astro_factory.verifiers.base import Verifier
 
 
 class Says(Verifier):
+    """A response is right when it says the answer, and has an answer when it says anything."""
+
     name = "says"
 
     def check_problem(self, problem: Problem) -> str | None:
@@ -14,3 +16,10 @@ class Says(Verifier):
     def verify(self, problem: Problem, response: str) -> Verdict:
         said = problem.answer in response.split()
         return Verdict(Outcome.CORRECT if said else Outcome.INCORRECT if response.strip() else Outcome.NO_ANSWER)
+
+
+class Fails(Says):
+    """Its process dies at every response."""
+
+    def verify(self, problem: Problem, response: str) -> Verdict:
+        return Verdict(Outcome.ERROR)
