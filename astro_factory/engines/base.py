@@ -97,6 +97,9 @@ class SampleStream(Stream):
         self._of: dict[int, tuple[Any, int]] = {}
         """Number of a sample under way: its ticket and its place there."""
         self._samples: dict[Any, list[Sample | None]] = {}
+        self._missing: dict[Any, int] = {}
+        """How many samples each request still lacks."""
+        self._done: list[Any] = []
         self._count = 0
 
     @abstractmethod
@@ -108,20 +111,36 @@ class SampleStream(Stream):
         """Work or wait until some sample in flight is done, and give what is done."""
 
     def add(self, ticket: Any, request: Request) -> None:
-        self._samples[ticket] = [None] * len(request.seeds)
+        self._samples[ticket], self._missing[ticket] = [None] * len(request.seeds), len(request.seeds)
+        if not request.seeds:
+            self._done.append(ticket)
         for place, seed in enumerate(request.seeds):
             self._of[self._count] = ticket, place
             self._begin(self._count, request, seed)
             self._count += 1
 
     def take(self) -> list[tuple[Any, list[Sample]]]:
-        while True:
-            done = [ticket for ticket, samples in self._samples.items() if None not in samples]
-            if done or not self._of:
-                return [(ticket, self._samples.pop(ticket)) for ticket in done]
+        while self._of and not self._done:
             for number, sample in self._finished():
                 ticket, place = self._of.pop(number)
                 self._samples[ticket][place] = sample
+                self._missing[ticket] -= 1
+                if not self._missing[ticket]:
+                    self._done.append(ticket)
+        done, self._done = self._done, []
+        for ticket in done:
+            del self._missing[ticket]
+        return [(ticket, self._samples.pop(ticket)) for ticket in done]
+
+
+def gather(stream: Stream, requests: Iterable[tuple[int, Request]]) -> list[list[Sample]]:
+    """The samples of numbered requests, by number, when all are done."""
+    done = {}
+    for number, request in requests:
+        stream.add(number, request)
+    while taken := stream.take():
+        done.update(taken)
+    return [done[number] for number in sorted(done)]
 
 
 def as_float32(values: Iterable[float]) -> tuple[float, ...]:

@@ -28,7 +28,7 @@ class TransformersConfig(Config):
 
 
 class VllmConfig(Config):
-    """vLLM in this process, with prefix caching; for GPUs. Its results are recorded, not reproducible to the bit."""
+    """vLLM as a library, with prefix caching; for GPUs. Its results are recorded, not reproducible to the bit."""
 
     kind: Literal["vllm"]
     max_model_len: int | None = Field(None, gt=1)
@@ -43,6 +43,8 @@ class VllmConfig(Config):
     """Samples in flight at most."""
     enforce_eager: Annotated[bool, NOT_SEMANTIC] = False
     """Skip compilation and CUDA graphs: a faster start, slower tokens."""
+    timeout_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 1800.0
+    """An engine that ends no sample for so long counts as hung."""
 
 
 class OpenAIConfig(Config):

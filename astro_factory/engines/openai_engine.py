@@ -6,11 +6,10 @@ Overload and server errors are waited out; what the server refuses is the user's
 import http.client
 import json
 import os
-import time
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from astro_factory.core.errors import UserError
-from astro_factory.engines.base import Engine, Request, Sample, SampleStream, as_float32, room_for
+from astro_factory.engines.arrivals import ArrivalEngine
+from astro_factory.engines.base import Request, Sample, as_float32, room_for
 from astro_factory.engines.config import OpenAIConfig
 
 _LONGEST_WAIT_S = 60.0
@@ -26,14 +26,15 @@ _TOKEN_PREFIX = "token_id:"
 _LOST = (OSError, TimeoutError, http.client.HTTPException, json.JSONDecodeError)
 
 
-class OpenAIEngine(Engine):
-    """One HTTP request a sample, `concurrency` of them at once; the order of answers does not matter."""
+class OpenAIEngine(ArrivalEngine):
+    """One HTTP request a sample, `concurrency` of them at once."""
 
     def __init__(self, config: OpenAIConfig, folder: Path):
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.max_model_len = config.max_model_len
         self._config = config
         self._turn = count()
+        self._closed = threading.Event()
         self._pool = ThreadPoolExecutor(config.concurrency)
         self._headers = {"Content-Type": "application/json"}
         if config.api_key_env:
@@ -46,24 +47,12 @@ class OpenAIEngine(Engine):
                 )
             self._headers["Authorization"] = f"Bearer {key}"
 
-    def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
-        limits = [room_for(request, self.max_model_len) for request in requests]
-        bodies = [
-            [self._body(request, seed, limit) for seed in request.seeds]
-            for request, limit in zip(requests, limits, strict=True)
-        ]
-        answers = self._pool.map(self._ask, [body for group in bodies for body in group])
-        return [[self.sample(next(answers)) for _ in group] for group in bodies]
-
-    def stream(self) -> "_OpenAIStream":
-        return _OpenAIStream(self)
+    def ask(self, request: Request, seed: int) -> "Future[Sample]":
+        return self._pool.submit(self._sample, request, seed, room_for(request, self.max_model_len))
 
     def close(self) -> None:
+        self._closed.set()
         self._pool.shutdown(cancel_futures=True)
-
-    def submit(self, request: Request, seed: int) -> "Future[dict[str, Any]]":
-        """Send one sample's request; the future is the server's choice, for `sample`."""
-        return self._pool.submit(self._ask, self._body(request, seed, room_for(request, self.max_model_len)))
 
     def _body(self, request: Request, seed: int, limit: int) -> bytes:
         fields = {
@@ -78,7 +67,7 @@ class OpenAIEngine(Engine):
         }
         return json.dumps(fields).encode()
 
-    def _ask(self, body: bytes) -> dict[str, Any]:
+    def _answer(self, body: bytes) -> dict[str, Any]:
         """The first choice of the answer; sends the request again while that may help."""
         urls = self._config.base_urls
         for attempt in count():
@@ -101,11 +90,12 @@ class OpenAIEngine(Engine):
                     f"{url} gave no answer in {attempt + 1} attempts: {cause}",
                     "check that the server runs; finished items are kept, so the build goes on where it stopped",
                 )
-            time.sleep(wait)
+            if self._closed.wait(wait):
+                raise CancelledError
         raise AssertionError("count() does not end")
 
-    def sample(self, choice: dict[str, Any]) -> Sample:
-        """The sample in a server's choice."""
+    def _sample(self, request: Request, seed: int, limit: int) -> Sample:
+        choice = self._answer(self._body(request, seed, limit))
         logprobs = choice.get("logprobs") or {}
         tokens = logprobs.get("tokens") or []
         if not tokens or not all(token.startswith(_TOKEN_PREFIX) for token in tokens):
@@ -120,22 +110,6 @@ class OpenAIEngine(Engine):
         else:
             finish = "stop" if isinstance(choice.get("stop_reason"), str) else "eos"
         return Sample(ids, choice["text"], as_float32(logprobs["token_logprobs"]), finish)
-
-
-class _OpenAIStream(SampleStream):
-    """Samples in flight, done in the order in which the servers answer."""
-
-    def __init__(self, engine: OpenAIEngine):
-        super().__init__()
-        self._engine = engine
-        self._futures: dict[Future[dict[str, Any]], int] = {}
-
-    def _begin(self, number: int, request: Request, seed: int) -> None:
-        self._futures[self._engine.submit(request, seed)] = number
-
-    def _finished(self) -> Iterator[tuple[int, Sample]]:
-        for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
-            yield self._futures.pop(future), self._engine.sample(future.result())
 
 
 def _refusal(url: str, error: urllib.error.HTTPError) -> UserError:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from astro_factory.engines.base import Request, Sample, Stream, room_for
+from astro_factory.engines.base import Request, Sample, Stream, gather, room_for
 from astro_factory.engines.decoders import MIN_ROWS, Decoder, decoder_for
 from astro_factory.engines.sampling import pick, uniforms
 from astro_factory.engines.stops import Stops, end_ids
@@ -59,12 +59,7 @@ class Sampler:
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """Samples for each request, in order, one for each of its seeds."""
-        stream, done = self.stream(), {}
-        for number in sorted(range(len(requests)), key=lambda n: -len(requests[n].prompt_ids)):
-            stream.add(number, requests[number])
-        while taken := stream.take():
-            done.update(taken)
-        return [done[number] for number in range(len(requests))]
+        return gather(self.stream(), sorted(enumerate(requests), key=lambda pair: -len(pair[1].prompt_ids)))
 
     def stream(self) -> Stream:
         """An `engines.base.Stream`; prompts of similar lengths are best added next to each other."""

@@ -1,92 +1,141 @@
-"""vLLM as a library: prompts as token ids, a seed for each sample, shared prefixes computed once."""
+"""vLLM as a library: prompts as token ids, a seed for each sample, shared prefixes computed once.
 
-from collections.abc import Iterator, Sequence
+Its asynchronous engine works in a process of its own and takes requests at any time, so the batch is as full as what is
+asked for allows. Its event loop has a thread here.
+"""
+
+import asyncio
+import multiprocessing
+import subprocess
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from itertools import count
 from pathlib import Path
+from typing import Any
 
-from vllm import LLM, SamplingParams
-from vllm.inputs import TokensPrompt
+from pydantic import ValidationError
+from transformers import AutoTokenizer
+from vllm import SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.inputs import tokens_input
 from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
 
-from astro_factory.engines.base import Engine, Request, Sample, SampleStream, room_for
+from astro_factory.core.errors import UserError
+from astro_factory.engines.arrivals import ArrivalEngine
+from astro_factory.engines.base import Request, Sample, room_for
 from astro_factory.engines.config import VllmConfig
 
+_ENDING_S = 5.0
+"""For what is in flight to be given up, before the engine's process is ended."""
 
-class VllmEngine(Engine):
+
+class VllmEngine(ArrivalEngine):
     """Each sample is a request of its own, so that its seed is its own; prefix caching shares the prompt's work."""
 
     def __init__(self, config: VllmConfig, folder: Path):
-        self._llm = LLM(
-            model=str(folder),
-            dtype=config.dtype,
-            max_model_len=config.max_model_len,
-            gpu_memory_utilization=config.gpu_memory_utilization,
-            tensor_parallel_size=config.tensor_parallel_size,
-            max_num_seqs=config.max_num_seqs,
-            enforce_eager=config.enforce_eager,
-            enable_prefix_caching=True,
-            # the checkpoint's own generation settings would change the sampling behind the request's back
-            generation_config="vllm",
-            seed=0,
-        )
-        self.tokenizer = self._llm.get_tokenizer()
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.timeout_s = config.timeout_s
+        self._numbers = count()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
+        self._thread.start()
+        before = set(multiprocessing.active_children())
+        try:
+            self._llm = self._run(_started(config, folder)).result()
+        except Exception as error:
+            self._end_loop()
+            raise UserError.of(
+                "E609",
+                f"vLLM does not start: {_cause(error)}",
+                "the log says more; compare the engine's settings with the model and with the memory that is free",
+            ) from error
+        self._leash = _leash([child.pid for child in multiprocessing.active_children() if child not in before])
         self.max_model_len = self._llm.model_config.max_model_len
 
-    def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
-        wanted = [(request, seed) for request in requests for seed in request.seeds]
-        prompts, settings = [_prompt(request) for request, _ in wanted], [self._settings(*pair) for pair in wanted]
-        outputs = iter(self._llm.generate(prompts, settings, use_tqdm=False)) if prompts else iter(())
-        return [[_sample(next(outputs).outputs[0]) for _ in request.seeds] for request in requests]
-
-    def stream(self) -> "_VllmStream":
-        return _VllmStream(self)
-
-    def begin(self, name: str, request: Request, seed: int) -> None:
-        """Put a sample in flight, beside those that are."""
-        settings = self._settings(request, seed)
-        settings.output_kind = RequestOutputKind.FINAL_ONLY
-        self._llm.llm_engine.add_request(name, _prompt(request), settings)
-
-    def step(self) -> Iterator[tuple[str, Sample]]:
-        """One token more for what is in flight; the samples that end with it, by name."""
-        for output in self._llm.llm_engine.step():
-            if output.finished:
-                yield output.request_id, _sample(output.outputs[0])
-
-    def _settings(self, request: Request, seed: int) -> SamplingParams:
-        return SamplingParams(
-            seed=seed,
-            temperature=request.temperature,
-            max_tokens=room_for(request, self.max_model_len),
-            stop=list(request.stop),
-            logprobs=0,
-        )
+    def ask(self, request: Request, seed: int) -> "Future[Sample]":
+        return self._run(self._sample(request, seed, room_for(request, self.max_model_len)))
 
     def close(self) -> None:
+        self._run(_give_up()).result()
+        self._llm.shutdown()
         del self._llm
+        self._end_loop()
+        self._leash.kill()
+        self._leash.communicate()
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> "Future[Any]":
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    async def _sample(self, request: Request, seed: int, limit: int) -> Sample:
+        settings = SamplingParams(
+            seed=seed,
+            temperature=request.temperature,
+            max_tokens=limit,
+            stop=list(request.stop),
+            logprobs=0,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        prompt = tokens_input(list(request.prompt_ids))
+        try:
+            async for output in self._llm.generate(prompt, settings, str(next(self._numbers))):
+                final = output
+        except EngineDeadError as error:
+            raise UserError.of(
+                "E609",
+                "the process of vLLM's engine ended",
+                "the log may say why; if memory ran out, lower gpu_memory_utilization or max_num_seqs. "
+                "Finished items are kept, and the same command goes on from there",
+            ) from error
+        return _as_sample(final.outputs[0])
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
-class _VllmStream(SampleStream):
-    """Samples that are advanced together; each is done as it ends."""
+async def _started(config: VllmConfig, folder: Path) -> AsyncLLM:
+    arguments = AsyncEngineArgs(
+        model=str(folder),
+        dtype=config.dtype,
+        max_model_len=config.max_model_len,
+        gpu_memory_utilization=config.gpu_memory_utilization,
+        tensor_parallel_size=config.tensor_parallel_size,
+        max_num_seqs=config.max_num_seqs,
+        enforce_eager=config.enforce_eager,
+        enable_prefix_caching=True,
+        # the checkpoint's own generation settings would change the sampling behind the request's back
+        generation_config="vllm",
+        seed=0,
+        disable_log_stats=True,
+    )
+    return AsyncLLM.from_engine_args(arguments)
 
-    def __init__(self, engine: VllmEngine):
-        super().__init__()
-        self._engine = engine
 
-    def _begin(self, number: int, request: Request, seed: int) -> None:
-        self._engine.begin(str(number), request, seed)
-
-    def _finished(self) -> Iterator[tuple[int, Sample]]:
-        for name, sample in self._engine.step():
-            yield int(name), sample
+async def _give_up() -> None:
+    """Cancel whatever else runs in this loop."""
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=_ENDING_S)
 
 
-def _prompt(request: Request) -> TokensPrompt:
-    return TokensPrompt(prompt_token_ids=list(request.prompt_ids))
+def _leash(pids: list[int]) -> subprocess.Popen:
+    """A process that ends these with this one, however this one ends: vLLM's would live on, and keep their memory."""
+    command = ["/bin/sh", "-c", 'read _; kill -9 "$@"', "leash", *map(str, pids)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
-def _sample(output: object) -> Sample:
+def _as_sample(output: Any) -> Sample:
     """`output` is vLLM's CompletionOutput; its stop reason is the string that ended it, or nothing at an end id."""
     ids = tuple(output.token_ids)
     logprobs = tuple(step[token].logprob for token, step in zip(ids, output.logprobs, strict=True))
     finish = "length" if output.finish_reason == "length" else "stop" if isinstance(output.stop_reason, str) else "eos"
     return Sample(ids, output.text, logprobs, finish)
+
+
+def _cause(error: Exception) -> str:
+    return error.errors()[0]["msg"] if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"

@@ -113,17 +113,19 @@ def test_a_server_that_hangs_is_asked_again(folder):
         assert len(server.seen) > 1
 
 
-def test_a_stream_gives_each_request_when_its_last_sample_is_there(folder):
-    expected = Sampler(make_llama(), make_tokenizer(), 4).generate(REQUESTS)
-    with serving(folder, faults=["hang"], timeout_s=0.5, concurrency=1) as (engine, _):
+def test_nothing_waits_for_what_takes_longer(folder):
+    with serving(folder, faults=["hang"]) as (engine, server):
         stream = engine.stream()
-        stream.add("first", REQUESTS[0])
-        stream.add("second", REQUESTS[1])
-        stream.add("none", Request((9,), (), 3))
-        taken = []
-        while done := stream.take():
-            taken.append(dict(done))
-        assert taken == [{"none": []}, {"first": expected[0]}, {"second": expected[1]}]
+        stream.add("slow", REQUESTS[1])
+        while not server.seen:
+            time.sleep(0.01)
+        stream.add("fast", REQUESTS[0])
+        stream.add("nothing", Request((5,), (), 1))
+        known = Sampler(make_llama(), make_tokenizer(), 4).generate(REQUESTS)
+        assert stream.take() == [("nothing", [])]
+        assert stream.take() == [("fast", known[0])]
+        assert stream.take() == [("slow", known[1])]
+        assert stream.take() == []
 
 
 def failure(folder, **fields) -> str:

@@ -1,11 +1,19 @@
 """vLLM against our sampler on the same tiny model; runs where vLLM is installed."""
 
 import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 if importlib.util.find_spec("vllm") is None:
     pytest.skip("vllm is not installed", allow_module_level=True)
+
+import psutil
 
 from astro_factory.core.errors import UserError
 from astro_factory.engines import Request, open_engine
@@ -16,13 +24,30 @@ from tests.engines.tiny import make_llama, make_tokenizer
 CONFIG = VllmConfig(
     kind="vllm", dtype="float32", max_model_len=128, gpu_memory_utilization=0.3, enforce_eager=True, max_num_seqs=64
 )
+LONG = Request((5, 6, 7), (1, 2), 100)
+REMEDY = "Finished items are kept, and the same command goes on from there"
+OWNER = """
+import os, psutil, sys
+from pathlib import Path
+from astro_factory.engines import open_engine
+from tests.engines.test_vllm import CONFIG
+if __name__ == "__main__":
+    engine = open_engine(CONFIG, Path(sys.argv[1]))
+    Path(sys.argv[2]).write_text(" ".join(str(child.pid) for child in psutil.Process().children(recursive=True)))
+    os.kill(os.getpid(), 9)
+"""
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory):
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     make_tokenizer().save_pretrained(folder)
     make_llama().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(folder):
     with open_engine(CONFIG, folder) as engine:
         yield engine
 
@@ -51,18 +76,68 @@ def test_seeds_choose_samples_and_logprobs_are_those_of_temperature_one(engine):
         assert sample.logprobs == pytest.approx(expected.tolist(), abs=1e-3)
 
 
-def test_a_stream_gives_the_same_samples_as_they_end(engine):
-    requests = [Request((5 + i, 6, 7), (1, 2), 4 + 30 * (i == 0), temperature=0.0) for i in range(3)]
-    stream, taken = engine.stream(), []
-    for number, request in enumerate(requests):
-        stream.add(number, request)
-    while done := stream.take():
-        taken += done
-    assert dict(taken) == dict(enumerate(engine.generate(requests)))
-    assert [ticket for ticket, _ in taken][-1] == max(range(3), key=lambda n: max(len(s.ids) for s in dict(taken)[n]))
-
-
 def test_a_prompt_without_room_is_refused(engine):
     with pytest.raises(UserError, match="E601 a prompt of 128 tokens"):
         engine.generate([Request((5,) * 128, (1,), 1)])
     assert engine.max_model_len == 128
+
+
+def test_nothing_waits_for_what_takes_longer(engine):
+    stream = engine.stream()
+    stream.add("long", LONG)
+    for number in range(3):
+        stream.add(number, Request((9, number + 5), (3,), 2))
+        [(ticket, [sample])] = stream.take()
+        assert ticket == number and len(sample.ids) <= 2
+    [(ticket, samples)] = stream.take()
+    assert ticket == "long" and [samples] == engine.generate([LONG])
+    assert stream.take() == []
+
+
+def test_an_engine_that_hangs_or_dies_is_named_and_leaves_nothing_behind(folder):
+    before = set(psutil.Process().children(recursive=True))
+    with open_engine(CONFIG, folder) as engine:
+        known = engine.generate([LONG])
+        [core] = {p for p in psutil.Process().children() if p.name().startswith("VLLM")} - before
+        core.suspend()
+        engine.timeout_s = 2.0
+        with pytest.raises(UserError) as caught:
+            engine.generate([LONG])
+        assert str(caught.value) == (
+            "E610 the engine ended no sample in 2 s, with 2 in flight; "
+            f"raise its timeout_s if it is only slow, and look at its log if it hangs. {REMEDY}"
+        )
+        core.resume()
+        engine.timeout_s = CONFIG.timeout_s
+        assert engine.generate([LONG]) == known
+        core.kill()
+        with pytest.raises(UserError) as caught:
+            engine.generate([LONG])
+        assert str(caught.value) == (
+            "E609 the process of vLLM's engine ended; the log may say why; "
+            f"if memory ran out, lower gpu_memory_utilization or max_num_seqs. {REMEDY}"
+        )
+    _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - before, timeout=20)
+    assert not [process for process in alive if process.name().startswith(("VLLM", "sh"))]
+
+
+def test_the_engines_processes_end_with_their_owner_however_it_ends(folder, tmp_path):
+    (tmp_path / "owner.py").write_text(OWNER)
+    command = [sys.executable, tmp_path / "owner.py", folder, tmp_path / "pids"]
+    root = Path(__file__).parents[2]
+    owner = subprocess.run(command, cwd=root, env=os.environ | {"PYTHONPATH": str(root)})
+    assert owner.returncode == -signal.SIGKILL
+    pids = (tmp_path / "pids").read_text().split()
+    assert len(pids) >= 2
+    end = time.monotonic() + 20
+    while any(map(psutil.pid_exists, map(int, pids))) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not [pid for pid in pids if psutil.pid_exists(int(pid))]
+
+
+def test_settings_that_cannot_be_are_named(folder):
+    with pytest.raises(UserError) as caught:
+        open_engine(CONFIG.model_copy(update={"max_model_len": 100_000}), folder)
+    text, remedy = str(caught.value), "compare the engine's settings with the model and with the memory that is free"
+    assert text.startswith("E609 vLLM does not start: Value error, User-specified max_model_len (100000) is ")
+    assert text.endswith(f"; the log says more; {remedy}")
