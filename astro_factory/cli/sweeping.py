@@ -1,10 +1,9 @@
 """`sweep`: build all variants of a sweep and compare them."""
 
-import json
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -23,14 +22,11 @@ from astro_factory.cli.options import (
     print_json,
     read_graph,
 )
+from astro_factory.cli.sweep_rounds import Rounds, evaluation_of
+from astro_factory.cli.sweep_tables import FILES, print_table, told, write_files
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph
 from astro_factory.spec.compose import load
-
-if TYPE_CHECKING:
-    from astro_factory.evaluation.variants import VariantRuns
-
-_SEED = "seed"
 
 
 def sweep(
@@ -53,42 +49,55 @@ def sweep(
     as_json: JsonOption = False,
 ) -> None:
     """Build all variants of a sweep, shared stages once, and compare each with the baseline."""
-    sweeps = load(spec).data.get("sweeps") or {}
-    name = name or _only_one(sweeps, spec)
+    name = name or _only_one(load(spec).data.get("sweeps") or {}, spec)
     graph = read_graph(spec, sets, profile, name)
-    stage = _compared(graph, sweeps[name].get("compare"), f"the sweep '{name}' of {spec}")
-    found = made(
-        graph,
-        open_store(store),
-        jobs=jobs,
-        keep_going=keep_going,
-        locked=locked,
-        no_import=no_import,
-        caches=open_caches(cache),
-        quiet=as_json,
-    )
-    rows = _rows(graph, found, stage)
+    stage = _compared(graph, f"the sweep '{name}' of {spec}")
+    place, caches = open_store(store), open_caches(cache)
+
+    def build(targets: list[str] | None) -> dict[str, Any]:
+        return made(
+            graph,
+            place,
+            targets=targets,
+            jobs=jobs,
+            keep_going=keep_going,
+            locked=locked,
+            no_import=no_import,
+            caches=caches,
+            quiet=as_json,
+        )
+
+    halving = graph.sweep.halving
+    if halving is None:
+        found, rungs = build(None), []
+    else:
+        rounds = Rounds(graph, stage, halving, f"the sweep '{name}' of {spec}")
+        found, rungs = rounds.built(build, keep_going, tell=lambda rung: None if as_json else print(told(rung)))
     folder = out or Path("out") / f"{graph.name}-{name}"
+    table = _table(graph, name, stage, found, rungs)
+    write_files(folder, table)
+    if as_json:
+        print_json(table | {"files": [str(folder / file) for file in FILES]})
+    else:
+        print_table(table, folder)
+    if not found["ok"]:
+        raise typer.Exit(1)
+
+
+def _table(
+    graph: Graph, name: str, stage: str, found: Mapping[str, Any], rungs: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     searches = Counter(item["outcome"] for item in found["stages"] if item["kind"] == "search")
-    table = {
+    return {
         "spec": graph.name,
         "sweep": name,
         "compared": stage,
         "searches_run": searches["ran"],
         "searches_there": searches["hit"] + searches["import"],
         "failures": found["failures"],
-        "rows": rows,
+        "halving": list(rungs),
+        "rows": _rows(graph, found, stage, rungs),
     }
-    _write(folder, table)
-    if as_json:
-        print_json(table | {"files": [str(folder / file) for file in _FILES]})
-    else:
-        _print(table, folder)
-    if not found["ok"]:
-        raise typer.Exit(1)
-
-
-_FILES = ("sweep.json", "sweep.parquet")
 
 
 def _only_one(sweeps: Collection[str], spec: Path) -> str:
@@ -98,8 +107,9 @@ def _only_one(sweeps: Collection[str], spec: Path) -> str:
     return next(iter(sweeps))
 
 
-def _compared(graph: Graph, asked: str | None, where: str) -> str:
+def _compared(graph: Graph, where: str) -> str:
     """The name in the spec of the evaluation that the variants are compared by."""
+    asked = graph.sweep.compare
     kinds = {stage: graph.nodes[node].kind for stage, node in graph.variants[0].nodes.items()}
     found = [asked] if asked else [stage for stage, kind in kinds.items() if kind == "evaluate"]
     if len(found) != 1 or kinds.get(found[0]) != "evaluate":
@@ -108,106 +118,23 @@ def _compared(graph: Graph, asked: str | None, where: str) -> str:
     return found[0]
 
 
-def _rows(graph: Graph, found: Mapping[str, Any], stage: str) -> list[dict[str, Any]]:
+def _rows(
+    graph: Graph, found: Mapping[str, Any], stage: str, rungs: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """The comparison of the variants that were built; empty where the baseline is not among them."""
+    from astro_factory.evaluation.runs import built_variants
     from astro_factory.evaluation.variants import compare
 
-    paths = {item["name"]: Path(item["path"]) for item in found["stages"] if item["path"]}
-    config: Any = graph.nodes[graph.variants[0].nodes[stage]].config
-    variants = [variant for variant in _variants(graph, paths, stage) if variant.repetitions]
+    config = evaluation_of(graph, stage)
+    variants = [variant for variant in built_variants(graph, found, stage) if variant.repetitions]
     if sum(variant.baseline for variant in variants) != 1:
         return []
-    return compare(variants, config.suite.metrics, config.suite.samples, config.seed)
-
-
-def _variants(graph: Graph, paths: Mapping[str, Path], stage: str) -> "list[VariantRuns]":
-    """Variants with their repetitions: those that differ in nothing but seeds are one."""
-    from astro_factory.core.tables import read_columns
-    from astro_factory.evaluation.variants import SAMPLE_COLUMNS, Repetition, VariantRuns
-
-    of_baseline = next(_settings(variant.settings) for variant in graph.variants if variant.baseline)
-    variants: dict[str, VariantRuns] = {}
-    for variant in graph.variants:
-        settings, seed = _settings(variant.settings)
-        entry = VariantRuns(settings, settings == of_baseline[0])
-        entry = variants.setdefault(json.dumps(settings, sort_keys=True), entry)
-        folder = paths.get(variant.nodes[stage])
-        if folder is not None:
-            samples = read_columns(folder / "samples.parquet", SAMPLE_COLUMNS)
-            entry.repetitions.append(Repetition(seed, samples, _search_tokens(graph, variant.nodes, paths)))
-    return list(variants.values())
-
-
-def _settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """What makes a variant, and what makes a repetition of it."""
-    seeds = {name: value for name, value in settings.items() if name.rpartition(".")[2] == _SEED}
-    return {name: value for name, value in settings.items() if name not in seeds}, json.dumps(seeds, sort_keys=True)
-
-
-def _search_tokens(graph: Graph, nodes: Mapping[str, str], paths: Mapping[str, Path]) -> int | None:
-    searches = [node for node in set(nodes.values()) if graph.nodes[node].kind == "search" and node in paths]
-    if not searches:
-        return None
-    return sum(json.loads((paths[node] / "statistics.json").read_text(encoding="utf-8"))["tokens"] for node in searches)
-
-
-def _write(folder: Path, table: Mapping[str, Any]) -> None:
-    """The table as JSON, and its rows as Parquet with a column for each setting and mean."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _FILES[0]).write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    flat = []
-    for row in table["rows"]:
-        plain = {name: value for name, value in row.items() if name not in ("settings", "means")}
-        settings = {name: json.dumps(value, ensure_ascii=False) for name, value in row["settings"].items()}
-        flat.append(settings | plain | row["means"])
-    names = dict.fromkeys(name for row in flat for name in row)
-    pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in names} for row in flat]), folder / _FILES[1])
-
-
-def _print(table: Mapping[str, Any], folder: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    rows = table["rows"]
-    if rows:
-        metric = rows[0]["metric"]
-        shown = Table(box=None, pad_edge=False)
-        for title in ("variant", "arm", metric, "difference", "p (Holm)", "tokens an answer", "search tokens"):
-            shown.add_column(title, overflow="fold")
+    rows = compare(variants, config.suite.metrics, config.suite.samples, config.seed)
+    if rungs:
         for row in rows:
-            shown.add_row(*map(Text, _cells(row, metric)))
-        console.print(shown)
-        seeds = f"{rows[0]['seeds']} seeds" if rows[0]["seeds"] > 1 else "1 seed"
-        console.print(f"{seeds}; intervals of 95% over problems and seeds", highlight=False)
-    else:
-        console.print("the baseline was not built, so there is nothing to compare with")
-    console.print(f"searches: {table['searches_run']} run, {table['searches_there']} there already", highlight=False)
-    for stage, cause in list(table["failures"].items())[:20]:
-        console.print(f"{stage} failed: {cause}", markup=False, highlight=False, style="red", soft_wrap=True)
-    for file in _FILES:
-        console.print(f"  {folder / file}", highlight=False, soft_wrap=True)
-
-
-def _cells(row: Mapping[str, Any], metric: str) -> list[str]:
-    settings = ", ".join(f"{name}={_value(value)}" for name, value in row["settings"].items()) or "all"
-    difference = p = ""
-    if row["baseline"]:
-        difference = "baseline"
-    elif "difference" in row:
-        difference = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-        p = f"{row['p_holm']:.3f}"
-    search = "" if row["search_tokens"] is None else f"{row['search_tokens']:,}"
-    tokens = f"{row['means']['tokens[mean]']:.1f}"
-    return [settings, row["arm"], f"{row['means'][metric]:.3f}", difference, p, tokens, search]
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            ends = [rung["seeds"] for rung in rungs if row["settings"] in rung["dropped"]]
+            row["dropped_after"] = ends[0] if ends else None
+    return rows
 
 
 COMMANDS = (sweep,)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.core.config import StageConfig
+from astro_factory.core.canonical import canonical_json
+from astro_factory.core.config import Config, StageConfig
 from astro_factory.core.errors import Diagnostic, Place
 
 
@@ -40,6 +41,11 @@ class Node:
         return tuple(self.reads.values())
 
 
+def is_seed(path: str) -> bool:
+    """Whether a sweep's axis makes repetitions of one variant, by its dotted path or the short end of it."""
+    return path.rpartition(".")[2] == "seed"
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One combination of a sweep's settings."""
@@ -50,6 +56,16 @@ class Variant:
     """Name in the spec to the node that stands for it here; variants share what their settings do not touch."""
     baseline: bool
     """Whether the others are compared with it."""
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The settings but for the seeds: variants that are alike in these are one, repeated."""
+        return {name: value for name, value in self.settings.items() if not is_seed(name)}
+
+    @property
+    def seed(self) -> str:
+        """The seeds, which tell its repetitions apart, as JSON."""
+        return canonical_json({n: v for n, v in self.settings.items() if is_seed(n)}).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,8 @@ class Graph:
     """Names of the sweeps that the spec offers."""
     variants: tuple[Variant, ...] = ()
     """Of the sweep that this is."""
+    sweep: Config | None = None
+    """The sweep that this is, as the spec writes it (`spec.sweeps.Sweep`)."""
     strict: bool = False
     """Whether versions and hardware count (`env: strict`)."""
 

@@ -67,6 +67,11 @@ def compare(variants: Sequence[VariantRuns], metrics: Sequence[str], samples: in
     return rows
 
 
+def mean_of(variant: VariantRuns, arm: str, metrics: Sequence[str], samples: int) -> float:
+    """The mean of the first metric over the problems and seeds of a variant."""
+    return _mean(next(iter(_columns(variant, arm, metrics, samples).values())))
+
+
 Column = dict[tuple[str, str, str], tuple[float, str]]
 """Seed, source and problem to a value and the problem's cluster."""
 

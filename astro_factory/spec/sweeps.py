@@ -8,22 +8,50 @@ sweeps:
     compare: report
     baseline: {stages.traces.template: paper, params.seed: 0}
 
-An axis is a dotted path as `--set` takes it. What is compared is what is built; without `compare` that is every stage.
+An axis is a dotted path as `--set` takes it; one that ends in `seed` makes repetitions, not variants. What is compared
+is what is built; without `compare` that is every stage.
 """
 
 import json
 import re
 from collections.abc import Iterator
-from itertools import product
+from itertools import pairwise, product
 from math import prod
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, model_validator
 
 from astro_factory.core.config import Config
+from astro_factory.core.graph import is_seed
 
 MAX_VARIANTS = 10_000
 _PLAIN = re.compile(r"[\w./:+-]{1,40}")
+
+
+class Halving(Config):
+    """Successive halving: variants that do worse on the first seeds are not built for the others.
+
+    A seed is built whole or not at all: who goes on has lost nothing, and who is dropped is measured, on fewer seeds.
+    """
+
+    after: tuple[Annotated[int, Field(gt=0)], ...] | None = None
+    """Numbers of seeds after which variants are dropped, rising. Default: 1, 2, 4, ..., as long as seeds remain."""
+    keep: float = Field(0.5, gt=0, lt=1)
+    """Share of the variants that goes on each time, rounded up, and at least one. The baseline always does."""
+    arm: str | None = None
+    """Whose results decide, where the evaluation has several arms."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> "Halving":
+        if self.after is not None and not (self.after and all(a < b for a, b in pairwise(self.after))):
+            raise ValueError("`after` lists numbers of seeds, each larger than the one before, such as [1, 3]")
+        return self
+
+    def rungs(self, seeds: int) -> list[int]:
+        """After how many of that many seeds variants are dropped."""
+        if self.after is not None:
+            return list(self.after)
+        return [2**power for power in range(seeds.bit_length()) if 2**power < seeds]
 
 
 class Sweep(Config):
@@ -36,6 +64,8 @@ class Sweep(Config):
     baseline: Any = None
     """What the others are compared with: a mapping of each axis to one of its values, or with a single axis the value
     itself. Default: the first value of each."""
+    halving: Halving | None = None
+    """Drop the worse variants after the first seeds; without it every variant is built for every seed."""
 
     @model_validator(mode="after")
     def _sound(self) -> "Sweep":
@@ -47,6 +77,12 @@ class Sweep(Config):
         if (variants := prod(map(len, self.axes.values()))) > MAX_VARIANTS:
             raise ValueError(f"has {variants} variants; {MAX_VARIANTS} at most")
         self.baseline_position()
+        if self.halving is not None:
+            seeds = prod(len(values) for path, values in self.axes.items() if is_seed(path))
+            rungs = self.halving.rungs(seeds)
+            if not rungs or rungs[-1] >= seeds:
+                needed = rungs[-1] + 1 if rungs else 2
+                raise ValueError(f"halving needs an axis that ends in `seed` with at least {needed} values")
         return self
 
     def baseline_position(self) -> tuple[int, ...]:

@@ -87,7 +87,7 @@ class _Expansion:
         if broken:
             raise UserError(*dict.fromkeys(found for position in broken for found in self.errors(position)))
         self._check_axes(list(targets))
-        return replace(self.base, nodes=self.nodes, targets=tuple(targets), variants=tuple(variants))
+        return replace(self.base, nodes=self.nodes, targets=tuple(targets), variants=tuple(variants), sweep=self.sweep)
 
     def _settings(self, position: Position) -> dict[str, Any]:
         return {axis.name: axis.values[at] for axis, at in zip(self.axes, position, strict=True)}

@@ -57,6 +57,60 @@ def test_sweep_builds_all_variants_and_compares_them(sums):
     assert again["files"] == ["elsewhere/sweep.json", "elsewhere/sweep.parquet"]
 
 
+HALVED = """\
+  halved:
+    axes:
+      engines.fixed.responses: [{"": ['\\boxed{2}', '\\boxed{3}']}, {"": ['\\boxed{3}']}, {"": ['\\boxed{2}']}]
+      params.seed: [0, 1]
+    compare: report
+    halving: {}
+"""
+
+
+@pytest.mark.slow
+def test_halving_builds_more_seeds_of_the_better_variants_only(sums):
+    Path("spec.yaml").write_text(SPEC + HALVED, encoding="utf-8")
+    ended = sums("sweep", "spec.yaml", "--name", "halved")
+    assert ended.code == 0, ended.err
+    table = json.loads(Path("out/sums-halved/sweep.json").read_text())
+    _, wrong, right = table["rows"]
+    assert [(row["seeds"], row["dropped_after"]) for row in table["rows"]] == [(2, None), (1, 1), (2, None)]
+    kept, dropped = [right["settings"]], [wrong["settings"]]
+    assert table["halving"] == [{"seeds": 1, "kept": kept, "dropped": dropped, "arm": "blank"}]
+    assert wrong["low"] <= wrong["difference"] <= wrong["high"] < 0 < right["low"]
+    assert "after 1 seed dropped: " in ended.out and "intervals from fewer seeds" in ended.out
+    assert ended.out.count(", then dropped") == 1
+    flat = pq.read_table("out/sums-halved/sweep.parquet").to_pylist()
+    assert [row["dropped_after"] for row in flat] == [None, 1, None]
+    built = results()
+    again = sums("sweep", "spec.yaml", "--name", "halved", "--json").json
+    assert (again["rows"], again["halving"], results()) == (table["rows"], table["halving"], built)
+    whole = sums("sweep", "spec.yaml", "--name", "halved", "--set", "sweeps.halved.halving=null", "--json").json
+    assert [row["seeds"] for row in whole["rows"]] == [2, 2, 2] and len(results()) == len(built) + 1
+    assert whole["rows"][2]["difference"] == right["difference"] and whole["halving"] == []
+
+
+def results() -> list[Path]:
+    return sorted(Path(".astro/results").rglob("*.json"))
+
+
+ARMS = [
+    ("{}", "has 2 arms, of which one must decide who goes on; write `halving: {arm: NAME}` with one of blank, plain"),
+    ("{arm: blnk}", "has no arm 'blnk'; did you mean 'blank'?"),
+]
+
+
+@pytest.mark.parametrize(("halving", "message"), ARMS)
+def test_which_arm_decides(sums, halving, message):
+    text = SPEC.replace("arms: [blank]", "arms: [blank, plain]").replace(
+        "problems:", "  plain: {kind: init}\nproblems:", 1
+    )
+    more = f"  halved: {{axes: {{params.seed: [0, 1]}}, compare: report, halving: {halving}}}\n"
+    Path("spec.yaml").write_text(text + more, encoding="utf-8")
+    ended = sums("sweep", "spec.yaml", "--name", "halved")
+    assert ended.code == 2 and f"E164 the evaluation of the sweep 'halved' of spec.yaml {message}" in ended.err
+
+
 BROKEN = [
     ("  more: {axes: {params.seed: [0]}}\n", [], "E162 spec.yaml has 2 sweeps; choose with --name: answers, more"),
     ("  more: {axes: {stages.other.count: [1, 2]}, compare: other}\n", ["--name", "more"],

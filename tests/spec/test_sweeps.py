@@ -264,6 +264,13 @@ def test_what_is_wrong_with_a_variant_is_told_in_the_sweep(folder, axes, more, m
         ("{all: {axes: {a.b: [1]}, baseline: 2}}", "E116 sweeps.all: baseline is none of the values of 'a.b': 2"),
         ("{all: {axes: {a: [1], b: [1]}, baseline: 1}}", "E116 sweeps.all: baseline gives each axis one of its values"),
         ("{all: {axes: {a: [1]}, comapre: x}}", "E104 unknown key 'comapre' in sweeps.all; did you mean 'compare'?"),
+        (
+            "{all: {axes: {a: [1, 2]}, halving: {}}}",
+            "E116 sweeps.all: halving needs an axis that ends in `seed` with at",
+        ),
+        ("{all: {axes: {a.seed: [1, 2]}, halving: {after: [1, 2]}}}", "in `seed` with at least 3 values"),
+        ("{all: {axes: {a.seed: [1, 2]}, halving: {after: [2, 1]}}}", "E116 sweeps.all.halving: `after` lists numbers"),
+        ("{all: {axes: {a.seed: [1, 2]}, halving: {keep: 1}}}", "E115 sweeps.all.halving.keep "),
         (f"{{all: {{axes: {{a: {list(range(101))}, b: {list(range(100))}}}}}}}", "E116 sweeps.all: has 10100 variants"),
     ],
 )
