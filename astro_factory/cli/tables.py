@@ -64,10 +64,11 @@ def _status(items: list[PlannedNode]) -> str:
 
 
 def _reason(items: list[PlannedNode]) -> str:
-    """The reason of a node, or of the first variant that has the most frequent status."""
+    """The reason of a node, or of the first variant that must run; else of the first that has the commonest status."""
     if len(items) == 1:
         return items[0].reason
-    (status, _), *_ = Counter(item.status for item in items).most_common(1)
+    counts = Counter(item.status for item in items)
+    status = Status.RUN if counts[Status.RUN] else counts.most_common(1)[0][0]
     first = next(item for item in items if item.status is status)
     if status is Status.PENDING:
         return f"waits for {', '.join(first.node.reads)}" if first.node.reads else first.reason

@@ -217,6 +217,8 @@ def test_a_sweep_is_planned_and_built_as_one(run):
     again = run("build", "swept.yaml", "--sweep", "counts")
     assert again.code == 0 and "small, 2 variants: 3 hit in " in again.out
     assert run("plan", "swept.yaml", "--set", "params.count=30", "--json").json["counts"]["hit"] == 2
+    more = run("plan", "swept.yaml", "--sweep", "counts", "--set", "sweeps.counts.axes={params.count: [20, 30, 31]}")
+    assert "2 hit, 1 run" in more.out and "drill[count=31]: " in more.out, "the reason is that of who must run"
     assert "E160" in run("plan", "swept.yaml", "--sweep", "cuonts").err
 
 

@@ -159,6 +159,40 @@ def test_reason_names_the_line_of_a_template(bench):
     assert bench.plan(*sets).nodes["blank"].reason == reason
 
 
+WORDED = """\
+factory: 1
+name: worded
+models: {blank: {kind: init}}
+problems: {train: {kind: countdown, count: 5}}
+engines: {cpu: {kind: transformers}}
+search_policies: {few: {kind: best_of_n, n: 2}}
+templates: {mine: reflection/mine.jinja}
+suites: {puzzles: {problems: [train], samples: 1}}
+stages:
+  trees: {kind: search, policy: few, model: blank, engine: cpu, problems: train}
+  traces: {kind: linearize, trees: trees, template: mine}
+  direct: {kind: linearize, trees: trees, template: reflection/direct.jinja, match_count: traces}
+  tuned: {kind: sft, model: blank, data: traces, learning_rate: 1e-3}
+  report: {kind: evaluate, suite: puzzles, engine: cpu, arms: [blank, tuned], backtracks: mine}
+"""
+
+
+def test_a_changed_word_runs_the_traces_and_what_follows_and_nothing_above(bench):
+    bench.path.write_text(WORDED)
+    words = bench.folder / "templates/reflection/mine.jinja"
+    words.parent.mkdir(parents=True)
+    words.write_text('{% extends "reflection/terse.jinja" %}\n{% block wrong %}\nNo .\n{% endblock %}\n')
+    bench.run(bench.plan())
+    words.write_text(words.read_text().replace("No .", "Not so ."))
+    plan = bench.plan()
+    hits = {name for name, item in plan.nodes.items() if item.status is Status.HIT}
+    assert hits == {"blank", "train", "trees"}
+    assert plan.nodes["traces"].reason == 'reflection/mine.jinja:3: "No ." -> "Not so ."'
+    assert [str(change.kind) for change in plan.nodes["traces"].changes] == ["template"]
+    waiting = {name: item.reason for name, item in plan.nodes.items() if item.status is Status.PENDING}
+    assert waiting == {"direct": "waits for traces", "tuned": "waits for traces", "report": "waits for tuned"}
+
+
 def test_reason_of_a_new_version_and_of_new_content(bench):
     bench.run(bench.plan())
     graph = compile_spec(bench.path)
