@@ -63,6 +63,12 @@ class NotSemantic:
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """Marks a field that came after its kind: at its default, outputs are as they were without it, and it stays out of
+    the key, so that keys from before are still good."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """Marks a string field that names an artifact of one of the given types."""
 
@@ -96,6 +102,7 @@ class InputFile:
 
 
 NOT_SEMANTIC = NotSemantic()
+LATER = Later()
 
 ModelRef = Annotated[str, Reference((ArtifactType.MODEL,))]
 ArmRef = Annotated[str, Reference((ArtifactType.MODEL,), named=True)]
@@ -112,8 +119,12 @@ FolderField = Annotated[str, InputFile(folder=True)]
 
 def semantic_values(config: Config) -> dict[str, Any]:
     """A config as JSON without its own not-semantic fields: what the key of an item holds of it."""
-    fields = type(config).model_fields.items()
-    outside = {name for name, field in fields if any(isinstance(marker, NotSemantic) for marker in field.metadata)}
+    outside = {
+        name
+        for name, field in type(config).model_fields.items()
+        for marker in field.metadata
+        if isinstance(marker, NotSemantic) or (isinstance(marker, Later) and getattr(config, name) == field.default)
+    }
     return config.model_dump(mode="json", exclude=outside)
 
 

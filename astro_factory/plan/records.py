@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from astro_factory.core.annotations import alternatives, field_annotation, holds, item_of, unwrap
 from astro_factory.core.canonical import digest, file_digest
-from astro_factory.core.config import InputFile, NotSemantic, Reference
+from astro_factory.core.config import InputFile, Later, NotSemantic, Reference
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Node
 
@@ -66,7 +67,11 @@ class _Inputs:
         if isinstance(value, str):
             return self._text(annotation, value)
         if isinstance(value, BaseModel):
-            return {name: self.canonical(inner, getattr(value, name)) for name, inner in _semantic_fields(type(value))}
+            return {
+                name: self.canonical(inner, getattr(value, name))
+                for name, inner, later in _semantic_fields(type(value))
+                if later is None or getattr(value, name) != later.default
+            }
         if isinstance(value, dict):
             keys, items = _arguments(annotation, dict)
             pairs = {}
@@ -102,10 +107,15 @@ class _Inputs:
 
 
 @cache
-def _semantic_fields(model: type[BaseModel]) -> list[tuple[str, Any]]:
-    """The fields of a model that count, with their annotations."""
-    fields = [(name, field_annotation(model, name)) for name in model.model_fields]
-    return [(n, a) for n, a in fields if not any(isinstance(marker, NotSemantic) for marker in unwrap(a)[1])]
+def _semantic_fields(model: type[BaseModel]) -> list[tuple[str, Any, FieldInfo | None]]:
+    """The fields of a model that count: name, annotation, and the field itself where it is `Later`."""
+    found = []
+    for name, field in model.model_fields.items():
+        annotation = field_annotation(model, name)
+        marks = {type(marker) for marker in unwrap(annotation)[1]}
+        if NotSemantic not in marks:
+            found.append((name, annotation, field if Later in marks else None))
+    return found
 
 
 @cache

@@ -13,8 +13,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.canonical import seed_for
+from astro_factory.core.config import LATER, ModelRef, StageConfig, TemplateField, TracesRef, TreesRef, VotesRef
 from astro_factory.core.config import Config as CoreConfig
-from astro_factory.core.config import ModelRef, StageConfig, TemplateField, TracesRef, TreesRef, VotesRef
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.models import model_source
@@ -29,7 +29,7 @@ from astro_factory.traces.ends import Draw, Terminals
 from astro_factory.traces.render import render, text_of
 from astro_factory.traces.screen import Screen
 from astro_factory.traces.sequence import Confirm, Early, Merge, Order, SequenceOptions, sequence, walk
-from astro_factory.traces.table import mark_learned, read_ends, trace_row, trace_schema
+from astro_factory.traces.table import mark_learned, mark_weights, read_ends, trace_row, trace_schema
 from astro_factory.traces.tally import Tally
 from astro_factory.traces.wording import Wording
 
@@ -72,6 +72,25 @@ class SelfEvaluation(CoreConfig):
     """Votes of a `judge` stage."""
     rule: Literal["unanimous", "majority"] = "unanimous"
     """How many of the votes have to speak for an end: all of them, as in the paper, or more than half."""
+
+
+class LossWeights(CoreConfig):
+    """How much a token of each kind of segment counts: 0 not at all, 1 as much as what is in no segment."""
+
+    step: float = Field(1.0, ge=0)
+    """Steps on the way to the right end."""
+    wrong_step: float = Field(1.0, ge=0)
+    """Steps that the trace gives up again."""
+    reflect: float = Field(1.0, ge=0)
+    """Looking back."""
+    verdict: float = Field(1.0, ge=0)
+    """Whether it is right."""
+    backtrack: float = Field(1.0, ge=0)
+    """Where it goes back to."""
+    restart: float = Field(1.0, ge=0)
+    """Going back to the beginning."""
+    answer: float = Field(1.0, ge=0)
+    """The last line."""
 
 
 class Config(StageConfig):
@@ -118,8 +137,16 @@ class Config(StageConfig):
     """Model whose tokenizer counts the tokens of each response (`num_tokens`)."""
     learn_wrong_steps: bool = True
     """Whether training learns the steps that a trace gives up again, as in the paper, or only what follows them."""
+    loss_weights: Annotated[LossWeights | None, LATER] = None
+    """How much the segments of each kind count in the loss of training; all alike without it."""
     seed: int = 0
     """Source of randomness."""
+
+    @model_validator(mode="after")
+    def _one_source_of_weights(self) -> "Config":
+        if self.loss_weights is not None and not self.learn_wrong_steps:
+            raise ValueError("'loss_weights' says what is learned; remove 'learn_wrong_steps' or write {wrong_step: 0}")
+        return self
 
     @model_validator(mode="after")
     def _one_source_of_counts(self) -> "Config":
@@ -139,7 +166,11 @@ def estimate(config: Config, rows: Rows) -> Work:
 
 def run(ctx: StageContext, config: Config) -> None:
     tally = Tally()
-    schema = trace_schema(tokens=config.tokenizer is not None, learned=not config.learn_wrong_steps)
+    schema = trace_schema(
+        tokens=config.tokenizer is not None,
+        learned=not config.learn_wrong_steps,
+        weight=config.loss_weights is not None,
+    )
     write_table(ctx.out / TABLE_FILES[OUTPUT], _rows(ctx, config, tally), schema)
     if not tally.traces:
         reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped_traces.most_common())
@@ -182,6 +213,7 @@ class _Maker:
         self._wanted = _wanted(config)
         self._trusted = _trusted(ctx, config)
         self._count = _token_counter(ctx, config)
+        self._weights = config.loss_weights and config.loss_weights.model_dump()
 
     def drawn(self, tree: Tree) -> Drawn:
         trusted = None if self._trusted is None else self._trusted.get(tree.problem.id, frozenset())
@@ -209,6 +241,8 @@ class _Maker:
                 row["num_tokens"] = self._count(text)
             if not self._config.learn_wrong_steps:
                 mark_learned(tree, row)
+            if self._weights is not None:
+                mark_weights(tree, row, self._weights)
             rows.append(row)
         return rows, dropped
 

@@ -88,7 +88,7 @@ def _schema(table: Path) -> Any:
     import pyarrow.parquet as pq
 
     segments = pq.ParquetFile(table).schema_arrow.field("segments").type.value_type
-    return trace_schema(learned=segments.get_field_index("learned") >= 0)
+    return trace_schema(**{name: segments.get_field_index(name) >= 0 for name in ("learned", "weight")})
 
 
 def _with_trees(ctx: StageContext, config: Config) -> Iterator[tuple[dict[str, Any], Tree]]:

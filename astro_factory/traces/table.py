@@ -1,6 +1,6 @@
 """The rows of `traces.parquet`: the conversation to train on, and what it was made from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ from astro_factory.core.trees import Tree
 from astro_factory.traces.render import Segment, text_of
 
 
-def trace_schema(tokens: bool = False, learned: bool = False) -> Any:
+def trace_schema(tokens: bool = False, learned: bool = False, weight: bool = False) -> Any:
     """The `pyarrow.Schema` of `traces.parquet`.
 
     `segments` cover the assistant's text but for the line breaks and spaces between them; `start` and `end` count
     characters. `node_sequence` and `node` are indices into the problem's tree. `tokens` adds `num_tokens`, those of the
-    response; `learned` says of each segment whether training learns it.
+    response; `learned` says of each segment whether training learns it, `weight` how much.
     """
     import pyarrow as pa
 
@@ -28,6 +28,8 @@ def trace_schema(tokens: bool = False, learned: bool = False) -> Any:
     ]
     if learned:
         segment.append(("learned", pa.bool_()))
+    if weight:
+        segment.append(("weight", pa.float64()))
     columns = [
         ("problem_id", pa.string()),
         ("messages", pa.list_(message_type())),
@@ -70,9 +72,21 @@ def trace_row(
 
 def mark_learned(tree: Tree, row: dict[str, Any]) -> None:
     """Say of each segment whether it is learned: all but the steps that the trace gives up again."""
+    for segment, kind in zip(row["segments"], _told_apart(tree, row), strict=True):
+        segment["learned"] = kind != "wrong_step"
+
+
+def mark_weights(tree: Tree, row: dict[str, Any], weights: Mapping[str, float]) -> None:
+    """Give each segment the weight of its kind, where a step that the trace gives up again is a `wrong_step`."""
+    for segment, kind in zip(row["segments"], _told_apart(tree, row), strict=True):
+        segment["weight"] = weights[kind]
+
+
+def _told_apart(tree: Tree, row: Mapping[str, Any]) -> Iterator[str]:
+    """The kind of each segment, with the steps that are given up again apart from those on the way to the right end."""
     right = set(tree.path(row["node_sequence"][-1]))
     for segment in row["segments"]:
-        segment["learned"] = segment["kind"] != "step" or segment["node"] in right
+        yield "wrong_step" if segment["kind"] == "step" and segment["node"] not in right else segment["kind"]
 
 
 def read_ends(path: Path) -> Iterable[tuple[str, int]]:

@@ -22,8 +22,8 @@ IGNORED = -100
 
 _CHUNK = 2000
 
-Spans = list[tuple[int, int]]
-"""Start and end of pieces of a text, in characters."""
+Spans = list[tuple[int, int, float]]
+"""Start, end and weight of pieces of a text, in characters; what is in none has weight 1."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Corpus:
     ids: np.ndarray
     mask: np.ndarray
     """Beside each id, whether it is part of a response."""
-    unlearned: np.ndarray
-    """Beside each id, whether the traces say that it is not to be learned (`learn_wrong_steps` of linearize)."""
+    loss_weights: np.ndarray | None
+    """Beside each id, how much it counts where it is learned (`learn_wrong_steps`, `loss_weights` of linearize); None
+    where all count alike."""
     starts: np.ndarray
     dropped: int
     """How many dialogues were longer than allowed and left out."""
@@ -52,9 +53,9 @@ class Corpus:
 
 def load_corpus(folder: Path, tokenizer: Any, max_length: int) -> Corpus:
     """Read the `messages` of a traces or dialogues artifact, leaving out dialogues of more than `max_length` tokens."""
-    ids, mask, unlearned, lengths, dropped = [], [], [], [0], 0
+    ids, mask, weights, lengths, dropped = [], [], [], [0], 0
     for chunk, spans in _chunks(_table(folder)):
-        for messages, encoded, skipped in zip(chunk, encode_dialogues(tokenizer, chunk), spans, strict=True):
+        for messages, encoded, own in zip(chunk, encode_dialogues(tokenizer, chunk), spans, strict=True):
             if len(encoded.ids) > max_length:
                 dropped += 1
                 continue
@@ -63,24 +64,29 @@ def load_corpus(folder: Path, tokenizer: Any, max_length: int) -> Corpus:
             lengths.append(len(encoded.ids))
             ids.append(np.array(encoded.ids, np.int32))
             mask.append(np.array(encoded.response_mask, bool))
-            unlearned.append(_unlearned(tokenizer, messages, encoded, skipped))
+            weights.append(_weights(tokenizer, messages, encoded, own))
     if not ids:
         raise UserError.of(
             "E501",
             f"there is nothing to train on: {dropped} of {dropped} dialogues are longer than {max_length} tokens",
             "raise max_length, or look at the stage that made the data",
         )
-    return Corpus(np.concatenate(ids), np.concatenate(mask), np.concatenate(unlearned), np.cumsum(lengths), dropped)
+    weighed = None
+    if any(found is not None for found in weights):
+        ones = (np.ones(len(part), np.float32) for part in ids)
+        weighed = np.concatenate([one if found is None else found for found, one in zip(weights, ones, strict=True)])
+    return Corpus(np.concatenate(ids), np.concatenate(mask), weighed, np.cumsum(lengths), dropped)
 
 
-def _unlearned(tokenizer: Any, messages: list[Message], encoded: Encoded, spans: Spans) -> np.ndarray:
-    """The ids whose last character lies inside the spans of the response."""
-    found = np.zeros(len(encoded.ids), bool)
-    if spans:
-        first = encoded.response_mask.index(1)
-        offsets = tokenizer(messages[-1]["content"], add_special_tokens=False, return_offsets_mapping=True)
-        for place, (_, end) in enumerate(offsets["offset_mapping"], start=first):
-            found[place] = any(low < end <= high for low, high in spans)
+def _weights(tokenizer: Any, messages: list[Message], encoded: Encoded, spans: Spans) -> np.ndarray | None:
+    """The weight of the span of the response in which an id's last character lies, 1 outside; None without spans."""
+    if not spans:
+        return None
+    found = np.ones(len(encoded.ids), np.float32)
+    first = encoded.response_mask.index(1)
+    offsets = tokenizer(messages[-1]["content"], add_special_tokens=False, return_offsets_mapping=True)
+    for place, (_, end) in enumerate(offsets["offset_mapping"], start=first):
+        found[place] = next((weight for low, high, weight in spans if low < end <= high), 1.0)
     return found
 
 
@@ -104,15 +110,21 @@ def check_mask(tokenizer: Any, messages: list[Message], encoded: Encoded) -> Non
 
 
 class Collator:
-    """Pads the sequences of one micro-batch, given as `[{"rows": [indices]}]`, on the right."""
+    """Pads the sequences of one micro-batch, given as `[{"rows": [indices]}]`, on the right.
+
+    `loss_weights` are in a batch only where some token counts more than nothing and other than in full.
+    """
 
     def __init__(self, corpus: Corpus, pad_id: int, loss: str):
         self._ids = torch.from_numpy(corpus.ids.astype(np.int64))
         labels = corpus.ids.astype(np.int64)
         if loss == "response":
             labels[~corpus.mask] = IGNORED
-        labels[corpus.unlearned] = IGNORED
+        if corpus.loss_weights is not None:
+            labels[corpus.loss_weights == 0] = IGNORED
         self._labels = torch.from_numpy(labels)
+        graded = corpus.loss_weights is not None and not np.isin(corpus.loss_weights, (0, 1)).all()
+        self._loss_weights = torch.from_numpy(corpus.loss_weights) if graded else None
         self._spans = list(pairwise(corpus.starts.tolist()))
         self._pad_id = pad_id
 
@@ -124,13 +136,17 @@ class Collator:
         ids = torch.full((max(1, len(spans)), width), self._pad_id)
         labels = torch.full_like(ids, IGNORED)
         attention = torch.zeros_like(ids)
+        weights = torch.zeros(ids.shape)
         for i, (start, end) in enumerate(spans):
             ids[i, : end - start] = self._ids[start:end]
             labels[i, : end - start] = self._labels[start:end]
             attention[i, : end - start] = 1
+            if self._loss_weights is not None:
+                weights[i, : end - start] = self._loss_weights[start:end]
         if not spans:
             attention[:] = 1
-        return {"input_ids": ids, "labels": labels, "attention_mask": attention}
+        batch = {"input_ids": ids, "labels": labels, "attention_mask": attention}
+        return batch if self._loss_weights is None else batch | {"loss_weights": weights}
 
 
 def _table(folder: Path) -> Path:
@@ -141,12 +157,13 @@ def _table(folder: Path) -> Path:
 
 
 def _chunks(path: Path) -> Iterator[tuple[list[list[Message]], list[Spans]]]:
-    """Dialogues, and of each the spans of its last message that are not to be learned."""
+    """Dialogues, and of each the spans of its last message that are weighed."""
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
-    marked = "segments.list.element.learned" in [column.path for column in file.schema]
+    paths = [column.path for column in file.schema]
+    marked = next((name for name in ("weight", "learned") if f"segments.list.element.{name}" in paths), None)
     for batch in file.iter_batches(_CHUNK, columns=["messages", *(["segments"] if marked else [])]):
         messages = batch.column("messages").to_pylist()
         segments = batch.column("segments").to_pylist() if marked else [[]] * len(messages)
-        yield messages, [[(s["start"], s["end"]) for s in row if not s["learned"]] for row in segments]
+        yield messages, [[(s["start"], s["end"], float(s[marked])) for s in row if s[marked] != 1] for row in segments]

@@ -5,7 +5,7 @@ step's content never depends on loaders, workers or where a run was resumed.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
@@ -36,23 +36,57 @@ class Trainer(RecipeMixin, SFTTrainer):
     ) -> torch.Tensor:
         """Mean negative log-likelihood of the learned tokens of the whole step, over all its micro-batches.
 
-        On a GPU this is TRL's fused head, which never holds all logits. On a CPU, where vocabularies are small and that
-        head takes a quarter of a step, the logits are held.
+        With `loss_weights` it is the weighted mean. On a GPU this is TRL's fused head, which never holds all logits.
+        On a CPU, where vocabularies are small and that head takes a quarter of a step, the logits are held.
         """
-        if inputs["input_ids"].is_cuda:
+        weights = inputs.pop("loss_weights", None)
+        if inputs["input_ids"].is_cuda and weights is None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        labels = inputs.pop("labels")[:, 1:]
-        learned = labels != IGNORED
-        logits = model(**inputs, use_cache=False).logits[:, :-1][learned].float()
-        loss = cross_entropy(logits, labels[learned], reduction="sum") / num_items_in_batch
-        right = (logits.detach().argmax(-1) == labels[learned]).sum()
-        counts = torch.stack([right, learned.sum(), inputs["attention_mask"].sum()])
+        found = (fused_losses if inputs["input_ids"].is_cuda else held_losses)(model, inputs, weights)
+        loss = found.sum / num_items_in_batch
+        counts = torch.stack([found.right, found.learned, inputs["attention_mask"].sum()])
         right, asked, tokens = self.accelerator.reduce(counts, "sum").tolist()
         self._total_train_tokens += tokens
         self._metrics["train"]["mean_token_accuracy"].append(right / max(1, asked))
         self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         # Data parallelism averages gradients, but the step's mean is over the tokens of all processes.
         return loss * self.accelerator.num_processes
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device) -> Any:
+        """What the sum of a step's losses is divided by: the number of learned tokens, or the sum of their weights."""
+        if not batch_samples or "loss_weights" not in batch_samples[0]:
+            return super()._get_num_items_in_batch(batch_samples, device)
+        total = sum(batch["loss_weights"][:, 1:][batch["labels"][:, 1:] != IGNORED].sum() for batch in batch_samples)
+        return self.accelerator.reduce(total.to(device), "sum")
+
+
+class Losses(NamedTuple):
+    """What a micro-batch gives; scalars."""
+
+    sum: torch.Tensor
+    """Of the learned tokens' negative log-likelihoods, each times its weight where there are weights."""
+    right: torch.Tensor
+    """Learned tokens that the model finds likeliest."""
+    learned: torch.Tensor
+
+
+def held_losses(model: Any, inputs: dict[str, torch.Tensor], weights: torch.Tensor | None) -> Losses:
+    """With the logits of all learned tokens. `weights` has the shape of the ids."""
+    labels = inputs["labels"][:, 1:]
+    learned = labels != IGNORED
+    logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+    logits = logits[:, :-1][learned].float()
+    if weights is None:
+        total = cross_entropy(logits, labels[learned], reduction="sum")
+    else:
+        total = (cross_entropy(logits, labels[learned], reduction="none") * weights[:, 1:][learned]).sum()
+    return Losses(total, (logits.detach().argmax(-1) == labels[learned]).sum(), learned.sum())
+
+
+def fused_losses(model: Any, inputs: dict[str, torch.Tensor], weights: torch.Tensor) -> Losses:
+    """By TRL's head, whose log-probabilities are 0 where nothing is learned."""
+    outputs = model(**inputs, use_cache=False, fused_lm_head=True)
+    return Losses(-(outputs.log_probs * weights[:, 1:]).sum(), outputs.is_top1.sum(), outputs.label_mask.sum())
 
 
 class _Spent(TrainerCallback):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from astro_factory.core.annotations import alternatives, field_annotation, unwrap
-from astro_factory.core.config import InputFile, NotSemantic, Reference
+from astro_factory.core.config import InputFile, NotSemantic, Reference, semantic_values
 from astro_factory.plan.planner import is_open
 from astro_factory.plan.records import make_record, record_key
 from astro_factory.spec import compile_spec
@@ -239,3 +239,11 @@ def test_the_form_of_a_record():
     report = make_record(GRAPH.nodes["report"], CONTENTS, {})["config"]
     assert report["arms"][0] == {"name": "base", "content": "content of base"}
     assert report["samples_for"] == {"rl": {"key": {"name": "rl", "content": "content of rl"}, "value": 8}}
+
+
+def test_a_later_field_is_in_the_record_only_where_it_has_another_value():
+    """So the keys from before there was the field are still good."""
+    plain, graded = (make_record(GRAPH.nodes[name], CONTENTS, {})["config"] for name in ("traces", "graded"))
+    assert "loss_weights" not in plain and graded["loss_weights"]["wrong_step"] == 0.2
+    assert "loss_weights" not in semantic_values(GRAPH.nodes["traces"].config)
+    assert "loss_weights" in semantic_values(GRAPH.nodes["graded"].config)

@@ -178,6 +178,20 @@ def test_steps_that_are_given_up_can_be_left_unlearned(tmp_path):
     assert rows == plain
 
 
+def test_segments_have_the_weight_of_their_kind(tmp_path):
+    """The rest of the row is as without; a kind that is not named counts in full."""
+    rows, _ = linearize(tmp_path / "weighed", wrong_branches=2, loss_weights={"wrong_step": 0.2, "backtrack": 3})
+    masked, _ = linearize(tmp_path / "masked", wrong_branches=2, learn_wrong_steps=False)
+    found = set()
+    for row, other in zip(rows, masked, strict=True):
+        for part, beside in zip(row["segments"], other["segments"], strict=True):
+            weight, learned = part.pop("weight"), beside.pop("learned")
+            found.add((part["kind"], learned, weight))
+    assert rows == masked
+    assert found >= {("step", True, 1.0), ("step", False, 0.2), ("backtrack", True, 3.0), ("answer", True, 1.0)}
+    assert {kind: weight for kind, learned, weight in found if learned and weight != 1} == {"backtrack": 3.0}
+
+
 def votes(folder: Path, rows: list[tuple[str, int, int]]) -> dict[str, Path]:
     """Ends that so many of four votes speak for."""
     folder.mkdir()
@@ -287,6 +301,8 @@ def test_a_fact_that_a_tree_lacks_is_told_at_its_place_in_the_template(tmp_path)
         ({"match_count": "t", "per_problem": 2}, "'match_count' decides what traces there are; remove 'per_problem'"),
         ({"per_problem": {"direct": 0, "search": 0}}, "asks for no trace at all"),
         ({"per_problem": 0}, "greater than 0"),
+        ({"loss_weights": {"step": -1}}, "greater than or equal to 0"),
+        ({"loss_weights": {}, "learn_wrong_steps": False}, "'loss_weights' says what is learned; remove 'learn_wrong_"),
     ],
 )
 def test_what_is_no_configuration(fields, message):

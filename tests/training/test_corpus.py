@@ -88,14 +88,46 @@ def test_a_tokenizer_that_cannot_write_the_text_is_refused(tokenizer, tmp_path):
 def test_steps_that_a_trace_gives_up_are_not_learned(tokenizer, tmp_path, loss):
     """All else is as without the marks: the line break after such a step, the next line, the prompt."""
     parts = [("1 + 2 = 3", False), ("Wait No", True), ("4 + 1 = 5", False), ("1 * 2 = 2", True)]
-    text, segments = "\n".join(part for part, _ in parts), []
-    for part, learned in parts:
-        start = text.index(part)
-        segments.append({"start": start, "end": start + len(part), "learned": learned})
-    messages = [{"role": "user", "content": "1 , 2"}, {"role": "assistant", "content": text}]
-    pq.write_table(pa.Table.from_pylist([{"messages": messages, "segments": segments}]), tmp_path / "traces.parquet")
+    write_traces(tmp_path, "learned", parts)
     corpus = load_corpus(tmp_path, tokenizer, 256)
     labels = Collator(corpus, pad_id=0, loss=loss)([{"rows": [0]}])["labels"][0]
     learned = tokenizer.decode([label for label in labels.tolist() if label != IGNORED])
     prompt = "[bos] [ask] 1 , 2 [reply] " if loss == "all" else ""
     assert learned == f"{prompt}Wait No 1 * 2 = 2 [eos]"
+
+
+@pytest.mark.parametrize("loss", ["response", "all"])
+def test_each_token_has_the_weight_of_its_segment(tokenizer, tmp_path, loss):
+    """The prompt and the end count in full, a token of weight 0 is not learned."""
+    write_traces(tmp_path, "weight", [("1 + 2 = 3", 0.25), ("Wait No", 2.0), ("4 + 1 = 5", 0.0), ("1 * 2 = 2", 1.0)])
+    batch = Collator(load_corpus(tmp_path, tokenizer, 256), pad_id=0, loss=loss)([{"rows": [0]}])
+    ids, labels, weights = (batch[name][0].tolist() for name in ("input_ids", "labels", "loss_weights"))
+    words = [tokenizer.decode([i]) for i in ids]
+    learned = [(word, weight) for word, label, weight in zip(words, labels, weights, strict=True) if label != IGNORED]
+    response = [(w, 0.25) for w in ["1", "+", "2", "=", "3"]] + [("Wait", 2.0), ("No", 2.0)]
+    response += [(w, 1.0) for w in ["1", "*", "2", "=", "2", "[eos]"]]
+    prompt = [(w, 1.0) for w in ["[bos]", "[ask]", "1", ",", "2", "[reply]"]] if loss == "all" else []
+    assert learned == prompt + response
+    assert set(weights[len(["[bos]", "[ask]", "1", ",", "2", "[reply]"]) + 21 :]) == {0.0}, "padding counts nothing"
+
+
+def test_weights_of_nothing_and_of_all_are_but_labels(tokenizer, tmp_path):
+    """So the loss is computed as without weights."""
+    write_traces(tmp_path / "a", "weight", [("1 + 2 = 3", 0.0), ("1 * 2 = 2", 1.0)])
+    write_traces(tmp_path / "b", "learned", [("1 + 2 = 3", False), ("1 * 2 = 2", True)])
+    weighed, learned = (
+        Collator(load_corpus(tmp_path / name, tokenizer, 256), 0, "response")([{"rows": [0]}]) for name in "ab"
+    )
+    assert weighed.keys() == learned.keys() == {"input_ids", "labels", "attention_mask"}
+    assert all((weighed[name] == learned[name]).all() for name in learned)
+
+
+def write_traces(folder, mark: str, parts: list[tuple]) -> None:
+    """A trace of these lines, each a segment that is marked so."""
+    text, segments = "\n".join(part for part, _ in parts), []
+    for part, value in parts:
+        start = text.index(part)
+        segments.append({"start": start, "end": start + len(part), mark: value})
+    messages = [{"role": "user", "content": "1 , 2"}, {"role": "assistant", "content": text}]
+    folder.mkdir(exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([{"messages": messages, "segments": segments}]), folder / "traces.parquet")
