@@ -82,6 +82,8 @@ class Definition:
     """Marks a field that takes a name from a section of the spec, or the value itself."""
 
     section: str
+    form: str = "reflection"
+    """Of a template: what it is for, by which it is checked."""
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
         """In a spec the value of a template is a text: its name, or its path."""
@@ -160,3 +162,5 @@ class TemplateSource(Config):
 
 
 TemplateField = Annotated[TemplateSource, Definition("templates")]
+JudgePrompt = Annotated[TemplateSource, Definition("templates", "judge")]
+RewritePrompt = Annotated[TemplateSource, Definition("templates", "rewrite")]

@@ -61,8 +61,8 @@ class Compiler:
         self.definitions: dict[str, dict[str, Any]] = {}
         self.written: dict[Path_, Path_] = {}
         """Where a name stands to where its value is written."""
-        self.templates: dict[str, Any] = {}
-        """Path to sources, of the sound ones."""
+        self.templates: dict[tuple[str, str], Any] = {}
+        """What it is for and path to sources, of the sound ones."""
         self.used: set[tuple[str, str]] = set()
         self.ambiguous: set[str] = set()
         """Names that stand in two sections."""
@@ -145,7 +145,7 @@ class Compiler:
     def _resolve(self, definition: Definition, name: str, path: Path_) -> Any:
         """The value a name stands for, or `UNRESOLVED`; a template's name or path becomes its sources."""
         if definition.section == "templates":
-            return self._template(name, path)
+            return self._template(name, path, definition.form)
         self.used.add((definition.section, name))
         self.written[path] = (definition.section, name)
         table = self.definitions[definition.section]
@@ -154,7 +154,7 @@ class Compiler:
             self._error("E120", path, f"'{name}' is not defined in {definition.section}", remedy)
         return table.get(name, UNRESOLVED)
 
-    def _template(self, name: str, path: Path_) -> Any:
+    def _template(self, name: str, path: Path_, form: str) -> Any:
         from astro_factory.traces.templating import compile_template
 
         entry = self.named_template(name)
@@ -163,11 +163,11 @@ class Compiler:
         else:
             self.used.add(("templates", name))
             path = ("templates", name)
-        if entry in self.templates:
-            return self.templates[entry]
+        if (form, entry) in self.templates:
+            return self.templates[form, entry]
         try:
-            self.templates[entry] = compile_template(entry, self._template_folders(entry))
-            return self.templates[entry]
+            self.templates[form, entry] = compile_template(entry, self._template_folders(entry), form)
+            return self.templates[form, entry]
         except UserError as error:
             for found in error.diagnostics:
                 if found.place is None:

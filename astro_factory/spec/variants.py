@@ -65,7 +65,7 @@ class _Expansion:
         self.folder = path.resolve().parent
         self.axes = axes_of(sweep)
         self.axis_paths = [tuple(axis.path.split(".")) for axis in self.axes]
-        self.templates: dict[str, Any] = {}
+        self.templates: dict[tuple[str, str], Any] = {}
         self.drafts: dict[tuple[str, str], dict[frozenset[int], dict[Position, _Draft]]] = {}
         """Section and name, the axes that an entry depends on, their positions."""
         self.nodes: dict[str, Node] = {}

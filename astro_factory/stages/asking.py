@@ -4,8 +4,7 @@ One thing is one item, with all its prompts: a killed run loses a group at most,
 """
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
@@ -24,8 +23,6 @@ class AskingConfig(StageConfig):
     """The model that is asked."""
     engine: EngineField
     """How text is generated."""
-    system_prompt: str = ""
-    """System message; empty for none."""
     temperature: float = Field(1.0, ge=0)
     """Sampling temperature."""
     max_tokens: int = Field(256, gt=0)
@@ -41,27 +38,15 @@ def cores(config: AskingConfig) -> int:
     return getattr(config.engine, "threads", 1)
 
 
-class Prompt(NamedTuple):
-    """One prompt of a thing, with a seed for each response that is wanted."""
+class Asked(NamedTuple):
+    """One conversation about a thing, with a seed for each response that is wanted."""
 
     messages: list[dict[str, str]]
     seeds: tuple[int, ...]
 
 
-def filled(text: str, values: Mapping[str, str]) -> str:
-    """A prompt with `{name}` replaced by its value; other braces stay as they are."""
-    return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
-
-
-def conversation(config: AskingConfig, turns: Sequence[str]) -> list[dict[str, str]]:
-    """User and assistant in turns, the user first, after the system prompt."""
-    roles = ("user", "assistant")
-    messages = [{"role": roles[place % 2], "content": turn} for place, turn in enumerate(turns)]
-    return [{"role": "system", "content": config.system_prompt}, *messages] if config.system_prompt else messages
-
-
 def ask(
-    ctx: StageContext, config: AskingConfig, unit: str, things: Iterable[tuple[Any, list[Prompt]]], total: int
+    ctx: StageContext, config: AskingConfig, unit: str, things: Iterable[tuple[Any, list[Asked]]], total: int
 ) -> Iterator[tuple[Any, list[list[str]]]]:
     """Each thing with its prompts' responses, in order; no model is loaded where all are there."""
     sampling = [config.temperature, config.max_tokens]
@@ -74,7 +59,7 @@ def ask(
             missing = {key: p for key, (_, p) in zip(keys, group, strict=True) if texts[key] is None}
             if missing:
                 engine = engine or _opened(ctx, config)
-                for key, found in zip(missing, _sampled(engine, config, list(missing.values())), strict=True):
+                for key, found in zip(missing, _sampled(ctx, engine, config, list(missing.values())), strict=True):
                     ctx.items.put(key, canonical_json(found))
                     texts[key] = found
             for key, (thing, _) in zip(keys, group, strict=True):
@@ -97,7 +82,9 @@ def _opened(ctx: StageContext, config: AskingConfig) -> Any:
     return open_engine(config.engine, ctx.inputs[config.model])
 
 
-def _sampled(engine: Any, config: AskingConfig, things: Sequence[Sequence[Prompt]]) -> list[list[list[str]]]:
+def _sampled(
+    ctx: StageContext, engine: Any, config: AskingConfig, things: Sequence[Sequence[Asked]]
+) -> list[list[list[str]]]:
     """For each thing, for each of its prompts, the responses; one batch for the engine."""
     from astro_factory.core.chat import encode_prompt
     from astro_factory.engines.base import Request
@@ -107,5 +94,8 @@ def _sampled(engine: Any, config: AskingConfig, things: Sequence[Sequence[Prompt
         Request(tuple(encode_prompt(engine.tokenizer, messages)), seeds, config.max_tokens, config.temperature)
         for messages, seeds in prompts
     ]
-    samples = iter(engine.generate(requests)) if requests else iter(())
-    return [[[sample.text for sample in next(samples)] for _ in thing] for thing in things]
+    groups = engine.generate(requests) if requests else []
+    made = [sample for group in groups for sample in group]
+    ctx.events.spent(tokens=sum(len(sample.ids) for sample in made), calls=len(made))
+    texts = iter([[sample.text for sample in group] for group in groups])
+    return [[next(texts) for _ in thing] for thing in things]

@@ -11,26 +11,21 @@ from pydantic import Field, field_validator
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.canonical import seed_for
-from astro_factory.core.config import TreesRef
+from astro_factory.core.config import JudgePrompt, TreesRef
 from astro_factory.core.context import StageContext
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.votes import vote_schema
-from astro_factory.stages.asking import AskingConfig, Prompt, ask, conversation, cores, filled
+from astro_factory.core.work import Rows, Work
+from astro_factory.stages.asking import Asked, AskingConfig, ask, cores
 from astro_factory.traces.ends import Terminals
+from astro_factory.traces.prompting import Prompt
 
 OUTPUT = ArtifactType.VOTES
 VERSION = 1
 HEAVY = True
 
 __all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "run"]
-
-_PROMPT = """Problem: {question}
-
-Solution:
-{solution}
-
-Does this solution reach its answer by sound reasoning in every step? End with "Verdict: yes" or "Verdict: no"."""
 
 
 class Config(AskingConfig):
@@ -39,9 +34,8 @@ class Config(AskingConfig):
     """Search trees, whose right ends are voted on."""
     votes: int = Field(8, gt=0)
     """N: how often each end is asked about."""
-    user_prompt: str = _PROMPT
-    """The question. `{question}`, `{solution}` (the steps, one a line), `{answer}`, and each fact of the end by its
-    name (countdown: `{result}`, `{target}`) stand for what they are."""
+    prompt: JudgePrompt
+    """The question, a template such as `judge/solution.jinja`: what it knows is in docs/reference/templates.md."""
     in_favour: str = Field("Verdict: yes", min_length=1)
     """What a vote in favour says, upper or lower case; every other response is a vote against."""
 
@@ -53,25 +47,31 @@ class Config(AskingConfig):
         return text
 
 
+def estimate(config: Config, rows: Rows) -> Work:
+    """Votes on the right ends of each tree; how many a tree has, earlier runs tell."""
+    return Work("trees", rows.get(config.trees))
+
+
 def run(ctx: StageContext, config: Config) -> None:
     import pyarrow.parquet as pq
 
     table = ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES]
     total = pq.ParquetFile(table).metadata.num_rows
-    things = ((tree, _prompts(tree, config)) for tree in read_trees(table))
+    prompt = Prompt(config.prompt, "judge")
+    things = ((tree, _asked(tree, config, prompt)) for tree in read_trees(table))
     write_table(ctx.out / TABLE_FILES[OUTPUT], _rows(config, ask(ctx, config, "trees", things, total)), vote_schema())
 
 
-def _prompts(tree: Tree, config: Config) -> list[Prompt]:
+def _asked(tree: Tree, config: Config, prompt: Prompt) -> list[Asked]:
     """One for each right end."""
-    prompts = []
+    asked = []
     for end in Terminals(tree).right:
         node, steps = tree.nodes[end], [tree.nodes[index].text for index in tree.path(end)]
         solution = "\n".join([*steps, node.closing] if node.closing else steps)
-        values = node.facts | {"question": tree.problem.question, "solution": solution, "answer": node.answer}
+        messages = prompt.messages({"problem": tree.problem, "node": node, "solution": solution})
         seeds = tuple(seed_for(config.seed, "judge", tree.problem.id, end, vote) for vote in range(config.votes))
-        prompts.append(Prompt(conversation(config, [filled(config.user_prompt, values)]), seeds))
-    return prompts
+        asked.append(Asked(messages, seeds))
+    return asked
 
 
 def _rows(config: Config, asked: Iterator[tuple[Tree, list[list[str]]]]) -> Iterator[dict[str, Any]]:

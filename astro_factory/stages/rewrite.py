@@ -16,14 +16,15 @@ from pydantic import Field
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.canonical import seed_for
-from astro_factory.core.config import Config as CoreConfig
-from astro_factory.core.config import TemplateField, TracesRef, TreesRef
+from astro_factory.core.config import RewritePrompt, TemplateField, TracesRef, TreesRef
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees
-from astro_factory.stages.asking import AskingConfig, Prompt, ask, conversation, cores, filled
+from astro_factory.core.work import Rows, Work
+from astro_factory.stages.asking import Asked, AskingConfig, ask, cores
 from astro_factory.traces import codes
+from astro_factory.traces.prompting import Prompt
 from astro_factory.traces.rewriting import Line, LineJudge, lines_of, reworded
 from astro_factory.traces.table import trace_schema
 
@@ -32,28 +33,6 @@ VERSION = 1
 HEAVY = True
 
 __all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "run"]
-
-_PROMPT = """Problem: {question}
-
-So far:
-{before}
-
-Next line: {line}
-
-Say the next line in other words. Keep its numbers and the place that it goes back to. Write one line."""
-
-
-class Example(CoreConfig):
-    """A line and how it could be said otherwise, shown to the model as if it had answered so."""
-
-    line: str
-    """The line as a template says it."""
-    reworded: str
-    """The same in other words."""
-    question: str = ""
-    """Its problem."""
-    before: str = ""
-    """The text before it."""
 
 
 class Config(AskingConfig):
@@ -64,12 +43,17 @@ class Config(AskingConfig):
     """The trees that the traces were made from."""
     template: TemplateField
     """The template that the traces were made with: its words for going back have to stay, since they are counted by."""
-    user_prompt: str = Field(_PROMPT, pattern=r"(?s)\{line\}")
-    """The question. `{line}`, `{question}` and `{before}` (the text up to the line) stand for what they are."""
-    examples: tuple[Example, ...] = ()
-    """Few-shot examples."""
+    prompt: RewritePrompt
+    """The question with its examples, a template such as `rewrite/prose.jinja`: what it knows is in
+    docs/reference/templates.md."""
     attempts: int = Field(1, gt=0)
     """How many rewordings are sampled of each line; the first that can be taken is."""
+
+
+def estimate(config: Config, rows: Rows) -> Work:
+    """Some lines of each trace; how many a trace has, earlier runs tell."""
+    traces = rows.get(config.traces)
+    return Work("traces", traces, rows=traces)
 
 
 def run(ctx: StageContext, config: Config) -> None:
@@ -77,7 +61,8 @@ def run(ctx: StageContext, config: Config) -> None:
 
     table = ctx.inputs[config.traces] / TABLE_FILES[ArtifactType.TRACES]
     total, counts = pq.ParquetFile(table).metadata.num_rows, Counter()
-    things = ((thing, _prompts(thing[0], config)) for thing in _with_trees(ctx, config))
+    prompt = Prompt(config.prompt, "rewrite")
+    things = (((row, tree), _asked(row, tree, config, prompt)) for row, tree in _with_trees(ctx, config))
     rows = _rows(config, ask(ctx, config, "traces", things, total), counts)
     write_table(ctx.out / TABLE_FILES[OUTPUT], rows, _schema(table))
     text = json.dumps(_statistics(total, counts), indent=2) + "\n"
@@ -111,23 +96,15 @@ def _with_trees(ctx: StageContext, config: Config) -> Iterator[tuple[dict[str, A
             yield row, tree
 
 
-def _prompts(row: dict[str, Any], config: Config) -> list[Prompt]:
-    shown = [
-        turn
-        for example in config.examples
-        for turn in (_asked(config, example.question, example.before, example.line), example.reworded)
-    ]
+def _asked(row: dict[str, Any], tree: Tree, config: Config, prompt: Prompt) -> list[Asked]:
+    """One for each line."""
     return [
-        Prompt(
-            conversation(config, [*shown, _asked(config, row["messages"][0]["content"], line.before, line.text)]),
+        Asked(
+            prompt.messages({"problem": tree.problem, "line": line.text, "before": line.before}),
             tuple(seed_for(config.seed, "rewrite", row["seed"], line.first, n) for n in range(config.attempts)),
         )
         for line in lines_of(row)
     ]
-
-
-def _asked(config: Config, question: str, before: str, line: str) -> str:
-    return filled(config.user_prompt, {"question": question, "before": before, "line": line})
 
 
 def _rows(

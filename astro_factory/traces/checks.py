@@ -10,12 +10,13 @@ from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Node
 from astro_factory.traces import codes
+from astro_factory.traces.prompting import check_messages, speech_of
 from astro_factory.traces.reads import lineage
 from astro_factory.traces.render import render
 from astro_factory.traces.sample import SEQUENCE, sample_tree
 from astro_factory.traces.sandbox import Sandbox
 from astro_factory.traces.screen import states_answer
-from astro_factory.traces.wording import BLOCKS, VARIABLES, Wording, at, diagnose
+from astro_factory.traces.wording import REFLECTION, Speech, Wording, at, diagnose
 
 _ATTRIBUTES = {
     "problem": [field.name for field in fields(Problem)],
@@ -26,18 +27,23 @@ _JINJA_NAMES = {"self", "super", "loop", "caller", "varargs", "kwargs"}
 _REFERENCES = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
 
 
-def check_template(source: TemplateSource) -> list[Diagnostic]:
-    """All that is wrong with a template; places name files as `source` does (below `templates/`)."""
+def check_template(source: TemplateSource, form: str = "reflection") -> list[Diagnostic]:
+    """All that is wrong with a template; places name files as `source` does (below `templates/`).
+
+    `form` is `reflection`, or who asks by a prompt (`prompting.FORMS`).
+    """
     sandbox, trees, found = Sandbox(source.sources), {}, []
     for name, text in source.sources.items():
         try:
             trees[name] = sandbox.parse(text, name)
         except TemplateSyntaxError as error:
             found.append(diagnose(error, source, {}))
+    speech = REFLECTION if form == "reflection" else speech_of(trees.values(), form)
+    speaking = lineage(source.entry, trees)
     for name, tree in trees.items():
-        for line, code, cause, remedy, word in _findings(sandbox, tree, trees, name in lineage(source.entry, trees)):
+        for line, code, cause, remedy, word in _findings(sandbox, tree, trees, speech, name in speaking):
             found.append(at(source, name, line, code, cause, remedy, word))
-    return found or _dry_render(source)
+    return found or (_dry_render(source) if form == "reflection" else check_messages(source, form))
 
 
 def references(tree: nodes.Template) -> Iterator[tuple[int, list[str] | None, bool]]:
@@ -53,7 +59,7 @@ _Finding = tuple[int, str, str, str, str]
 
 
 def _findings(
-    sandbox: Sandbox, tree: nodes.Template, trees: dict[str, nodes.Template], speaks: bool
+    sandbox: Sandbox, tree: nodes.Template, trees: dict[str, nodes.Template], speech: Speech, speaks: bool
 ) -> Iterator[_Finding]:
     """Line, code, cause, remedy and the word to point at. `speaks`: whether this file's blocks are the template's."""
     for line, names, _ in references(tree):
@@ -71,7 +77,7 @@ def _findings(
         if node.name not in sandbox.tests:
             yield node.lineno, codes.TEST, f"no test '{node.name}'", near(node.name, sandbox.tests), node.name
     set_somewhere = set().union(*map(_names_set, trees.values()))
-    known = {*VARIABLES, *sandbox.globals} | set_somewhere
+    known = {*speech.variables, *sandbox.globals} | set_somewhere
     lines = {node.name: node.lineno for node in tree.find_all(nodes.Name)}
     for name in sorted(lines.keys() - known - _JINJA_NAMES):
         yield lines[name], codes.VARIABLE, f"'{name}' is not defined", near(name, known), name
@@ -81,7 +87,8 @@ def _findings(
             cause = f"'{node.node.name}' has no attribute '{node.attr}'"
             yield node.lineno, codes.ATTRIBUTE, cause, near(node.attr, choices), node.attr
     if speaks:
-        yield from _misplaced(tree, {block.name for other in trees.values() for block in _inner_blocks(other)})
+        inner = {block.name for other in trees.values() for block in _inner_blocks(other)}
+        yield from _misplaced(tree, inner, speech)
 
 
 def _names_set(tree: nodes.Template) -> set[str]:
@@ -93,15 +100,16 @@ def _names_set(tree: nodes.Template) -> set[str]:
     return names
 
 
-def _misplaced(tree: nodes.Template, inner: set[str]) -> Iterator[_Finding]:
+def _misplaced(tree: nodes.Template, inner: set[str], speech: Speech) -> Iterator[_Finding]:
     """Blocks of no known name and text outside blocks. A name that some block holds inside may be filled anew."""
     for node in _top(tree):
-        if isinstance(node, nodes.Block) and node.name not in inner and node.name not in BLOCKS:
-            yield node.lineno, codes.BLOCK, f"no move says a block '{node.name}'", near(node.name, BLOCKS), node.name
+        if isinstance(node, nodes.Block) and node.name not in inner and node.name not in speech.blocks:
+            cause, remedy = f"{speech.unknown} '{node.name}'", near(node.name, speech.blocks)
+            yield node.lineno, codes.BLOCK, cause, remedy, node.name
         elif isinstance(node, nodes.TemplateData) and node.data.strip():
             line = node.lineno + node.data[: len(node.data) - len(node.data.lstrip())].count("\n")
             word = node.data.split()[0]
-            remedy = f"put it into one of the blocks {', '.join(BLOCKS)}"
+            remedy = f"put it into one of the blocks {', '.join(speech.blocks)}"
             yield line, codes.OUTSIDE_BLOCK, "text outside a block is never said", remedy, word
 
 

@@ -27,6 +27,8 @@ TOO_LONG = "E312"
 """One block gave more text, or went round more often, than any phrase needs."""
 NO_ANSWER = "E313"
 """The last words of a trace do not state its answer."""
+PROMPT = "E314"
+"""A prompt that lacks a message, or that does not show what it asks about."""
 
 NO_USABLE_TREE = "E321"
 """No tree gave a trace."""

@@ -7,6 +7,7 @@ an error, not a build.
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from jinja2 import FunctionLoader, StrictUndefined, TemplateError, nodes
@@ -45,11 +46,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"*", "**", "+", "%"})
 
-    def __init__(self, sources: Mapping[str, str]):
+    def __init__(self, sources: Mapping[str, str], max_chars: int = MAX_CHARS):
+        """`max_chars` bounds what is printed; what a template holds in between stays below `MAX_CHARS`."""
         super().__init__(
             loader=FunctionLoader(lambda name: (sources[name], name, None) if name in sources else None),
             undefined=StrictUndefined,
-            finalize=_printable,
+            finalize=_printable if max_chars == MAX_CHARS else partial(_printable, most=max_chars),
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
@@ -122,10 +124,10 @@ def _call(name: str, arguments: list[nodes.Expr], line: int) -> nodes.Call:
     return nodes.Call(nodes.EnvironmentAttribute(name, lineno=line), arguments, [], None, None, lineno=line)
 
 
-def _printable(value: Any) -> Any:
+def _printable(value: Any, most: int = MAX_CHARS) -> Any:
     """Only text and numbers are said: a whole node or None in a sentence is a slip."""
     if isinstance(value, str):
-        return _small(value)
+        return _small(value, most)
     if isinstance(value, int | float):
         return value
     if isinstance(value, StrictUndefined):
@@ -133,9 +135,9 @@ def _printable(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is neither text nor number; print one of its attributes")
 
 
-def _small(value: Any) -> Any:
-    if isinstance(value, _SIZED) and len(value) > MAX_CHARS:
-        raise TooMuch(f"a block says more than {MAX_CHARS} characters", "look for a loop that repeats too often")
+def _small(value: Any, most: int = MAX_CHARS) -> Any:
+    if isinstance(value, _SIZED) and len(value) > most:
+        raise TooMuch(f"a block says more than {most} characters", "look for a loop that repeats too often")
     if isinstance(value, int | float) and abs(value) > _MAX_NUMBER:
         raise TemplateError("a number gets too large")
     return value

@@ -23,13 +23,13 @@ from astro_factory.traces.sandbox import Sandbox
 _MAX_LISTED = 200
 
 
-def compile_template(entry: str, folders: Sequence[Path]) -> TemplateSource:
-    """The sources of a template, found in the first folder that has each, and checked.
+def compile_template(entry: str, folders: Sequence[Path], form: str = "reflection") -> TemplateSource:
+    """The sources of a template, found in the first folder that has each, and checked as a template of its form.
 
     Raises UserError with everything that is wrong; places are paths of files, or None where the entry itself is wrong.
     """
     source = load_template(entry, folders)
-    if found := check_template(source):
+    if found := check_template(source, form):
         raise UserError(*(_at_file(diagnostic, folders) for diagnostic in found))
     return source
 

@@ -11,6 +11,7 @@ What a template can do and cannot is in `sandbox`.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from types import TracebackType
 from typing import Any
@@ -44,28 +45,44 @@ MAX_ALTERNATIVES = 1000
 Choose = Callable[[int], int]
 """Given how many options there are, the index of the chosen one."""
 
-_DEFAULTS = "".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in BLOCKS.items())
+
+@dataclass(frozen=True)
+class Speech:
+    """What a sort of template can say."""
+
+    blocks: Mapping[str, str]
+    """What can be said, with its default."""
+    variables: tuple[str, ...]
+    """What blocks know."""
+    max_chars: int = MAX_CHARS
+    """Longest text of a block."""
+    unknown: str = "no move says a block"
+    """What is wrong with any other block."""
+
+
+REFLECTION = Speech(BLOCKS, VARIABLES)
 
 
 class Wording:
     """The blocks of one template, ready to speak. Not for several threads at once: `pick` has one chooser."""
 
-    def __init__(self, source: TemplateSource):
+    def __init__(self, source: TemplateSource, speech: Speech = REFLECTION):
         """Raises UserError where a file of the template is not valid Jinja or is missing."""
-        self.source = source
-        self._sandbox = Sandbox(source.sources)
+        self.source, self.speech = source, speech
+        defaults = "".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in speech.blocks.items())
+        self._sandbox = Sandbox(source.sources, speech.max_chars)
         self._sandbox.globals["pick"] = self._pick
         self._choose: Choose = _first
         self._blocks: dict[str, list[Any]] = {}
-        self._defaults = self._sandbox.from_string(_DEFAULTS).blocks
+        self._defaults = self._sandbox.from_string(defaults).blocks
         try:
             self._template = self._sandbox.get_template(source.entry)
-            self._reads = Reads(self._sandbox, source.entry, source.sources, _DEFAULTS, VARIABLES)
+            self._reads = Reads(self._sandbox, source.entry, source.sources, defaults, speech.variables)
         except TemplateError as error:
             raise UserError(diagnose(error, source, {})) from error
-        fixed = {name: self._reads.fixed(name) for name in BLOCKS}
+        fixed = {name: self._reads.fixed(name) for name in speech.blocks}
         self._fixed = {name: text for name, text in fixed.items() if text is not None}
-        self._states_closing = self._reads.is_default("answer")
+        self._states_closing = "answer" in speech.blocks and self._reads.is_default("answer")
         self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._said: dict[tuple, tuple[list[str], list[Any]]] = {}
         self._problem: Any = None
@@ -106,7 +123,7 @@ class Wording:
                     text = variables["node"].closing.strip()
                 if text is None:
                     context = self._context(variables) if context is None else context
-                    text = _text(context, name)
+                    text = _text(context, name, self.speech.max_chars)
                 texts.append(text)
         except Exception as error:  # template code can raise anything
             raise UserError(diagnose(error, self.source, variables)) from error
@@ -140,7 +157,7 @@ class Wording:
             context.blocks = self._blocks
             return context
         own = context.blocks
-        context.blocks = {name: [_silence, *own.get(name, ())] for name in BLOCKS | own}
+        context.blocks = {name: [_silence, *own.get(name, ())] for name in {**self.speech.blocks, **own}}
         for _ in self._template.root_render_func(context):
             pass
         for name, chain in context.blocks.items():
@@ -222,14 +239,14 @@ def _unknown_name(word: str, variables: Mapping[str, Any]) -> str:
     return near(word, [*variables, "pick"])
 
 
-def _text(context: Context, name: str) -> str:
+def _text(context: Context, name: str, most: int) -> str:
     parts: list[str] = []
     size = 0
     for part in context.blocks[name][0](context):
         parts.append(part)
         size += len(part)
-        if size > MAX_CHARS:
-            raise TooMuch(f"a block says more than {MAX_CHARS} characters", "look for a loop that repeats too often")
+        if size > most:
+            raise TooMuch(f"a block says more than {most} characters", "look for a loop that repeats too often")
     return "".join(parts).strip()
 
 

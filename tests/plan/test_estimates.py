@@ -29,6 +29,15 @@ stages:
   traces: {kind: linearize, trees: trees, template: reflection/terse.jinja, per_problem: {direct: 1, search: 2}}
   direct: {kind: linearize, trees: trees, template: reflection/direct.jinja, match_count: traces}
   tuned: {kind: sft, model: base, data: traces, learning_rate: 1e-3}
+  votes: {kind: judge, trees: trees, prompt: judge/solution.jinja, model: base, engine: {kind: transformers}}
+  prose:
+    kind: rewrite
+    traces: traces
+    trees: trees
+    template: reflection/terse.jinja
+    prompt: rewrite/prose.jinja
+    model: base
+    engine: {kind: transformers}
   rl:
     kind: grpo
     model: tuned
@@ -80,7 +89,7 @@ def test_before_any_run_there_are_only_limits(bench):
     assert found["their_trees"] == Estimate(None, None, None, "cores", None, None, ""), "nobody knows how many"
     assert (found["drill"].rows, found["traces"].rows, found["direct"].rows) == (10, 150, 150)
     assert found["base"] == Estimate(None, None, None, "cores", None, None, "")
-    assert sums(found)["time_unknown"] == len(found) == 14 and sums(found)["at_most"]
+    assert sums(found)["time_unknown"] == len(found) == 16 and sums(found)["at_most"]
 
 
 def test_runs_of_the_kind_give_the_rates(bench):
@@ -138,6 +147,17 @@ def test_rows_of_what_is_there_are_known(bench):
     plan = bench.plan("stages.their_trees.seed=1")
     assert set(estimates(plan, bench.store)) == {"their_trees"}
     assert estimates(plan, bench.store)["their_trees"].calls == 8 * 30
+
+
+def test_what_is_asked_of_each_tree_or_trace_is_told_from_earlier_runs(bench):
+    """How many right ends a tree has, and how many lines a trace, no config says; a reworded trace is one row."""
+    before = told(bench)
+    assert (before["votes"].calls, before["votes"].rows, before["prose"].rows) == (None, None, 150)
+    keep(bench, "stages.judge", replace(RUN, unit="trees", units=100.0))
+    keep(bench, "stages.rewrite", replace(RUN, unit="traces", units=100.0))
+    votes, prose = told(bench)["votes"], told(bench)["prose"]
+    assert (votes.calls, votes.tokens, votes.seconds, votes.rows) == (400, 20_000, 25, 50)
+    assert (prose.calls, prose.tokens, prose.seconds, prose.rows) == (1200, 60_000, 75, 150)
 
 
 def test_nothing_to_run_asks_nothing(bench):

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from astro_factory.core.artifacts import TABLE_FILES
+from astro_factory.core.config import TemplateSource
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.shipped import shipped_folder
@@ -14,7 +15,7 @@ from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.trees import tree_schema
 from astro_factory.core.votes import trusted_ends
 from astro_factory.stages import judge, rewrite
-from astro_factory.stages.asking import filled
+from astro_factory.traces.prompting import Prompt
 from astro_factory.traces.reading import read_sequence
 from astro_factory.traces.templating import compile_template
 from astro_factory.training.word_tokenizer import CHAT_FORMATS, build_tokenizer
@@ -34,11 +35,12 @@ def model(tmp_path_factory) -> Path:
     return folder
 
 
-def ran(module, root: Path, inputs: dict[str, Path], items=None, **fields) -> Path:
+def ran(module, root: Path, inputs: dict[str, Path], items=None, events=None, **fields) -> Path:
     """The output's folder; every input has its own name as its digest."""
     out = root / "out"
     out.mkdir(parents=True)
-    ctx = StageContext("asked", inputs, {n: n for n in inputs}, out, root, items or Items(root / "items"), Recorded())
+    digests, items = {name: name for name in inputs}, items or Items(root / "items")
+    ctx = StageContext("asked", inputs, digests, out, root, items, events or Recorded())
     module.run(ctx, module.Config(**fields))
     return out
 
@@ -48,14 +50,20 @@ def answering(**responses: list[str]) -> dict:
     return {"kind": "scripted", "responses": {f"{end}\n" if end else "": said for end, said in responses.items()}}
 
 
-def judged(root: Path, model: Path, items=None, responses=None, **fields) -> tuple[list[dict], Path]:
+def asking(user: str) -> TemplateSource:
+    """A prompt that says this."""
+    return TemplateSource(entry="p.jinja", sources={"p.jinja": f"{{% block user %}}{user}{{% endblock %}}"})
+
+
+def judged(root: Path, model: Path, items=None, responses=None, events=None, **fields) -> tuple[list[dict], Path]:
     source = root / "trees"
     source.mkdir(parents=True)
     write_table(source / "trees.parquet", [tree.as_row() for tree in trees()], tree_schema())
     engine = responses or answering(**{"17 17": ["Yes", "No"], "": ["yes ."]})
-    fields = {"votes": 4, "user_prompt": "{result} {target}", "in_favour": "YES"} | fields
+    prompt = asking("{{ node.facts.result }} {{ node.facts.target }}")
+    fields = {"votes": 4, "prompt": prompt, "in_favour": "YES"} | fields
     inputs = {"trees": source, "model": model}
-    out = ran(judge, root, inputs, items, kind="judge", trees="trees", model="model", engine=engine, **fields)
+    out = ran(judge, root, inputs, items, events, kind="judge", trees="trees", model="model", engine=engine, **fields)
     return read_table(out / TABLE_FILES["votes"]), out / TABLE_FILES["votes"]
 
 
@@ -77,6 +85,33 @@ def test_every_right_end_is_voted_on(tmp_path, model):
     assert unanimous["cd-1"] == majority["cd-1"]
 
 
+def test_a_vote_is_asked_for_with_the_solution(tmp_path, model):
+    """What the shipped prompt asks ends as the scripted engine expects it, for the ends of one tree only."""
+    prompt = compile_template("judge/solution.jinja", [shipped_folder("templates")], "judge")
+    said = Prompt(prompt, "judge")
+    tree = trees()[0]
+    end = next(index for index in tree.terminals() if tree.nodes[index].verdict == "correct")
+    solution = "\n".join(tree.nodes[index].text for index in tree.path(end))
+    [message] = said.messages({"problem": tree.problem, "node": tree.nodes[end], "solution": solution})
+    assert message["role"] == "user"
+    assert message["content"].startswith(f"Problem: {tree.problem.question}\n\nSolution:\n{solution}\n\nDoes this")
+
+
+def test_what_is_sampled_is_told(tmp_path, model):
+    events = Spent()
+    rows, _ = judged(tmp_path, model, events=events)
+    assert events.calls == 4 * len(rows) and events.tokens >= events.calls
+
+
+class Spent(Recorded):
+    """Adds up what a stage says it spent."""
+
+    tokens = calls = 0
+
+    def spent(self, tokens: int = 0, calls: int = 0) -> None:
+        self.tokens, self.calls = self.tokens + tokens, self.calls + calls
+
+
 def test_votes_that_are_there_ask_no_model(tmp_path, model):
     items = Items(tmp_path / "items")
     first, _ = judged(tmp_path / "a", model, items)
@@ -90,11 +125,9 @@ def test_votes_that_are_there_ask_no_model(tmp_path, model):
 
 def test_a_vote_in_favour_says_something():
     with pytest.raises(ValidationError, match="is blank"):
-        judge.Config(kind="judge", trees="t", model="m", engine=answering(**{"": ["x"]}), in_favour=" ")
-
-
-def test_filling_a_prompt_fills_each_place_once():
-    assert filled("{a} {b} {c} {{a}}", {"a": "{b}", "b": "2"}) == "{b} 2 {c} {{b}}"
+        judge.Config(
+            kind="judge", trees="t", model="m", engine=answering(**{"": ["x"]}), in_favour=" ", prompt=asking("?")
+        )
 
 
 def rewritten(root: Path, model: Path, said: dict[str, list[str]], **fields) -> tuple[list[dict], list[dict], dict]:
@@ -102,7 +135,7 @@ def rewritten(root: Path, model: Path, said: dict[str, list[str]], **fields) -> 
     root.mkdir(exist_ok=True)
     before, _ = linearize(root / "traces", trees(), wrong_branches=2)
     inputs = {"trees": root / "traces-trees", "traces": root / "traces", "model": model}
-    fields = {"user_prompt": "{line}", "template": COUNTDOWN, "engine": answering(**said)} | fields
+    fields = {"prompt": asking("{{ line }}"), "template": COUNTDOWN, "engine": answering(**said)} | fields
     out = ran(rewrite, root / "stage", inputs, kind="rewrite", traces="traces", trees="trees", model="model", **fields)
     return before, read_table(out / TABLE_FILES["traces"]), json.loads((out / "statistics.json").read_text())
 
@@ -161,32 +194,13 @@ def test_another_attempt_may_be_taken(tmp_path, model):
     assert once["lines_reworded"] < often["lines_reworded"]
 
 
-def test_examples_are_turns_of_the_conversation():
-    example = {"line": "No . Back to 4", "reworded": "That fails . Back to 4"}
-    config = rewrite.Config(
-        kind="rewrite", traces="t", trees="r", model="m", template=COUNTDOWN, engine=answering(**{"": ["x"]}),
-        system_prompt="Reword.", user_prompt="Say {line}", examples=[example],
-    )  # fmt: skip
-    row = {"seed": 0, "messages": [{"content": "?"}, {"content": "step\nNo . Back to 1"}]}
-    row["segments"] = [
-        {"kind": "step", "text": "step", "start": 0, "end": 4},
-        {"kind": "verdict", "text": "No .", "start": 5, "end": 9},
-        {"kind": "backtrack", "text": "Back to 1", "start": 10, "end": 19},
-    ]
-    (prompt,) = rewrite._prompts(row, config)
-    assert [message["role"] for message in prompt.messages] == ["system", "user", "assistant", "user"]
-    assert [message["content"] for message in prompt.messages[1:]] == [
-        "Say No . Back to 4", "That fails . Back to 4", "Say No . Back to 1"
-    ]  # fmt: skip
-
-
 def test_traces_of_other_trees_are_refused(tmp_path, model):
     linearize(tmp_path / "traces", trees())
     linearize(tmp_path / "others", trees()[1:2])
     inputs = {"trees": tmp_path / "others-trees", "traces": tmp_path / "traces", "model": model}
     with pytest.raises(UserError) as error:
         ran(rewrite, tmp_path / "stage", inputs, kind="rewrite", traces="traces", trees="trees", model="model",
-            template=COUNTDOWN, engine=answering(**{"": ["x"]}))  # fmt: skip
+            template=COUNTDOWN, engine=answering(**{"": ["x"]}), prompt=asking("{{ line }}"))  # fmt: skip
     assert str(error.value) == (
         "E322 'traces' were made from other trees: there is none of problem cd-0; "
         "name the trees that the traces were made from"
