@@ -19,6 +19,7 @@ from transformers import AutoTokenizer
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs import tokens_input
+from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
@@ -107,6 +108,8 @@ async def _started(config: VllmConfig, folder: Path) -> AsyncLLM:
         max_num_seqs=config.max_num_seqs,
         enforce_eager=config.enforce_eager,
         enable_prefix_caching=True,
+        # on a CPU a seeded request whose prompt comes in chunks ends the engine: its generator cannot be rewound
+        enable_chunked_prefill=False if current_platform.is_cpu() else None,
         # the checkpoint's own generation settings would change the sampling behind the request's back
         generation_config="vllm",
         seed=0,

@@ -82,6 +82,11 @@ def test_a_prompt_without_room_is_refused(engine):
     assert engine.max_model_len == 128
 
 
+def test_more_prompts_than_a_step_takes_wait_for_the_next(engine):
+    requests = [Request((5 + number % 50, 6 + number // 50, *[7] * 100), (number,), 2) for number in range(100)]
+    assert [len(samples) for samples in engine.generate(requests)] == [1] * 100
+
+
 def test_nothing_waits_for_what_takes_longer(engine):
     stream = engine.stream()
     stream.add("long", LONG)
