@@ -1,7 +1,7 @@
 """How a sweep's comparison is written and printed: a row for each variant and arm."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,12 @@ def print_table(table: Mapping[str, Any], folder: Path) -> None:
     console = Console()
     rows = table["rows"]
     if rows:
-        metric = rows[0]["metric"]
         shown = Table(box=None, pad_edge=False)
-        titles = ("variant", "arm", metric, "difference", "p (Holm)", "tokens an answer", "search tokens")
-        for title in (*titles, "seeds") if table["halving"] else titles:
-            shown.add_column(title, overflow="fold")
-        for row in rows:
-            shown.add_row(*map(Text, _cells(row, metric)[: len(shown.columns)]))
+        columns = _columns(rows)
+        for title in columns:
+            shown.add_column(title, overflow="fold", no_wrap=title not in rows[0]["settings"])
+        for cells in zip(*columns.values(), strict=True):
+            shown.add_row(*map(Text, cells))
         console.print(shown)
         console.print(f"{_seeds(rows[0]['seeds'])}; intervals of 95% over problems and seeds", highlight=False)
         if any(row.get("dropped_after") for row in rows):
@@ -51,25 +50,47 @@ def print_table(table: Mapping[str, Any], folder: Path) -> None:
             )
     else:
         console.print("the baseline was not built, so there is nothing to compare with")
-    console.print(f"searches: {table['searches_run']} run, {table['searches_there']} there already", highlight=False)
+    console.print(_searches(table), highlight=False)
     for stage, cause in list(table["failures"].items())[:20]:
         console.print(f"{stage} failed: {cause}", markup=False, highlight=False, style="red", soft_wrap=True)
     for file in FILES:
         console.print(f"  {folder / file}", highlight=False, soft_wrap=True)
 
 
-def _cells(row: Mapping[str, Any], metric: str) -> list[str]:
-    difference = p = ""
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The cells of each column by its title: an axis each, then figures; without columns that say nothing."""
+    metric = rows[0]["metric"]
+    columns = {axis: [_short(row["settings"][axis]) for row in rows] for axis in rows[0]["settings"]}
+    if len({row["arm"] for row in rows}) > 1:
+        columns["arm"] = [row["arm"] for row in rows]
+    columns[metric] = [f"{row['means'][metric]:.3f}" for row in rows]
+    columns["difference"] = list(map(_difference, rows))
+    columns["p (Holm)"] = [f"{row['p_holm']:.3f}" if "p_holm" in row else "" for row in rows]
+    for title, mean in {"tokens": "tokens[mean]", "backtracks": "backtracks[mean]"}.items():
+        if any(mean in row["means"] for row in rows):
+            columns[title] = [f"{row['means'][mean]:.1f}" if mean in row["means"] else "" for row in rows]
+    if len({row["search_tokens"] for row in rows}) > 1:
+        columns["search tokens"] = [f"{row['search_tokens'] or 0:,}" for row in rows]
+    if any("dropped_after" in row for row in rows):
+        columns["seeds"] = [f"{row['seeds']}{', then dropped' * bool(row['dropped_after'])}" for row in rows]
+    return columns
+
+
+def _searches(table: Mapping[str, Any]) -> str:
+    text = f"searches: {table['searches_run']} run, {table['searches_there']} there already"
+    tokens = {row["search_tokens"] for row in table["rows"]}
+    return f"{text}; {tokens.pop():,} tokens a variant" if len(tokens) == 1 and None not in tokens else text
+
+
+def _difference(row: Mapping[str, Any]) -> str:
     if row["baseline"]:
-        difference = "baseline"
-    elif "difference" in row:
-        difference = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
-        p = f"{row['p_holm']:.3f}"
-    search = "" if row["search_tokens"] is None else f"{row['search_tokens']:,}"
-    tokens = f"{row['means']['tokens[mean]']:.1f}"
-    seeds = f"{row['seeds']}, then dropped" if row.get("dropped_after") else str(row["seeds"])
-    value, variant = f"{row['means'][metric]:.3f}", settings_text(row["settings"])
-    return [variant, row["arm"], value, difference, p, tokens, search, seeds]
+        return "baseline"
+    return f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" if "difference" in row else ""
+
+
+def _short(value: Any) -> str:
+    """A setting in a cell; of a template its name alone."""
+    return Path(value).stem if isinstance(value, str) and value.endswith(".jinja") else _value(value)
 
 
 def told(rung: Mapping[str, Any]) -> str:
