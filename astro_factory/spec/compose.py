@@ -167,6 +167,7 @@ def apply_set(document: Document, assignment: str) -> None:
 def override(document: Document, dotted: str, value: Any, place: Place | None, source: Path_ | None = None) -> None:
     """Put a value at a dotted path, where a number names an entry of a list; `null` removes a key.
 
+    A key that has dots itself, such as an axis of a sweep, is found where it is there.
     `source` is where the document has the value, if it has: places inside the value are taken from there.
     """
     here: Any = document.data
@@ -185,22 +186,33 @@ def override(document: Document, dotted: str, value: Any, place: Place | None, s
             return key
         raise UserError(Diagnostic("E110", cause, remedy, place, document.excerpt(place)))
 
-    *parents, last = dotted.split(".")
-    for part in parents:
+    parts = dotted.split(".")
+    while True:
+        part, parts = _first_key(here, parts)
         key = step(part)
         path.append(key)
+        if not parts:
+            break
         if isinstance(here, dict) and here.get(key) is None:
             here[key] = {}
             if place is not None:
                 document.places.setdefault(tuple(path), place)
                 document.key_places.setdefault(tuple(path), place)
         here = here[key]
-    path.append(key := step(last))
     _move_places(document, tuple(path), place, source)
     if value is None and isinstance(here, dict):
         here.pop(key, None)
     else:
         here[key] = value
+
+
+def _first_key(value: Any, parts: list[str]) -> tuple[str, list[str]]:
+    """How much of a dotted path is the next key, and the rest: the longest key that is there, else one part."""
+    if isinstance(value, dict):
+        for size in range(len(parts), 1, -1):
+            if (key := ".".join(parts[:size])) in value:
+                return key, parts[size:]
+    return parts[0], parts[1:]
 
 
 def _key(value: dict | list, part: str) -> str | int:

@@ -103,6 +103,21 @@ def test_set_reaches_number_keys():
     assert spec.data == {"numbers": {3: 2}}
 
 
+@pytest.mark.parametrize(
+    ("assignment", "data"),
+    [
+        ("s.axes.params.seed=[0]", {"s": {"axes": {"params.seed": [0], "a.b": {"c": 1}}}}),
+        ("s.axes.a.b.c=2", {"s": {"axes": {"params.seed": [0, 1], "a.b": {"c": 2}}}}),
+        ("s.axes.a.x=2", {"s": {"axes": {"params.seed": [0, 1], "a.b": {"c": 1}, "a": {"x": 2}}}}),
+        ("s.axes.params.seed=null", {"s": {"axes": {"a.b": {"c": 1}}}}),
+    ],
+)
+def test_set_finds_a_key_that_has_dots_itself(assignment, data):
+    spec = document("s: {axes: {params.seed: [0, 1], a.b: {c: 1}}}")
+    apply_set(spec, assignment)
+    assert spec.data == data
+
+
 def test_an_override_is_the_place_of_its_value():
     spec = document("a: {b: {c: 1}}")
     apply_set(spec, "a.b=5")
