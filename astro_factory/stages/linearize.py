@@ -47,7 +47,7 @@ _REMEDIES = {
     "no_answer": "let the template's block 'answer' say {{ node.closing }}, also for these trees",
     "unclean_step": "look at the steps: they hold control characters, special tokens or the template's own words",
 }
-_DECIDED_BY_MATCH = {"per_problem", "wrong_branches", "confirm", "early", "order", "self_evaluation"}
+_DECIDED_BY_MATCH = {"per_problem", "max_traces", "wrong_branches", "confirm", "early", "order", "self_evaluation"}
 
 
 class PerProblem(CoreConfig):
@@ -104,6 +104,8 @@ class Config(StageConfig):
         Discriminator(lambda value: "each" if isinstance(value, dict | PerProblem) else "count"),
     ] = PerProblem()
     """Traces of one tree: how many, all with as many wrong branches as drawn, or how many of which sort."""
+    max_traces: int | None = Field(None, gt=0)
+    """Most traces of all: the first ones, tree by tree, so that what is compared can be equally many. Default: all."""
     wrong_branches: WrongBranches = (0, 2)
     """How many wrong ends a trace visits: a number, `[low, high]`, `{count: share}`, or `{natural: share, uniform:
     [low, high]}`, where `natural` follows the policy's own failures. A tree with fewer wrong answers gives fewer."""
@@ -161,7 +163,8 @@ def estimate(config: Config, rows: Rows) -> Work:
     trees, each = rows.get(config.trees), config.per_problem
     if config.match_count is not None:
         return Work("trees", trees, rows=rows.get(config.match_count))
-    return Work("trees", trees, rows=times(trees, each if isinstance(each, int) else each.direct + each.search))
+    rows = times(trees, each if isinstance(each, int) else each.direct + each.search)
+    return Work("trees", trees, rows=rows if rows is None else min(rows, config.max_traces or rows))
 
 
 def run(ctx: StageContext, config: Config) -> None:
@@ -191,10 +194,15 @@ def _rows(ctx: StageContext, config: Config, tally: Tally) -> Iterator[dict[str,
     for done, tree in enumerate(read_trees(table), start=1):
         drawn = maker.drawn(tree) if ends is None else _matched(tree, ends.pop(tree.problem.id, []), config)
         rows, dropped = maker.rows(tree, drawn)
+        if config.max_traces is not None:
+            rows = rows[: config.max_traces - tally.traces]
         tally.add(rows, dropped)
         yield from rows
-        if done % _REPORT_EVERY == 0 or done == total:
-            ctx.events.progress(done, total, "trees", traces=tally.traces)
+        enough = tally.traces == config.max_traces
+        if enough or done % _REPORT_EVERY == 0 or done == total:
+            ctx.events.progress(total if enough else done, total, "trees", traces=tally.traces)
+        if enough:
+            break
     if ends:
         raise _other_trees(next(iter(ends)), "there is no tree of it")
 

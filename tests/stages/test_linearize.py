@@ -142,6 +142,14 @@ def test_traces_that_go_the_same_way_can_be_left_out(tmp_path):
     assert 0 < len(few) < len(rows)
 
 
+@pytest.mark.parametrize("most", [1, 5, 6, 9, 100])
+def test_of_all_traces_the_first_ones_can_be_enough(tmp_path, most):
+    rows, _ = linearize(tmp_path / "all")
+    first, statistics = linearize(tmp_path / "first", max_traces=most)
+    assert first == rows[:most]
+    assert statistics["traces"] == len(first)
+
+
 def test_branches_given_up_early_have_fewer_wrong_ends_than_backtracks(tmp_path):
     rows, statistics = linearize(tmp_path / "out", per_problem=9, wrong_branches=2, early={"share": 1})
     assert statistics["wrong_ends_mean"] < statistics["backtracks_mean"]
@@ -299,6 +307,7 @@ def test_a_fact_that_a_tree_lacks_is_told_at_its_place_in_the_template(tmp_path)
     "fields, message",
     [
         ({"match_count": "t", "per_problem": 2}, "'match_count' decides what traces there are; remove 'per_problem'"),
+        ({"match_count": "t", "max_traces": 2}, "'match_count' decides what traces there are; remove 'max_traces'"),
         ({"per_problem": {"direct": 0, "search": 0}}, "asks for no trace at all"),
         ({"per_problem": 0}, "greater than 0"),
         ({"loss_weights": {"step": -1}}, "greater than or equal to 0"),
