@@ -135,7 +135,7 @@ def stage(trees: list[Tree], traces: int, folder: Path) -> dict[str, float]:
     fields = {"per_problem": PER_TREE, "wrong_branches": BRANCHES.model_dump()}
     config = linearize.Config(kind="linearize", trees="trees", template=template, **fields)
     start = time.process_time()
-    linearize.run(StageContext("traces", {"trees": source}, {}, out, out, _NoItems(), _NoEvents()), config)
+    linearize.run(StageContext("traces", {"trees": source}, {}, out, out, _NoItems(), NoEvents()), config)
     made = json.loads((out / "statistics.json").read_text())["traces"]
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     return {"traces_per_s": round(made / (time.process_time() - start)), "peak_mb": round(kilobytes / 1024)}
@@ -156,7 +156,7 @@ class _NoItems(Items):
         pass
 
 
-class _NoEvents(Events):
+class NoEvents(Events):
     def progress(self, done: int, total: int, unit: str = "", **figures: float) -> None:
         pass
 

@@ -5,13 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-_CHUNK = 1 << 20
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+"""Made once: `json.dumps` makes an encoder for every value, which costs more than a short value itself."""
 
 
 def canonical_json(value: Any) -> bytes:
     """Sorted keys, no white space, UTF-8, no NaN. Floats print as Python's shortest round-trip form."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    return _encode(value).encode()
 
 
 def digest(value: Any) -> str:

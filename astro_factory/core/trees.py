@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from astro_factory.core.problems import Problem, problem_schema
 
+_facts_text = json.JSONEncoder(sort_keys=True).encode
+
 
 @dataclass(slots=True)
 class Node:
@@ -90,7 +92,7 @@ class Tree:
         """The row of `trees.parquet`: nodes and calls are structs; facts, whose names vary, are JSON."""
         nodes = [{name: getattr(node, name) for name in _NODE_TYPES} for node in self.nodes]
         for row in nodes:
-            row["facts"] = json.dumps(row["facts"], sort_keys=True)
+            row["facts"] = _facts_text(row["facts"])
         return {
             "problem": self.problem.as_row(),
             "nodes": nodes,
@@ -140,7 +142,7 @@ def pack(tree: Tree) -> bytes:
 
     schema = tree_schema()
     columns = {name: [getattr(node, name) for node in tree.nodes] for name in _NODE_TYPES}
-    columns["facts"] = [json.dumps(facts, sort_keys=True) for facts in columns["facts"]]
+    columns["facts"] = list(map(_facts_text, columns["facts"]))
     nodes, calls = (
         _one_list(schema.field(name).type, found)
         for name, found in (("nodes", columns), ("calls", _columns(tree.calls)))

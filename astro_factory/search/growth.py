@@ -83,9 +83,9 @@ class Growth:
         answers = iter((yield sent) if sent else ())
         results = [next(answers) if fits else [] for fits in open_]
         for ask, request, samples in zip(asks, requests, results, strict=True):
+            prompt = prompt_digest(request)
             for seed, sample in zip(request.seeds, samples, strict=False):
-                call = Call(ask.node, ask.purpose, seed, prompt_digest(request), sample.ids, sample.logprobs)
-                self.tree.calls.append(call)
+                self.tree.calls.append(Call(ask.node, ask.purpose, seed, prompt, sample.ids, sample.logprobs))
                 self.tree.tokens += len(sample.ids)
         return results
 

@@ -1,5 +1,6 @@
 """An engine with its growing trees, and what it hands over: whole trees, packed."""
 
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +44,7 @@ class Shard:
 
         self._engine = engine
         self._search = Search(engine, policy, seed)
+        gc.freeze()  # what is loaded by now stays: a full collection looks at the trees alone
 
     @classmethod
     def open(cls, setting: Setting) -> "Shard":

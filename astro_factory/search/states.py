@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Verdict
@@ -46,7 +45,7 @@ class Judge:
         self.problem = problem
         self._verifier = verifier
         self._delimiter = delimiter
-        self._state = cache(self._judged)
+        self._states: dict[tuple[tuple[str, ...], str, bool], State | None] = {}
 
     def root_facts(self) -> dict[str, str]:
         return self._verifier.facts(self.problem, [])
@@ -72,6 +71,12 @@ class Judge:
             if state.verdict is not None:
                 break
         return reading
+
+    def _state(self, *step: Any) -> State | None:
+        # A cache of the method would hold the judge in a cycle, and its tree's states until the collector comes by.
+        if step not in self._states:
+            self._states[step] = self._judged(*step)
+        return self._states[step]
 
     def _judged(self, before: tuple[str, ...], line: str, ended: bool) -> State | None:
         text = self._verifier.complete_step(self.problem, before, line)

@@ -81,8 +81,8 @@ def check(config: Config, files: Mapping[str, str]) -> Iterator[Diagnostic]:
 
 
 def run(ctx: StageContext, config: Config) -> None:
-    rows = read_table(ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS])
-    problems = [Problem.from_row(row) for row in rows]
+    table = ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS]
+    problems = [Problem.from_row(row) for row in read_table(table)]
     if not problems:
         raise UserError.of("E616", f"'{config.problems}' holds no problems to search", "look at its source and filters")
     in_common = digest(

@@ -33,7 +33,7 @@ def evaluate(text: str) -> Value:
         ExpressionError: if the text cannot be read, is longer than `MAX_CHARS`, or divides by zero.
     """
     numbers: list[int] = []
-    values: list[Fraction] = []
+    values: list[int | Fraction] = []
     operators: list[str] = []
     after_value = False
     for token in _tokens(text):
@@ -52,14 +52,14 @@ def evaluate(text: str) -> Value:
             after_value = False
         else:
             numbers.append(int(token))
-            values.append(Fraction(numbers[-1]))
+            values.append(numbers[-1])
             after_value = True
     if not after_value:
         raise ExpressionError("the expression ends too early")
     _reduce(values, operators, 0)
     if operators:
         raise ExpressionError("a bracket is not closed")
-    return Value(values[0], tuple(numbers))
+    return Value(Fraction(values[0]), tuple(numbers))
 
 
 def _tokens(text: str) -> list[str]:
@@ -78,13 +78,13 @@ def _tokens(text: str) -> list[str]:
     return tokens
 
 
-def _reduce(values: list[Fraction], operators: list[str], rank: int) -> None:
+def _reduce(values: list[int | Fraction], operators: list[str], rank: int) -> None:
     """Apply the waiting operators that bind at least as tightly as `rank`, back to the last open bracket."""
     while operators and operators[-1] != "(" and _RANK[operators[-1]] >= rank:
         operator, right, left = operators.pop(), values.pop(), values.pop()
         if operator == "/":
             if right == 0:
                 raise ExpressionError("division by zero")
-            values.append(left / right)
+            values.append(Fraction(left) / right)
         else:
             values.append(left + right if operator == "+" else left - right if operator == "-" else left * right)

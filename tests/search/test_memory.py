@@ -1,0 +1,41 @@
+"""What a search holds does not grow with the number of problems."""
+
+import gc
+from collections import Counter
+
+from pydantic import TypeAdapter
+
+from astro_factory.core.trees import Tree
+from astro_factory.engines import open_engine
+from astro_factory.engines.config import EngineConfig
+from astro_factory.search.config import PolicyConfig
+from astro_factory.search.crew import OwnSeat, drive
+from astro_factory.search.growth import Growth
+from astro_factory.search.ledger import Ledger
+from astro_factory.search.shards import Shard
+from astro_factory.search.states import Judge
+from tests.search.toy import letters, save_tokenizer
+from tests.stages.test_search import POLICY, SCRIPTED, Items
+
+IN_FLIGHT = 8
+
+
+def test_only_trees_in_flight_are_in_memory_and_those_that_are_done_go_at_once(tmp_path):
+    """Without the collector, so that nothing hangs in a cycle either."""
+    problems = {f"{index:064x}": letters("ab", name) for index, name in enumerate("pqrstu" * 50)}
+    ledger = Ledger(Items(tmp_path / "items"), problems)
+    engine = TypeAdapter(EngineConfig).validate_python(SCRIPTED)
+    policy = TypeAdapter(PolicyConfig).validate_python(POLICY)
+    most = 0
+    with open_engine(engine, save_tokenizer(tmp_path / "model")) as opened:
+        gc.collect()
+        gc.disable()
+        try:
+            for number, _ in enumerate(drive([lambda: OwnSeat(Shard(opened, policy, 0))], ledger, IN_FLIGHT)):
+                if number % 10 == 0:
+                    counts = Counter(map(type, gc.get_objects()))
+                    most = max(most, counts[Growth], counts[Judge], counts[Tree])
+        finally:
+            gc.enable()
+    assert ledger.made == 300
+    assert 0 < most <= IN_FLIGHT
