@@ -169,6 +169,6 @@ def test_sweep_shares_its_base_and_searches_once_a_seed(path, sweep):
     base = compile_spec(SPECS / "quickstart.yaml").nodes["base"]
     (shared,) = [node for node in nodes if node.section == "stages" and node.name.partition("[")[0] == "base"]
     assert shared.config == base.config
-    searched = 2 if sweep == "best_of_n" else 1
+    searched = {"best_of_n": 2, "search_cost": 3}.get(sweep, 1)
     assert sum(node.kind == "search" for node in nodes) == 3 * searched
     assert not any(node.kind in ("grpo", "publish") for node in map(graph.nodes.get, graph.wanted()))
