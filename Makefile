@@ -29,7 +29,7 @@ quickstart: setup
 test: test-setup
 	$(BIN)/python -m pytest $(ARGS)
 
-test-setup: $(VENV)/.deepspeed $(VENV)/.ray $(VENV)/.aime
+test-setup: $(VENV)/.deepspeed $(VENV)/.ray $(VENV)/.interop $(VENV)/.aime
 
 vllm-setup: $(VLLM)/.ready
 
@@ -73,6 +73,11 @@ $(VENV)/.deepspeed: $(VENV)/.ready
 $(VENV)/.ray: $(VENV)/.ready
 	@if $(BIN)/python -m pip install -e '.[ray]'; then touch $@; \
 	else echo "note: Ray could not be installed (above), so its tests will be skipped"; fi
+
+# What evaluations are handed on to: logs of inspect-ai, tasks of lm-evaluation-harness.
+$(VENV)/.interop: $(VENV)/.ready
+	@if $(BIN)/python -m pip install -e '.[inspect,harness]'; then touch $@; \
+	else echo "note: inspect-ai or lm-eval could not be installed (above), so the tests that need them will be skipped"; fi
 
 # For the problems in it alone: what it would bring along are other versions of what we use.
 $(VENV)/.aime: $(VENV)/.ready

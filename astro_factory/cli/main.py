@@ -26,6 +26,7 @@ GROUPS = {
     "building": ("build",),
     "sweeping": ("sweep",),
     "verifying": ("verify",),
+    "evaluating": ("samples", "harness"),
     "sharing": ("publish", "pull", "init"),
     "storing": ("export", "import", "push", "gc", "fsck"),
     "doctor": ("doctor",),

@@ -46,14 +46,14 @@ def headline_grids(report: Report) -> list[Grid]:
     first, *more = next(iter(report["arms"].values()))
     shown = [first, *(name for name in more if not name.endswith("[share]"))]
     rows = [
-        [arm, _one_line(_cell(values[first])), *(_cell(values[name]).split("\n")[0] for name in shown[1:])]
+        [arm, _one_line(cell(values[first])), *(cell(values[name]).split("\n")[0] for name in shown[1:])]
         for arm, values in report["arms"].items()
     ]
     grids = [Grid(_title(report), ["arm", first, *(name.partition("[")[0] for name in shown[1:])], rows)]
     pairs = {f"{e['arm']} - {e['baseline']}": e for e in report["paired"] if e["metric"] == first}
     pairs |= {f"{e['arm']} - {e['baseline']}'s vote at equal tokens": e for e in report["equal_tokens"]}
     if pairs:
-        cells = [[name, _one_line(_cell(entry, "difference", signed=True))] for name, entry in pairs.items()]
+        cells = [[name, _one_line(cell(entry, "difference", signed=True))] for name, entry in pairs.items()]
         grids.append(Grid(_DIFFERENCES, ["pair", first], cells))
     return grids
 
@@ -142,7 +142,7 @@ def _problems(group: Report) -> str:
 
 def _arms(title: str, group: Report) -> Grid:
     metrics = list(next(iter(group["arms"].values())))
-    rows = [[arm, *(_cell(values[name]) for name in metrics)] for arm, values in group["arms"].items()]
+    rows = [[arm, *(cell(values[name]) for name in metrics)] for arm, values in group["arms"].items()]
     return Grid(title, ["arm", *(name.replace("[", "\n[") for name in metrics)], rows)
 
 
@@ -151,7 +151,7 @@ def _paired(report: Report) -> Grid:
     cells: dict[str, dict[str, str]] = {}
     for entry in report["paired"]:
         pair = f"{entry['arm']} - {entry['baseline']}"
-        cells.setdefault(pair, {})[entry["metric"]] = _cell(entry, "difference", signed=True)
+        cells.setdefault(pair, {})[entry["metric"]] = cell(entry, "difference", signed=True)
     rows = [[pair, *(values[name] for name in metrics)] for pair, values in cells.items()]
     return Grid(_DIFFERENCES, ["pair", *(name.replace("[", "\n[") for name in metrics)], rows)
 
@@ -162,12 +162,12 @@ def _equal_tokens(report: Report) -> Grid:
         votes = f"{entry['votes']:.2f}" + (" (too few samples)" if entry["capped"] else "")
         arm = f"{entry['arm']}\n{entry['arm_metric']}"
         baseline = f"{entry['baseline']}\n{entry['baseline_metric']}"
-        values = [_cell(entry["arm_value"]), _cell(entry["baseline_value"]), _cell(entry, "difference", signed=True)]
+        values = [cell(entry["arm_value"]), cell(entry["baseline_value"]), cell(entry, "difference", signed=True)]
         rows.append([arm, baseline, votes, *values])
     return Grid("at equal tokens", ["arm", "baseline", "votes", "arm's", "baseline's", "difference"], rows)
 
 
-def _cell(entry: Mapping[str, Any], name: str = "value", signed: bool = False) -> str:
+def cell(entry: Mapping[str, Any], name: str = "value", signed: bool = False) -> str:
     """The value over its interval, with as many digits as its size asks for."""
     digits = 1 if abs(entry[name]) >= 10 else 3
     sign = "+" if signed else ""

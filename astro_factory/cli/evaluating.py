@@ -1,0 +1,132 @@
+"""`samples`, `harness`: a built evaluation in the terms of other evaluation tools."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from astro_factory.cli.options import (
+    JsonOption,
+    ProfileOption,
+    SetOption,
+    StoreOption,
+    not_built,
+    open_store,
+    print_json,
+    read_target,
+)
+from astro_factory.core.errors import UserError, near
+from astro_factory.plan import make_plan
+from astro_factory.plan.locks import locked_commits
+from astro_factory.store.space import told_of_space
+
+if TYPE_CHECKING:
+    from astro_factory.core.graph import Graph
+    from astro_factory.evaluation.built import Evaluation
+    from astro_factory.store import Store
+
+TargetArgument = Annotated[
+    str, typer.Argument(metavar="SPEC:STAGE", help="A built evaluate stage.", show_default=False)
+]
+FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write.", show_default=False)]
+
+
+def samples(
+    target: TargetArgument,
+    folder: FolderArgument,
+    store: StoreOption = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write an evaluation's samples as inspect-ai logs, one an arm, for its viewer and its other tools."""
+    from astro_factory.evaluation.inspect_logs import write_logs
+
+    spec, graph, stage = read_target(target, sets, profile)
+    place = open_store(store)
+    with told_of_space(folder), place.steady():
+        written = write_logs(_evaluation(spec, graph, stage, place), folder)
+    if as_json:
+        print_json({"stage": stage, "files": [str(path) for path in written]})
+        return
+    for path in written:
+        print(f"{path}: {path.stat().st_size:,} bytes")
+    print(f"next: inspect view --log-dir {folder}")
+
+
+def harness(
+    target: TargetArgument,
+    folder: FolderArgument,
+    store: StoreOption = None,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option("--arm", help="An arm to ask; may be repeated [default: all].", show_default=False),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Ask only the first so many problems.", show_default=False)
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Responses that the harness writes at once.")] = 16,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask an evaluation's problems again with lm-evaluation-harness, and set both numbers side by side."""
+    from astro_factory.evaluation.harness import beside, harness_version, run_task, sides_table, was_cut, write_task
+
+    spec, graph, stage = read_target(target, sets, profile)
+    arms = _arms(graph, stage, arm)
+    version = harness_version()
+    place = open_store(store)
+    found: dict[str, Any] = {}
+    with told_of_space(folder), place.building():
+        evaluation = _evaluation(spec, graph, stage, place, arms)
+        problems = dict(list(evaluation.problems.items())[:limit])
+        write_task(folder, evaluation, problems)
+        for name in arms:
+            print(f"{name}: lm-eval is asked {len(problems)} problems; its log is in {folder / name}", file=sys.stderr)
+            answered = run_task(folder, evaluation, name, batch_size)
+            found[name] = beside(evaluation, name, answered) | {"cut": was_cut(folder, name)}
+    if as_json:
+        print_json({"stage": stage, "lm_eval": version, "folder": str(folder), "arms": found})
+        return
+    from rich.console import Console
+
+    Console().print(sides_table(evaluation, found))
+
+
+def _config(graph: "Graph", stage: str) -> Any:
+    """The configuration of an evaluate stage. Raises `UserError` E802 for another kind."""
+    config = graph.nodes[stage].config
+    if config.kind != "evaluate":
+        cause = f"'{stage}' is of kind {config.kind} and holds no samples"
+        raise UserError.of("E802", cause, "name an evaluate stage")
+    return config
+
+
+def _arms(graph: "Graph", stage: str, wanted: list[str] | None) -> list[str]:
+    """The arms that are wanted, all by default. Raises `UserError` E802, E806."""
+    offered = _config(graph, stage).arms
+    for name in wanted or ():
+        if name not in offered:
+            raise UserError.of("E806", f"'{stage}' has no arm '{name}'", near(name, offered))
+    return list(dict.fromkeys(wanted or offered))
+
+
+def _evaluation(spec: Path, graph: "Graph", stage: str, store: "Store", models: Sequence[str] = ()) -> "Evaluation":
+    """The built stage, with its problems and the named models. Raises `UserError` E802, E152."""
+    from astro_factory.evaluation.built import Evaluation
+
+    config = _config(graph, stage)
+    nodes = make_plan(graph, store, targets=[stage], commits=locked_commits(graph)).nodes
+    sources = {name: graph.nodes[stage].reads[name] for name in (*config.suite.problems, *models)}
+    for name in (stage, *sources.values()):
+        if nodes[name].result is None or not store.has_blobs(nodes[name].result):
+            raise not_built(name, spec, store, nodes[name])
+    inputs = {name: store.output(nodes[source].result) for name, source in sources.items()}
+    result = nodes[stage].result
+    return Evaluation(graph.name, stage, result, config, store.output(result), inputs)
+
+
+COMMANDS = (samples, harness)

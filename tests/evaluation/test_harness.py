@@ -1,0 +1,152 @@
+"""The task that lm-evaluation-harness is given, and how both numbers stand side by side; nothing here runs it."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.console import Console
+
+from astro_factory.core.errors import UserError
+from astro_factory.core.problems import Problem
+from astro_factory.evaluation.harness import beside, harness_version, run_task, sides_table, was_cut, write_task
+from astro_factory.evaluation.metrics import solved_at
+from tests.evaluation.handmade import make_evaluation
+
+
+class Loader(yaml.SafeLoader):
+    """Reads the harness's tag as its text."""
+
+
+Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+
+
+def answered_as_ours(evaluation, arm):
+    return {
+        asked: {
+            "verdict": solved_at(rows, 1),
+            "exact_match": 0.0,
+            "resps": [[row["text"] for row in rows]],
+        }
+        for asked, rows in evaluation.answers(arm).items()
+    }
+
+
+def greedy(root, **settings):
+    return make_evaluation(root, samples=1, temperature=0.0, **settings)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "samples", "sampling"),
+    [
+        (0.0, 1, {"do_sample": False}),
+        # all tokens, as our engines sample; transformers would take the likeliest 50
+        (0.7, 4, {"do_sample": True, "temperature": 0.7, "top_k": 0, "top_p": 1.0}),
+    ],
+)
+def test_a_task_asks_what_the_suite_asks(tmp_path, temperature, samples, sampling):
+    evaluation = make_evaluation(tmp_path, temperature=temperature, samples=samples)
+    folder = tmp_path / "task"
+    path = write_task(folder, evaluation, evaluation.problems)
+    task = yaml.load(path.read_text(), Loader)
+    assert task["task"] == "small_report"
+    assert task["generation_kwargs"] == {"until": [], "max_gen_toks": 9, **sampling}
+    assert task["repeats"] == samples == task["filter_list"][0]["filter"][0]["k"]
+    assert task["process_results"] == "judging.process_results"
+    assert "from astro_factory.verifiers.harness import process_results" in (folder / "judging.py").read_text()
+    docs = Path(task["dataset_kwargs"]["data_files"]["test"]).read_text(encoding="utf-8")
+    docs = [json.loads(line) for line in docs.splitlines()]
+    assert {(doc.pop("source"), doc["id"]): Problem.from_row(doc) for doc in docs} == evaluation.problems
+    assert [doc["id"] for doc in docs] == [name for _, name in evaluation.problems]
+
+
+def test_equal_answers_make_equal_numbers(tmp_path):
+    evaluation = greedy(tmp_path, problems=20)
+    found = beside(evaluation, "a", answered_as_ours(evaluation, "a"))
+    reported = evaluation.report["arms"]["a"]["pass@1[avg-of-1]"]
+    assert found["metric"] == "pass@1[avg-of-1]" and found["problems"] == 40
+    assert {name: round(value, 6) for name, value in found["ours"].items()} == reported
+    assert found["harness"] == found["ours"] and set(found["difference"].values()) == {0}
+    assert found["responses"] == {"equal": 40, "only_ours_right": 0, "only_harness_right": 0}
+
+
+def test_other_answers_are_counted_and_the_difference_has_its_interval(tmp_path):
+    evaluation = greedy(tmp_path, problems=20)
+    answered = answered_as_ours(evaluation, "a")
+    flipped = list(answered)[:6]
+    for asked in flipped:
+        answered[asked] |= {"verdict": 1 - answered[asked]["verdict"], "resps": [["something else"]]}
+    found = beside(evaluation, "a", answered)
+    gained = sum(answered[asked]["verdict"] for asked in flipped)
+    assert found["responses"] == {"equal": 34, "only_ours_right": 6 - gained, "only_harness_right": gained}
+    difference = found["difference"]
+    assert difference["value"] == pytest.approx((2 * gained - 6) / 40)
+    assert difference["low"] <= difference["value"] <= difference["high"] and difference["low"] < difference["high"]
+
+
+def test_drawn_responses_are_not_compared_one_by_one(tmp_path):
+    evaluation = make_evaluation(tmp_path)
+    found = beside(evaluation, "b", answered_as_ours(evaluation, "b"))
+    assert found["responses"] is None and found["metric"] == "pass@1[avg-of-4]"
+    assert found["ours"]["value"] == pytest.approx(
+        evaluation.report["arms"]["b"]["pass@1[avg-of-4]"]["value"], abs=1e-6
+    )
+
+
+def test_some_problems_only(tmp_path):
+    evaluation = greedy(tmp_path)
+    answered = dict(list(answered_as_ours(evaluation, "a").items())[:2])
+    assert beside(evaluation, "a", answered)["problems"] == 2
+
+
+def test_without_known_answers_nothing_is_matched(tmp_path):
+    evaluation = greedy(tmp_path)
+    asked, problem = next(iter(evaluation.problems.items()))
+    evaluation.problems[asked] = Problem(problem.id, problem.question, "", "countdown")
+    assert "exact_match" not in beside(evaluation, "a", answered_as_ours(evaluation, "a"))
+
+
+def test_table(tmp_path):
+    evaluation = greedy(tmp_path, problems=20)
+    found = {arm: beside(evaluation, arm, answered_as_ours(evaluation, arm)) | {"cut": arm == "b"} for arm in "ab"}
+    file = io.StringIO()
+    Console(file=file, width=120).print(sides_table(evaluation, found))
+    text = file.getvalue()
+    assert "p + q: 40 problems, pass@1[avg-of-1], greedy, 95% intervals" in text
+    assert "astro-factory" in text and "lm-eval" in text and "+0.000" in text and "exact match" in text
+    assert "b: the harness cut off the beginning of long problems" in text and "a: the harness" not in text
+
+
+def test_a_run_that_fails_shows_the_end_of_its_log(tmp_path, monkeypatch):
+    evaluation, folder = greedy(tmp_path), tmp_path / "task"
+    evaluation.inputs["a"] = tmp_path
+    program = tmp_path / "python"
+    program.write_text(
+        "#!/bin/sh\nfor i in 1 2 3 4 5 6; do echo line $i; done\necho Left truncation applied. >&2\nexit 3\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    write_task(folder, evaluation, evaluation.problems)
+    with pytest.raises(UserError) as caught:
+        run_task(folder, evaluation, "a", 4)
+    log = folder / "a/harness.log"
+    assert str(caught.value) == (
+        f"E805 lm-evaluation-harness failed on 'a' (exit code 3); its whole log is {log}\n"
+        "    line 3\n    line 4\n    line 5\n    line 6\n    Left truncation applied."
+    )
+    assert was_cut(folder, "a")
+    settings = yaml.safe_load((folder / "a.yaml").read_text())
+    assert settings["model_args"] == {"pretrained": str(tmp_path), "dtype": "float32"}
+    assert settings["tasks"] == [str(folder / "task.yaml")] and settings["device"] == "cpu"
+    assert settings["apply_chat_template"] and settings["batch_size"] == 4
+
+
+def test_without_the_harness(monkeypatch):
+    monkeypatch.setattr("astro_factory.evaluation.harness.find_spec", lambda name: None)
+    with pytest.raises(UserError) as caught:
+        harness_version()
+    assert str(caught.value) == (
+        "E804 the comparison needs the package 'lm-eval', which is not installed; pip install 'astro-factory[harness]'"
+    )
