@@ -68,7 +68,7 @@ def show(
     for name, entry in item.result.outputs.items():
         print(f"  {entry['size']:>12,} {name}")
     if "report.json" in item.result.outputs:
-        _print_report(folder / "report.json")
+        _print_report(folder)
 
 
 def _show_log(stage: str, spec: Path, log: Path | None, as_json: bool) -> None:
@@ -84,12 +84,16 @@ def _show_log(stage: str, spec: Path, log: Path | None, as_json: bool) -> None:
         print(f"'{stage}' ran and said nothing", file=sys.stderr)
 
 
-def _print_report(path: Path) -> None:
+def _print_report(folder: Path) -> None:
     from rich.console import Console
 
+    from astro_factory.evaluation.analysis_table import analysis_table
     from astro_factory.evaluation.table import comparison_table
 
-    Console().print(comparison_table(json.loads(path.read_text(encoding="utf-8"))))
+    for name, table in (("report", comparison_table), ("analysis", analysis_table)):
+        path = folder / f"{name}.json"
+        if path.exists():  # results of earlier versions hold no analysis
+            Console().print(table(json.loads(path.read_text(encoding="utf-8"))))
 
 
 COMMANDS = (show,)
