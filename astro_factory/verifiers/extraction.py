@@ -28,8 +28,11 @@ def final_answer(text: str) -> str:
         return unwrap(boxed)
     if bare := _BARE.findall(text):
         return unwrap(bare[-1])
-    stated = ["".join(found) for found in _STATED.findall(text)]
-    return unwrap(_SENTENCE_END.split(stated[-1], maxsplit=1)[0]) if stated else ""
+    stated = ["".join(found).strip() for found in _STATED.findall(text)]
+    if not stated or _BOXED.search(stated[-1]):  # a box that is empty or cut off
+        return ""
+    last = stated[-1].removesuffix("**") if stated[-1].count("**") % 2 else stated[-1]  # `**Answer: 3**`
+    return unwrap(_SENTENCE_END.split(last, maxsplit=1)[0])
 
 
 def unwrap(answer: str) -> str:

@@ -220,7 +220,8 @@ def _union(text: str) -> Form | None:
 
 
 def _alternatives(text: str) -> Form | None:
-    if not _PLUS_MINUS.search(text):
+    found = enclosed(text)
+    if not _PLUS_MINUS.search(text) or (found and found[0] == r"\{"):  # a set reads its members one by one
         return None
     signs = {"pm": "+-", "mp": "-+"}
     first, second = (_PLUS_MINUS.sub(lambda match, i=i: signs[match[1]][i], text) for i in (0, 1))

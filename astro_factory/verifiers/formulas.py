@@ -9,14 +9,14 @@ import re
 from functools import lru_cache
 
 import sympy
-from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
 from sympy import Basic, Expr, Float, I, Integer, MatrixBase, Pow, Rational, Symbol, log
 from sympy.core.expr import UnevaluatedExpr
 from sympy.functions.combinatorial.factorials import CombinatorialFunction
 
+from astro_factory.verifiers.grammar import parse
+
 DIGITS = 30
 _AGREE = Float(10) ** -24
-_CONFIG = ConversionConfig(lowercase_symbols=False)
 _MAX_EXPONENT = 1_000_000
 _MAX_BITS = 200_000
 _MAX_ARGUMENT = 20_000
@@ -55,7 +55,7 @@ def formula(text: str) -> Expr | None:
     # the grammar takes a product of two numbers without a sign, `2(3)`, to be a mixed number
     text = _PRODUCT.sub(r"\1\\cdot ", _MIXED.sub(_as_sum, text))
     try:
-        found = latex2sympy(text, normalization_config=None, conversion_config=_CONFIG)
+        found = parse(text)
     except (MemoryError, RecursionError):
         raise
     except Exception:  # the grammar raises bare exceptions, and sympy whatever it likes

@@ -40,6 +40,7 @@ class ReasoningGymVerifier(Verifier):
     """Only the full score counts as correct. Tasks that accept any valid solution may come without an answer."""
 
     name = "reasoning_gym"
+    version = 2
 
     def check_problem(self, problem: Problem) -> str | None:
         require_gym()

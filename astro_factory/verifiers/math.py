@@ -38,7 +38,7 @@ class MathVerifier(Verifier):
     """`problem.answer` is a number, an expression, a set, words, … in LaTeX or plain text; boxed or not."""
 
     name = "math"
-    version = 2
+    version = 3
 
     def check_problem(self, problem: Problem) -> str | None:
         gold = unwrap(problem.answer)

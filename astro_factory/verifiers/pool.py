@@ -23,11 +23,16 @@ def refuse(text: str) -> str:
     """Why a text is not given to a parser; empty if it is."""
     if len(text) > MAX_CHARS:
         return f"longer than {MAX_CHARS} characters"
+    return f"nests deeper than {MAX_NESTING} levels" if nesting(text) > MAX_NESTING else ""
+
+
+def nesting(text: str) -> int:
+    """How many brackets are open at most at the same time."""
     depth = deepest = 0
     for char in text:
         depth += (char in _OPENING) - (char in _CLOSING)
         deepest = max(deepest, depth)
-    return f"nests deeper than {MAX_NESTING} levels" if deepest > MAX_NESTING else ""
+    return deepest
 
 
 def worker_count() -> int:

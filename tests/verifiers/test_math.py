@@ -18,6 +18,16 @@ from astro_factory.verifiers.quantities import Number, as_number
 
 CASES = json.loads(Path(__file__).with_name("math_cases.json").read_text())
 LABELLED = [json.loads(line) for line in Path(__file__).with_name("labelled.jsonl").read_text().splitlines()]
+HELD_OUT = [json.loads(line) for line in Path(__file__).with_name("held_out.jsonl").read_text().splitlines()]
+MISSED = {
+    ("(6,31,-1)", r"The ordered triple is $\boxed{6, 31, -1}$."),
+    ("204", r"The walk takes 204 minutes, so the answer is $\boxed{\textbf{(204)}}$."),
+    ("260", "#### 260 sheep"),
+    ("57.50", r"It is $\boxed{5750\text{ cents}}$"),
+    (r"90^\circ", r"$\angle ABC = \boxed{\frac{\pi}{2}}$ radians"),
+    ("1,-2", r"The solutions are $\boxed{x=1}$ and $\boxed{x=-2}$."),
+}
+"""Right answers of the held-out file that are called wrong; docs/guide/verdicts.md says why each is left so."""
 BOMBS = [r"\sum_{n=1}^{9999} \frac{1}{n^2+n!}", "\\sin(" * 30 + "x" + ")" * 30, r"\prod_{k=1}^{9999}(1+x^{k})"]
 
 
@@ -49,6 +59,19 @@ def test_every_labelled_row_gets_its_verdict():
             (row, verdict) for row, verdict in zip(LABELLED, found, strict=True) if verdict.outcome != row["verdict"]
         ]
     assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_held_out_answers_get_their_verdict_but_for_known_misses():
+    """Written before any rule was tried on them. Nothing wrong is called right."""
+    with ThreadPoolExecutor(2) as threads:
+        found = threads.map(lambda row: MathVerifier().verify(problem(row["gold"]), row["answer"]).outcome, HELD_OUT)
+        wrong = {
+            (row["gold"], row["answer"]): (row["verdict"], str(outcome))
+            for row, outcome in zip(HELD_OUT, found, strict=True)
+            if outcome != row["verdict"]
+        }
+    assert len(HELD_OUT) >= 120
+    assert wrong == dict.fromkeys(MISSED, ("correct", "incorrect"))
 
 
 def test_forms_of_one_value_are_one_answer():

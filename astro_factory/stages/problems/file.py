@@ -15,7 +15,7 @@ from astro_factory.core.tables import read_table
 from astro_factory.stages.problems.rows import Row, RowsConfig, check_verifier, write_problems
 
 OUTPUT = ArtifactType.PROBLEMS
-VERSION = 2
+VERSION = 3
 HEAVY = False
 
 _LINES_NAMED = 10

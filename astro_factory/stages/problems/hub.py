@@ -9,7 +9,7 @@ from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.stages.problems.rows import Row, RowsConfig, check_verifier, write_problems
 
 OUTPUT = ArtifactType.PROBLEMS
-VERSION = 2
+VERSION = 3
 HEAVY = True  # loads `datasets`, and a download that hangs can be stopped
 
 

@@ -16,7 +16,7 @@ from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.gym import pack, require_gym
 
 OUTPUT = ArtifactType.PROBLEMS
-VERSION = 1
+VERSION = 2
 HEAVY = True  # in a process of its own, whose fixed hash seed some tasks need to repeat themselves
 
 
@@ -41,7 +41,8 @@ def run(ctx: StageContext, config: Config) -> None:
         if reason := verifier.check_problem(problem):
             raise UserError.of("E431", f"problem {problem.id} cannot be verified: {reason}", "choose another task")
         ctx.events.progress(number, config.count, "problems")
-    write_table(ctx.out / TABLE_FILES[OUTPUT], (problem.as_row() for problem in problems), problem_schema())
+    schema = problem_schema().with_metadata({"verifier": f"reasoning_gym {verifier.version}"})
+    write_table(ctx.out / TABLE_FILES[OUTPUT], (problem.as_row() for problem in problems), schema)
 
 
 def make_problems(config: Config) -> Iterator[Problem]:
