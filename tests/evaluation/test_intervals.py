@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import bootstrap, pearsonr
 
 from astro_factory.evaluation.intervals import Bootstrap
+from astro_factory.evaluation.table import ENOUGH_CLUSTERS
 
 
 def test_value_is_the_mean_and_the_same_seed_the_same_interval():
@@ -75,10 +76,22 @@ def test_intervals_hold_the_truth_as_often_as_they_claim():
     assert 0.93 <= coverage(study, 2000) <= 0.97
 
 
-def test_dependent_problems_need_clusters():
-    def study(random, clustered):
-        difficulty = np.repeat(random.beta(0.8, 0.8, size=50), 6)
-        return random.binomial(4, difficulty) / 4, np.arange(300) // 6 if clustered else range(300)
+def dependent(clusters: int, known: bool = True):
+    """A study of six problems in each cluster that are equally hard; `known` is whether the clusters are given."""
 
-    assert 0.90 <= coverage(lambda random: study(random, True), 300) <= 0.98
-    assert coverage(lambda random: study(random, False), 100) < 0.8
+    def study(random):
+        difficulty = np.repeat(random.beta(0.8, 0.8, size=clusters), 6)
+        return random.binomial(4, difficulty) / 4, np.arange(6 * clusters) // 6 if known else range(6 * clusters)
+
+    return study
+
+
+@pytest.mark.parametrize("clusters", [ENOUGH_CLUSTERS, 60])
+def test_intervals_of_clusters_hold_the_truth_as_often_as_they_claim(clusters):
+    assert 0.93 <= coverage(dependent(clusters), 2000) <= 0.97
+
+
+def test_few_clusters_or_unknown_ones_make_intervals_too_narrow():
+    """Why few are warned of, and why `cluster` is worth naming."""
+    assert coverage(dependent(10), 1000) < 0.93
+    assert coverage(dependent(50, known=False), 100) < 0.8

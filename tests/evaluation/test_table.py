@@ -34,6 +34,7 @@ def test_plain_text_shows_every_value_with_its_interval():
     assert "differences on the same problems" in lines and "at equal tokens" in lines
     assert any(line.split()[:4] == ["astro", "-", "direct", "+0.250"] for line in lines)
     assert "20.00 (too few samples)" in text
+    assert lines[-2] == "5 clusters: below 30 the intervals are too narrow"
     assert lines[-1] == "direct: 10 timeout of 40 samples could not be judged and count as wrong"
 
 
