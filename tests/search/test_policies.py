@@ -1,10 +1,15 @@
 """Prompts, best of n, and whole searches through a driver and an engine."""
 
+from random import Random
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from astro_factory.core.errors import UserError
 from astro_factory.engines import open_engine
+from astro_factory.engines.base import BatchStream
 from astro_factory.engines.config import ScriptedConfig
 from astro_factory.search.best_of_n import grow
 from astro_factory.search.config import BestOfNConfig, MctsConfig, PolicyConfig, SamplingConfig
@@ -110,6 +115,34 @@ def test_trees_depend_on_neither_their_company_nor_the_order(engine, changes, re
     assert together == searched(engine, config, PROBLEMS[::-1], in_flight=2)
     assert together["r"] == searched(engine, config, [PROBLEMS[2]])["r"]
     assert together != searched(engine, config, PROBLEMS, seed=1)
+
+
+class Unruly(BatchStream):
+    """Answers some of what is in flight, in any order; the rest later."""
+
+    def __init__(self, engine, draw: Random):
+        super().__init__(engine)
+        self._draw, self._ready = draw, []
+
+    def take(self):
+        self._ready += super().take()
+        self._draw.shuffle(self._ready)
+        count = self._draw.randint(1, max(1, len(self._ready)))
+        taken, self._ready = self._ready[:count], self._ready[count:]
+        return taken
+
+
+@pytest.fixture(scope="module")
+def in_turn(engine):
+    return searched(engine, MCTS, PROBLEMS, in_flight=1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(order=st.permutations(PROBLEMS), in_flight=st.integers(1, 8), draw=st.integers(0, 2**32).map(Random))
+def test_trees_do_not_depend_on_what_is_answered_first(engine, in_turn, order, in_flight, draw):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(engine, "stream", lambda: Unruly(engine, draw))
+        assert searched(engine, MCTS, order, in_flight) == in_turn
 
 
 def test_every_sample_is_recorded(engine):
