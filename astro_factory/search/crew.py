@@ -1,6 +1,6 @@
 """Who searches: one seat for each engine, in this process, in processes of this machine, or in Ray's actors.
 
-`drive` deals problems from the ledger to the seats and stores what comes back. A seat whose process is lost is
+`drive` deals problems from the ledger to the seats and stores what comes back. A seat whose process is lost or hangs is
 filled again, and its problems return to the ledger; one that is lost again and again without a tree ends the search.
 """
 
@@ -101,14 +101,20 @@ class _Place:
         """Since its last tree."""
         self.ready = False
         """Whether it ever answered; until then it holds nothing that others could be doing."""
+        self.asked_at = 0.0
+        """When it was told to go on, by the monotonic clock."""
 
     def refill(self) -> None:
         self.seat.close()
         self.seat, self.ready = self._fill(), False
 
 
-def drive(fillers: Sequence[Callable[[], Seat]], ledger: Ledger, in_flight: int) -> Iterator[Round]:
+def drive(
+    fillers: Sequence[Callable[[], Seat]], ledger: Ledger, in_flight: int, silence_s: float = math.inf
+) -> Iterator[Round]:
     """Search what the ledger lacks, at most `in_flight` trees a seat; yields each round, and empty ones while waiting.
+
+    A seat that says nothing for `silence_s` counts as lost.
 
     Raises:
         UserError: E614 if a seat is lost again and again, and whatever a seat raises.
@@ -130,6 +136,8 @@ def drive(fillers: Sequence[Callable[[], Seat]], ledger: Ledger, in_flight: int)
                 yield Round()
             for future in finished:
                 yield _taken(running.pop(future), future, ledger)
+            for future in _silent(running, silence_s):
+                _lose(running.pop(future), f"it said nothing for {silence_s:,g} s (heartbeat_s)", ledger)
     finally:
         for place in places:
             place.seat.close()
@@ -139,7 +147,13 @@ def _advance(place: _Place, ledger: Ledger, share: int, running: "dict[Future[Ro
     problems = ledger.take(share - len(place.held)) if place.ready else {}
     place.held |= problems.keys()
     if place.held or not place.ready:
+        place.asked_at = time.monotonic()
         running[place.seat.advance(problems)] = place
+
+
+def _silent(running: "dict[Future[Round], _Place]", silence_s: float) -> "list[Future[Round]]":
+    since = time.monotonic() - silence_s
+    return [future for future, place in running.items() if place.asked_at < since and not future.done()]
 
 
 def _taken(place: _Place, future: "Future[Round]", ledger: Ledger) -> Round:
@@ -147,17 +161,7 @@ def _taken(place: _Place, future: "Future[Round]", ledger: Ledger) -> Round:
     try:
         result = future.result()
     except SeatLost as error:
-        place.losses += 1
-        if place.losses == _LOSSES:
-            raise UserError.of(
-                "E614",
-                f"a process of the search ended {_LOSSES} times before it finished a tree: {error}",
-                "its log may say why; if memory ran out, lower trees_in_flight or processes. "
-                "Finished trees are kept, and the same command goes on from there",
-            ) from error
-        ledger.give_back(sorted(place.held))
-        place.held.clear()
-        place.refill()
+        _lose(place, str(error), ledger)
         return Round()
     for key, value in result.trees:
         ledger.keep(key, value)
@@ -165,3 +169,18 @@ def _taken(place: _Place, future: "Future[Round]", ledger: Ledger) -> Round:
     place.losses = 0 if result.trees else place.losses
     place.ready = True
     return result
+
+
+def _lose(place: _Place, why: str, ledger: Ledger) -> None:
+    """Give what a lost seat held back and fill it again; an error where that has not helped before."""
+    place.losses += 1
+    if place.losses == _LOSSES:
+        raise UserError.of(
+            "E614",
+            f"a process of the search was lost {_LOSSES} times before it finished a tree: {why}",
+            "its log may say why; if memory ran out, lower trees_in_flight or processes. "
+            "Finished trees are kept, and the same command goes on from there",
+        )
+    ledger.give_back(sorted(place.held))
+    place.held.clear()
+    place.refill()

@@ -116,7 +116,8 @@ def _search(ctx: StageContext, config: Config, ledger: Ledger) -> None:
     found, start = ledger.found, monotonic()
     ctx.events.progress(found, ledger.total, "trees")
     setting = Setting(ctx.inputs[config.model], config.engine, config.policy, config.seed)
-    for result in drive(_seats(setting, config, ledger), ledger, config.trees_in_flight):
+    seats = _seats(setting, config, ledger)
+    for result in drive(seats, ledger, config.trees_in_flight, config.heartbeat_s):
         solved, tokens = solved + result.solved, tokens + result.tokens
         ctx.events.spent(tokens=result.tokens, calls=result.calls)
         figures = {"tokens_per_s": tokens / max(monotonic() - start, 1e-9), "solved": solved / max(ledger.made, 1)}

@@ -1,6 +1,7 @@
 """An engine that writes down what it is asked, and fails as told."""
 
 import os
+import time
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -20,7 +21,7 @@ FAULTS = {
 
 class FaultyEngine(Engine):
     """Options: `engine`, what really answers; `log`, a file that gets process and seed of each sample; `fault` (`die`,
-    `raise` or one of `FAULTS`) from the batch number `at` on, once if the file `once` is named."""
+    `hang`, `raise` or one of `FAULTS`) from the batch number `at` on, once if the file `once` is named."""
 
     def __init__(self, options, folder):
         self._engine = open_engine(TypeAdapter(EngineConfig).validate_python(options["engine"]), folder)
@@ -34,6 +35,8 @@ class FaultyEngine(Engine):
         if fault and self._batches >= self._options.get("at", 1) and self._first():
             if fault == "die":
                 os._exit(7)
+            if fault == "hang":
+                time.sleep(1000)
             if fault == "raise":
                 raise RuntimeError("out of luck")
             answers[0] = FAULTS[fault](answers[0])

@@ -1,17 +1,22 @@
 """Engines that die, fail or answer nonsense, in this process and in others: nothing finished is lost."""
 
+import time
+from collections.abc import Set
 from concurrent.futures import Future
 
 import pytest
+from pydantic import TypeAdapter
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.trees import unpack
-from astro_factory.search.crew import OwnSeat, SeatLost, drive
+from astro_factory.engines.config import EngineConfig
+from astro_factory.search.config import MctsConfig
+from astro_factory.search.crew import OwnSeat, ProcessSeat, SeatLost, drive
 from astro_factory.search.ledger import Ledger
-from astro_factory.search.shards import Round
+from astro_factory.search.shards import Round, Setting
 from tests.search.faulty import FAULTS, faulty
 from tests.search.toy import letters
-from tests.stages.test_search import SCRIPTED, Items, model, search, trees  # noqa: F401  (a fixture)
+from tests.stages.test_search import POLICY, SCRIPTED, Items, model, search, trees  # noqa: F401  (a fixture)
 
 PROBLEMS = [letters("ab", name) for name in "pqrstu"]
 REMEDY = "finished trees are kept; mend the engine or its server, and the same command goes on from there"
@@ -59,10 +64,10 @@ def test_the_problems_of_a_lost_process_are_searched_again(tmp_path, model):  # 
 
 
 class Flaky(OwnSeat):
-    """Is lost at the given calls, counted over all seats; makes a tree of every other problem it holds at each call."""
+    """Is lost, or hangs, at the given calls, counted over all seats; makes a tree of every other problem it holds."""
 
-    def __init__(self, calls: list[str], losses: set[int]):
-        self.calls, self.losses, self.held = calls, losses, {}
+    def __init__(self, calls: list[str], losses: set[int], hangs: set[int]):
+        self.calls, self.losses, self.hangs, self.held = calls, losses, hangs, {}
 
     def advance(self, problems):
         self.calls.append("".join(key[0] for key in problems))
@@ -70,7 +75,7 @@ class Flaky(OwnSeat):
         future = Future()
         if len(self.calls) in self.losses:
             future.set_exception(SeatLost("gone"))
-        else:
+        elif len(self.calls) not in self.hangs:
             made = list(self.held)[::2]
             future.set_result(Round([(key, key.encode()) for key in made if self.held.pop(key)]))
         return future
@@ -79,10 +84,10 @@ class Flaky(OwnSeat):
         self.held = None
 
 
-def flaky(tmp_path, losses: set[int], seats: int = 1) -> tuple[list[str], Items]:
+def flaky(tmp_path, losses: set[int], seats: int = 1, hangs: Set[int] = frozenset()) -> tuple[list[str], Items]:
     items, calls = Items(tmp_path / "items"), []
     ledger = Ledger(items, {letter * 64: letters("ab", letter) for letter in "abcdef"})
-    for _ in drive([lambda: Flaky(calls, losses)] * seats, ledger, 4):
+    for _ in drive([lambda: Flaky(calls, losses, hangs)] * seats, ledger, 4, silence_s=0.5):
         pass
     return calls, items
 
@@ -98,10 +103,31 @@ def test_a_lost_seat_is_filled_again_and_its_problems_come_first(tmp_path):
     with pytest.raises(UserError, match="E614") as caught:
         flaky(tmp_path / "b", {1, 2, 3})
     assert str(caught.value) == (
-        "E614 a process of the search ended 3 times before it finished a tree: gone; "
+        "E614 a process of the search was lost 3 times before it finished a tree: gone; "
         "its log may say why; if memory ran out, lower trees_in_flight or processes. "
         "Finished trees are kept, and the same command goes on from there"
     )
+
+
+def test_a_seat_that_hangs_is_lost_too(tmp_path):
+    calls, items = flaky(tmp_path, set(), hangs={2})
+    assert calls == ["", "abcd", "", "abcd", "ef", "", ""] and items.puts == 6
+    with pytest.raises(UserError, match=r"lost 3 times before .*: it said nothing for 0.5 s \(heartbeat_s\); "):
+        flaky(tmp_path / "b", {1, 2}, hangs={3})
+
+
+def test_a_process_that_hangs_can_be_ended(tmp_path, model):  # noqa: F811
+    engine = faulty(SCRIPTED, fault="hang", once=str(tmp_path / "hung"))
+    engine, policy = TypeAdapter(EngineConfig).validate_python(engine), MctsConfig(**POLICY)
+    seat = ProcessSeat(Setting(model, engine, policy, 0), {})
+    assert seat.advance({}).result() == Round()
+    future = seat.advance({problem.id: problem for problem in PROBLEMS})
+    while not (tmp_path / "hung").exists():
+        time.sleep(0.05)
+    assert not future.done()
+    seat.close()
+    with pytest.raises(SeatLost):
+        future.result()
 
 
 def test_seats_share_the_problems_evenly(tmp_path):
