@@ -175,6 +175,7 @@ def test_vllm_engine_in_its_own_environment():
     python = ROOT / ".venv-vllm/bin/python"
     if not python.exists():
         pytest.skip("there is no .venv-vllm; `make vllm-setup` makes it")
-    command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=800", "tests/engines/test_vllm.py"]
+    tests = ["tests/engines/test_vllm.py", "tests/engines/test_vllm_trees.py"]
+    command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=800", *tests]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-8000:]
