@@ -45,6 +45,18 @@ def write_batches(path: Path, batches: Iterable[Any], schema: Any) -> int:
     return count
 
 
+def read_batches(path: Path, rows: int, columns: Sequence[str] | None = None) -> Iterator[Any]:
+    """A table as `pyarrow.RecordBatch`es of so many rows at most, in order.
+
+    One row group after another is opened: pyarrow's own way over a whole file holds the bytes of all of them at once.
+    """
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(rows, row_groups=[group], columns=columns)
+
+
 def read_table(path: Path) -> list[dict[str, Any]]:
     """All rows of a Parquet file as dicts."""
     import pyarrow.parquet as pq

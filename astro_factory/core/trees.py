@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.tables import read_batches
 
 _facts_text = json.JSONEncoder(sort_keys=True).encode
 
@@ -199,9 +200,7 @@ def read_whole_trees(path: Path) -> Iterator[Tree]:
 
 
 def _read(path: Path, columns: list[str] | None, at_once: int) -> Iterator[Tree]:
-    import pyarrow.parquet as pq
-
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=at_once, columns=columns):
+    for batch in read_batches(path, at_once, columns):
         for row in batch.to_pylist():
             yield Tree.from_row(row)
 

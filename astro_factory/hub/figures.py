@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.tables import read_batches
 from astro_factory.core.verdicts import Outcome
 
 Row = Mapping[str, Any]
@@ -46,9 +47,8 @@ def table_figures(path: Path) -> Figures:
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path)
-    present = [name for name in columns if name in file.schema_arrow.names]
-    for batch in file.iter_batches(_BATCH, columns=present):
+    there = pq.ParquetFile(path).schema_arrow.names
+    for batch in read_batches(path, _BATCH, [name for name in columns if name in there]):
         yield from batch.to_pylist()
 
 

@@ -19,7 +19,7 @@ from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import RewritePrompt, TemplateField, TracesRef, TreesRef
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
-from astro_factory.core.tables import write_table
+from astro_factory.core.tables import read_batches, write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.work import Rows, Work
 from astro_factory.stages.asking import Asked, AskingConfig, ask, cores
@@ -78,12 +78,11 @@ def _schema(table: Path) -> Any:
 
 def _with_trees(ctx: StageContext, config: Config) -> Iterator[tuple[dict[str, Any], Tree]]:
     """Each trace with its tree; both tables have the problems in one order."""
-    import pyarrow.parquet as pq
 
     trees = read_trees(ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES])
     tree: Tree | None = None
     table = ctx.inputs[config.traces] / TABLE_FILES[ArtifactType.TRACES]
-    for batch in pq.ParquetFile(table).iter_batches(batch_size=256):
+    for batch in read_batches(table, 256):
         for row in batch.to_pylist():
             while tree is None or tree.problem.id != row["problem_id"]:
                 tree = next(trees, None)

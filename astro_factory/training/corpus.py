@@ -15,6 +15,7 @@ import torch
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.chat import Encoded, Message, encode_dialogues, terminator
 from astro_factory.core.errors import UserError
+from astro_factory.core.tables import read_batches
 from astro_factory.training.batches import padded_width
 
 IGNORED = -100
@@ -160,10 +161,9 @@ def _chunks(path: Path) -> Iterator[tuple[list[list[Message]], list[Spans]]]:
     """Dialogues, and of each the spans of its last message that are weighed."""
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path)
-    paths = [column.path for column in file.schema]
+    paths = [column.path for column in pq.ParquetFile(path).schema]
     marked = next((name for name in ("weight", "learned") if f"segments.list.element.{name}" in paths), None)
-    for batch in file.iter_batches(_CHUNK, columns=["messages", *(["segments"] if marked else [])]):
+    for batch in read_batches(path, _CHUNK, ["messages", *(["segments"] if marked else [])]):
         messages = batch.column("messages").to_pylist()
         segments = batch.column("segments").to_pylist() if marked else [[]] * len(messages)
         yield messages, [[(s["start"], s["end"], float(s[marked])) for s in row if s[marked] != 1] for row in segments]
