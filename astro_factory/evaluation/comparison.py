@@ -27,7 +27,8 @@ class Comparison(Config):
     """More samples of single arms, used by `equal_tokens` alone: a baseline that writes a third of the arm's tokens
     needs a few times three."""
     backtracks: TemplateField | None = None
-    """Template by whose words for going back the backtracks of all arms are counted."""
+    """Template as which all arms speak: by its words their backtracks are counted, and the graphs of their responses
+    read (dead ends, states that are reached again, backtracks to states that are not there)."""
     seed: int = 0
     """Source of randomness of samples and intervals."""
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil, floor
+from operator import itemgetter
 from typing import Any
 
 from astro_factory.core.verdicts import Outcome
 from astro_factory.evaluation.estimators import majority_at_k, pass_at_k
+from astro_factory.evaluation.samples import MEASURES
 from astro_factory.evaluation.suite import HEADLINE
 
 Row = Mapping[str, Any]
@@ -32,8 +34,9 @@ def per_problem(metrics: Sequence[str], problems: Sequence[Samples]) -> dict[str
         "truncated[share]": lambda row: row["finish"] == "length",
         "no_answer[share]": lambda row: row["outcome"] == Outcome.NO_ANSWER,
     }
-    if problems[0][0]["backtracks"] is not None:
-        shares["backtracks[mean]"] = lambda row: row["backtracks"]
+    for measure in MEASURES:
+        if problems[0][0].get(measure) is not None:
+            shares[f"{measure}[mean]"] = itemgetter(measure)
     for name, share in shares.items():
         values[name] = [sum(map(share, rows)) / len(rows) for rows in problems]
     return values

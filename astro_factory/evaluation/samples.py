@@ -5,19 +5,24 @@ from typing import Any
 
 from astro_factory.core.problems import Problem
 
+MEASURES = ("backtracks", "dead_ends", "revisited", "unresolved")
+"""What is read of a response's chain of thought: how often it goes back; states from which it goes back with nothing
+tried below; steps to a state that an earlier step led to; backtracks to a state that is not there."""
+
 
 def sample_schema() -> Any:
     """The `pyarrow.Schema` of `samples.parquet`, one row a sample.
 
     `cluster` names the problems that are not independent of this one; `tokens` counts sampled tokens with the
-    terminator; `extracted` is what maj@k compares; `backtracks` is null where they are not counted.
+    terminator; `extracted` is what maj@k compares; `MEASURES` are null where no template says how a response speaks.
     """
     import pyarrow as pa
 
     text, number = pa.string(), pa.int32()
     columns = {"source": text, "problem": text, "level": text, "cluster": text, "verifier": text}
     columns |= {"arm": text, "sample": number, "seed": pa.int64(), "text": text, "tokens": number, "finish": text}
-    columns |= {"outcome": text, "extracted": text, "detail": text, "backtracks": number}
+    columns |= {"outcome": text, "extracted": text, "detail": text}
+    columns |= dict.fromkeys(MEASURES, number)
     return pa.schema(list(columns.items()))
 
 

@@ -7,6 +7,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from astro_factory.evaluation.samples import MEASURES
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.table import Table
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 Report = Mapping[str, Any]
 
 _VERDICTS = ("correct", "incorrect", "no_answer")
+_DETAILS = ("[share]", *(f"{measure}[mean]" for measure in MEASURES if measure != "backtracks"))
+"""How the names of metrics end that only the long form shows."""
 _DIFFERENCES = "differences on the same problems"
 ENOUGH_CLUSTERS = 30
 """From so many on, 95 of 100 intervals hold the truth; of 10 clusters it is 91, of 5 it is 87."""
@@ -46,7 +50,7 @@ def comparison_grids(report: Report) -> list[Grid]:
 def headline_grids(report: Report) -> list[Grid]:
     """Arms and differences, a line each: the suite's first metric with its interval, of the others the values."""
     first, *more = next(iter(report["arms"].values()))
-    shown = [first, *(name for name in more if not name.endswith("[share]"))]
+    shown = [first, *(name for name in more if not name.endswith(_DETAILS))]
     rows = [
         [arm, _one_line(cell(values[first])), *(cell(values[name]).split("\n")[0] for name in shown[1:])]
         for arm, values in report["arms"].items()

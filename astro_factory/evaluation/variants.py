@@ -16,11 +16,12 @@ import numpy as np
 from astro_factory.core.canonical import seed_for
 from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES
 from astro_factory.evaluation.metrics import Row, per_problem
+from astro_factory.evaluation.samples import MEASURES
 from astro_factory.evaluation.significance import holm
 
 _DIGITS = 6
 SAMPLE_COLUMNS = (
-    "source", "problem", "cluster", "arm", "sample", "tokens", "finish", "outcome", "extracted", "backtracks"
+    "source", "problem", "cluster", "arm", "sample", "tokens", "finish", "outcome", "extracted", *MEASURES
 )  # fmt: skip
 """What is read of each `samples.parquet`."""
 

@@ -23,14 +23,15 @@ from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.work import Rows, Work, times, total
 from astro_factory.engines.config import EngineField
 from astro_factory.evaluation.comparison import Comparison
-from astro_factory.evaluation.samples import cluster_of, sample_schema
+from astro_factory.evaluation.samples import MEASURES, cluster_of, sample_schema
 from astro_factory.evaluation.votes import representatives
 from astro_factory.stages.sampling import Asked, Group, Texts, sample_all
+from astro_factory.traces.reading import measures_of
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import worker_count
 
 OUTPUT = ArtifactType.REPORT
-VERSION = 2
+VERSION = 3
 HEAVY = True
 
 
@@ -96,7 +97,7 @@ def _groups(ctx: StageContext, config: Config, asked: Sequence[Asked]) -> Iterat
 
 def _judged(ctx: StageContext, config: Config, groups: Sequence[Group], texts: Sequence[Texts]) -> list[dict[str, Any]]:
     """The rows of `samples.parquet`."""
-    count = _counter(config)
+    measures = measures_of(config.backtracks) if config.backtracks else None
     rows, responses = [], []
     for group, results in zip(groups, texts, strict=True):
         for (source, problem), samples in zip(group.asked, results, strict=True):
@@ -110,8 +111,9 @@ def _judged(ctx: StageContext, config: Config, groups: Sequence[Group], texts: S
             }
             seeds = group.seeds(problem)
             for offset, sample in enumerate(samples):
-                own = {"sample": group.first + offset, "seed": seeds[offset], "backtracks": count(sample["text"])}
-                rows.append(shared | own | sample)
+                own = {"sample": group.first + offset, "seed": seeds[offset]}
+                read = measures(problem, sample["text"]) if measures else dict.fromkeys(MEASURES)
+                rows.append(shared | own | sample | read)
                 responses.append((problem, sample["text"]))
     verdicts = []
     with ThreadPoolExecutor(worker_count()) as threads:
@@ -144,11 +146,3 @@ def _votes(problem: Problem, verdicts: Sequence[Verdict]) -> list[str]:
         return verifier.same(problem, verdicts[first].extracted, verdicts[second].extracted)
 
     return representatives([verdict.answer for verdict in verdicts], same)
-
-
-def _counter(config: Config) -> Any:
-    if config.backtracks is None:
-        return lambda text: None
-    from astro_factory.traces.markers import backtrack_counter
-
-    return backtrack_counter(config.backtracks)

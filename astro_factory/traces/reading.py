@@ -9,6 +9,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import dropwhile, pairwise
 
 from astro_factory.core.config import TemplateSource
@@ -30,6 +31,8 @@ class Thought:
     """States in the order of the text, as `traces.sequence` has them: a step, a pause (the same again) or a jump."""
     unresolved: int = 0
     """Jumps to a state that the text names and that was not found; they are read as staying where it is."""
+    children: dict[tuple[int, str], int] = field(default_factory=dict)
+    """State and step to where the step leads."""
 
     def jumps(self) -> list[tuple[int, int]]:
         """State left and state gone back to."""
@@ -80,20 +83,20 @@ class Reader:
         return thought
 
 
-def measures_of(template: TemplateSource) -> Callable[[Problem, str], dict[str, float]]:
-    """A function from a problem and a response to the figures of training curves.
+def measures_of(template: TemplateSource) -> Callable[[Problem, str], dict[str, int]]:
+    """A function from a problem and a response to what evaluation and training curves say of its chain of thought.
 
     `backtracks` counts the template's words for going back, as everywhere; the others are of the graph.
     """
     reader, count = Reader(template), backtrack_counter(template)
 
-    def measures(problem: Problem, response: str) -> dict[str, float]:
+    def measures(problem: Problem, response: str) -> dict[str, int]:
         thought = reader.read(response, problem.question)
         return {
-            "backtracks": float(count(response)),
-            "dead_ends": float(thought.dead_ends),
-            "revisited": float(thought.revisited),
-            "unresolved": float(thought.unresolved),
+            "backtracks": count(response),
+            "dead_ends": thought.dead_ends,
+            "revisited": thought.revisited,
+            "unresolved": thought.unresolved,
         }
 
     return measures
@@ -143,14 +146,12 @@ def _next_step(
 
 def _step(thought: Thought, here: int, line: str) -> int:
     """The state that a step leads to: a new one, unless the same step was made here before."""
-    for state, (parent, text) in enumerate(zip(thought.parents, thought.texts, strict=True)):
-        if parent == here and text == line:
-            thought.sequence.append(state)
-            return state
-    thought.texts.append(line)
-    thought.parents.append(here)
-    thought.sequence.append(len(thought.texts) - 1)
-    return len(thought.texts) - 1
+    state = thought.children.setdefault((here, line), len(thought.texts))
+    if state == len(thought.texts):
+        thought.texts.append(line)
+        thought.parents.append(here)
+    thought.sequence.append(state)
+    return state
 
 
 def _named(thought: Thought, words: str) -> int | None:
@@ -162,7 +163,7 @@ def _named(thought: Thought, words: str) -> int | None:
     if not name:
         return 0
     visited = [state for state in dict.fromkeys(reversed(thought.sequence)) if state] + [0]
-    tokens = {state: _TOKENS.findall(thought.texts[state]) for state in visited}
+    tokens = {state: _tokens(thought.texts[state]) for state in visited}
     for state in visited:
         if tokens[state][-len(name) :] == name:
             return state
@@ -170,6 +171,11 @@ def _named(thought: Thought, words: str) -> int | None:
         if any(tokens[state][start : start + len(name)] == name for start in range(len(tokens[state]))):
             return state
     return None
+
+
+@lru_cache(maxsize=1 << 14)  # a text that goes back often names the same states again and again
+def _tokens(text: str) -> list[str]:
+    return _TOKENS.findall(text)
 
 
 def _is_mark(token: str) -> bool:

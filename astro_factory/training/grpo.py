@@ -80,7 +80,7 @@ class Trainer(RecipeMixin, GRPOTrainer):
             for outcome in Outcome:
                 log_metric(_rate(outcome), float(verdict.outcome is outcome))
             for name, value in self._task.measures(asked, text).items():
-                log_metric(name, value)
+                log_metric(name, float(value))
         return rewards
 
     def sample(self) -> tuple[list[list[int]], list[list[int]]]:

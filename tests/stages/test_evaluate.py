@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from astro_factory.core.canonical import seed_for
+from astro_factory.core.config import TemplateSource
 from astro_factory.core.context import Items, StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
@@ -14,9 +15,11 @@ from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.evaluation.analysis import analysis_from_samples
 from astro_factory.evaluation.report import report_from_samples
+from astro_factory.evaluation.samples import MEASURES
 from astro_factory.stages import evaluate as evaluate_stage
 from astro_factory.stages.evaluate import Config, run
 from astro_factory.stages.models import init
+from astro_factory.traces.reading import measures_of
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.countdown import question_text
 from tests.training.tiny import Recorded, contents, context
@@ -127,6 +130,18 @@ def test_output_holds_samples_and_their_report(inputs, tmp_path):
     # the scripted engine knows no model: with equal seeds both arms say the same
     assert {entry["difference"] for entry in report["paired"]} == {0}
     assert report["correct_by_backtracks"]["rl"]["2"]["samples"] == 9
+    measures = measures_of(TemplateSource(**template))
+    problems = {row["id"]: Problem.from_row(row) for row in read_table(inputs["test"] / "problems.parquet")}
+    for row in rows:
+        assert {name: row[name] for name in MEASURES} == measures(problems[row["problem"]], row["text"])
+    assert sum(row["dead_ends"] + row["revisited"] + row["unresolved"] for row in rows) > 0
+    assert {f"{name}[mean]" for name in MEASURES} <= report["arms"]["rl"].keys()
+
+
+def test_without_a_template_nothing_is_read_of_the_graph(inputs, tmp_path):
+    output = evaluate(inputs, tmp_path, engine={"kind": "scripted", "responses": {"": [TWICE]}})
+    assert {row[name] for row in rows_of(output, tmp_path) for name in MEASURES} == {None}
+    assert not [name for name in json.loads(output["report.json"])["arms"]["rl"] if name.partition("[")[0] in MEASURES]
 
 
 def test_every_number_can_be_made_again_from_the_samples(inputs, tmp_path):
