@@ -34,7 +34,7 @@ from astro_factory.traces.tally import Tally
 from astro_factory.traces.wording import Wording
 
 OUTPUT = ArtifactType.TRACES
-VERSION = 2
+VERSION = 3
 HEAVY = False
 
 _REPORT_EVERY = 200
@@ -45,7 +45,7 @@ _REMEDIES = {
     "too_long": "raise 'max_chars'",
     "too_short": "lower 'min_chars'",
     "no_answer": "let the template's block 'answer' say {{ node.closing }}, also for these trees",
-    "unclean_step": "look at the steps: they hold control characters, special tokens or the template's own words",
+    "unclean_step": "look at steps and answers: they hold control characters, special tokens or the template's words",
 }
 _DECIDED_BY_MATCH = {"per_problem", "max_traces", "wrong_branches", "confirm", "early", "order", "self_evaluation"}
 

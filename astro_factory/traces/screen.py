@@ -31,7 +31,7 @@ class Screen:
         max_overlap: float | None = None,
     ):
         goes_back = backtrack_counter(template)
-        self._clean = lru_cache(1 << 16)(lambda step: bool(step) and is_clean(step) and not goes_back(step))
+        self._clean = lru_cache(1 << 16)(lambda words: is_clean(words) and not goes_back(words))
         self._limits = (min_chars or 0, max_chars or float("inf"))
         self._max_overlap = max_overlap
         self._kept: list[frozenset] = []
@@ -42,7 +42,8 @@ class Screen:
 
     def fault(self, tree: Tree, visited: Sequence[int], segments: Sequence[Segment], text: str) -> str:
         """Why a trace is left out; empty where it is kept."""
-        if not all(self._clean(segment.text) for segment in segments if segment.kind == "step"):
+        steps = (segment.text for segment in segments if segment.kind == "step")
+        if not (all(step and self._clean(step) for step in steps) and self._clean(tree.nodes[visited[-1]].closing)):
             return "unclean_step"
         if not states_answer(tree, visited[-1], segments):
             return "no_answer"

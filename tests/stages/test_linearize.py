@@ -235,6 +235,26 @@ def test_steps_that_are_not_clean_are_counted_and_skipped(tmp_path, text, kept):
     assert statistics["traces_dropped"] == ({} if kept else {"unclean_step": 3})
 
 
+@pytest.mark.parametrize(("text", "kept"), [(t, not t) for t in HOSTILE] + [(t, True) for t in HARMLESS])
+def test_so_are_answers_that_are_not(tmp_path, text, kept):
+    """The line that states the answer is the model's, too; there need not be one."""
+    made = trees()[:2]
+    for node in made[0].nodes:
+        node.closing = text and f"answer {text}" if node.terminal else ""
+    rows, statistics = linearize(tmp_path / "out", made, per_problem=3)
+    assert ({row["problem_id"] for row in rows} == {"cd-0", "cd-1"}) == kept
+    assert statistics["traces_dropped"] == ({} if kept else {"unclean_step": 3})
+
+
+def test_of_many_wrong_ends_with_one_answer_a_trace_visits_one(tmp_path):
+    made = trees()[0]
+    for node in made.nodes:
+        if node.terminal and node.verdict != "correct":
+            node.answer = "5"
+    rows, _ = linearize(tmp_path / "out", [made], per_problem=10, wrong_branches=4)
+    assert {row["num_wrong"] for row in rows} == {1} and len(rows) == 10
+
+
 def test_a_trace_without_its_answer_is_skipped(tmp_path):
     text = "{% block answer %}{% if node.facts.target != '17' %}{{ node.closing }}{% endif %}{% endblock %}"
     forgetful = TemplateSource(entry="a.jinja", sources={"a.jinja": text})
