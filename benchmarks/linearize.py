@@ -11,6 +11,7 @@ median of several rounds in one process; `stage` holds traces per second and pea
 
 import argparse
 import json
+import multiprocessing
 import random
 import resource
 import statistics
@@ -18,8 +19,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment
 
@@ -125,12 +128,15 @@ def functions(trees: list[Tree], rounds: int, quiet: bool) -> dict[str, float]:
     }
 
 
-def stage(trees: list[Tree], traces: int, folder: Path) -> dict[str, float]:
-    """The whole stage over a table of as many trees as give that many traces: Parquet to Parquet."""
-    source, out = folder / f"trees-{traces}", folder / f"traces-{traces}"
-    source.mkdir()
+def write_trees(trees: list[Tree], count: int, folder: Path) -> None:
+    """A table of that many trees."""
+    folder.mkdir()
+    write_table(folder / "trees.parquet", _many(trees, count), tree_schema())
+
+
+def stage(source: Path, out: Path) -> dict[str, float]:
+    """The whole stage over a table of trees: Parquet to Parquet."""
     out.mkdir()
-    write_table(source / "trees.parquet", _many(trees, traces // PER_TREE), tree_schema())
     template = compile_template("reflection/paper.jinja", [shipped_folder("templates")])
     fields = {"per_problem": PER_TREE, "wrong_branches": BRANCHES.model_dump()}
     config = linearize.Config(kind="linearize", trees="trees", template=template, **fields)
@@ -167,6 +173,12 @@ class NoEvents(Events):
         pass
 
 
+def alone(function: Callable, *arguments: Any) -> Any:
+    """What a function gives in a process of its own, whose memory nothing else has used."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few seconds: the functions alone")
@@ -179,7 +191,9 @@ def main() -> None:
         figures["stage"] = {}
         with tempfile.TemporaryDirectory() as folder:
             for count in (1000, 10_000, 100_000, 1_000_000):
-                figures["stage"][count] = stage(trees, count, Path(folder))
+                source, out = Path(folder, f"trees-{count}"), Path(folder, f"traces-{count}")
+                alone(write_trees, trees, count // PER_TREE, source)
+                figures["stage"][count] = alone(stage, source, out)
                 if not arguments.json:
                     print(f"{count:,} traces: {figures['stage'][count]}")
     print(json.dumps(figures))

@@ -133,7 +133,7 @@ def test_a_vote_in_favour_says_something():
 def rewritten(root: Path, model: Path, said: dict[str, list[str]], **fields) -> tuple[list[dict], list[dict], dict]:
     """The traces as they were, as they are, and the statistics. Prompts are the lines alone."""
     root.mkdir(exist_ok=True)
-    before, _ = linearize(root / "traces", trees(), wrong_branches=2)
+    before, _ = linearize(root / "traces", trees(), wrong_branches=2, template=fields.get("template", COUNTDOWN))
     inputs = {"trees": root / "traces-trees", "traces": root / "traces", "model": model}
     fields = {"prompt": asking("{{ line }}"), "template": COUNTDOWN, "engine": answering(**said)} | fields
     out = ran(rewrite, root / "stage", inputs, kind="rewrite", traces="traces", trees="trees", model="model", **fields)
@@ -185,6 +185,17 @@ def test_words_for_going_back_have_to_stay(tmp_path, model):
     said = {LINE: ["16 - 12 = 4 . Return to 5 9 2"], "": [""]}
     before, after, statistics = rewritten(tmp_path, model, said)
     assert after == before and statistics["refused"]["other_marker"] > 0
+
+
+def test_a_trace_that_is_not_read_as_it_was_made_stays_and_is_counted(tmp_path, model):
+    """Each line could be taken by itself. The last words are the template's own, so the text has no sequence."""
+    text = '{% extends "reflection/countdown.jinja" %}{% block answer %}So {{ node.closing }}{% endblock %}'
+    template = TemplateSource(entry="mine.jinja", sources={"mine.jinja": text, **COUNTDOWN.sources})
+    said = {LINE: [GOOD], "": [""]}
+    _, _, taken = rewritten(tmp_path / "a", model, said)
+    before, after, refused = rewritten(tmp_path / "b", model, said, template=template)
+    assert after == before and refused["traces_reworded"] == refused["lines_reworded"] == 0
+    assert refused["refused"]["traces"] == taken["traces_reworded"] > 0
 
 
 def test_another_attempt_may_be_taken(tmp_path, model):
