@@ -90,6 +90,33 @@ def test_a_bomb_costs_its_time_limit_and_the_pool_lives_on(bomb, monkeypatch):
     pool.close()
 
 
+BAD_INPUT = [
+    ("1", "9^{9^{9^{9}}}", "incorrect"), ("1", "99999999!", "incorrect"), ("1", "(10^{9})!", "incorrect"),
+    ("1", "((9!)!)!", "incorrect"), ("1", r"\binom{10^{9}}{5\cdot 10^{8}}", "incorrect"),
+    ("1", "(" * 500 + "1" + ")" * 500, "incorrect"), ("1", "7" * (1 << 20), "incorrect"),
+    ("1", "x+" * (1 << 19), "incorrect"), ("1", "\x00", "incorrect"), ("1", "1\x002", "incorrect"),
+    ("1", r"\begin{pmatrix}1&", "incorrect"), ("1", r"\left(\right)\right]", "incorrect"),
+    ("1", r"\\&&&___^^^", "incorrect"), ("1", "1/0", "incorrect"), ("1", "NaN", "incorrect"),
+    ("1", r"\infty", "incorrect"), (r"\infty", r"\infty", "correct"), (r"-\infty", r"\infty", "incorrect"),
+    ("", "1", "unparseable_gold"), ("NaN", "NaN", "unparseable_gold"), ("\x00", "1", "unparseable_gold"),
+    (r"\frac{0}{0}", "1", "unparseable_gold"), ("9^{9^{9^{9}}}", "1", "unparseable_gold"),
+    ("1" * 3000, "1", "unparseable_gold"), ("1 or 2", "1", "incorrect"), (r"\pm 3", "3", "incorrect"),
+]  # fmt: skip
+
+
+def test_bad_input_gets_a_verdict_in_time_and_the_pool_lives_on(monkeypatch):
+    """With a third of the usual limit nothing times out, and one process answers all of it."""
+    pool = WorkerPool(
+        "astro_factory.verifiers.math_worker:compare",
+        size=1, timeout_s=100, cpu_s=1.0, memory_bytes=math.MEMORY_BYTES, respawn=True,
+    )  # fmt: skip
+    monkeypatch.setattr(math, "_pool", lambda: pool)
+    for gold, answer, outcome in BAD_INPUT:
+        verdict = MathVerifier().verify(problem(gold), rf"The answer is \boxed{{{answer}}}")
+        assert verdict.outcome == outcome, (gold[:40], answer[:40], verdict)
+    pool.close()
+
+
 @pytest.mark.parametrize("answer", ["(" * 500 + "1" + ")" * 500, "1+" * 2000 + "1"])
 def test_what_is_too_large_is_wrong_without_being_parsed(answer, monkeypatch):
     monkeypatch.setattr(math, "_pool", lambda: pytest.fail("it was parsed"))
