@@ -17,6 +17,7 @@ from astro_factory.cli.options import (
     SpecArgument,
     StoreOption,
     SweepOption,
+    known_stage,
     open_caches,
     open_store,
     print_json,
@@ -48,6 +49,10 @@ KeepGoingOption = Annotated[
 
 def build(
     spec: SpecArgument,
+    stages: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[STAGE]...", help="Stages to build, with what they need [default: all, then publish]."),
+    ] = None,
     store: StoreOption = None,
     sets: SetOption = None,
     profile: ProfileOption = None,
@@ -62,8 +67,10 @@ def build(
 ) -> None:
     """Run what is missing, then publish."""
     graph = read_graph(spec, sets, profile, sweep)
+    for name in stages or ():
+        known_stage(graph, name, spec)
     others = [name for name in graph.wanted() if graph.nodes[name].section != "publish"]
-    targets = others if no_publish else None
+    targets = list(dict.fromkeys(stages or ())) or (others if no_publish else None)
     place = open_store(store)
     execute(
         graph,

@@ -81,9 +81,14 @@ def read_target(
     if not spec:
         raise UserError.of("E150", f"'{target}' names no stage", "write SPEC:STAGE, as in specs/quickstart.yaml:report")
     graph = read_graph(Path(spec), sets, profile, sweep)
+    known_stage(graph, stage, Path(spec))
+    return Path(spec), graph, stage
+
+
+def known_stage(graph: Graph, stage: str, spec: Path) -> None:
+    """Raises `UserError` E151 if the spec has no such stage."""
     if stage not in graph.nodes:
         raise UserError.of("E151", f"'{spec}' has no stage '{stage}'", near(stage, graph.nodes))
-    return Path(spec), graph, stage
 
 
 def not_built(stage: str, spec: Path, store: "Store", item: "PlannedNode") -> UserError:

@@ -83,6 +83,13 @@ def test_explain_error(run):
     assert ended.code == 2 and ended.err.startswith("E155 there is no code 'E999'; ")
 
 
+@pytest.mark.parametrize(("stages", "made"), [(["test"], ["test"]), (["drill", "test", "drill"], ["test", "drill"])])
+def test_build_of_some_stages_makes_them_and_what_they_need(run, stages, made):
+    found = run("build", "spec.yaml", *stages, "--json").json
+    assert [(item["name"], item["outcome"]) for item in found["stages"]] == [(name, "ran") for name in made]
+    assert not Path("out").exists()
+
+
 def test_mistakes_end_with_2_and_without_traceback(run):
     ended = run("check", "spec.yaml", "--set", "stages.drill.cuont=1", "--set", "problems.test.split=tset")
     assert ended == Ended(
@@ -115,6 +122,7 @@ def test_mistakes_end_with_2_and_without_traceback(run):
             "E150 'spec.yaml' names no stage; write SPEC:STAGE, as in specs/quickstart.yaml:report\n",
         ),
         (["show", "spec.yaml:dril"], "E151 'spec.yaml' has no stage 'dril'; did you mean 'drill'?\n"),
+        (["build", "spec.yaml", "drill", "tset"], "E151 'spec.yaml' has no stage 'tset'; did you mean 'test'?\n"),
         (["export", "drill", "x.tar"], "E150 'drill' names no stage; write SPEC:STAGE, as in specs/quickstart.yaml"),
         (["show", "spec.yaml:drill"], "E152 'drill' is not built in this store; run `astro-factory build spec.yaml`\n"),
         (["export", "spec.yaml:drill", "x.tar"], "E152 'drill' is not built in this store; run `astro-factory build"),
