@@ -28,7 +28,12 @@ MISSED = {
     ("1,-2", r"The solutions are $\boxed{x=1}$ and $\boxed{x=-2}$."),
 }
 """Right answers of the held-out file that are called wrong; docs/guide/verdicts.md says why each is left so."""
-BOMBS = [r"\sum_{n=1}^{9999} \frac{1}{n^2+n!}", "\\sin(" * 30 + "x" + ")" * 30, r"\prod_{k=1}^{9999}(1+x^{k})"]
+BOMBS = [
+    r"\sum_{n=1}^{9999} \frac{1}{n^2+n!}",
+    r"\int_0^1 \frac{\sin(x^3+\cos x)}{1+e^{x^2}} dx",
+    r"\prod_{k=1}^{9999}(1+x^{k})",
+]
+"""Each takes at least ten times the limit that the test gives it."""
 
 
 def problem(gold: str) -> Problem:
