@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from typing import Any
 
 from astro_factory.core.graph import Node
 from astro_factory.core.results import MISSING, Change, ChangeKind
 
 _Path = tuple[str | int, ...]
+_BEFORE = 16
+"""Characters of a line shown before its first change."""
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any], node: Node) -> list[Change]:
@@ -47,12 +49,12 @@ def _change(path: _Path, old: Any, new: Any, node: Node) -> Change:
         kind = ChangeKind.TEMPLATE
         if isinstance(old, str) and isinstance(new, str):
             number, left, right = _first_line(old, new)
-            place, text = None, f"{path[-1]}:{number}: {_short(left)} -> {_short(right)}"
+            place, text = None, f"{path[-1]}:{number}: {_lines(left, right)}"
     elif path[1:] == ("revision",):
         kind = ChangeKind.REVISION
     elif isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
         number, left, right = _first_line(old, new)
-        text = f"{name} line {number}: {_short(left)} -> {_short(right)}"
+        text = f"{name} line {number}: {_lines(left, right)}"
     return Change(kind, name, old, new, text, place)
 
 
@@ -69,6 +71,15 @@ def _first_line(old: str, new: str) -> tuple[int, Any, Any]:
     """The first line at which two texts differ, with its number."""
     pairs = zip_longest(old.split("\n"), new.split("\n"), fillvalue=MISSING)
     return next((number, left, right) for number, (left, right) in enumerate(pairs, start=1) if left != right)
+
+
+def _lines(left: Any, right: Any) -> str:
+    """Two lines of text, from shortly before where they differ."""
+    if MISSING not in (left, right):
+        equal = takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
+        start = max(0, sum(1 for _ in equal) - _BEFORE)
+        left, right = ("..." * (start > 0) + line[start:] for line in (left, right))
+    return f"{_short(left)} -> {_short(right)}"
 
 
 def _short(value: Any) -> str:
