@@ -12,14 +12,12 @@ from astro_factory.cli.options import (
     ProfileOption,
     SetOption,
     StoreOption,
-    not_built,
+    built_results,
     open_store,
     print_json,
     read_target,
 )
 from astro_factory.core.errors import UserError, near
-from astro_factory.plan import make_plan
-from astro_factory.plan.locks import locked_commits
 from astro_factory.store.space import told_of_space
 
 if TYPE_CHECKING:
@@ -119,14 +117,10 @@ def _evaluation(spec: Path, graph: "Graph", stage: str, store: "Store", models: 
     from astro_factory.evaluation.built import Evaluation
 
     config = _config(graph, stage)
-    nodes = make_plan(graph, store, targets=[stage], commits=locked_commits(graph)).nodes
     sources = {name: graph.nodes[stage].reads[name] for name in (*config.suite.problems, *models)}
-    for name in (stage, *sources.values()):
-        if nodes[name].result is None or not store.has_blobs(nodes[name].result):
-            raise not_built(name, spec, store, nodes[name])
-    inputs = {name: store.output(nodes[source].result) for name, source in sources.items()}
-    result = nodes[stage].result
-    return Evaluation(graph.name, stage, result, config, store.output(result), inputs)
+    results = built_results(graph, spec, store, stage, list(sources.values()))
+    inputs = {name: store.output(results[source]) for name, source in sources.items()}
+    return Evaluation(graph.name, stage, results[stage], config, store.output(results[stage]), inputs)
 
 
 COMMANDS = (samples, harness)

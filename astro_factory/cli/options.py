@@ -17,10 +17,8 @@ from astro_factory.core.graph import Graph
 from astro_factory.spec import compile_spec
 
 if TYPE_CHECKING:
-    from astro_factory.core.results import PlannedNode
+    from astro_factory.core.results import PlannedNode, Result
     from astro_factory.store import Store
-
-if TYPE_CHECKING:
     from astro_factory.store.caches import Cache
 
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.", show_default=False)]
@@ -89,6 +87,23 @@ def known_stage(graph: Graph, stage: str, spec: Path) -> None:
     """Raises `UserError` E151 if the spec has no such stage."""
     if stage not in graph.nodes:
         raise UserError.of("E151", f"'{spec}' has no stage '{stage}'", near(stage, graph.nodes))
+
+
+def built_results(
+    graph: Graph, spec: Path, store: "Store", stage: str, others: Sequence[str] = ()
+) -> dict[str, "Result"]:
+    """The results of a stage and of others that it needs, with their files. Raises `UserError` E152."""
+    from astro_factory.plan import make_plan
+    from astro_factory.plan.locks import locked_commits
+
+    nodes = make_plan(graph, store, targets=[stage], commits=locked_commits(graph)).nodes
+    found: dict[str, Result] = {}
+    for name in (stage, *others):
+        result = nodes[name].result
+        if result is None or not store.has_blobs(result):
+            raise not_built(name, spec, store, nodes[name])
+        found[name] = result
+    return found
 
 
 def not_built(stage: str, spec: Path, store: "Store", item: "PlannedNode") -> UserError:

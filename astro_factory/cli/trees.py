@@ -10,7 +10,7 @@ from astro_factory.cli.options import (
     ProfileOption,
     SetOption,
     StoreOption,
-    not_built,
+    built_results,
     open_store,
     print_json,
     read_target,
@@ -18,8 +18,6 @@ from astro_factory.cli.options import (
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.errors import UserError
 from astro_factory.core.trees import Node, Tree, read_trees, read_whole_trees
-from astro_factory.plan import make_plan
-from astro_factory.plan.locks import locked_commits
 
 _FILE = TABLE_FILES[ArtifactType.TREES]
 _STYLES = {"correct": "green", "incorrect": "red"}
@@ -38,17 +36,12 @@ def replay(
     if config.kind != "search":
         raise UserError.of("E158", f"'{stage}' is of kind {config.kind} and holds no trees", "name a search stage")
     place = open_store(store)
-    nodes = make_plan(graph, place, targets=[stage], commits=locked_commits(graph)).nodes
-    for name in (stage, config.model):
-        if nodes[name].result is None or not place.has_blobs(nodes[name].result):
-            raise not_built(name, spec, place, nodes[name])
+    results = built_results(graph, spec, place, stage, [config.model])
     from astro_factory.search.replay import Replay
 
     longest = getattr(config.engine, "max_model_len", None)
-    replayed = Replay(place.output(nodes[config.model].result), config.policy, config.seed, longest)
-    holds = {
-        tree.problem.id: replayed.holds(tree) for tree in read_whole_trees(place.output(nodes[stage].result) / _FILE)
-    }
+    replayed = Replay(place.output(results[config.model]), config.policy, config.seed, longest)
+    holds = {tree.problem.id: replayed.holds(tree) for tree in read_whole_trees(place.output(results[stage]) / _FILE)}
     different = [name for name, equal in holds.items() if not equal]
     if as_json:
         print_json({"ok": not different, "trees": len(holds), "different": different})
