@@ -1,15 +1,17 @@
 """How a sweep's comparison is written and printed: a row for each variant and arm."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 FILES = ("sweep.json", "sweep.parquet")
+_FILE_WIDTH = 160
+"""Columns of a log, where nothing has to fit a screen."""
 
 
 def write_files(folder: Path, table: Mapping[str, Any]) -> None:
-    """The table as JSON, and its rows as Parquet with a column for each setting and mean."""
+    """The table as JSON, and its rows as Parquet with a column for each setting, mean and seed."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -17,9 +19,10 @@ def write_files(folder: Path, table: Mapping[str, Any]) -> None:
     (folder / FILES[0]).write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     flat = []
     for row in table["rows"]:
-        plain = {name: value for name, value in row.items() if name not in ("settings", "means")}
+        plain = {name: value for name, value in row.items() if name not in ("settings", "means", "by_seed")}
+        by_seed = {f"{row['metric']}, seed {seed}": value for seed, value in row["by_seed"].items()}
         settings = {name: json.dumps(value, ensure_ascii=False) for name, value in row["settings"].items()}
-        flat.append(settings | plain | row["means"])
+        flat.append(settings | plain | row["means"] | by_seed)
     names = dict.fromkeys(name for row in flat for name in row)
     pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in names} for row in flat]), folder / FILES[1])
 
@@ -31,6 +34,8 @@ def print_table(table: Mapping[str, Any], folder: Path) -> None:
     from rich.text import Text
 
     console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _FILE_WIDTH)
     rows = table["rows"]
     if rows:
         shown = Table(box=None, pad_edge=False)
@@ -64,6 +69,8 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     if len({row["arm"] for row in rows}) > 1:
         columns["arm"] = [row["arm"] for row in rows]
     columns[metric] = [f"{row['means'][metric]:.3f}" for row in rows]
+    if any(len(row["by_seed"]) > 1 for row in rows):
+        columns["over seeds"] = [_range(row["by_seed"].values()) for row in rows]
     columns["difference"] = list(map(_difference, rows))
     columns["p (Holm)"] = [f"{row['p_holm']:.3f}" if "p_holm" in row else "" for row in rows]
     for title, mean in {"tokens": "tokens[mean]", "backtracks": "backtracks[mean]"}.items():
@@ -86,6 +93,10 @@ def _difference(row: Mapping[str, Any]) -> str:
     if row["baseline"]:
         return "baseline"
     return f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" if "difference" in row else ""
+
+
+def _range(values: Collection[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}" if len(values) > 1 else ""
 
 
 def _short(value: Any) -> str:

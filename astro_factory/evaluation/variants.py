@@ -101,12 +101,19 @@ def _row(variant: VariantRuns, arm: str, columns: Mapping[str, Column], headline
         "problems": len(columns[headline]),
         "metric": headline,
         "means": {name: _mean(column) for name, column in columns.items()},
+        "by_seed": _by_seed(columns[headline]),
         "search_tokens": round(sum(tokens) / len(tokens)) if tokens else None,
     }
 
 
 def _mean(column: Column) -> float:
     return round(sum(value for value, _ in column.values()) / len(column), _DIGITS)
+
+
+def _by_seed(column: Column) -> dict[str, float]:
+    """The mean of each seed: how much training alone moves a variant."""
+    seeds = dict.fromkeys(seed for seed, _, _ in column)
+    return {seed: _mean({place: value for place, value in column.items() if place[0] == seed}) for seed in seeds}
 
 
 def _difference(ours: Column, theirs: Column, seed: int) -> dict[str, float]:

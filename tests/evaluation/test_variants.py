@@ -51,6 +51,8 @@ def test_intervals_know_of_seeds_that_differ():
     )
     assert wide["high"] - wide["low"] > 1.5 * (narrow["high"] - narrow["low"])
     assert wide["low"] <= 0 < narrow["low"]
+    assert wide["by_seed"]["0"] > max(wide["by_seed"][seed] for seed in ("1", "2"))
+    assert wide["means"][wide["metric"]] == pytest.approx(sum(wide["by_seed"].values()) / 3, abs=2e-6)
 
 
 def test_a_missing_repetition_leaves_the_others(tmp_path):

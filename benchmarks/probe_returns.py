@@ -1,0 +1,132 @@
+"""Where countdown responses, or traces, go back to, and what an attempt from there is worth.
+
+    python -m benchmarks.probe_returns specs/ablations/merge_point.yaml:sft_report --set stages.traces.merge=root
+    python -m benchmarks.probe_returns specs/quickstart.yaml:traces
+
+The stage, an `evaluate` of fine-tuned models or a `linearize`, has to be built. One line of JSON:
+
+    returns         how often a response goes back, to a state that it has visited
+    start           share of these that go back to the start
+    sound           share of the others whose state can still lead to the target, by trying all ways
+    next_right      share of the attempts after them that end right: from the start, a sound or an unsound state;
+                    attempts that the limit of tokens cut off are left out
+"""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+from astro_factory.cli.options import built_results, open_store, read_target
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.config import TemplateSource
+from astro_factory.core.problems import Problem
+from astro_factory.core.tables import read_columns, read_table
+from astro_factory.stages import evaluate, linearize
+from astro_factory.traces.reading import Reader
+from astro_factory.verifiers.countdown import DEFAULT_MAX_VALUE, calculate
+
+
+class Response(NamedTuple):
+    """A text that goes back or not, and how it ends."""
+
+    problem: Problem
+    text: str
+    right: bool = True
+    cut_off: bool = False
+
+
+@cache
+def solvable(numbers: tuple[int, ...], target: int, max_value: int = DEFAULT_MAX_VALUE) -> bool:
+    """Whether the numbers, in ascending order, can be joined to the target, each used once."""
+    if len(numbers) == 1:
+        return numbers[0] == target
+    for i, j in combinations(range(len(numbers)), 2):
+        rest = [number for k, number in enumerate(numbers) if k not in (i, j)]
+        for operator in "+-*/":
+            for left, right in ((numbers[i], numbers[j]), (numbers[j], numbers[i])):
+                result = calculate(left, operator, right, max_value)
+                if result is not None and solvable(tuple(sorted([*rest, result])), target, max_value):
+                    return True
+    return False
+
+
+def returns(reader: Reader, response: Response) -> Iterator[tuple[str, bool | None]]:
+    """Each backtrack's kind of state and whether the attempt after it is right; None where it was cut off."""
+    thought = reader.read(response.text, response.problem.question)
+    places = [state for _, state in thought.jumps()]
+    target = response.problem.info["target"]
+    for index, state in enumerate(places):
+        kind = "start"
+        if state:
+            left = thought.texts[state].rpartition(" left ")[2].split()
+            if not left or not all(number.isdecimal() for number in left):
+                continue  # a line that only looks like a step
+            numbers = tuple(sorted(int(number) for number in left))
+            kind = "sound" if solvable(numbers, target) else "unsound"
+        last = index == len(places) - 1
+        yield kind, None if last and response.cut_off else last and response.right
+
+
+def figures(template: TemplateSource, responses: Iterator[Response]) -> dict:
+    reader, count = Reader(template, lambda line: " left " in line), 0
+    kinds, judged, right = Counter(), Counter(), Counter()
+    for response in responses:
+        count += 1
+        for kind, ok in returns(reader, response):
+            kinds[kind] += 1
+            judged[kind] += ok is not None
+            right[kind] += bool(ok)
+    others = kinds["sound"] + kinds["unsound"]
+    return {
+        "returns": round(kinds.total() / count, 3),
+        "start": round(kinds["start"] / kinds.total(), 3),
+        "sound": round(kinds["sound"] / others, 3) if others else None,
+        "next_right": {kind: round(right[kind] / n, 3) for kind, n in sorted(judged.items()) if n},
+    }
+
+
+def traces(config: linearize.Config, folder: Callable[[str], Path], stage: str) -> Iterator[Response]:
+    """What a `linearize` made."""
+    rows = read_columns(folder(config.trees) / TABLE_FILES[ArtifactType.TREES], ["problem"])
+    problems = {row["problem"]["id"]: Problem.from_row(row["problem"]) for row in rows}
+    for row in read_table(folder(stage) / TABLE_FILES[ArtifactType.TRACES]):
+        yield Response(problems[row["problem_id"]], row["messages"][-1]["content"])
+
+
+def samples(config: evaluate.Config, folder: Callable[[str], Path], stage: str, arm: str) -> Iterator[Response]:
+    """What an arm answered in an `evaluate`."""
+    tables = [folder(source) / TABLE_FILES[ArtifactType.PROBLEMS] for source in config.suite.problems]
+    problems = {row["id"]: Problem.from_row(row) for table in tables for row in read_table(table)}
+    for row in read_table(folder(stage) / "samples.parquet"):
+        if row["arm"] == arm:
+            yield Response(
+                problems[row["problem"]], row["text"], row["outcome"] == "correct", row["finish"] == "length"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", help="SPEC:STAGE")
+    parser.add_argument("--arm", default="astro_sft", help="whose responses, where the stage is an evaluation")
+    parser.add_argument("--set", action="append", help="as in astro-factory build")
+    parser.add_argument("--store", type=Path)
+    options = parser.parse_args()
+    spec, graph, stage = read_target(options.target, options.set, None)
+    store, config = open_store(options.store), graph.nodes[stage].config
+    of_traces = isinstance(config, linearize.Config)
+    results = built_results(graph, spec, store, stage, [config.trees] if of_traces else config.suite.problems)
+
+    def folder(name: str) -> Path:
+        return store.output(results[name])
+
+    found = traces(config, folder, stage) if of_traces else samples(config, folder, stage, options.arm)
+    print(json.dumps(figures(config.template if of_traces else config.backtracks, found)))
+
+
+if __name__ == "__main__":
+    main()
