@@ -20,7 +20,7 @@ def write_files(folder: Path, table: Mapping[str, Any]) -> None:
     flat = []
     for row in table["rows"]:
         plain = {name: value for name, value in row.items() if name not in ("settings", "means", "by_seed")}
-        by_seed = {f"{row['metric']}, seed {seed}": value for seed, value in row["by_seed"].items()}
+        by_seed = {f"{row['metric']}, {seed}": value for seed, value in row["by_seed"].items()}
         settings = {name: json.dumps(value, ensure_ascii=False) for name, value in row["settings"].items()}
         flat.append(settings | plain | row["means"] | by_seed)
     names = dict.fromkeys(name for row in flat for name in row)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.core.canonical import canonical_json
 from astro_factory.core.config import Config, StageConfig
 from astro_factory.core.errors import Diagnostic, Place
 
@@ -64,8 +63,8 @@ class Variant:
 
     @property
     def seed(self) -> str:
-        """The seeds, which tell its repetitions apart, as JSON."""
-        return canonical_json({n: v for n, v in self.settings.items() if is_seed(n)}).decode()
+        """The seeds, which tell its repetitions apart, as in `seed=0`."""
+        return ", ".join(f"{name}={value}" for name, value in self.settings.items() if is_seed(name))
 
 
 @dataclass(frozen=True, slots=True)

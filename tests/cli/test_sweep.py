@@ -52,6 +52,7 @@ def test_sweep_builds_all_variants_and_compares_them(sums):
     assert 0 < better["low"] <= better["difference"] <= better["high"]
     flat = pq.read_table("out/sums-answers/sweep.parquet").to_pylist()
     assert [row["difference"] for row in flat] == [None, better["difference"]]
+    assert flat[1]["pass@1[avg-of-8], seed=1"] == better["by_seed"]["seed=1"] == 1
     again = sums("sweep", "spec.yaml", "--json", "--out", "elsewhere").json
     assert again["rows"] == table["rows"]
     assert again["files"] == ["elsewhere/sweep.json", "elsewhere/sweep.parquet"]

@@ -9,12 +9,12 @@ from astro_factory.cli.sweep_tables import print_table
 BASELINE = {
     "settings": {"astro": "reflection/countdown.jinja"}, "baseline": True, "arm": "astro_sft", "seeds": 1,
     "metric": "pass@1", "means": {"pass@1": 0.7071, "tokens[mean]": 157.32, "backtracks[mean]": 2.33},
-    "search_tokens": 1579302, "by_seed": {"0": 0.7071},
+    "search_tokens": 1579302, "by_seed": {"seed=0": 0.7071},
 }  # fmt: skip
 TERSE = BASELINE | {
     "settings": {"astro": "reflection/terse.jinja"}, "baseline": False,
     "means": {"pass@1": 0.4475, "tokens[mean]": 92.63, "backtracks[mean]": 1.42},
-    "by_seed": {"0": 0.4475}, "difference": -0.25969, "low": -0.2822, "high": -0.2351, "p": 0.001, "p_holm": 0.008,
+    "by_seed": {"seed=0": 0.4475}, "difference": -0.25969, "low": -0.2822, "high": -0.2351, "p": 0.001, "p_holm": 0.008,
 }  # fmt: skip
 ONE_SEARCH = """\
 astro      pass@1  difference               p (Holm)  tokens  backtracks
@@ -37,7 +37,7 @@ searches: 1 run, 0 there already
 """  # noqa: E501
 
 
-TWO_SEEDS = {"0": 0.7009, "1": 0.7133}
+TWO_SEEDS = {"seed=0": 0.7009, "seed=1": 0.7133}
 
 
 def without_backtracks(row, **changes):
