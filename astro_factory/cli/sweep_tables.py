@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 FILES = ("sweep.json", "sweep.parquet")
-_FILE_WIDTH = 160
-"""Columns of a log, where nothing has to fit a screen."""
+_SETTING_WIDTH = 40
+"""Longest setting that stays on one line where the screen is narrow; figures always do."""
 
 
 def write_files(folder: Path, table: Mapping[str, Any]) -> None:
@@ -34,12 +34,11 @@ def print_table(table: Mapping[str, Any], folder: Path) -> None:
     from rich.text import Text
 
     console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, _FILE_WIDTH)
     rows = table["rows"]
     if rows:
         shown = Table(box=None, pad_edge=False)
         columns = _columns(rows)
+        console.width = max(console.width, _width(columns, rows[0]["settings"]))  # a line may wrap, no cell is cut off
         for title in columns:
             shown.add_column(title, overflow="fold", no_wrap=title not in rows[0]["settings"])
         for cells in zip(*columns.values(), strict=True):
@@ -81,6 +80,14 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     if any("dropped_after" in row for row in rows):
         columns["seeds"] = [f"{row['seeds']}{', then dropped' * bool(row['dropped_after'])}" for row in rows]
     return columns
+
+
+def _width(columns: Mapping[str, Sequence[str]], axes: Collection[str]) -> int:
+    """How wide a table is whose figures are whole."""
+    longest = {title: max(map(len, [title, *cells])) for title, cells in columns.items()}
+    return sum(min(size, _SETTING_WIDTH) if title in axes else size for title, size in longest.items()) + 2 * len(
+        longest
+    )
 
 
 def _searches(table: Mapping[str, Any]) -> str:

@@ -62,8 +62,8 @@ def without_backtracks(row, **changes):
         ),
     ],
 )
-def test_a_table_shows_what_differs(monkeypatch, capsys, rows, halving, text):
-    monkeypatch.setenv("COLUMNS", "120")
+def test_a_table_shows_what_differs_whole_on_a_narrow_screen(monkeypatch, capsys, rows, halving, text):
+    monkeypatch.setenv("COLUMNS", "60")
     table = {"rows": rows, "halving": halving, "searches_run": 1, "searches_there": 0, "failures": {}}
     print_table(table, Path("out"))
     assert "\n".join(map(str.rstrip, capsys.readouterr().out.splitlines())) + "\n" == text
