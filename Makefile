@@ -5,7 +5,7 @@ VLLM := .venv-vllm
 PEERS := .venv-peers
 SPECS := $(wildcard specs/*.yaml specs/sweeps/*.yaml specs/ablations/*.yaml)
 # All but those that are given a model or a spec, and what benchmarks are made of.
-BENCHMARKS := $(filter-out __init__ effect probe_base probe_returns peers search_vllm trivial,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ effect probe_base probe_responses peers search_vllm trivial,$(basename $(notdir $(wildcard benchmarks/*.py))))
 # Arguments for the program behind a target, as in `make test ARGS="-k store"`.
 ARGS ?=
 

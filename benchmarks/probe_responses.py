@@ -1,7 +1,7 @@
-"""Where countdown responses, or traces, go back to, and what an attempt from there is worth.
+"""Where countdown responses, or traces, go back to, what comes of it, and why wrong answers are given.
 
-    python -m benchmarks.probe_returns specs/ablations/merge_point.yaml:sft_report --set stages.traces.merge=root
-    python -m benchmarks.probe_returns specs/quickstart.yaml:traces
+    python -m benchmarks.probe_responses specs/ablations/merge_point.yaml:sft_report --set stages.traces.merge=root
+    python -m benchmarks.probe_responses specs/quickstart.yaml:traces
 
 The stage, an `evaluate` of fine-tuned models or a `linearize`, has to be built. One line of JSON:
 
@@ -10,10 +10,14 @@ The stage, an `evaluate` of fine-tuned models or a `linearize`, has to be built.
     sound           share of the others whose state can still lead to the target, by trying all ways
     next_right      share of the attempts after them that end right: from the start, a sound or an unsound state;
                     attempts that the limit of tokens cut off are left out
+    wrong           answers that are wrong, by the number of responses
+    false_step      share of these after a last step that states another result than it has
+    false_check     share of these after a check that comes out at 0 by another target than the puzzle's
 """
 
 import argparse
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -30,6 +34,9 @@ from astro_factory.stages import evaluate, linearize
 from astro_factory.traces.reading import Reader
 from astro_factory.verifiers.countdown import DEFAULT_MAX_VALUE, calculate
 
+_STEP = re.compile(r"^(\d+) ([-+*/]) (\d+) = (\d+) left ", re.MULTILINE)
+_PASSED = re.compile(r"(\d+) - (\d+) = 0\b")
+
 
 class Response(NamedTuple):
     """A text that goes back or not, and how it ends."""
@@ -38,6 +45,26 @@ class Response(NamedTuple):
     text: str
     right: bool = True
     cut_off: bool = False
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it gives a wrong answer."""
+        return not self.right and bool(self.text) and self.text.splitlines()[-1].startswith("answer")
+
+    @property
+    def stepped_falsely(self) -> bool:
+        """Whether its last step states another result than it has."""
+        *_, last = _STEP.findall(self.text) or [None]
+        if last is None:
+            return False
+        left, operator, right, result = last
+        return calculate(int(left), operator, int(right), DEFAULT_MAX_VALUE) != int(result)
+
+    @property
+    def checked_falsely(self) -> bool:
+        """Whether the check before the answer is passed by leaving out the puzzle's target."""
+        passed = _PASSED.search("\n".join(self.text.splitlines()[-2:-1]))
+        return passed is not None and str(self.problem.info["target"]) not in passed.groups()
 
 
 @cache
@@ -73,20 +100,27 @@ def returns(reader: Reader, response: Response) -> Iterator[tuple[str, bool | No
 
 
 def figures(template: TemplateSource, responses: Iterator[Response]) -> dict:
-    reader, count = Reader(template, lambda line: " left " in line), 0
-    kinds, judged, right = Counter(), Counter(), Counter()
+    reader = Reader(template, lambda line: " left " in line)
+    kinds, judged, right, answers = Counter(), Counter(), Counter(), Counter()
     for response in responses:
-        count += 1
+        answers["all"] += 1
+        if response.wrong:
+            answers["wrong"] += 1
+            answers["false_step"] += response.stepped_falsely
+            answers["false_check"] += response.checked_falsely
         for kind, ok in returns(reader, response):
             kinds[kind] += 1
             judged[kind] += ok is not None
             right[kind] += bool(ok)
+    wrong = answers["wrong"]
     others = kinds["sound"] + kinds["unsound"]
     return {
-        "returns": round(kinds.total() / count, 3),
-        "start": round(kinds["start"] / kinds.total(), 3),
+        "returns": round(kinds.total() / answers["all"], 3),
+        "start": round(kinds["start"] / kinds.total(), 3) if kinds else None,
         "sound": round(kinds["sound"] / others, 3) if others else None,
         "next_right": {kind: round(right[kind] / n, 3) for kind, n in sorted(judged.items()) if n},
+        "wrong": round(wrong / answers["all"], 3),
+        **{name: round(answers[name] / wrong, 3) if wrong else None for name in ("false_step", "false_check")},
     }
 
 

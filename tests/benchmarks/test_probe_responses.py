@@ -4,7 +4,7 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.traces.reading import Reader
 from astro_factory.traces.templating import compile_template
-from benchmarks.probe_returns import Response, figures, returns, solvable
+from benchmarks.probe_responses import Response, figures, returns, solvable
 
 PUZZLE = Problem("p", "numbers 4 10 3 target 17", "", "countdown", info={"numbers": [4, 10, 3], "target": 17})
 BACK_TO_SOUND = """\
@@ -12,7 +12,13 @@ BACK_TO_SOUND = """\
 13 - 4 = 9 left 9
 But wait , are we correct so far ? 17 - 9 = 8 No . Go back to where we had 4 13
 13 + 4 = 17 left 17
+Wait , 17 - 17 = 0 Yes .
 answer ( 10 + 3 ) + 4"""
+FALSE_CHECK = """\
+10 + 3 = 13 left 4 13
+13 - 4 = 9 left 9
+Wait , 9 - 9 = 0 Yes .
+answer ( 10 + 3 ) - 4"""
 BACK_TO_UNSOUND_THEN_START = """\
 10 - 3 = 7 left 4 7
 7 + 4 = 11 left 11
@@ -47,13 +53,42 @@ def test_a_return_is_judged_by_what_its_state_can_still_give(template, response,
     assert list(returns(Reader(template, lambda line: " left " in line), response)) == kinds
 
 
+FALSE_STEP = """\
+10 - 3 = 7 left 4 7
+7 + 4 = 17 left 17
+Wait , 17 - 17 = 0 Yes .
+answer ( 10 - 3 ) + 4"""
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "wrong", "false_check", "false_step"),
+    [
+        (BACK_TO_SOUND, True, False, False, False),
+        (FALSE_CHECK, False, True, True, False),
+        (FALSE_CHECK.replace("9 - 9 = 0", "17 - 9 = 0"), False, True, False, False),
+        (FALSE_STEP, False, True, False, True),
+        (BACK_TO_UNSOUND_THEN_START, False, False, False, False),
+        ("", False, False, False, False),
+    ],
+)
+def test_a_wrong_answer_comes_from_a_false_check_or_step(text, right, wrong, false_check, false_step):
+    response = Response(PUZZLE, text, right)
+    assert (response.wrong, response.checked_falsely, response.stepped_falsely) == (wrong, false_check, false_step)
+
+
 def test_figures(template):
-    found = figures(
-        template, iter([Response(PUZZLE, BACK_TO_SOUND), Response(PUZZLE, BACK_TO_UNSOUND_THEN_START, False)])
-    )
-    assert found == {
-        "returns": 1.5,
+    texts = {BACK_TO_SOUND: True, BACK_TO_UNSOUND_THEN_START: False, FALSE_CHECK: False}
+    assert figures(template, (Response(PUZZLE, text, right) for text, right in texts.items())) == {
+        "returns": 1.0,
         "start": 0.333,
         "sound": 0.5,
         "next_right": {"sound": 1.0, "start": 0.0, "unsound": 0.0},
+        "wrong": 0.333,
+        "false_step": 0.0,
+        "false_check": 1.0,
     }
+
+
+def test_figures_of_what_never_goes_back(template):
+    found = figures(template, iter([Response(PUZZLE, "answer ( 10 + 3 ) + 4")]))
+    assert found["start"] is found["sound"] is found["false_check"] is None
