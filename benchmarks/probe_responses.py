@@ -11,7 +11,7 @@ The stage, an `evaluate` of fine-tuned models or a `linearize`, has to be built.
     next_right      share of the attempts after them that end right: from the start, a sound or an unsound state;
                     attempts that the limit of tokens cut off are left out
     wrong           answers that are wrong, by the number of responses
-    false_step      share of these after a last step that states another result than it has
+    false_step      share of these after a last step that states or leaves another result than it has
     false_check     share of these after a check that comes out at 0 by another target than the puzzle's
 """
 
@@ -34,7 +34,7 @@ from astro_factory.stages import evaluate, linearize
 from astro_factory.traces.reading import Reader
 from astro_factory.verifiers.countdown import DEFAULT_MAX_VALUE, calculate
 
-_STEP = re.compile(r"^(\d+) ([-+*/]) (\d+) = (\d+) left ", re.MULTILINE)
+_STEP = re.compile(r"^(\d+) ([-+*/]) (\d+) = (\d+) left (.*)$", re.MULTILINE)
 _PASSED = re.compile(r"(\d+) - (\d+) = 0\b")
 
 
@@ -53,12 +53,13 @@ class Response(NamedTuple):
 
     @property
     def stepped_falsely(self) -> bool:
-        """Whether its last step states another result than it has."""
+        """Whether its last step states another result than it has, or does not leave what it states."""
         *_, last = _STEP.findall(self.text) or [None]
         if last is None:
             return False
-        left, operator, right, result = last
-        return calculate(int(left), operator, int(right), DEFAULT_MAX_VALUE) != int(result)
+        left, operator, right, result, numbers = last
+        true = calculate(int(left), operator, int(right), DEFAULT_MAX_VALUE) == int(result)
+        return not true or result not in numbers.split()
 
     @property
     def checked_falsely(self) -> bool:

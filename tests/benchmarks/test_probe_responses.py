@@ -67,6 +67,7 @@ answer ( 10 - 3 ) + 4"""
         (FALSE_CHECK, False, True, True, False),
         (FALSE_CHECK.replace("9 - 9 = 0", "17 - 9 = 0"), False, True, False, False),
         (FALSE_STEP, False, True, False, True),
+        (FALSE_STEP.replace("= 17 left", "= 11 left"), False, True, False, True),
         (BACK_TO_UNSOUND_THEN_START, False, False, False, False),
         ("", False, False, False, False),
     ],
