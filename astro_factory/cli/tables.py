@@ -11,6 +11,8 @@ from rich.text import Text
 from astro_factory.core.results import Plan, PlannedNode, Status
 from astro_factory.plan.estimates import AT_MOST, Estimate, sums
 
+_UNBUILT = (Status.RUN, Status.PENDING)
+
 
 def plan_as_json(planned: Plan, expected: Mapping[str, Estimate]) -> dict[str, Any]:
     """The plan for machines: every node with its estimate, all together, and how a sweep shares them."""
@@ -29,7 +31,7 @@ def print_plan(planned: Plan, expected: Mapping[str, Estimate]) -> None:
         table.add_column(title, overflow="fold" if title in ("reason", "about") else "ellipsis")
     for name, items in _rows(planned).items():
         estimates = [expected[item.node.name] for item in items if item.node.name in expected]
-        cells = (name, items[0].node.kind, _status(items), _reason(items), takes(estimates))
+        cells = (name, items[0].node.kind, _status(items), _reason(planned, items), takes(estimates))
         table.add_row(*map(Text, cells[: len(titles)]))
     console = Console()
     console.print(table)
@@ -63,15 +65,16 @@ def _status(items: list[PlannedNode]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items())
 
 
-def _reason(items: list[PlannedNode]) -> str:
-    """The reason of a node, or of the first variant that must run; else of the first that has the commonest status."""
+def _reason(planned: Plan, items: list[PlannedNode]) -> str:
+    """The reason of a node, or of the first variant that must run or waits; else of one with the commonest status."""
     if len(items) == 1:
         return items[0].reason
     counts = Counter(item.status for item in items)
-    status = Status.RUN if counts[Status.RUN] else counts.most_common(1)[0][0]
+    status = next((status for status in _UNBUILT if counts[status]), counts.most_common(1)[0][0])
     first = next(item for item in items if item.status is status)
     if status is Status.PENDING:
-        return f"waits for {', '.join(first.node.reads)}" if first.node.reads else first.reason
+        waits = [name for name, node in first.node.reads.items() if planned.nodes[node].status in _UNBUILT]
+        return f"waits for {', '.join(waits)}" if waits else first.reason
     return f"{first.node.name}: {first.reason}"
 
 

@@ -129,3 +129,20 @@ def test_what_cannot_be_compared(sums, more, arguments, message):
 def test_a_spec_without_sweeps(sums):
     Path("spec.yaml").write_text(SPEC.partition("sweeps:")[0], encoding="utf-8")
     assert "E162 spec.yaml has no sweeps; write one under `sweeps:`" in sums("sweep", "spec.yaml").err
+
+
+@pytest.mark.slow
+def test_the_plan_of_a_sweep_tells_what_its_unbuilt_variants_wait_for(sums):
+    spec = SPEC.replace("problems: {test:", "problems: {once: {kind: deduplicate, problems: test}, test:")
+    spec = spec.replace("problems: [test]", "problems: [once]").replace(
+        "engines.fixed.responses", "problems.once.similarity"
+    )
+    Path("spec.yaml").write_text(
+        spec.replace("""[{"": ['\\boxed{2}', '\\boxed{3}']}, {"": ['\\boxed{2}']}]""", "[1, 0.9]")
+    )
+    assert sums("sweep", "spec.yaml").code == 0
+    axes = "sweeps.answers.axes={problems.once.similarity: [1, 0.9, 0.8]}"
+    lines = sums("plan", "spec.yaml", "--sweep", "answers", "--set", axes).out.splitlines()
+    told = {line.split("[")[0]: [cell.strip() for cell in line.split("  ") if cell.strip()][2:4] for line in lines}
+    assert told["once"] == ["2 hit, 1 run", "once[similarity=0.8]: never built"]
+    assert told["report"] == ["2 hit, 1 pending", "waits for once"]
