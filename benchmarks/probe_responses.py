@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from astro_factory.cli.options import built_results, open_store, read_target
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
@@ -100,7 +100,8 @@ def returns(reader: Reader, response: Response) -> Iterator[tuple[str, bool | No
         yield kind, None if last and response.cut_off else last and response.right
 
 
-def figures(template: TemplateSource, responses: Iterator[Response]) -> dict:
+def figures(template: TemplateSource, responses: Iterator[Response]) -> dict[str, Any]:
+    """All figures of the responses that speak as the template does."""
     reader = Reader(template, lambda line: " left " in line)
     kinds, judged, right, answers = Counter(), Counter(), Counter(), Counter()
     for response in responses:

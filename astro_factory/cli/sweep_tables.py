@@ -85,9 +85,8 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 def _width(columns: Mapping[str, Sequence[str]], axes: Collection[str]) -> int:
     """How wide a table is whose figures are whole."""
     longest = {title: max(map(len, [title, *cells])) for title, cells in columns.items()}
-    return sum(min(size, _SETTING_WIDTH) if title in axes else size for title, size in longest.items()) + 2 * len(
-        longest
-    )
+    shown = [min(size, _SETTING_WIDTH) if title in axes else size for title, size in longest.items()]
+    return sum(shown) + 2 * len(shown)
 
 
 def _searches(table: Mapping[str, Any]) -> str:
