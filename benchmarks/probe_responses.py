@@ -19,7 +19,7 @@ import argparse
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -30,7 +30,9 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_columns, read_table
-from astro_factory.stages import evaluate, linearize
+from astro_factory.core.verdicts import Outcome
+from astro_factory.evaluation.built import Evaluation
+from astro_factory.stages import linearize
 from astro_factory.traces.reading import Reader
 from astro_factory.verifiers.countdown import DEFAULT_MAX_VALUE, calculate
 
@@ -69,7 +71,7 @@ class Response(NamedTuple):
 
 
 @cache
-def solvable(numbers: tuple[int, ...], target: int, max_value: int = DEFAULT_MAX_VALUE) -> bool:
+def solvable(numbers: tuple[int, ...], target: int) -> bool:
     """Whether the numbers, in ascending order, can be joined to the target, each used once."""
     if len(numbers) == 1:
         return numbers[0] == target
@@ -77,8 +79,8 @@ def solvable(numbers: tuple[int, ...], target: int, max_value: int = DEFAULT_MAX
         rest = [number for k, number in enumerate(numbers) if k not in (i, j)]
         for operator in "+-*/":
             for left, right in ((numbers[i], numbers[j]), (numbers[j], numbers[i])):
-                result = calculate(left, operator, right, max_value)
-                if result is not None and solvable(tuple(sorted([*rest, result])), target, max_value):
+                result = calculate(left, operator, right, DEFAULT_MAX_VALUE)
+                if result is not None and solvable(tuple(sorted([*rest, result])), target):
                     return True
     return False
 
@@ -103,46 +105,43 @@ def returns(reader: Reader, response: Response) -> Iterator[tuple[str, bool | No
 def figures(template: TemplateSource, responses: Iterator[Response]) -> dict[str, Any]:
     """All figures of the responses that speak as the template does."""
     reader = Reader(template, lambda line: " left " in line)
-    kinds, judged, right, answers = Counter(), Counter(), Counter(), Counter()
+    kinds, judged, right, counts = Counter(), Counter(), Counter(), Counter()
     for response in responses:
-        answers["all"] += 1
+        counts["all"] += 1
         if response.wrong:
-            answers["wrong"] += 1
-            answers["false_step"] += response.stepped_falsely
-            answers["false_check"] += response.checked_falsely
+            counts["wrong"] += 1
+            counts["false_step"] += response.stepped_falsely
+            counts["false_check"] += response.checked_falsely
         for kind, ok in returns(reader, response):
             kinds[kind] += 1
             judged[kind] += ok is not None
             right[kind] += bool(ok)
-    wrong = answers["wrong"]
+    wrong = counts["wrong"]
     others = kinds["sound"] + kinds["unsound"]
     return {
-        "returns": round(kinds.total() / answers["all"], 3),
+        "returns": round(kinds.total() / counts["all"], 3),
         "start": round(kinds["start"] / kinds.total(), 3) if kinds else None,
         "sound": round(kinds["sound"] / others, 3) if others else None,
         "next_right": {kind: round(right[kind] / n, 3) for kind, n in sorted(judged.items()) if n},
-        "wrong": round(wrong / answers["all"], 3),
-        **{name: round(answers[name] / wrong, 3) if wrong else None for name in ("false_step", "false_check")},
+        "wrong": round(wrong / counts["all"], 3),
+        **{name: round(counts[name] / wrong, 3) if wrong else None for name in ("false_step", "false_check")},
     }
 
 
-def traces(config: linearize.Config, folder: Callable[[str], Path], stage: str) -> Iterator[Response]:
-    """What a `linearize` made."""
-    rows = read_columns(folder(config.trees) / TABLE_FILES[ArtifactType.TREES], ["problem"])
+def traces(trees: Path, made: Path) -> Iterator[Response]:
+    """What a `linearize` made of trees, by the folders of both."""
+    rows = read_columns(trees / TABLE_FILES[ArtifactType.TREES], ["problem"])
     problems = {row["problem"]["id"]: Problem.from_row(row["problem"]) for row in rows}
-    for row in read_table(folder(stage) / TABLE_FILES[ArtifactType.TRACES]):
+    for row in read_table(made / TABLE_FILES[ArtifactType.TRACES]):
         yield Response(problems[row["problem_id"]], row["messages"][-1]["content"])
 
 
-def samples(config: evaluate.Config, folder: Callable[[str], Path], stage: str, arm: str) -> Iterator[Response]:
+def answers(evaluation: Evaluation, arm: str) -> Iterator[Response]:
     """What an arm answered in an `evaluate`."""
-    tables = [folder(source) / TABLE_FILES[ArtifactType.PROBLEMS] for source in config.suite.problems]
-    problems = {row["id"]: Problem.from_row(row) for table in tables for row in read_table(table)}
-    for row in read_table(folder(stage) / "samples.parquet"):
-        if row["arm"] == arm:
-            yield Response(
-                problems[row["problem"]], row["text"], row["outcome"] == "correct", row["finish"] == "length"
-            )
+    for asked, samples in evaluation.answers(arm).items():
+        for row in samples:
+            right, cut_off = row["outcome"] == Outcome.CORRECT, row["finish"] == "length"
+            yield Response(evaluation.problems[asked], row["text"], right, cut_off)
 
 
 def main() -> None:
@@ -155,13 +154,15 @@ def main() -> None:
     spec, graph, stage = read_target(options.target, options.set, None)
     store, config = open_store(options.store), graph.nodes[stage].config
     of_traces = isinstance(config, linearize.Config)
-    results = built_results(graph, spec, store, stage, [config.trees] if of_traces else config.suite.problems)
-
-    def folder(name: str) -> Path:
-        return store.output(results[name])
-
-    found = traces(config, folder, stage) if of_traces else samples(config, folder, stage, options.arm)
-    print(json.dumps(figures(config.template if of_traces else config.backtracks, found)))
+    inputs = [config.trees] if of_traces else config.suite.problems
+    results = built_results(graph, spec, store, stage, inputs)
+    folders = {name: store.output(result) for name, result in results.items()}
+    if of_traces:
+        found = figures(config.template, traces(folders[config.trees], folders[stage]))
+    else:
+        evaluation = Evaluation(graph.name, stage, results[stage], config, folders[stage], folders)
+        found = figures(config.backtracks, answers(evaluation, options.arm))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from astro_factory.core.results import Plan, PlannedNode, Status
+from astro_factory.core.results import UNBUILT, Plan, PlannedNode, Status
 from astro_factory.plan.estimates import AT_MOST, Estimate, sums
-
-_UNBUILT = (Status.RUN, Status.PENDING)
 
 
 def plan_as_json(planned: Plan, expected: Mapping[str, Estimate]) -> dict[str, Any]:
@@ -70,10 +68,10 @@ def _reason(planned: Plan, items: list[PlannedNode]) -> str:
     if len(items) == 1:
         return items[0].reason
     counts = Counter(item.status for item in items)
-    status = next((status for status in _UNBUILT if counts[status]), counts.most_common(1)[0][0])
+    status = next((status for status in UNBUILT if counts[status]), counts.most_common(1)[0][0])
     first = next(item for item in items if item.status is status)
     if status is Status.PENDING:
-        waits = [name for name, node in first.node.reads.items() if planned.nodes[node].status in _UNBUILT]
+        waits = [name for name, node in first.node.reads.items() if planned.nodes[node].status in UNBUILT]
         return f"waits for {', '.join(waits)}" if waits else first.reason
     return f"{first.node.name}: {first.reason}"
 

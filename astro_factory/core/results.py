@@ -112,6 +112,10 @@ class Status(StrEnum):
     IMPORT = "import"
 
 
+UNBUILT = (Status.RUN, Status.PENDING)
+"""What is still to be made."""
+
+
 class ChangeKind(StrEnum):
     """What sort of thing moved in a record."""
 

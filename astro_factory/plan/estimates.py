@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from astro_factory.core.results import Plan, PlannedNode, Status
+from astro_factory.core.results import UNBUILT, Plan, PlannedNode, Status
 from astro_factory.core.work import Work
 from astro_factory.runtime.costs import Cost, costs, machine_kind, rows_read, work_of
 from astro_factory.runtime.provenance import environment
@@ -57,7 +57,7 @@ def estimates(plan: Plan, store: Store) -> dict[str, Estimate]:
     for name, item in plan.nodes.items():
         work = work_of(item.node, rows_read(item.node, known))
         known[name] = work.rows
-        if item.status in (Status.RUN, Status.PENDING):
+        if item.status in UNBUILT:
             kind = (item.node.section, item.node.kind)
             if kind not in history:
                 history[kind] = costs(store, item.node)

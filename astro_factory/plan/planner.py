@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from astro_factory.core.graph import Graph, Node
-from astro_factory.core.results import Plan, PlannedNode, Result, Source, Status
+from astro_factory.core.results import UNBUILT, Plan, PlannedNode, Result, Source, Status
 from astro_factory.plan.changes import changes
 from astro_factory.plan.records import make_record, record_key
 from astro_factory.runtime.provenance import key_environment, library_versions
@@ -144,7 +144,7 @@ def _ask_for_files(planned: dict[str, PlannedNode], ends: Collection[str], resol
             item = planned[name] = resolver.with_files(item)
         elif item.status is Status.IMPORT:
             item = planned[name] = replace(item, whole=False)
-        if item.status in (Status.RUN, Status.PENDING):
+        if item.status in UNBUILT:
             needed.update(item.node.references)
 
 

@@ -78,7 +78,6 @@ def _schema(table: Path) -> Any:
 
 def _with_trees(ctx: StageContext, config: Config) -> Iterator[tuple[dict[str, Any], Tree]]:
     """Each trace with its tree; both tables have the problems in one order."""
-
     trees = read_trees(ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES])
     tree: Tree | None = None
     table = ctx.inputs[config.traces] / TABLE_FILES[ArtifactType.TRACES]
