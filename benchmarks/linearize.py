@@ -30,16 +30,16 @@ from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.problems import Problem
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.core.tables import write_table
-from astro_factory.core.trees import Node, Tree, tree_schema
+from astro_factory.core.trees import Tree, TreeNode, tree_schema
 from astro_factory.stages import linearize
-from astro_factory.traces.branches import Mixture
-from astro_factory.traces.ends import Terminals
+from astro_factory.traces.branch_counts import Mixture
 from astro_factory.traces.render import render, text_of
-from astro_factory.traces.screen import Screen
 from astro_factory.traces.sequence import SequenceOptions, sequence
-from astro_factory.traces.table import trace_row
-from astro_factory.traces.templating import compile_template
-from astro_factory.traces.wording import Wording
+from astro_factory.traces.template_loader import compile_template
+from astro_factory.traces.template_renderer import TemplateRenderer
+from astro_factory.traces.terminals import Terminals
+from astro_factory.traces.trace_filters import TraceFilter
+from astro_factory.traces.trace_table import trace_row
 
 PER_TREE = 5
 BRANCHES = Mixture(natural=0.6, uniform=(0, 6))
@@ -64,15 +64,15 @@ def make_tree(index: int) -> Tree:
     rng = random.Random(index)
     target = rng.randint(10, 40)
     problem = Problem(f"p{index}", f"numbers 4 10 3 target {target}", str(target), "countdown")
-    tree = Tree(problem, [Node(-1, "", facts={"left": "4 10 3", "target": str(target)})])
+    tree = Tree(problem, [TreeNode(-1, "", facts={"left": "4 10 3", "target": str(target)})])
     for _ in range(6):
         first, parent = rng.randint(0, 40), len(tree.nodes)
         facts = {"left": f"4 {first}", "result": str(first), "target": str(target)}
-        tree.nodes.append(Node(0, f"10 + 3 = {first} left 4 {first}", prior=rng.random(), facts=facts))
+        tree.nodes.append(TreeNode(0, f"10 + 3 = {first} left 4 {first}", prior=rng.random(), facts=facts))
         for k in range(4):
             end = target if k == parent // 5 % 5 else rng.randint(0, 40)
             facts = {"left": str(end), "result": str(end), "target": str(target)}
-            node = Node(parent, f"4 + {first} = {end} left {end}", rng.random(), terminal=True, facts=facts)
+            node = TreeNode(parent, f"4 + {first} = {end} left {end}", rng.random(), terminal=True, facts=facts)
             node.verdict, node.answer = ("correct" if end == target else "incorrect"), str(end)
             node.closing = f"answer 4 + {first}"
             tree.nodes.append(node)
@@ -89,7 +89,7 @@ def timed(function: Callable[[], list], count: int) -> tuple[float, list]:
 def functions(trees: list[Tree], rounds: int, quiet: bool) -> dict[str, float]:
     """Rates of the functions alone, ours and plain Jinja's, in turns."""
     template = compile_template("reflection/paper.jinja", [shipped_folder("templates")])
-    wording, screen = Wording(template), Screen(template)
+    wording, screen = TemplateRenderer(template), TraceFilter(template)
     plain = Environment(trim_blocks=False).from_string(PLAIN)
     options, count = SequenceOptions(BRANCHES), PER_TREE * len(trees)
 

@@ -31,9 +31,9 @@ from astro_factory.core.config import TemplateSource
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_columns, read_table
 from astro_factory.core.verdicts import Outcome
-from astro_factory.evaluation.built import Evaluation
+from astro_factory.evaluation.evaluation_results import Evaluation
 from astro_factory.stages import linearize
-from astro_factory.traces.reading import Reader
+from astro_factory.traces.response_parser import ResponseParser
 from astro_factory.verifiers.countdown import DEFAULT_MAX_VALUE, calculate
 
 _STEP = re.compile(r"^(\d+) ([-+*/]) (\d+) = (\d+) left (.*)$", re.MULTILINE)
@@ -85,7 +85,7 @@ def solvable(numbers: tuple[int, ...], target: int) -> bool:
     return False
 
 
-def returns(reader: Reader, response: Response) -> Iterator[tuple[str, bool | None]]:
+def returns(reader: ResponseParser, response: Response) -> Iterator[tuple[str, bool | None]]:
     """Each backtrack's kind of state and whether the attempt after it is right; None where it was cut off."""
     thought = reader.read(response.text, response.problem.question)
     places = [state for _, state in thought.jumps()]
@@ -104,7 +104,7 @@ def returns(reader: Reader, response: Response) -> Iterator[tuple[str, bool | No
 
 def figures(template: TemplateSource, responses: Iterator[Response]) -> dict[str, Any]:
     """All figures of the responses that speak as the template does."""
-    reader = Reader(template, lambda line: " left " in line)
+    reader = ResponseParser(template, lambda line: " left " in line)
     kinds, judged, right, counts = Counter(), Counter(), Counter(), Counter()
     for response in responses:
         counts["all"] += 1

@@ -34,14 +34,14 @@ from astro_factory.core.verdicts import Outcome
 from astro_factory.engines import Engine, Request, open_engine
 from astro_factory.engines.base import Stream
 from astro_factory.search.config import PolicyConfig
-from astro_factory.search.crew import OwnSeat, drive
+from astro_factory.search.engine_worker import EngineSearch
 from astro_factory.search.ledger import Ledger
-from astro_factory.search.shards import Shard
+from astro_factory.search.workers import InProcessWorker, drive
 from astro_factory.spec import compile_spec
 from astro_factory.stages.problems.countdown import make_problems
 from astro_factory.store import Store
 from astro_factory.store.exports import Export
-from astro_factory.store.sources import take
+from astro_factory.store.transfer import take
 
 PAPER = {"expansions": 8, "rollouts": 16, "iterations": 32, "c_puct": 1.0, "prior": "logprob"}
 LIMITS = ("max_depth", "max_step_tokens", "max_rollout_tokens", "rollout_stop")
@@ -111,7 +111,7 @@ class Found:
             items = Store(Path(folder)).items()
             keyed = {digest(problem.as_row()): problem for problem in problems}
             start = time.process_time()
-            for _ in drive([lambda: OwnSeat(Kept(self.engine, policy, 0))], Ledger(items, keyed), in_flight):
+            for _ in drive([lambda: InProcessWorker(Kept(self.engine, policy, 0))], Ledger(items, keyed), in_flight):
                 pass
             self.seconds = time.process_time() - start
             rows = [unpack(items.get(key)).select(["nodes", "tokens"]).to_pylist()[0] for key in keyed]
@@ -138,7 +138,7 @@ class Found:
         }
 
 
-class Kept(Shard):
+class Kept(EngineSearch):
     """Its engine outlives it."""
 
     def close(self) -> None:

@@ -29,9 +29,9 @@ from astro_factory.engines import Engine, Request, open_engine
 from astro_factory.engines.base import Stream
 from astro_factory.engines.config import VllmConfig
 from astro_factory.search.config import PolicyConfig
-from astro_factory.search.crew import OwnSeat, drive
+from astro_factory.search.engine_worker import EngineSearch
 from astro_factory.search.ledger import Ledger
-from astro_factory.search.shards import Shard
+from astro_factory.search.workers import InProcessWorker, drive
 from astro_factory.store import Store
 from benchmarks.search import valid
 
@@ -128,10 +128,10 @@ def searched(engine: Engine, problems: list[Problem]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         items = Store(Path(folder)).items()
         keyed = {digest(problem.as_row()): problem for problem in problems}
-        shard = Shard(noting, policy, 0)
+        shard = EngineSearch(noting, policy, 0)
         shard.close = lambda: None  # the engine outlives it
         start = time.perf_counter()
-        for _ in drive([lambda: OwnSeat(shard)], Ledger(items, keyed), len(problems)):
+        for _ in drive([lambda: InProcessWorker(shard)], Ledger(items, keyed), len(problems)):
             pass
         seconds = time.perf_counter() - start
         rows = [unpack(items.get(key)).select(["nodes", "tokens"]).to_pylist()[0] for key in keyed]

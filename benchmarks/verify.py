@@ -25,8 +25,8 @@ from typing import Any
 from astro_factory.core.problems import Problem
 from astro_factory.core.workers import WorkerError, WorkerTimeout
 from astro_factory.verifiers import math as math_verifier
-from astro_factory.verifiers.math import MathVerifier
-from astro_factory.verifiers.math_worker import compare
+from astro_factory.verifiers.math.verifier import MathVerifier
+from astro_factory.verifiers.math.worker import compare
 from astro_factory.verifiers.pool import WorkerPool
 
 ROWS = Path(__file__).parents[1] / "tests/verifiers"

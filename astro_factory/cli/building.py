@@ -34,7 +34,7 @@ from astro_factory.plan.preflight import preflight
 from astro_factory.runtime import Build
 from astro_factory.runtime import build as run_build
 from astro_factory.store import Store
-from astro_factory.store.space import told_of_space
+from astro_factory.store.disk_full import disk_full_as_error
 
 if TYPE_CHECKING:
     from astro_factory.store.caches import Cache
@@ -144,7 +144,7 @@ def made(
         with open_view(planned, quiet=quiet) as watch:
             return run_build(planned, place, watch, jobs=jobs, keep_going=keep_going)
 
-    with told_of_space(place.root), place.building():
+    with disk_full_as_error(place.root), place.building():
         losses = sum(cache.losses for cache in caches)
         planned = plan()
         expected = estimates(planned, place)

@@ -18,11 +18,11 @@ from astro_factory.cli.options import (
     read_target,
 )
 from astro_factory.core.errors import UserError, near
-from astro_factory.store.space import told_of_space
+from astro_factory.store.disk_full import disk_full_as_error
 
 if TYPE_CHECKING:
     from astro_factory.core.graph import Graph
-    from astro_factory.evaluation.built import Evaluation
+    from astro_factory.evaluation.evaluation_results import Evaluation
     from astro_factory.store import Store
 
 TargetArgument = Annotated[
@@ -44,7 +44,7 @@ def samples(
 
     spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
-    with told_of_space(folder), place.steady():
+    with disk_full_as_error(folder), place.steady():
         written = write_logs(_evaluation(spec, graph, stage, place), folder)
     if as_json:
         print_json({"stage": stage, "files": [str(path) for path in written]})
@@ -78,7 +78,7 @@ def harness(
     version = harness_version()
     place = open_store(store)
     found: dict[str, Any] = {}
-    with told_of_space(folder), place.building():
+    with disk_full_as_error(folder), place.building():
         evaluation = _evaluation(spec, graph, stage, place, arms)
         problems = dict(list(evaluation.problems.items())[:limit])
         write_task(folder, evaluation, problems)
@@ -114,7 +114,7 @@ def _arms(graph: "Graph", stage: str, wanted: list[str] | None) -> list[str]:
 
 def _evaluation(spec: Path, graph: "Graph", stage: str, store: "Store", models: Sequence[str] = ()) -> "Evaluation":
     """The built stage, with its problems and the named models. Raises `UserError` E802, E152."""
-    from astro_factory.evaluation.built import Evaluation
+    from astro_factory.evaluation.evaluation_results import Evaluation
 
     config = _config(graph, stage)
     sources = {name: graph.nodes[stage].reads[name] for name in (*config.suite.problems, *models)}

@@ -21,7 +21,7 @@ from astro_factory.cli.trees import print_tree
 from astro_factory.core.errors import UserError
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits
-from astro_factory.runtime.making import last_log
+from astro_factory.runtime.node_execution import last_log
 
 
 def show(
@@ -88,7 +88,7 @@ def _print_report(folder: Path) -> None:
     from rich.console import Console
 
     from astro_factory.evaluation.analysis_table import analysis_table
-    from astro_factory.evaluation.table import comparison_table
+    from astro_factory.evaluation.report_tables import comparison_table
 
     for name, table in (("report", comparison_table), ("analysis", analysis_table)):
         path = folder / f"{name}.json"

@@ -35,7 +35,7 @@ def explain_error(
     code: Annotated[str, typer.Argument(metavar="CODE", help="As in messages: E104, W101.", show_default=False)],
 ) -> None:
     """Say what a code of an error or a warning means, with an example."""
-    from astro_factory.core.catalogue import explain
+    from astro_factory.core.error_catalogue import explain
 
     print(explain(code))
 

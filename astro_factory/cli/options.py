@@ -61,7 +61,7 @@ def open_caches(urls: Sequence[str] | None) -> "list[Cache]":
     """The caches that the user named; what goes wrong with one is a line on stderr. Raises `UserError` E171, E172."""
     if not urls:
         return []
-    from astro_factory.hub.cached import open_place
+    from astro_factory.hub.publication_cache import open_place
     from astro_factory.store.caches import Cache
 
     return [Cache(open_place(url), lambda text: print(f"warning: {text}", file=sys.stderr)) for url in urls]
@@ -108,7 +108,7 @@ def built_results(
 
 def not_built(stage: str, spec: Path, store: "Store", item: "PlannedNode") -> UserError:
     """The error of a command that needs a stage's result; names the log of a run that failed."""
-    from astro_factory.runtime.making import log_path
+    from astro_factory.runtime.node_execution import log_path
 
     remedy = f"run `astro-factory build {spec}`"
     if item.key and (log := log_path(store, item.key)).exists() and log.stat().st_size:

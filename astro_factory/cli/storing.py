@@ -21,7 +21,7 @@ from astro_factory.cli.options import (
 from astro_factory.core.errors import UserError
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits
-from astro_factory.store.space import told_of_space
+from astro_factory.store.disk_full import disk_full_as_error
 from astro_factory.store.store import GRACE_DAYS, KEEP_LAST
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def export(
 
     spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
-    with told_of_space(file.parent), place.steady():
+    with disk_full_as_error(file.parent), place.steady():
         planned = make_plan(graph, place, targets=[stage], commits=locked_commits(graph), use_imports=False)
         results = {name: item.result for name, item in planned.nodes.items()}
         if missing := [name for name, result in results.items() if result is None]:
@@ -56,10 +56,10 @@ def import_(
 ) -> None:
     """Take the finished stages of a store export into the store, every file checked."""
     from astro_factory.store.exports import Export
-    from astro_factory.store.sources import take
+    from astro_factory.store.transfer import take
 
     place, export = open_store(store), Export(file)
-    with told_of_space(place.root), place.building():
+    with disk_full_as_error(place.root), place.building():
         results = export.results().values()
         whole = [result for result in results if export.has_blobs(result)]
         for result in results:

@@ -81,7 +81,7 @@ def print_summary(found: dict[str, Any], spec: Path) -> None:
     console = Console()
     reports = {} if found["variants"] else found["reports"]
     for report in reports.values():
-        from astro_factory.evaluation.table import headline_table
+        from astro_factory.evaluation.report_tables import headline_table
 
         console.print(headline_table(json.loads(Path(report).read_text(encoding="utf-8"))))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in found["counts"].items())

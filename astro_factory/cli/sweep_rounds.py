@@ -30,7 +30,7 @@ class Rounds:
     ) -> tuple[_Found, list[dict[str, Any]]]:
         """All rounds as one build, and what was decided between them."""
         from astro_factory.evaluation.halving import halve
-        from astro_factory.evaluation.runs import built_variants
+        from astro_factory.evaluation.variant_samples import built_variants
 
         left = {canonical_json(variant.own) for variant in self.graph.variants}
         found: _Found = {}

@@ -122,7 +122,7 @@ def _rows(
     graph: Graph, found: Mapping[str, Any], stage: str, rungs: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """The comparison of the variants that were built; empty where the baseline is not among them."""
-    from astro_factory.evaluation.runs import built_variants
+    from astro_factory.evaluation.variant_samples import built_variants
     from astro_factory.evaluation.variants import compare
 
     config = evaluation_of(graph, stage)

@@ -17,7 +17,7 @@ from astro_factory.cli.options import (
 )
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.errors import UserError
-from astro_factory.core.trees import Node, Tree, read_trees, read_whole_trees
+from astro_factory.core.trees import Tree, TreeNode, read_trees, read_whole_trees
 
 _FILE = TABLE_FILES[ArtifactType.TREES]
 _STYLES = {"correct": "green", "incorrect": "red"}
@@ -83,7 +83,7 @@ def drawn(tree: Tree) -> Any:
     return drawings[0]
 
 
-def _label(node: Node) -> Any:
+def _label(node: TreeNode) -> Any:
     from rich.text import Text
 
     label = Text(node.text)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from astro_factory.core.config import Definition
 
-Path_ = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
 @cache
@@ -62,7 +62,7 @@ def holds(annotation: Any, marker_type: type) -> bool:
     return False
 
 
-def substitute(annotation: Any, raw: Any, path: Path_, resolve: Callable[[Definition, str, Path_], Any]) -> Any:
+def substitute(annotation: Any, raw: Any, path: KeyPath, resolve: Callable[[Definition, str, KeyPath], Any]) -> Any:
     """`raw` with every name in a `Definition` field replaced by what `resolve` gives for it."""
     if not holds(annotation, Definition):
         return raw
@@ -93,7 +93,7 @@ def _fits(model: type[BaseModel], raw: dict) -> bool:
     return raw["kind"] in get_args(model.model_fields["kind"].annotation)
 
 
-def marked(annotation: Any, value: Any, marker_type: type, path: Path_ = ()) -> Iterator[tuple[Path_, Any, Any]]:
+def marked(annotation: Any, value: Any, marker_type: type, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any, Any]]:
     """Every (path, marker, value) of a validated value whose annotation carries a marker of the type."""
     if not holds(annotation, marker_type):
         return
@@ -125,7 +125,7 @@ def _fields_holding(model: type[BaseModel], marker_type: type) -> list[tuple[str
     return [(name, annotation) for name, annotation in fields if holds(annotation, marker_type)]
 
 
-def model_at(annotation: Any, raw: Any, path: Path_) -> type[BaseModel] | None:
+def model_at(annotation: Any, raw: Any, path: KeyPath) -> type[BaseModel] | None:
     """The model at a path below an annotation, of a union the one that `raw` names; None where there is none."""
     for option in alternatives(annotation):
         bare, _ = unwrap(option)

@@ -39,7 +39,7 @@ class StageContext:
     """Content digest of each of these artifacts, for item keys."""
     out: Path
     """Empty folder; the files left here are the output."""
-    work: Path
+    scratch: Path
     """Scratch folder of this key, kept across a kill and a resume (checkpoints); never part of the output."""
     items: Items
     events: "Events"

@@ -10,7 +10,7 @@ from astro_factory.core.errors import Diagnostic, Place
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class GraphNode:
     """One artifact of the graph and the stage that makes it; problem sources and models are nodes too."""
 
     name: str
@@ -72,7 +72,7 @@ class Graph:
     """All nodes of a compiled spec in an order in which each stands after what it reads."""
 
     name: str
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, GraphNode]
     source: Mapping[str, object]
     """The spec as it was compiled: includes merged, overrides and interpolation applied."""
     imports: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from typing import Any
 from astro_factory.core.canonical import digest
 from astro_factory.core.config import StageConfig
 from astro_factory.core.errors import Place, UserError
-from astro_factory.core.graph import Graph, Node
+from astro_factory.core.graph import Graph, GraphNode
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _UNSEALED = "0" * 64
@@ -79,7 +79,7 @@ def is_inside(path: str) -> bool:
     return plain and not pure.is_absolute() and ".." not in pure.parts
 
 
-class Source(ABC):
+class ResultProvider(ABC):
     """A place outside the store that offers results: a store export, a cache."""
 
     name: str
@@ -166,14 +166,14 @@ MISSING = object()
 class PlannedNode:
     """A node with what is to be done about it."""
 
-    node: Node
+    node: GraphNode
     status: Status
     reason: str
     key: str | None = None
     record: Mapping[str, Any] | None = None
     result: Result | None = None
     """Of a hit or an import."""
-    source: Source | None = None
+    provider: ResultProvider | None = None
     """Of an import: where it comes from."""
     whole: bool = True
     """Of an import: whether its files come too, or the result alone, since nobody reads them."""
@@ -195,7 +195,7 @@ class PlannedNode:
         }
 
 
-Resolve = Callable[[Node, Mapping[str, str]], PlannedNode]
+Resolve = Callable[[GraphNode, Mapping[str, str]], PlannedNode]
 """Gives a node its record, key and result, once the content digests of what it reads are known."""
 
 

@@ -19,7 +19,7 @@ _facts_text = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(slots=True)
-class Node:
+class TreeNode:
     """One step of a solution. Symbols are those of the paper's section 2."""
 
     parent: int
@@ -68,7 +68,7 @@ class Tree:
     """One problem's search tree with what it cost."""
 
     problem: Problem
-    nodes: list[Node]
+    nodes: list[TreeNode]
     calls: list[Call] = field(default_factory=list)
     """Every sample that the tree was made from, in the order of asking."""
     tokens: int = 0
@@ -105,7 +105,7 @@ class Tree:
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "Tree":
         """The inverse; columns besides `problem` and `nodes` may be missing."""
-        nodes = [Node(**{**node, "facts": json.loads(node["facts"])}) for node in row["nodes"]]
+        nodes = [TreeNode(**{**node, "facts": json.loads(node["facts"])}) for node in row["nodes"]]
         calls = [Call(**call) for call in row.get("calls", [])]
         return cls(Problem.from_row(row["problem"]), nodes, calls, row.get("tokens", 0), row.get("iterations", 0))
 

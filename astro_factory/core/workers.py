@@ -26,7 +26,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-from astro_factory.core import stacks
+from astro_factory.core import stack_dumps
 from astro_factory.core.errors import UserError
 
 START_LIMIT_S = 120.0
@@ -228,7 +228,7 @@ def _leave_with(parent: int) -> None:
 
 def _main(handle: str, parent: str, target: str, memory_bytes: str, respawn: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    stacks.listen(f"worker {target}")
+    stack_dumps.listen(f"worker {target}")
     if int(memory_bytes):
         _limit_memory(int(memory_bytes))
     connection = Connection(int(handle))

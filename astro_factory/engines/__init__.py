@@ -27,7 +27,7 @@ def open_engine(config: Any, folder: Path) -> Engine:
         UserError: E602 if the kind's library is not installed, E605 if an engine of one's own cannot be loaded.
     """
     if config.kind == "python":
-        return _own_engine(config.target)(config.options, model_source(folder))
+        return _user_engine(config.target)(config.options, model_source(folder))
     try:
         kind = getattr(import_module(f"astro_factory.engines.{config.kind}_engine"), _CLASSES[config.kind])
     except ModuleNotFoundError as error:
@@ -39,7 +39,7 @@ def open_engine(config: Any, folder: Path) -> Engine:
     return kind(config, model_source(folder))
 
 
-def _own_engine(target: str) -> Any:
+def _user_engine(target: str) -> Any:
     """A class outside this package."""
     module, _, name = target.partition(":")
     try:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from astro_factory.core.config import NOT_SEMANTIC, Config, Definition
-from astro_factory.core.own_code import code_digest
+from astro_factory.core.user_code import code_digest
 
 
 class TransformersConfig(Config):

@@ -17,7 +17,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from astro_factory.core.errors import UserError
-from astro_factory.engines.arrivals import ArrivalEngine
+from astro_factory.engines.async_engine import AsyncEngine
 from astro_factory.engines.base import Request, Sample, as_float32, room_for
 from astro_factory.engines.config import OpenAIConfig
 
@@ -26,7 +26,7 @@ _TOKEN_PREFIX = "token_id:"
 _LOST = (OSError, TimeoutError, http.client.HTTPException, json.JSONDecodeError)
 
 
-class OpenAIEngine(ArrivalEngine):
+class OpenAIEngine(AsyncEngine):
     """One HTTP request a sample, `concurrency` of them at once."""
 
     def __init__(self, config: OpenAIConfig, folder: Path):
@@ -47,7 +47,7 @@ class OpenAIEngine(ArrivalEngine):
                 )
             self._headers["Authorization"] = f"Bearer {key}"
 
-    def ask(self, request: Request, seed: int) -> "Future[Sample]":
+    def submit(self, request: Request, seed: int) -> "Future[Sample]":
         return self._pool.submit(self._sample, request, seed, room_for(request, self.max_model_len))
 
     def close(self) -> None:

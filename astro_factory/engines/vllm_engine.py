@@ -25,7 +25,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
 from astro_factory.core.errors import UserError
-from astro_factory.engines.arrivals import ArrivalEngine
+from astro_factory.engines.async_engine import AsyncEngine
 from astro_factory.engines.base import Request, Sample, room_for
 from astro_factory.engines.config import VllmConfig
 
@@ -33,7 +33,7 @@ _ENDING_S = 5.0
 """For what is in flight to be given up, before the engine's process is ended."""
 
 
-class VllmEngine(ArrivalEngine):
+class VllmEngine(AsyncEngine):
     """Each sample is a request of its own, so that its seed is its own; prefix caching shares the prompt's work."""
 
     def __init__(self, config: VllmConfig, folder: Path):
@@ -56,7 +56,7 @@ class VllmEngine(ArrivalEngine):
         self._leash = _leash([child.pid for child in multiprocessing.active_children() if child not in before])
         self.max_model_len = self._llm.model_config.max_model_len
 
-    def ask(self, request: Request, seed: int) -> "Future[Sample]":
+    def submit(self, request: Request, seed: int) -> "Future[Sample]":
         return self._run(self._sample(request, seed, room_for(request, self.max_model_len)))
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from astro_factory.core.verdicts import Outcome
 from astro_factory.evaluation.analysis import UNJUDGED_LIMIT
-from astro_factory.evaluation.table import Grid, GridTables, cell
+from astro_factory.evaluation.report_tables import Grid, GridTables, cell
 
 
 def analysis_table(analysis: Mapping[str, Any]) -> GridTables:

@@ -25,10 +25,10 @@ from astro_factory.core.canonical import seed_for
 from astro_factory.core.errors import Diagnostic, UserError, shown
 from astro_factory.core.models import model_source
 from astro_factory.core.problems import Problem
-from astro_factory.evaluation.built import Asked, Evaluation
+from astro_factory.evaluation.evaluation_results import Asked, Evaluation
 from astro_factory.evaluation.intervals import CONFIDENCE, Bootstrap
 from astro_factory.evaluation.metrics import Row, metric_name, solved_at
-from astro_factory.evaluation.table import Grid, GridTables, cell
+from astro_factory.evaluation.report_tables import Grid, GridTables, cell
 
 Answered = Mapping[Asked, Mapping[str, Any]]
 """For each problem what the harness says of it: `verdict`, `exact_match` and the responses, `resps`."""

@@ -15,7 +15,7 @@ from astro_factory.core.canonical import digest
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
-from astro_factory.evaluation.built import Asked, Evaluation
+from astro_factory.evaluation.evaluation_results import Asked, Evaluation
 from astro_factory.evaluation.metrics import Row
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.shipped import shipped_folder
-from astro_factory.hub.figures import Figures, table_figures
+from astro_factory.hub.card_statistics import Figures, table_figures
 from astro_factory.hub.licences import LlamaTerms, unknown_licence
 from astro_factory.hub.provenance import Provenance
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import takewhile, zip_longest
 from typing import Any
 
-from astro_factory.core.graph import Node
+from astro_factory.core.graph import GraphNode
 from astro_factory.core.results import MISSING, Change, ChangeKind
 
 _Path = tuple[str | int, ...]
@@ -13,7 +13,7 @@ _BEFORE = 16
 """Characters of a line shown before its first change."""
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any], node: Node) -> list[Change]:
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], node: GraphNode) -> list[Change]:
     """What moved from one record of a node to its present one, in the order of the fields."""
     return [_change(path, left, right, node) for path, left, right in leaves(old, new)]
 
@@ -30,7 +30,7 @@ def leaves(old: Any, new: Any, path: _Path = ()) -> Iterator[tuple[_Path, Any, A
         yield path, old, new
 
 
-def _change(path: _Path, old: Any, new: Any, node: Node) -> Change:
+def _change(path: _Path, old: Any, new: Any, node: GraphNode) -> Change:
     inside = path[0] == "config"
     name = _name(path[1:] if inside else path)
     kind, text = ChangeKind.CONFIG, f"{name}: {_short(old)} -> {_short(new)}"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from astro_factory.core.results import UNBUILT, Plan, PlannedNode, Status
-from astro_factory.core.work import Work
-from astro_factory.runtime.costs import Cost, costs, machine_kind, rows_read, work_of
+from astro_factory.core.workload import Workload
+from astro_factory.runtime.costs import Cost, costs, machine_kind, rows_read, workload_of
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.resources import processors
 from astro_factory.store import Store
@@ -55,33 +55,33 @@ def estimates(plan: Plan, store: Store) -> dict[str, Estimate]:
     found: dict[str, Estimate] = {}
     history: dict[tuple[str, str], list[Cost]] = {}
     for name, item in plan.nodes.items():
-        work = work_of(item.node, rows_read(item.node, known))
-        known[name] = work.rows
+        workload = workload_of(item.node, rows_read(item.node, known))
+        known[name] = workload.rows
         if item.status in UNBUILT:
             kind = (item.node.section, item.node.kind)
             if kind not in history:
                 history[kind] = costs(store, item.node)
-            found[name] = _estimate(item, plan.graph.name, work, history[kind], here)
+            found[name] = _estimate(item, plan.graph.name, workload, history[kind], here)
             known[name] = found[name].rows
         elif item.result is not None:
-            known[name] = item.result.provenance.get("rows", work.rows)
+            known[name] = item.result.provenance.get("rows", workload.rows)
     return found
 
 
-def _estimate(item: PlannedNode, spec: str, work: Work, history: list[Cost], here: str) -> Estimate:
-    alike = [cost for cost in history if cost.unit == work.unit]
+def _estimate(item: PlannedNode, spec: str, workload: Workload, history: list[Cost], here: str) -> Estimate:
+    alike = [cost for cost in history if cost.unit == workload.unit]
     stage = item.node.name.partition("[")[0]
     own = [cost for cost in alike if (cost.spec, cost.stage) == (spec, stage)][-_RUNS:]
     runs = own or alike[-_RUNS:]
     timed = [cost for cost in runs if cost.machine == here]
     processor = timed[-1].processor if timed else processors(item.node)[1]
-    if not runs or work.units is None:
-        basis = AT_MOST if work.calls is not None or work.tokens is not None else ""
-        return Estimate(work.calls, work.tokens, None, processor, None, work.rows, basis)
+    if not runs or workload.units is None:
+        basis = AT_MOST if workload.calls is not None or workload.tokens is not None else ""
+        return Estimate(workload.calls, workload.tokens, None, processor, None, workload.rows, basis)
 
     def told(amount: Callable[[Cost], float | None], among: list[Cost] = runs) -> float | None:
         rates = [amount(cost) / cost.units for cost in among if amount(cost) is not None]
-        return work.units * sum(rates) / len(rates) if rates else None
+        return workload.units * sum(rates) / len(rates) if rates else None
 
     rows = told(lambda cost: cost.rows)
     return Estimate(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from astro_factory.core.graph import Node
+from astro_factory.core.graph import GraphNode
 from astro_factory.core.results import Change, Plan, PlannedNode, Result
 from astro_factory.plan.changes import changes, leaves
 from astro_factory.plan.planner import Resolver
@@ -47,7 +47,7 @@ def explain(plan: Plan, store: Store, commits: Mapping[str, str], name: str) -> 
     return Explanation(planned, against, previous, tuple(changes(previous.record, record, node)), waits)
 
 
-def nearest(store: Store, node: Node, record: Mapping[str, Any]) -> Result | None:
+def nearest(store: Store, node: GraphNode, record: Mapping[str, Any]) -> Result | None:
     """The result of the same kind whose record differs in the fewest fields; of equal ones the youngest."""
     same = [r for r in store.results() if (r.record["section"], r.record["kind"]) == (node.section, node.kind)]
     return min(same, key=lambda r: (_distance(r.record, record), _age(r)), default=None)

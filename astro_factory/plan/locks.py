@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import Diagnostic, UserError, near, shown
-from astro_factory.core.graph import Graph, Node
+from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.plan.planner import is_open
 from astro_factory.plan.records import path_digest
 from astro_factory.store.files import write_atomic
@@ -97,7 +97,7 @@ def refresh(graph: Graph, update: Collection[str] = ()) -> list[Moved]:
     return sorted(moved, key=lambda entry: entry.name)
 
 
-def _named(graph: Graph, name: str) -> Node:
+def _named(graph: Graph, name: str) -> GraphNode:
     """A node with an open revision, by its name."""
     offered = {node.name: node for node in graph.nodes.values() if is_open(node)}
     if name not in offered:
@@ -108,13 +108,13 @@ def _named(graph: Graph, name: str) -> Node:
     return offered[name]
 
 
-def _open_nodes(graph: Graph) -> list[Node]:
+def _open_nodes(graph: Graph) -> list[GraphNode]:
     """What a build needs of what names a Hub revision by branch."""
     wanted = graph.wanted()
     return [node for name, node in graph.nodes.items() if name in wanted and is_open(node)]
 
 
-def _entry(node: Node) -> str:
+def _entry(node: GraphNode) -> str:
     """What is locked: one line for each repository and revision."""
     return f"{node.section}/{node.config.repo}@{node.config.revision}"
 
@@ -165,12 +165,12 @@ def _write(graph: Graph, table: Mapping[str, str]) -> None:
         raise UserError.of("E142", cause, "make its folder writable, or copy the spec to one that is") from None
 
 
-def _asked(nodes: Collection[Node]) -> dict[str, str]:
+def _asked(nodes: Collection[GraphNode]) -> dict[str, str]:
     """The commits of the nodes' revisions, each asked for once."""
     return {entry: _ask(node) for entry, node in {_entry(node): node for node in nodes}.items()}
 
 
-def _ask(node: Node) -> str:
+def _ask(node: GraphNode) -> str:
     from astro_factory.hub.client import explained, hub_client
 
     kind = "model" if node.section == "models" else "dataset"

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from astro_factory.core.graph import Graph, Node
-from astro_factory.core.results import UNBUILT, Plan, PlannedNode, Result, Source, Status
+from astro_factory.core.graph import Graph, GraphNode
+from astro_factory.core.results import UNBUILT, Plan, PlannedNode, Result, ResultProvider, Status
 from astro_factory.plan.changes import changes
 from astro_factory.plan.records import make_record, record_key
 from astro_factory.runtime.provenance import key_environment, library_versions
@@ -26,18 +26,18 @@ _REASONS = 2
 class Resolver:
     """Gives a node its record, key and result once the content of its inputs is known."""
 
-    def __init__(self, graph: Graph, store: Store, commits: Mapping[str, str], sources: Sequence[Source]):
-        self.graph, self.store, self.commits, self.sources = graph, store, commits, sources
+    def __init__(self, graph: Graph, store: Store, commits: Mapping[str, str], providers: Sequence[ResultProvider]):
+        self.graph, self.store, self.commits, self.providers = graph, store, commits, providers
         self.heads = store.heads(graph.name)
         self.environment = key_environment() if graph.strict else None
         self._results: dict[str, Result | None] = {}
 
-    def resolve(self, node: Node, contents: Mapping[str, str]) -> PlannedNode:
+    def resolve(self, node: GraphNode, contents: Mapping[str, str]) -> PlannedNode:
         """`core.results.Resolve`: a hit only if its files can be had."""
         with self.store.steady():
             return self.with_files(self.look_up(node, contents))
 
-    def look_up(self, node: Node, contents: Mapping[str, str]) -> PlannedNode:
+    def look_up(self, node: GraphNode, contents: Mapping[str, str]) -> PlannedNode:
         """A hit wherever a result is known, with or without its files."""
         if waiting := [name for name in node.references if name not in contents]:
             return PlannedNode(node, Status.PENDING, f"waits for {', '.join(waiting)}")
@@ -50,11 +50,11 @@ class Resolver:
             config = config.model_copy(update={"revision": self.commits[node.name]})
         return self._found(PlannedNode(node, Status.RUN, "", record_key(record), record, config=config))
 
-    def record(self, node: Node, contents: Mapping[str, str]) -> dict[str, Any]:
+    def record(self, node: GraphNode, contents: Mapping[str, str]) -> dict[str, Any]:
         return make_record(node, contents, self.commits, self.environment)
 
     def _found(self, planned: PlannedNode) -> PlannedNode:
-        """The node as a hit or an import, if there is a result of its key, here or in a source."""
+        """The node as a hit or an import, if there is a result of its key, here or in a provider."""
         if here := self.store.result(planned.key):
             if not self.store.has_blobs(here):
                 return replace(planned, status=Status.HIT, reason="in the store, without its files", result=here)
@@ -62,20 +62,20 @@ class Resolver:
                 return replace(planned, reason="what it made elsewhere is gone")
             reason = "in the store" + _other_versions(planned.node, here)
             return replace(planned, status=Status.HIT, reason=reason, result=here)
-        for source in self.sources:
-            if result := source.result(planned.key):
-                return _from(source, replace(planned, result=result))
+        for provider in self.providers:
+            if result := provider.result(planned.key):
+                return _from(provider, replace(planned, result=result))
         return self._explained(planned)
 
     def with_files(self, planned: PlannedNode) -> PlannedNode:
-        """A hit or an import as one whose files can be had, here or from a source; a run if they cannot."""
+        """A hit or an import as one whose files can be had, here or from a provider; a run if they cannot."""
         if planned.result is None or self.store.has_blobs(planned.result):
             return planned
-        for source in self.sources:
-            offered = source.result(planned.key)
-            if offered and offered.content == planned.result.content and source.has_blobs(offered):
-                return _from(source, planned)
-        return replace(planned, status=Status.RUN, reason="its files are not in this store", result=None, source=None)
+        for provider in self.providers:
+            offered = provider.result(planned.key)
+            if offered and offered.content == planned.result.content and provider.has_blobs(offered):
+                return _from(provider, planned)
+        return replace(planned, status=Status.RUN, reason="its files are not in this store", result=None, provider=None)
 
     def _explained(self, planned: PlannedNode) -> PlannedNode:
         """A node that must run, with the reason."""
@@ -89,11 +89,11 @@ class Resolver:
         more = f" (+{len(moved) - _REASONS} more)" if len(moved) > _REASONS else ""
         return replace(planned, reason="; ".join(map(str, moved[:_REASONS])) + more, changes=moved)
 
-    def last_name(self, node: Node) -> str | None:
+    def last_name(self, node: GraphNode) -> str | None:
         """Under which name the spec's last build had it: its own or, of a variant of a sweep, the stage's."""
         return next((name for name in (node.name, node.name.partition("[")[0]) if name in self.heads), None)
 
-    def last(self, node: Node) -> Result | None:
+    def last(self, node: GraphNode) -> Result | None:
         """What the spec's last build gave for it."""
         key = self.heads.get(self.last_name(node) or "", "")
         if key not in self._results:  # the variants of a sweep all ask for the same
@@ -113,7 +113,7 @@ def make_plan(
     targets: Collection[str] | None = None,
     commits: Mapping[str, str] | None = None,
     use_imports: bool = True,
-    caches: Sequence[Source] = (),
+    caches: Sequence[ResultProvider] = (),
 ) -> Plan:
     """Plan the targets and all they depend on; without targets, all stages and publications.
 
@@ -148,7 +148,7 @@ def _ask_for_files(planned: dict[str, PlannedNode], ends: Collection[str], resol
             needed.update(item.node.references)
 
 
-def _other_versions(node: Node, result: Result) -> str:
+def _other_versions(node: GraphNode, result: Result) -> str:
     """What of the environment that made a model's result is another one here; versions are in no key."""
     if not node.heavy:
         return ""
@@ -157,11 +157,11 @@ def _other_versions(node: Node, result: Result) -> str:
     return f", made with {', '.join(other)}" if other else ""
 
 
-def _from(source: Source, planned: PlannedNode) -> PlannedNode:
-    return replace(planned, status=Status.IMPORT, reason=f"in {source.name}", source=source)
+def _from(provider: ResultProvider, planned: PlannedNode) -> PlannedNode:
+    return replace(planned, status=Status.IMPORT, reason=f"in {provider.name}", provider=provider)
 
 
-def is_open(node: Node) -> bool:
+def is_open(node: GraphNode) -> bool:
     """Whether the node names a Hub revision that is not a commit."""
     revision = getattr(node.config, "revision", None)
     return isinstance(revision, str) and not (len(revision) == 40 and set(revision) <= set("0123456789abcdef"))

@@ -17,14 +17,14 @@ from astro_factory.core.annotations import alternatives, field_annotation, holds
 from astro_factory.core.canonical import digest, file_digest
 from astro_factory.core.config import InputFile, Later, NotSemantic, Reference
 from astro_factory.core.errors import UserError
-from astro_factory.core.graph import Node
+from astro_factory.core.graph import GraphNode
 
 SCHEME = 1
 """Version of this description; moving it makes every key new."""
 
 
 def make_record(
-    node: Node,
+    node: GraphNode,
     contents: Mapping[str, str],
     commits: Mapping[str, str],
     environment: Mapping[str, Any] | None = None,
@@ -59,7 +59,7 @@ def path_digest(target: Path) -> str:
 class _Inputs:
     """What stands in a record where a config names something outside it."""
 
-    node: Node
+    node: GraphNode
     contents: Mapping[str, str]
 
     def canonical(self, annotation: Any, value: Any) -> Any:

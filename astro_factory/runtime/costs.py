@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from astro_factory.core.graph import Node
+from astro_factory.core.graph import GraphNode
 from astro_factory.core.results import Result
-from astro_factory.core.work import Rows, Work
+from astro_factory.core.workload import Rows, Workload
 from astro_factory.runtime.resources import processors
 from astro_factory.store import Store
 
@@ -43,13 +43,13 @@ class Cost:
     bytes: int
 
 
-def work_of(node: Node, rows: Rows) -> Work:
+def workload_of(node: GraphNode, rows: Rows) -> Workload:
     """What a run of a node would do, as its kind tells; a kind that tells nothing counts runs."""
     estimate = getattr(importlib.import_module(node.module), "estimate", None)
-    return estimate(node.config, rows) if estimate else Work("runs", 1)
+    return estimate(node.config, rows) if estimate else Workload("runs", 1)
 
 
-def rows_read(node: Node, rows: Mapping[str, float | None]) -> Rows:
+def rows_read(node: GraphNode, rows: Mapping[str, float | None]) -> Rows:
     """Rows of what a node reads by the names of its config, from those of nodes."""
     known = {name: rows.get(source) for name, source in node.reads.items()}
     return {name: count for name, count in known.items() if count is not None}
@@ -60,17 +60,17 @@ def machine_kind(environment: Mapping[str, Any]) -> str:
     return ", ".join([environment.get("machine", "?"), *sorted(set(environment.get("gpus", ())))])
 
 
-def keep_cost(store: Store, spec: str, node: Node, rows: Mapping[str, float | None], result: Result) -> None:
+def keep_cost(store: Store, spec: str, node: GraphNode, rows: Mapping[str, float | None], result: Result) -> None:
     """Add a line for a run; `rows` are those of the nodes that it read."""
-    work = work_of(node, rows_read(node, rows))
-    if not work.units:
+    workload = workload_of(node, rows_read(node, rows))
+    if not workload.units:
         return
     spent, (count, processor) = result.provenance, processors(node)
     cost = Cost(
         spec=spec,
         stage=node.name.partition("[")[0],
-        unit=work.unit,
-        units=work.units,
+        unit=workload.unit,
+        units=workload.units,
         processor=processor,
         machine=machine_kind(spent),
         seconds=round(spent["seconds"] * count, 2),
@@ -85,7 +85,7 @@ def keep_cost(store: Store, spec: str, node: Node, rows: Mapping[str, float | No
         file.write(json.dumps(asdict(cost)).encode() + b"\n")
 
 
-def costs(store: Store, node: Node) -> list[Cost]:
+def costs(store: Store, node: GraphNode) -> list[Cost]:
     """The last runs of the node's kind, the youngest last."""
     try:
         with _path(store, node).open("rb") as file:
@@ -103,5 +103,5 @@ def costs(store: Store, node: Node) -> list[Cost]:
     return found
 
 
-def _path(store: Store, node: Node) -> Path:
+def _path(store: Store, node: GraphNode) -> Path:
     return store.root / "costs" / f"{node.section}.{node.kind}.jsonl"

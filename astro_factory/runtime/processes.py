@@ -20,11 +20,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from astro_factory.core import stacks
+from astro_factory.core import stack_dumps
 from astro_factory.core.errors import Diagnostic, Place, UserError
 from astro_factory.runtime.events import EventHandler
-from astro_factory.runtime.jobs import Job, StageFailed, append_line, with_tail
 from astro_factory.runtime.limits import Limits
+from astro_factory.runtime.stage_job import Job, StageFailed, append_line, with_tail
 
 SAVING_S = 75.0
 """How long a stage that is told to stop may take to save what it has; training asks its processes for 60 s."""
@@ -58,7 +58,7 @@ class StageProcess:
                     stdout=output,
                     stderr=output,
                     pass_fds=(jobs, events_write),
-                    env=_environment(threads) | {stacks.FOLDER: self._stacks.name},
+                    env=_environment(threads) | {stack_dumps.FOLDER: self._stacks.name},
                     start_new_session=True,
                 )
         except BaseException:
@@ -245,9 +245,9 @@ def _environment(threads: int) -> dict[str, str]:
 
 def _with_stacks(cause: str, folder: Path, log: Path) -> str:
     """A cause with where each process of the stage stands; the stacks of all their threads go to the log."""
-    found = stacks.collect(folder)
+    found = stack_dumps.collect(folder)
     append_line(log, "\n".join(f"{name}:\n{text}" for name, text in found.items()))
-    parts = (f"{name}:\n{stacks.main_thread(text)}" for name, text in found.items())
+    parts = (f"{name}:\n{stack_dumps.main_thread(text)}" for name, text in found.items())
     return "\n".join([cause, *parts])
 
 

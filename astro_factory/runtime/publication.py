@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from astro_factory.core.graph import Graph, Node
+from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.results import Result
 
 
@@ -27,7 +27,7 @@ def spec_text(source: Mapping[str, object]) -> str:
     return yaml.dump(dict(source), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def write_provenance(folder: Path, graph: Graph, node: Node, results: Mapping[str, Result]) -> Path:
+def write_provenance(folder: Path, graph: Graph, node: GraphNode, results: Mapping[str, Result]) -> Path:
     """`spec.yaml` and `records/<key>.json` for every node upstream of a publish stage; no times, no paths."""
     (folder / "records").mkdir(parents=True, exist_ok=True)
     (folder / "spec.yaml").write_text(spec_text(graph.source), encoding="utf-8")

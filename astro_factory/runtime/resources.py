@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from astro_factory.core.devices import gpus
-from astro_factory.core.graph import Node
+from astro_factory.core.graph import GraphNode
 from astro_factory.core.results import PlannedNode, Status
 
 
@@ -48,13 +48,13 @@ def taken(planned: PlannedNode) -> Resources:
     return _amounts(planned.node)
 
 
-def processors(node: Node) -> tuple[float, str]:
+def processors(node: GraphNode) -> tuple[float, str]:
     """How many processors a run of a node keeps busy, and which: `cores` or, of a model on this machine, `GPUs`."""
     amount = _amounts(node)
     return (amount.gpus or amount.cores, "GPUs") if node.heavy and gpus() else (amount.cores, "cores")
 
 
-def _amounts(node: Node) -> Resources:
+def _amounts(node: GraphNode) -> Resources:
     module = importlib.import_module(node.module)
     amounts = {name: getattr(module, name) for name in Resources._fields if hasattr(module, name)}
     return Resources(**{"cores": 1} | {name: amount(node.config) for name, amount in amounts.items()})

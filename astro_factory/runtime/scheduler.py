@@ -18,12 +18,12 @@ from typing import Any
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.results import Plan, PlannedNode, Result, Status
-from astro_factory.runtime.jobs import StageFailed
-from astro_factory.runtime.making import log_path, make
+from astro_factory.runtime.node_execution import log_path, make
 from astro_factory.runtime.processes import Processes
 from astro_factory.runtime.resources import Queue, Resources, machine
+from astro_factory.runtime.stage_job import StageFailed
 from astro_factory.store import Store
-from astro_factory.store.space import told_of_space
+from astro_factory.store.disk_full import disk_full_as_error
 
 Watcher = Callable[[str, dict[str, Any]], None]
 """Called with a node's name and an event: `start`, `progress`, `phase`, `metric`, `spent`, `log`, `end`."""
@@ -202,7 +202,7 @@ class _Scheduler:
         """Name the results as roots of this spec, for `explain` and garbage collection."""
         keys = {name: result.key for name, result in self.state.results.items()}
         try:
-            with told_of_space(self.store.root):
+            with disk_full_as_error(self.store.root):
                 self.store.remember(self.plan.graph.name, keys)
         except UserError:
             if self.state.ok:  # else the failures are what there is to tell

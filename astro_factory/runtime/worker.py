@@ -19,10 +19,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
-from astro_factory.core import stacks
+from astro_factory.core import stack_dumps
 from astro_factory.core.errors import UserError
 from astro_factory.runtime.events import EventHandler, line_sender
-from astro_factory.runtime.jobs import Job, occupied
+from astro_factory.runtime.stage_job import Job, occupied
 
 _UNIT = 1 if sys.platform == "darwin" else 1024
 """Of getrusage's figure of memory, in bytes."""
@@ -33,7 +33,7 @@ def main(jobs_fd: int, events_fd: int) -> None:
     for handle in (jobs_fd, events_fd):
         os.set_inheritable(handle, False)
     faulthandler.enable()  # a crash in C leaves its Python stack in the log
-    stacks.listen("stage")
+    stack_dumps.listen("stage")
     signal.signal(signal.SIGTERM, _tell)
     jobs: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     threading.Thread(target=_receive, args=(jobs_fd, jobs), daemon=True).start()
@@ -61,7 +61,7 @@ def _outcome(job: Job, send: EventHandler) -> dict[str, Any]:
         os.dup2(log, stream.fileno())
     os.close(log)
     try:
-        with occupied(Path(job.work).parent):
+        with occupied(Path(job.scratch).parent):
             job.run(send)
     except UserError as error:
         return {"event": "mistakes", "diagnostics": [asdict(diagnostic) for diagnostic in error.diagnostics]}

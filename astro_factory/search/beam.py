@@ -4,23 +4,23 @@ import math
 
 from astro_factory.search.config import BeamConfig
 from astro_factory.search.expansion import expand, settle
-from astro_factory.search.growth import Growing, Growth
 from astro_factory.search.stopping import Stopping
+from astro_factory.search.tree_builder import PolicyRun, TreeBuilder
 
 
-def grow(growth: Growth, config: BeamConfig) -> Growing:
+def grow(builder: TreeBuilder, config: BeamConfig) -> PolicyRun:
     """Levels until no state is open, or the stop rule holds."""
-    stopping, beam = Stopping(growth, config.stop), [0]
+    stopping, beam = Stopping(builder, config.stop), [0]
     while beam:
-        opened = yield from expand(growth, config, beam)
+        opened = yield from expand(builder, config, beam)
         if stopping.now():
             break
-        beam = sorted(opened, key=lambda node: -_rank(growth, config, node))[: config.width]
-    settle(growth)
+        beam = sorted(opened, key=lambda node: -_rank(builder, config, node))[: config.width]
+    settle(builder)
 
 
-def _rank(growth: Growth, config: BeamConfig, node: int) -> float:
-    nodes = growth.tree.nodes
+def _rank(builder: TreeBuilder, config: BeamConfig, node: int) -> float:
+    nodes = builder.tree.nodes
     if config.rank == "self_evaluation":
         return nodes[node].reward
-    return math.prod(nodes[index].prior for index in growth.tree.path(node))
+    return math.prod(nodes[index].prior for index in builder.tree.path(node))

@@ -1,22 +1,24 @@
 """Best of n: independent completions of a problem as one tree."""
 
 from astro_factory.search.config import BestOfNConfig
-from astro_factory.search.growth import Ask, Growing, Growth
 from astro_factory.search.priors import set_priors
 from astro_factory.search.prompts import mean
+from astro_factory.search.tree_builder import PolicyRun, SampleQuery, TreeBuilder
 
 _ROOT = 0
 
 
-def grow(growth: Growth, config: BestOfNConfig) -> Growing:
+def grow(builder: TreeBuilder, config: BestOfNConfig) -> PolicyRun:
     """Completions that begin with the same steps share these nodes; a node's value is the mean over its completions."""
-    [samples] = yield from growth.ask(Ask(_ROOT, "rollout", config.n, config.max_rollout_tokens, config.rollout_stop))
-    growth.tree.iterations = config.n
+    [samples] = yield from builder.sample(
+        SampleQuery(_ROOT, "rollout", config.n, config.max_rollout_tokens, config.rollout_stop)
+    )
+    builder.tree.iterations = config.n
     for sample in samples:
-        reading = growth.read(_ROOT, sample)
-        for node in (_ROOT, *growth.enter(_ROOT, reading, [])):
-            growth.scores[node].append(reading.score)
-    for index, node in enumerate(growth.tree.nodes):
-        node.visits = node.rollouts = len(growth.scores[index])
-        node.value = node.reward = mean(growth.scores[index])
-        set_priors(growth, index, "share")
+        parsed = builder.read(_ROOT, sample)
+        for node in (_ROOT, *builder.enter(_ROOT, parsed, [])):
+            builder.scores[node].append(parsed.score)
+    for index, node in enumerate(builder.tree.nodes):
+        node.visits = node.rollouts = len(builder.scores[index])
+        node.value = node.reward = mean(builder.scores[index])
+        set_priors(builder, index, "share")

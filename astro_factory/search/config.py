@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from astro_factory.core.config import Config, Definition
-from astro_factory.core.own_code import code_digest
+from astro_factory.core.user_code import code_digest
 
 _USER_PROMPT = "{question}"
 
@@ -223,7 +223,7 @@ class PythonPolicyConfig(SamplingConfig):
 
     kind: Literal["python"]
     target: str = Field(pattern=r"^[\w.]+:\w+$")
-    """`package.module:function`, a generator that takes (growth, config) as `astro_factory.search.mcts.grow` does."""
+    """`package.module:function`, a generator that takes (builder, config) as `astro_factory.search.mcts.grow` does."""
     code: str = Field(default_factory=lambda known: code_digest(known.get("target", "")))
     """Digest of the source of `target` and of what it imports of its own package, so that a changed source is a changed
     key. Write something else, such as a version, to decide yourself when it has changed."""

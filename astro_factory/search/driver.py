@@ -12,13 +12,13 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Tree
 from astro_factory.engines.base import Engine, Request, Sample
-from astro_factory.search.answers import checked
 from astro_factory.search.config import SamplingConfig
-from astro_factory.search.growth import Growing, Growth
 from astro_factory.search.prompts import Prompts
+from astro_factory.search.sample_checks import checked
+from astro_factory.search.tree_builder import PolicyRun, TreeBuilder
 from astro_factory.verifiers import get_verifier
 
-Policy = Callable[[Growth, SamplingConfig], Growing]
+Policy = Callable[[TreeBuilder, SamplingConfig], PolicyRun]
 
 _ANSWERS = 256
 """After so many the caller hears of it, even if no tree is done."""
@@ -44,11 +44,11 @@ def policy_for(config: SamplingConfig) -> Policy:
 
 
 @dataclass(slots=True)
-class _Asking:
+class _PendingTree:
     """A tree that waits for samples."""
 
-    growth: Growth
-    growing: Growing
+    builder: TreeBuilder
+    run: PolicyRun
     requests: list[Request] = field(default_factory=list)
     answers: list[list[Sample] | None] | None = None
     """What has come of the samples it asked for; None before it asked."""
@@ -64,14 +64,14 @@ class Search:
         self._prompts = Prompts(engine.tokenizer, config)
         self._longest = engine.max_model_len
         self._stream = engine.stream()
-        self._asking: dict[str, _Asking] = {}
+        self._pending: dict[str, _PendingTree] = {}
         self.tokens = self.calls = 0
         """Sampled so far, for whichever tree."""
 
     @property
-    def growing(self) -> int:
+    def in_progress(self) -> int:
         """How many trees are growing."""
-        return len(self._asking)
+        return len(self._pending)
 
     def advance(self, problems: Mapping[str, Problem]) -> dict[str, Tree]:
         """Begin trees for these problems, then go on until some tree is done or many samples have come.
@@ -82,34 +82,34 @@ class Search:
             UserError: E612, E613 or E615 for an engine that answers wrongly or fails, beside what it raises itself.
         """
         for key, problem in problems.items():
-            growth = Growth(
+            builder = TreeBuilder(
                 problem, get_verifier(problem.verifier), self._prompts, self._config, self._seed, self._longest
             )
-            self._asking[key] = _Asking(growth, self._grow(growth, self._config))
+            self._pending[key] = _PendingTree(builder, self._grow(builder, self._config))
         finished = {key: tree for key in problems if (tree := self._go_on(key))}
         answers = 0
-        while self._asking and not finished and answers < _ANSWERS:
+        while self._pending and not finished and answers < _ANSWERS:
             for (key, index), samples in self._take():
-                asking = self._asking[key]
-                asking.answers[index] = checked(asking.requests[index], samples)
-                asking.missing -= 1
+                pending = self._pending[key]
+                pending.answers[index] = checked(pending.requests[index], samples)
+                pending.missing -= 1
                 self.tokens, self.calls = self.tokens + sum(len(s.ids) for s in samples), self.calls + len(samples)
                 answers += 1
-                if not asking.missing and (tree := self._go_on(key)):
+                if not pending.missing and (tree := self._go_on(key)):
                     finished[key] = tree
         return finished
 
     def _go_on(self, key: str) -> Tree | None:
         """Give a tree its samples and put what it asks next in flight; the tree, if it is done."""
-        asking = self._asking[key]
+        pending = self._pending[key]
         try:
-            requests = asking.growing.send(asking.answers)
+            requests = pending.run.send(pending.answers)
             while not requests:
-                requests = asking.growing.send([])
+                requests = pending.run.send([])
         except StopIteration:
-            del self._asking[key]
-            return asking.growth.tree
-        asking.requests, asking.answers, asking.missing = requests, [None] * len(requests), len(requests)
+            del self._pending[key]
+            return pending.builder.tree
+        pending.requests, pending.answers, pending.missing = requests, [None] * len(requests), len(requests)
         for index, request in enumerate(requests):
             self._stream.add((key, index), request)
         return None

@@ -13,7 +13,7 @@ from astro_factory.core.trees import Call, Tree
 from astro_factory.engines.base import Engine, Request, Sample, room_for
 from astro_factory.search.config import SamplingConfig
 from astro_factory.search.driver import Search
-from astro_factory.search.growth import prompt_digest
+from astro_factory.search.tree_builder import prompt_digest
 
 
 class StoredCalls(Engine):

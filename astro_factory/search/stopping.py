@@ -1,7 +1,7 @@
 """When a tree is done before its budget is spent."""
 
 from astro_factory.search.config import StopRule
-from astro_factory.search.growth import Growth
+from astro_factory.search.tree_builder import TreeBuilder
 
 
 def enough(ends: tuple[int, int], rule: StopRule) -> bool:
@@ -12,8 +12,8 @@ def enough(ends: tuple[int, int], rule: StopRule) -> bool:
 class Stopping:
     """Asked once after each iteration of a tree."""
 
-    def __init__(self, growth: Growth, rule: StopRule | None):
-        self._growth, self._rule = growth, rule
+    def __init__(self, builder: TreeBuilder, rule: StopRule | None):
+        self._builder, self._rule = builder, rule
         self._ends = (0, 0)
         self._idle = 0
         """Iterations in a row that brought no new end."""
@@ -21,7 +21,7 @@ class Stopping:
     def now(self) -> bool:
         if self._rule is None:
             return False
-        ends = self._growth.ends()
+        ends = self._builder.ends()
         self._idle = self._idle + 1 if ends == self._ends else 0
         self._ends = ends
         return enough(ends, self._rule) or self._idle == self._rule.patience

@@ -10,15 +10,15 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from astro_factory.core.annotations import model_at
 from astro_factory.core.config import documentation
 from astro_factory.core.errors import Diagnostic, near
-from astro_factory.spec.reader import UNRESOLVED, Document, Path_
+from astro_factory.spec.reader import UNRESOLVED, Document, KeyPath
 from astro_factory.spec.sections import DOCUMENTATION
 
 
-def dotted(path: Path_) -> str:
+def dotted(path: KeyPath) -> str:
     return ".".join(map(str, path))
 
 
-def validate(document: Document, path: Path_, annotation: Any, raw: Any, errors: list[Diagnostic]) -> Any:
+def validate(document: Document, path: KeyPath, annotation: Any, raw: Any, errors: list[Diagnostic]) -> Any:
     """`raw` as a value of `annotation`; on failure None, with one diagnostic for each finding."""
     try:
         value = _adapter(annotation).validate_python(raw)
@@ -34,7 +34,7 @@ _adapter = cache(TypeAdapter)
 """Making one takes longer than using it."""
 
 
-def _coerced(raw: Any, value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, list[str]]]:
+def _coerced(raw: Any, value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, list[str]]]:
     """Where Pydantic read a text or a truth value as something else, which no spec means: the path and the due form."""
     if isinstance(raw, dict) and isinstance(value, dict | BaseModel):
         inner = value if isinstance(value, dict) else vars(value)
@@ -51,12 +51,12 @@ def _coerced(raw: Any, value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, li
 class _Findings:
     """What Pydantic has to say about one value of a spec, in words of the spec."""
 
-    def __init__(self, document: Document, path: Path_, annotation: Any, raw: Any):
+    def __init__(self, document: Document, path: KeyPath, annotation: Any, raw: Any):
         self.document, self.path, self.annotation, self.raw = document, path, annotation, raw
 
     def diagnostics(self, failure: ValidationError) -> list[Diagnostic]:
         """One for each slip: the branches of a union that the value does not take have no say."""
-        findings: dict[Path_, list[Any]] = {}
+        findings: dict[KeyPath, list[Any]] = {}
         for found in failure.errors(include_url=False):
             if found["input"] is not UNRESOLVED:
                 inner = _path_in(self.raw, found["loc"], missing=found["type"] == "missing")
@@ -70,17 +70,17 @@ class _Findings:
             made += [self._diagnostic(inner, found) for found in here if found["type"] not in _FORMS]
         return made
 
-    def misformed(self, inner: Path_, forms: Sequence[str]) -> Diagnostic:
+    def misformed(self, inner: KeyPath, forms: Sequence[str]) -> Diagnostic:
         value = self.raw
         for part in inner:
             value = value[part]
         return self._wrong("E115", inner, f"should be {' or '.join(forms)}, not {_written(value)}")
 
-    def _wrong(self, code: str, inner: Path_, what: str, remedy: str = "") -> Diagnostic:
+    def _wrong(self, code: str, inner: KeyPath, what: str, remedy: str = "") -> Diagnostic:
         here = (*self.path, *inner)
         return self.document.diagnose(code, here, f"{dotted(here)} {what}", remedy or self._meaning(inner, code))
 
-    def _diagnostic(self, inner: Path_, found: Any) -> Diagnostic:
+    def _diagnostic(self, inner: KeyPath, found: Any) -> Diagnostic:
         here, kind, context = (*self.path, *inner), found["type"], found.get("ctx", {})
         if kind in ("extra_forbidden", "invalid_key") or found["loc"][-1:] == ("[key]",):
             return self._unknown_key(inner, found)
@@ -108,7 +108,7 @@ class _Findings:
         items = "" if kind in ("too_long", "too_short") else f", not {_written(found['input'])}"
         return self._wrong("E115", inner, cause + items)
 
-    def _unknown_key(self, inner: Path_, found: Any) -> Diagnostic:
+    def _unknown_key(self, inner: KeyPath, found: Any) -> Diagnostic:
         model = model_at(self.annotation, self.raw, inner[:-1])
         choices = _literals(found) if found["type"] == "literal_error" else model.model_fields if model else ()
         here = (*self.path, *inner)
@@ -116,7 +116,7 @@ class _Findings:
         remedy = near(here[-1], choices) or f"keys here are {_FORMS.get(found['type'], 'other texts')}s"
         return self.document.diagnose("E104", here, cause, remedy, key=True)
 
-    def _documentation(self, inner: Path_) -> str:
+    def _documentation(self, inner: KeyPath) -> str:
         """The first sentence of what the field at a path is documented as."""
         while inner and not isinstance(inner[-1], str):
             inner = inner[:-1]  # an entry of a list is documented with the list
@@ -126,7 +126,7 @@ class _Findings:
             text = DOCUMENTATION.get(str(self.path[0]))
         return re.split(r"(?<=\w)[.;]\s", " ".join((text or "").split()))[0].removesuffix(".")
 
-    def _meaning(self, inner: Path_, code: str) -> str:
+    def _meaning(self, inner: KeyPath, code: str) -> str:
         """A remedy that says what the field is for."""
         text = self._documentation(inner)
         name = next((part for part in reversed((*self.path, *inner)) if isinstance(part, str)), "")
@@ -138,7 +138,7 @@ def _literals(found: Any) -> list[str]:
     return [choice.strip("'") for choice in found["ctx"]["expected"].replace(" or ", ", ").split(", ")]
 
 
-def pointed(raw: Any, cause: str) -> Path_:
+def pointed(raw: Any, cause: str) -> KeyPath:
     """The part of an entry that a message about it means: the last value it quotes, or the first key it names."""
     if not isinstance(raw, dict):
         return ()
@@ -148,7 +148,7 @@ def pointed(raw: Any, cause: str) -> Path_:
     return next(((word,) for word in re.findall(r"\w+", cause) if word in raw), ())
 
 
-def _leaves(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, str]]:
+def _leaves(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """Every text of a value with its path."""
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
@@ -181,7 +181,7 @@ def _written(value: Any) -> str:
     return f"{names.get(type(value), type(value).__name__)}{text}"
 
 
-def _path_in(raw: Any, loc: tuple, *, missing: bool) -> Path_:
+def _path_in(raw: Any, loc: tuple, *, missing: bool) -> KeyPath:
     """Pydantic's location without the tags of unions, which are no keys of the spec."""
     path: list[str | int] = []
     for index, part in enumerate(loc):

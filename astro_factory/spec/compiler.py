@@ -14,12 +14,12 @@ from astro_factory.core.annotations import marked, substitute
 from astro_factory.core.config import Definition, InputFile, Reference, StageConfig
 from astro_factory.core.errors import Diagnostic, UserError, near, shown
 from astro_factory.core.files import kind_of
-from astro_factory.core.graph import Graph, Node
+from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.spec import compose
 from astro_factory.spec.checking import dotted, pointed, validate
 from astro_factory.spec.origins import Origins
-from astro_factory.spec.reader import UNRESOLVED, Document, Path_, in_reading_order
+from astro_factory.spec.reader import UNRESOLVED, Document, KeyPath, in_reading_order
 from astro_factory.spec.sections import DEFINITION_SECTIONS, LANGUAGE, NODE_SECTIONS, OTHER_KEYS, definition_type
 from astro_factory.stages import kinds, load_kind
 
@@ -59,14 +59,14 @@ class Compiler:
     def __init__(self, document: Document, folder: Path, errors: list[Diagnostic]):
         self.document, self.folder, self.errors = document, folder, errors
         self.definitions: dict[str, dict[str, Any]] = {}
-        self.written: dict[Path_, Path_] = {}
+        self.written: dict[KeyPath, KeyPath] = {}
         """Where a name stands to where its value is written."""
         self.templates: dict[tuple[str, str], Any] = {}
         """What it is for and path to sources, of the sound ones."""
         self.used: set[tuple[str, str]] = set()
         self.ambiguous: set[str] = set()
         """Names that stand in two sections."""
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, GraphNode] = {}
 
     def graph(self, path: Path) -> Graph:
         data = self.document.data
@@ -119,10 +119,10 @@ class Compiler:
                 remedy = "paths are relative to the spec's folder"
                 self._error("E101", ("imports", index), f"there is no store export '{name}'", remedy)
 
-    def _error(self, code: str, path: Path_, cause: str, remedy: str = "", *, key: bool = False) -> None:
+    def _error(self, code: str, path: KeyPath, cause: str, remedy: str = "", *, key: bool = False) -> None:
         self.errors.append(self.document.diagnose(code, path, cause, remedy, key=key))
 
-    def _source(self, path: Path_) -> Path_:
+    def _source(self, path: KeyPath) -> KeyPath:
         """Where the value at a path is written, if a name stands in its place."""
         for size in range(len(path) - 1, 0, -1):
             if path[:size] in self.written:
@@ -142,7 +142,7 @@ class Compiler:
         value = validate(self.document, path, kind, substitute(kind, raw, path, self._resolve), self.errors)
         return UNRESOLVED if value is None else value
 
-    def _resolve(self, definition: Definition, name: str, path: Path_) -> Any:
+    def _resolve(self, definition: Definition, name: str, path: KeyPath) -> Any:
         """The value a name stands for, or `UNRESOLVED`; a template's name or path becomes its sources."""
         if definition.section == "templates":
             return self._template(name, path, definition.form)
@@ -154,8 +154,8 @@ class Compiler:
             self._error("E120", path, f"'{name}' is not defined in {definition.section}", remedy)
         return table.get(name, UNRESOLVED)
 
-    def _template(self, name: str, path: Path_, form: str) -> Any:
-        from astro_factory.traces.templating import compile_template
+    def _template(self, name: str, path: KeyPath, form: str) -> Any:
+        from astro_factory.traces.template_loader import compile_template
 
         entry = self.named_template(name)
         if entry is None:
@@ -186,7 +186,7 @@ class Compiler:
 
     def add_node(self, section: str, name: str, raw: Any) -> None:
         """Check an entry of a section and make its node, if it is sound."""
-        path: Path_ = (section, name)
+        path: KeyPath = (section, name)
         if raw is UNRESOLVED or (isinstance(raw, dict) and raw.get("kind") is UNRESOLVED):
             return
         if not isinstance(raw, dict):
@@ -225,7 +225,7 @@ class Compiler:
                     here = (*path, *pointed(raw, found.cause))
                     found = self.document.diagnose(found.code, here, found.cause, found.remedy, key=here == path)
                 self.errors.append(found)
-        self.nodes[name] = Node(
+        self.nodes[name] = GraphNode(
             name=name,
             section=section,
             kind=str(kind),
@@ -240,7 +240,7 @@ class Compiler:
             locate=Origins(self.document, path, self.written),
         )
 
-    def _files(self, config: StageConfig, path: Path_) -> dict[str, str | None]:
+    def _files(self, config: StageConfig, path: KeyPath) -> dict[str, str | None]:
         """The paths that a config names to where they are; None where there is not what it takes."""
         files: dict[str, str | None] = {}
         for where, marker, value in marked(type(config), config, InputFile):
@@ -304,7 +304,7 @@ class Compiler:
         """What the spec itself says to no effect; an include may offer more than one takes."""
         found = []
 
-        def warn(code: str, path: Path_, cause: str, remedy: str) -> None:
+        def warn(code: str, path: KeyPath, cause: str, remedy: str) -> None:
             if (place := self.document.place(path, key=True)) and place.file == main:
                 found.append(self.document.diagnose(code, path, cause, remedy, key=True))
 

@@ -19,7 +19,7 @@ from astro_factory.spec.reader import (
     MAX_NODES,
     UNRESOLVED,
     Document,
-    Path_,
+    KeyPath,
     in_reading_order,
     parse_value,
     read_yaml,
@@ -81,7 +81,7 @@ class _Files:
                     ]
         return document
 
-    def _error(self, document: Document, code: str, path: Path_, cause: str, remedy: str) -> None:
+    def _error(self, document: Document, code: str, path: KeyPath, cause: str, remedy: str) -> None:
         self.errors.append(document.diagnose(code, path, cause, remedy))
 
 
@@ -112,7 +112,7 @@ def _seen_from(folder: Path, other: Document, home: Path, document: Document) ->
 def _merge(into: Document, other: Document) -> None:
     """Add what `other` says; two different values for one key are an error that names both places."""
 
-    def walk(left: dict, right: dict, path: Path_) -> None:
+    def walk(left: dict, right: dict, path: KeyPath) -> None:
         for key, value in right.items():
             here = (*path, key)
             if key not in left:
@@ -134,7 +134,7 @@ def _merge(into: Document, other: Document) -> None:
     into.errors += other.errors
 
 
-def _copy_places(into: Document, other: Document, prefix: Path_) -> None:
+def _copy_places(into: Document, other: Document, prefix: KeyPath) -> None:
     size = len(prefix)
     for name in ("places", "key_places"):
         table = getattr(into, name)
@@ -164,7 +164,7 @@ def apply_set(document: Document, assignment: str) -> None:
     override(document, dotted, parse_value(value, f"--set {assignment}"), Place(f"--set {assignment}"))
 
 
-def override(document: Document, dotted: str, value: Any, place: Place | None, source: Path_ | None = None) -> None:
+def override(document: Document, dotted: str, value: Any, place: Place | None, source: KeyPath | None = None) -> None:
     """Put a value at a dotted path, where a number names an entry of a list; `null` removes a key.
 
     A key that has dots itself, such as an axis of a sweep, is found where it is there.
@@ -221,7 +221,7 @@ def _key(value: dict | list, part: str) -> str | int:
     return part if number is None or (isinstance(value, dict) and number not in value) else number
 
 
-def _move_places(document: Document, path: Path_, place: Place | None, source: Path_ | None) -> None:
+def _move_places(document: Document, path: KeyPath, place: Place | None, source: KeyPath | None) -> None:
     """What stood at `path` stands nowhere now; the new value came from `source`, or from the command line."""
     for table in (document.places, document.key_places):
         moved = {}
@@ -253,7 +253,7 @@ class Interpolation:
         self.errors: list[Diagnostic] = []
         self.size = 0
 
-    def resolve(self, value: Any, path: Path_, trail: tuple[Path_, ...] = ()) -> Any:
+    def resolve(self, value: Any, path: KeyPath, trail: tuple[KeyPath, ...] = ()) -> Any:
         """`value` with its references replaced; `trail` are the references that led here."""
         self._count(1, path)
         if isinstance(value, dict):
@@ -270,9 +270,9 @@ class Interpolation:
         texts = iter(parts)
         return _REFERENCE.sub(lambda match: next(texts), value)
 
-    def _look_up(self, name: str, path: Path_, trail: tuple[Path_, ...]) -> Any:
+    def _look_up(self, name: str, path: KeyPath, trail: tuple[KeyPath, ...]) -> Any:
         value: Any = self.document.data
-        parts: Path_ = ()
+        parts: KeyPath = ()
         for part in name.strip().split("."):
             key = _key(value, part) if isinstance(value, dict | list) else part
             if value is UNRESOLVED:
@@ -292,7 +292,7 @@ class Interpolation:
             self.document.origins[path] = parts
         return found
 
-    def _nearest(self, name: str, parts: Path_) -> str:
+    def _nearest(self, name: str, parts: KeyPath) -> str:
         """What could be meant: a parameter, or a neighbour of the part that is not there."""
         value = self.document.data
         for part in parts:
@@ -302,7 +302,7 @@ class Interpolation:
         keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
         return near(name, [f"{prefix}.{key}" for key in keys]) or "name a value of the spec, such as params.seed"
 
-    def _text(self, name: str, path: Path_, trail: tuple[Path_, ...]) -> Any:
+    def _text(self, name: str, path: KeyPath, trail: tuple[KeyPath, ...]) -> Any:
         value = self._look_up(name, path, trail)
         self.document.origins.pop(path, None)  # the text is written here
         if value is UNRESOLVED:
@@ -315,12 +315,12 @@ class Interpolation:
         self._count(len(text), path)
         return text
 
-    def _count(self, size: int, path: Path_) -> None:
+    def _count(self, size: int, path: KeyPath) -> None:
         self.size += size
         if self.size > MAX_BYTES + MAX_NODES:
             raise UserError(self.document.diagnose("E105", path, "the spec grows too large here", "use fewer `${...}`"))
 
-    def _error(self, code: str, path: Path_, cause: str, remedy: str) -> Any:
+    def _error(self, code: str, path: KeyPath, cause: str, remedy: str) -> Any:
         found = self.document.diagnose(code, path, cause, remedy)
         if found not in self.errors:
             self.errors.append(found)

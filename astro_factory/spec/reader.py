@@ -15,7 +15,7 @@ import yaml
 
 from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt
 
-Path_ = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 UNRESOLVED = object()
 """Stands in a value for a name that means nothing, so that checking can go on; its error is known already."""
@@ -43,26 +43,26 @@ class Document:
     """
 
     data: dict[str, Any]
-    places: dict[Path_, Place] = field(default_factory=dict)
+    places: dict[KeyPath, Place] = field(default_factory=dict)
     """Place of the value at a path."""
-    key_places: dict[Path_, Place] = field(default_factory=dict)
+    key_places: dict[KeyPath, Place] = field(default_factory=dict)
     """Place of the key that the path ends with."""
     lines: dict[str, list[str]] = field(default_factory=dict)
     """Source lines of each file, for excerpts."""
-    origins: dict[Path_, Path_] = field(default_factory=dict)
+    origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
     """Path of a value that came by `${...}` to the path where it is written."""
     params_read: set[str] = field(default_factory=set)
     """Names under `params` that some `${...}` asks for."""
     errors: list[Diagnostic] = field(default_factory=list)
 
-    def origin(self, path: Path_) -> Path_:
+    def origin(self, path: KeyPath) -> KeyPath:
         """The path where the value at a path is written: another one where a whole value came by `${...}`."""
         for size in range(len(path), 0, -1):
             if path[:size] in self.origins:
                 return self.origin((*self.origins[path[:size]], *path[size:]))
         return path
 
-    def place(self, path: Path_, *, key: bool = False) -> Place | None:
+    def place(self, path: KeyPath, *, key: bool = False) -> Place | None:
         """The nearest known place at or above a path."""
         if key and path in self.key_places:
             return self.key_places[path]
@@ -78,7 +78,7 @@ class Document:
             return ""
         return excerpt(self.lines[place.file][place.line - 1], place.column)
 
-    def diagnose(self, code: str, path: Path_, cause: str, remedy: str = "", *, key: bool = False) -> Diagnostic:
+    def diagnose(self, code: str, path: KeyPath, cause: str, remedy: str = "", *, key: bool = False) -> Diagnostic:
         """A diagnostic at the value (or key) of a path: where it is written, and where it is used if that differs."""
         written = (*self.origin(path[:-1]), path[-1]) if key and path else self.origin(path)
         place = self.place(written, key=key)
@@ -234,7 +234,7 @@ class _Builder:
         self.document, self.file, self.braces = document, file, braces
         self.count = 0
 
-    def value(self, node: yaml.Node, path: Path_) -> Any:
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
         self.count += 1
         place = Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
         if self.count > MAX_NODES or len(path) > MAX_DEPTH:
@@ -259,7 +259,7 @@ class _Builder:
         self.document.errors.append(Diagnostic(code, cause, remedy, place, self.document.excerpt(place)))
         return UNRESOLVED
 
-    def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             place = Place(self.file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)

@@ -16,10 +16,10 @@ from astro_factory.core.annotations import marked
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.config import Reference
 from astro_factory.core.errors import Diagnostic, UserError, near
-from astro_factory.core.graph import Graph, Node, Variant
+from astro_factory.core.graph import Graph, GraphNode, Variant
 from astro_factory.spec import compose
 from astro_factory.spec.compiler import Compiler, compile_document
-from astro_factory.spec.reader import Document, Path_
+from astro_factory.spec.reader import Document, KeyPath
 from astro_factory.spec.sections import NODE_SECTIONS
 from astro_factory.spec.sweeps import Sweep, axes_of, positions
 
@@ -52,7 +52,7 @@ class _Broken(Exception):
 class _Draft(NamedTuple):
     """An entry compiled alone."""
 
-    node: Node
+    node: GraphNode
     axes: frozenset[int]
     """The axes that it depends on itself."""
     types: list[tuple[str, tuple[ArtifactType, ...]]]
@@ -68,7 +68,7 @@ class _Expansion:
         self.templates: dict[tuple[str, str], Any] = {}
         self.drafts: dict[tuple[str, str], dict[frozenset[int], dict[Position, _Draft]]] = {}
         """Section and name, the axes that an entry depends on, their positions."""
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, GraphNode] = {}
         self.touched: dict[str, frozenset[int]] = {}
         """Node to the axes that it or anything above it depends on."""
 
@@ -130,7 +130,7 @@ class _Expansion:
             self.touched[name] = touched
         return name
 
-    def _source(self, axis: int, at: int) -> Path_:
+    def _source(self, axis: int, at: int) -> KeyPath:
         """Where the sweep writes a value."""
         return ("sweeps", self.name, "axes", self.axes[axis].path, at)
 
@@ -224,9 +224,9 @@ class _Entry(Compiler):
         super().__init__(document, expansion.folder, [])
         self.templates = expansion.templates
         self.definitions = {s: _Definitions(self, s) for s in ("engines", "search_policies", "suites")}
-        self.read: set[Path_] = set()
+        self.read: set[KeyPath] = set()
 
-    def compiled(self, section: str, name: str) -> Node | None:
+    def compiled(self, section: str, name: str) -> GraphNode | None:
         self.add_node(section, name, self.interpolated(section, name))
         return None if self.errors else self.nodes.get(name)
 
@@ -268,21 +268,21 @@ class _Definitions(Mapping):
 class _Noting(compose.Interpolation):
     """Interpolation that notes every path that a `${...}` names."""
 
-    def __init__(self, document: Document, read: set[Path_]):
+    def __init__(self, document: Document, read: set[KeyPath]):
         super().__init__(document)
         self.read = read
 
-    def _look_up(self, name: str, path: Path_, trail: tuple[Path_, ...]) -> Any:
+    def _look_up(self, name: str, path: KeyPath, trail: tuple[KeyPath, ...]) -> Any:
         self.read.add(tuple(name.strip().split(".")))
         return super()._look_up(name, path, trail)
 
 
-def _overlap(one: Path_, other: Path_) -> bool:
+def _overlap(one: KeyPath, other: KeyPath) -> bool:
     """Whether one path is the other or leads to or from it."""
     return all(left == right for left, right in zip(one, other, strict=False))
 
 
-def _forked(value: Any, path: Path_) -> Any:
+def _forked(value: Any, path: KeyPath) -> Any:
     """A value whose containers along a path are copies, so that something can be put there."""
     if not path or not isinstance(value, dict | list):
         return value

@@ -20,13 +20,13 @@ from astro_factory.core.errors import UserError, near
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
-from astro_factory.core.work import Rows, Work, times, total
+from astro_factory.core.workload import Rows, Workload, times, total
 from astro_factory.engines.config import EngineField
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES, cluster_of, sample_schema
 from astro_factory.evaluation.votes import representatives
 from astro_factory.stages.sampling import Asked, Group, Texts, sample_all
-from astro_factory.traces.reading import measures_of
+from astro_factory.traces.response_parser import measures_of
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import worker_count
 
@@ -50,10 +50,10 @@ def cores(config: Config) -> int:
     return config.processes * getattr(config.engine, "threads", 1)
 
 
-def estimate(config: Config, rows: Rows) -> Work:
+def estimate(config: Config, rows: Rows) -> Workload:
     """Every arm answers every problem."""
     samples = times(total(rows, config.suite.problems), sum(map(config.samples_of, config.arms)))
-    return Work("samples", samples, calls=samples, tokens=times(samples, config.suite.max_tokens))
+    return Workload("samples", samples, calls=samples, tokens=times(samples, config.suite.max_tokens))
 
 
 def run(ctx: StageContext, config: Config) -> None:

@@ -8,7 +8,7 @@ from astro_factory.core.config import TemplateField
 from astro_factory.core.context import StageContext
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table
-from astro_factory.core.work import Rows, Work
+from astro_factory.core.workload import Rows, Workload
 from astro_factory.training.launch import inside, spread
 from astro_factory.training.settings import EngineRollouts, GRPOSettings
 
@@ -29,16 +29,16 @@ def cores(config: Config) -> int:
     return config.launch.processes * config.threads
 
 
-def estimate(config: Config, rows: Rows) -> Work:
+def estimate(config: Config, rows: Rows) -> Workload:
     """So many responses a step, whatever the number of problems."""
     samples = config.steps * config.prompts_per_step * config.group_size
-    return Work("samples", samples, calls=samples, tokens=samples * config.max_new_tokens)
+    return Workload("samples", samples, calls=samples, tokens=samples * config.max_new_tokens)
 
 
 def run(ctx: StageContext, config: Config) -> None:
     if config.launch.spreads and not inside():
         return spread(__name__, ctx, config, config.launch)
-    from astro_factory.traces.reading import measures_of
+    from astro_factory.traces.response_parser import measures_of
     from astro_factory.training.grpo import Task, train_grpo
     from astro_factory.verifiers import get_verifier
 
@@ -53,7 +53,7 @@ def run(ctx: StageContext, config: Config) -> None:
         phase=ctx.events.phase,
         warn=ctx.events.log,
     )
-    train_grpo(config, task, ctx.inputs[config.model], ctx.out, ctx.work, ctx.events)
+    train_grpo(config, task, ctx.inputs[config.model], ctx.out, ctx.scratch, ctx.events)
 
 
 def _generate(config: Config, model: Any, tokenizer: Any) -> Any:

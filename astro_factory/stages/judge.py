@@ -16,10 +16,10 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.votes import vote_schema
-from astro_factory.core.work import Rows, Work
+from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.asking import Asked, AskingConfig, ask, cores
-from astro_factory.traces.ends import Terminals
-from astro_factory.traces.prompting import Prompt
+from astro_factory.traces.prompt_templates import Prompt
+from astro_factory.traces.terminals import Terminals
 
 OUTPUT = ArtifactType.VOTES
 VERSION = 1
@@ -47,9 +47,9 @@ class Config(AskingConfig):
         return text
 
 
-def estimate(config: Config, rows: Rows) -> Work:
+def estimate(config: Config, rows: Rows) -> Workload:
     """Votes on the right ends of each tree; how many a tree has, earlier runs tell."""
-    return Work("trees", rows.get(config.trees))
+    return Workload("trees", rows.get(config.trees))
 
 
 def run(ctx: StageContext, config: Config) -> None:

@@ -22,16 +22,16 @@ from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.verdicts import Outcome
 from astro_factory.core.votes import trusted_ends
-from astro_factory.core.work import Rows, Work, times
-from astro_factory.traces import codes
-from astro_factory.traces.branches import WrongBranches
-from astro_factory.traces.ends import Draw, Terminals
+from astro_factory.core.workload import Rows, Workload, times
+from astro_factory.traces import error_codes
+from astro_factory.traces.branch_counts import WrongBranches
 from astro_factory.traces.render import render, text_of
-from astro_factory.traces.screen import Screen
 from astro_factory.traces.sequence import Confirm, Early, Merge, Order, SequenceOptions, sequence, walk
-from astro_factory.traces.table import mark_learned, mark_weights, read_ends, trace_row, trace_schema
-from astro_factory.traces.tally import Tally
-from astro_factory.traces.wording import Wording
+from astro_factory.traces.statistics import TraceStatistics
+from astro_factory.traces.template_renderer import TemplateRenderer
+from astro_factory.traces.terminals import Draw, Terminals
+from astro_factory.traces.trace_filters import TraceFilter
+from astro_factory.traces.trace_table import mark_learned, mark_weights, read_ends, trace_row, trace_schema
 
 OUTPUT = ArtifactType.TRACES
 VERSION = 3
@@ -158,34 +158,37 @@ class Config(StageConfig):
         return self
 
 
-def estimate(config: Config, rows: Rows) -> Work:
+def estimate(config: Config, rows: Rows) -> Workload:
     """So many traces a tree, or as many as those that are matched."""
     trees, each = rows.get(config.trees), config.per_problem
     if config.match_count is not None:
-        return Work("trees", trees, rows=rows.get(config.match_count))
+        return Workload("trees", trees, rows=rows.get(config.match_count))
     rows = times(trees, each if isinstance(each, int) else each.direct + each.search)
-    return Work("trees", trees, rows=rows if rows is None else min(rows, config.max_traces or rows))
+    return Workload("trees", trees, rows=rows if rows is None else min(rows, config.max_traces or rows))
 
 
 def run(ctx: StageContext, config: Config) -> None:
-    tally = Tally()
+    statistics = TraceStatistics()
     schema = trace_schema(
         tokens=config.tokenizer is not None,
         learned=not config.learn_wrong_steps,
         weight=config.loss_weights is not None,
     )
-    write_table(ctx.out / TABLE_FILES[OUTPUT], _rows(ctx, config, tally), schema)
-    if not tally.traces:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped_traces.most_common())
-        remedy = next((_REMEDIES[reason] for reason, _ in tally.dropped_traces.most_common(1)), "search some problems")
-        raise UserError.of(
-            codes.NO_USABLE_TREE, f"none of {tally.problems} trees gave a trace ({reasons or 'no trees'})", remedy
+    write_table(ctx.out / TABLE_FILES[OUTPUT], _rows(ctx, config, statistics), schema)
+    if not statistics.traces:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in statistics.dropped_traces.most_common())
+        remedy = next(
+            (_REMEDIES[reason] for reason, _ in statistics.dropped_traces.most_common(1)), "search some problems"
         )
-    statistics = json.dumps(tally.as_json(), indent=2) + "\n"
-    (ctx.out / "statistics.json").write_text(statistics, encoding="utf-8")
+        raise UserError.of(
+            error_codes.NO_USABLE_TREE,
+            f"none of {statistics.problems} trees gave a trace ({reasons or 'no trees'})",
+            remedy,
+        )
+    (ctx.out / "statistics.json").write_text(json.dumps(statistics.as_json(), indent=2) + "\n", encoding="utf-8")
 
 
-def _rows(ctx: StageContext, config: Config, tally: Tally) -> Iterator[dict[str, Any]]:
+def _rows(ctx: StageContext, config: Config, statistics: TraceStatistics) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     table = ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES]
@@ -195,12 +198,12 @@ def _rows(ctx: StageContext, config: Config, tally: Tally) -> Iterator[dict[str,
         drawn = maker.drawn(tree) if ends is None else _matched(tree, ends.pop(tree.problem.id, []), config)
         rows, dropped = maker.rows(tree, drawn)
         if config.max_traces is not None:
-            rows = rows[: config.max_traces - tally.traces]
-        tally.add(rows, dropped)
+            rows = rows[: config.max_traces - statistics.traces]
+        statistics.add(rows, dropped)
         yield from rows
-        enough = tally.traces == config.max_traces
+        enough = statistics.traces == config.max_traces
         if enough or done % _REPORT_EVERY == 0 or done == total:
-            ctx.events.progress(total if enough else done, total, "trees", traces=tally.traces)
+            ctx.events.progress(total if enough else done, total, "trees", traces=statistics.traces)
         if enough:
             break
     if ends:
@@ -216,8 +219,8 @@ class _Maker:
 
     def __init__(self, ctx: StageContext, config: Config):
         self._config = config
-        self._wording = Wording(config.template)
-        self._screen = Screen(config.template, config.min_chars, config.max_chars, config.max_overlap)
+        self._renderer = TemplateRenderer(config.template)
+        self._filter = TraceFilter(config.template, config.min_chars, config.max_chars, config.max_overlap)
         self._wanted = _wanted(config)
         self._trusted = _trusted(ctx, config)
         self._count = _token_counter(ctx, config)
@@ -234,14 +237,14 @@ class _Maker:
     def rows(self, tree: Tree, drawn: Drawn) -> tuple[list[dict[str, Any]], Counter]:
         """The traces to keep, and why others are not made."""
         rows, dropped = [], Counter()
-        self._screen.begin()
+        self._filter.begin()
         for visited, seed in drawn:
             if isinstance(visited, str):
                 dropped[visited] += 1
                 continue
-            segments = render(tree, visited, self._wording, seed)
+            segments = render(tree, visited, self._renderer, seed)
             text = text_of(segments)
-            if fault := self._screen.fault(tree, visited, segments, text):
+            if fault := self._filter.fault(tree, visited, segments, text):
                 dropped[fault] += 1
                 continue
             row = trace_row(tree, visited, segments, self._config.template.entry, seed, text)
@@ -286,7 +289,9 @@ def _token_counter(ctx: StageContext, config: Config) -> Callable[[str], int] | 
     file = model_source(ctx.inputs[config.tokenizer]) / "tokenizer.json"
     if not file.is_file():
         cause = f"'{config.tokenizer}' has no tokenizer.json to count tokens by"
-        raise UserError.of(codes.NO_TOKENIZER, cause, "name a model with a fast tokenizer, or leave 'tokenizer' out")
+        raise UserError.of(
+            error_codes.NO_TOKENIZER, cause, "name a model with a fast tokenizer, or leave 'tokenizer' out"
+        )
     tokenizer = Tokenizer.from_file(str(file))
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
@@ -310,7 +315,7 @@ def _ends_to_match(ctx: StageContext, config: Config) -> dict[str, list[int]] | 
 
 def _other_trees(problem: str, why: str) -> UserError:
     return UserError.of(
-        codes.OTHER_TREES,
+        error_codes.OTHER_TREES,
         f"'match_count' names traces of other trees: problem {problem} has one, but {why}",
         "give both stages the same 'trees'",
     )

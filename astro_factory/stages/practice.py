@@ -17,7 +17,7 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.errors import UserError
 from astro_factory.core.tables import write_table
-from astro_factory.core.work import Rows, Work
+from astro_factory.core.workload import Rows, Workload
 from astro_factory.verifiers.countdown_puzzles import PuzzleRules
 from astro_factory.verifiers.countdown_skills import SKILLS
 
@@ -53,8 +53,8 @@ class Config(StageConfig, PuzzleRules):
         return {name: skills[name] for name in _SKILLS if name in skills}
 
 
-def estimate(config: Config, rows: Rows) -> Work:
-    return Work("documents", config.count, rows=config.count)
+def estimate(config: Config, rows: Rows) -> Workload:
+    return Workload("documents", config.count, rows=config.count)
 
 
 def run(ctx: StageContext, config: Config) -> None:

@@ -21,7 +21,7 @@ from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.config import NOT_SEMANTIC, Reference, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
-from astro_factory.core.graph import Node
+from astro_factory.core.graph import GraphNode
 from astro_factory.hub.destinations import FileDestination, destination, invalid_name, is_local
 from astro_factory.hub.licences import llama_terms, unknown_licence
 from astro_factory.hub.provenance import Provenance, hub_repos
@@ -137,7 +137,7 @@ def _assembled(ctx: StageContext, config: Config, provenance: Provenance) -> tup
     return files | {CARD: Payload.of(card.encode())}, card
 
 
-def preflight(config: Config, upstream: Sequence[Node], online: bool) -> list[Diagnostic]:
+def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> list[Diagnostic]:
     """What would stop or spoil this publication, found before any GPU time is spent.
 
     Args:

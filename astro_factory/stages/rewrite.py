@@ -21,12 +21,12 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.tables import read_batches, write_table
 from astro_factory.core.trees import Tree, read_trees
-from astro_factory.core.work import Rows, Work
+from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.asking import Asked, AskingConfig, ask, cores
-from astro_factory.traces import codes
-from astro_factory.traces.prompting import Prompt
+from astro_factory.traces import error_codes
+from astro_factory.traces.prompt_templates import Prompt
 from astro_factory.traces.rewriting import Line, LineJudge, lines_of, reworded
-from astro_factory.traces.table import trace_schema
+from astro_factory.traces.trace_table import trace_schema
 
 OUTPUT = ArtifactType.TRACES
 VERSION = 1
@@ -50,10 +50,10 @@ class Config(AskingConfig):
     """How many rewordings are sampled of each line; the first that can be taken is."""
 
 
-def estimate(config: Config, rows: Rows) -> Work:
+def estimate(config: Config, rows: Rows) -> Workload:
     """Some lines of each trace; how many a trace has, earlier runs tell."""
     traces = rows.get(config.traces)
-    return Work("traces", traces, rows=traces)
+    return Workload("traces", traces, rows=traces)
 
 
 def run(ctx: StageContext, config: Config) -> None:
@@ -87,7 +87,7 @@ def _with_trees(ctx: StageContext, config: Config) -> Iterator[tuple[dict[str, A
                 tree = next(trees, None)
                 if tree is None:
                     raise UserError.of(
-                        codes.OTHER_TREES,
+                        error_codes.OTHER_TREES,
                         f"'traces' were made from other trees: there is none of problem {row['problem_id']}",
                         "name the trees that the traces were made from",
                     )

@@ -20,13 +20,13 @@ from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_batches
 from astro_factory.core.trees import tree_schema, unpack
-from astro_factory.core.work import Rows, Work, times
+from astro_factory.core.workload import Rows, Workload, times
 from astro_factory.engines.config import EngineField
 from astro_factory.search.config import PolicyField
-from astro_factory.search.crew import Seat, drive, local_seats
+from astro_factory.search.engine_worker import SearchSettings
 from astro_factory.search.ledger import Ledger
-from astro_factory.search.shards import Setting
 from astro_factory.search.statistics import Statistics
+from astro_factory.search.workers import EngineWorker, drive, local_workers
 
 OUTPUT = ArtifactType.TREES
 VERSION = 1
@@ -62,14 +62,14 @@ def cores(config: Config) -> int:
     return config.processes * getattr(config.engine, "threads", 1)
 
 
-def estimate(config: Config, rows: Rows) -> Work:
+def estimate(config: Config, rows: Rows) -> Workload:
     """A tree for each problem."""
     problems, limits = rows.get(config.problems), config.policy.limits()
     if limits is None:
-        return Work("trees", problems, rows=problems)
+        return Workload("trees", problems, rows=problems)
     calls, tokens = limits
     most = times(problems, calls)
-    return Work("samples", most, rows=problems, calls=most, tokens=times(problems, tokens))
+    return Workload("samples", most, rows=problems, calls=most, tokens=times(problems, tokens))
 
 
 def check(config: Config, files: Mapping[str, str]) -> Iterator[Diagnostic]:
@@ -115,22 +115,22 @@ def _search(ctx: StageContext, config: Config, ledger: Ledger) -> None:
     solved = tokens = 0
     found, start = ledger.found, monotonic()
     ctx.events.progress(found, ledger.total, "trees")
-    setting = Setting(ctx.inputs[config.model], config.engine, config.policy, config.seed)
-    seats = _seats(setting, config, ledger)
-    for result in drive(seats, ledger, config.trees_in_flight, config.heartbeat_s):
+    settings = SearchSettings(ctx.inputs[config.model], config.engine, config.policy, config.seed)
+    workers = _workers(settings, config, ledger)
+    for result in drive(workers, ledger, config.trees_in_flight, config.heartbeat_s):
         solved, tokens = solved + result.solved, tokens + result.tokens
         ctx.events.spent(tokens=result.tokens, calls=result.calls)
         figures = {"tokens_per_s": tokens / max(monotonic() - start, 1e-9), "solved": solved / max(ledger.made, 1)}
         ctx.events.progress(ledger.found + ledger.made, ledger.total, "trees", **figures)
 
 
-def _seats(setting: Setting, config: Config, ledger: Ledger) -> list[Callable[[], Seat]]:
+def _workers(settings: SearchSettings, config: Config, ledger: Ledger) -> list[Callable[[], EngineWorker]]:
     processes = max(1, min(config.processes, ledger.total - ledger.found))
     if config.backend == "local" or ledger.done:
-        return local_seats(setting, processes)
-    from astro_factory.search.ray_seats import ray_seats
+        return local_workers(settings, processes)
+    from astro_factory.search.ray_workers import ray_workers
 
-    return ray_seats(setting, processes)
+    return ray_workers(settings, processes)
 
 
 def _complain(ctx: StageContext, figures: Mapping[str, Any]) -> None:

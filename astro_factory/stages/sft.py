@@ -4,7 +4,7 @@ from typing import Literal
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.context import StageContext
-from astro_factory.core.work import Rows, Work, times
+from astro_factory.core.workload import Rows, Workload, times
 from astro_factory.training.launch import inside, spread
 from astro_factory.training.settings import SFTSettings
 
@@ -22,14 +22,14 @@ def cores(config: Config) -> int:
     return config.launch.processes * config.threads
 
 
-def estimate(config: Config, rows: Rows) -> Work:
+def estimate(config: Config, rows: Rows) -> Workload:
     """Steps of a fixed size, or passes over the data."""
     if config.max_steps and config.batch_tokens:
-        return Work("trained tokens", config.max_steps * config.batch_tokens)
+        return Workload("trained tokens", config.max_steps * config.batch_tokens)
     sequences = (
         config.max_steps * config.batch_size if config.max_steps else times(rows.get(config.data), config.epochs)
     )
-    return Work("sequences", sequences)
+    return Workload("sequences", sequences)
 
 
 def run(ctx: StageContext, config: Config) -> None:
@@ -37,4 +37,4 @@ def run(ctx: StageContext, config: Config) -> None:
         return spread(__name__, ctx, config, config.launch)
     from astro_factory.training.sft import train_sft
 
-    train_sft(config, ctx.inputs[config.model], ctx.inputs[config.data], ctx.out, ctx.work, ctx.events)
+    train_sft(config, ctx.inputs[config.model], ctx.inputs[config.data], ctx.out, ctx.scratch, ctx.events)

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from astro_factory.core.errors import UserError
-from astro_factory.core.results import Result, Source
+from astro_factory.core.results import Result, ResultProvider
 from astro_factory.store.remotes import told
 
 T = TypeVar("T")
 
 
-class Cache(Source):
-    """A source behind a guard."""
+class Cache(ResultProvider):
+    """A provider behind a guard."""
 
-    def __init__(self, place: Source, warn: Callable[[str], None]):
+    def __init__(self, place: ResultProvider, warn: Callable[[str], None]):
         self.name, self.losses = place.name, 0
         """`losses` counts what it had offered and could not give."""
         self._place, self._warn = place, warn

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from astro_factory.core.errors import UserError
-from astro_factory.core.results import Result, Source
+from astro_factory.core.results import Result, ResultProvider
 from astro_factory.store.files import TORN
 from astro_factory.store.store import Store
 
@@ -45,7 +45,7 @@ def _add(tar: tarfile.TarFile, name: str, data: BinaryIO, size: int) -> None:
     tar.addfile(info, data)
 
 
-class Export(Source):
+class Export(ResultProvider):
     """A store export as a place that offers results."""
 
     def __init__(self, path: Path):

@@ -108,7 +108,7 @@ def _blobs(store: Store, results: list[Result], checked: Checked, repair: bool) 
             cause = f"its bytes are not those of its digest; it is part of {_names(owners)}"
             healed = ""
             if repair and named:
-                healed = f"moved to {store.set_aside(path.name, owners)}"
+                healed = f"moved to {store.quarantine(path.name, owners)}"
             elif repair:
                 healed = _removed(path)
             checked.faults.append(Fault("blob", path, cause, healed))

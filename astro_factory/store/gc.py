@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from astro_factory.core.results import Result, is_digest
-from astro_factory.store import presence
+from astro_factory.store import store_locks
 from astro_factory.store.files import changed, remove
 from astro_factory.store.items import ITEMS
 from astro_factory.store.store import GRACE_DAYS, KEEP_LAST, Store
@@ -23,7 +23,7 @@ _DAY_S = 86_400.0
 
 
 @dataclass
-class Tally:
+class BlobCount:
     """What stays and what goes of one folder of the store."""
 
     kept: int = 0
@@ -39,14 +39,14 @@ class Collected:
     deleted: bool
     builds: int
     """How many builds were running."""
-    folders: dict[str, Tally] = field(default_factory=dict)
+    folders: dict[str, BlobCount] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
-        return sum(tally.bytes for tally in self.folders.values())
+        return sum(count.bytes for count in self.folders.values())
 
     def as_json(self) -> dict[str, Any]:
-        folders = {name: vars(tally) for name, tally in self.folders.items()}
+        folders = {name: vars(count) for name, count in self.folders.items()}
         return {"deleted": self.deleted, "builds": self.builds, "bytes": self.bytes, "folders": folders}
 
 
@@ -57,8 +57,8 @@ def gc(store: Store, *, grace_days: float = GRACE_DAYS, keep_last: int = KEEP_LA
         grace_days: How long something stays after it was last made or used, whether or not a root needs it.
         keep_last: How many of the last keys of each stage of a spec are roots.
     """
-    with presence.alone(store.root / "locks"):
-        began = presence.running_since(store.root / "locks")
+    with store_locks.alone(store.root / "locks"):
+        began = store_locks.running_since(store.root / "locks")
         cutoff = min([time.time() - grace_days * _DAY_S, *began])
         found = Collected(delete, len(began))
         keys, blobs, items = _marked(store, cutoff, keep_last)
@@ -104,20 +104,20 @@ def _listed(path: Path) -> set[str]:
     return set(path.read_text().split()) if path.exists() else set()
 
 
-def _divided(folder: Path, pattern: str, needed: Container[str], cutoff: float) -> tuple[Tally, list[Path]]:
+def _divided(folder: Path, pattern: str, needed: Container[str], cutoff: float) -> tuple[BlobCount, list[Path]]:
     """What is in a folder, counted, and what of it is neither needed nor young."""
-    tally, unneeded = Tally(), []
+    count, unneeded = BlobCount(), []
     for path in sorted(folder.glob(pattern)):
         name = path.name.partition(".")[0]
         if folder.name == "locks" and not is_digest(name):
             continue  # of the store itself
         if name in needed or changed(path) >= cutoff:
-            tally.kept += 1
+            count.kept += 1
             continue
         unneeded.append(path)
-        tally.collected += 1
-        tally.bytes += sum(file.lstat().st_size for file in (path, *path.rglob("*")) if not file.is_dir())
-    return tally, unneeded
+        count.collected += 1
+        count.bytes += sum(file.lstat().st_size for file in (path, *path.rglob("*")) if not file.is_dir())
+    return count, unneeded
 
 
 def _delete(store: Store, path: Path) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from astro_factory.core.context import Items
-from astro_factory.store import claims
+from astro_factory.store import item_locks
 from astro_factory.store.files import write_atomic
 
 ITEMS = ".items"
@@ -48,10 +48,10 @@ class StoredItems(Items):
             self._noted.add(key)
 
     def claim(self, key: str) -> bool:
-        return claims.claim(self._claims, key)
+        return item_locks.claim(self._claims, key)
 
     def release(self, key: str) -> None:
-        claims.release(self._claims, key)
+        item_locks.release(self._claims, key)
 
 
 def value_of(data: bytes) -> bytes | None:

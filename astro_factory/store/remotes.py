@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.errors import UserError
-from astro_factory.core.results import Result, Source
+from astro_factory.core.results import Result, ResultProvider
 from astro_factory.store.store import Store
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _EXTRAS = {"s3": "install it with `pip install 'astro-factory[s3]'`"}
 
 
-class RemoteStore(Source):
+class RemoteStore(ResultProvider):
     """A store at a URL: `file:PATH`, `s3://bucket/path`, `hf://datasets/org/name`, or what else fsspec knows."""
 
     def __init__(self, url: str):

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.results import Result
-from astro_factory.store import presence
+from astro_factory.store import store_locks
 from astro_factory.store.files import STAMP_NS, files_below, place_file, same_file, sync, write_atomic
 from astro_factory.store.items import ITEMS, StoredItems
 
@@ -63,12 +63,12 @@ class Store:
         sha256 = sha256 or file_digest(path)
         blob = self.blob_path(sha256)
         if blob.exists() and not same_file(path, blob) and file_digest(blob) != sha256:
-            self.set_aside(sha256)
+            self.quarantine(sha256)
         if not blob.exists():
             place_file(path, blob)
         return sha256
 
-    def set_aside(self, sha256: str, results: Iterable[Result] = ()) -> Path:
+    def quarantine(self, sha256: str, results: Iterable[Result] = ()) -> Path:
         """Move a damaged blob, and results that name it, to `damaged/`; returns where the blob lies.
 
         What shows the blob below `outputs/` is the same file, so it goes.
@@ -188,11 +188,11 @@ class Store:
 
     def building(self) -> AbstractContextManager[None]:
         """Be known as a running build: what it makes or looks at until the block ends is not collected."""
-        return presence.building(self.root / "locks")
+        return store_locks.building(self.root / "locks")
 
     def steady(self) -> AbstractContextManager[None]:
         """Let nothing be collected until the block ends: between finding a result and using it, say."""
-        return presence.steady(self.root / "locks")
+        return store_locks.steady(self.root / "locks")
 
     def history(self, spec: str) -> dict[str, list[str]]:
         """Stage name to the keys of its last builds, the newest first."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from astro_factory.core.trees import Tree
-from astro_factory.traces.wording import Wording, seeded
+from astro_factory.traces.template_renderer import TemplateRenderer, seeded
 
 
 class Segment(NamedTuple):
@@ -66,7 +66,7 @@ def variables_of(tree: Tree, move: Move, attempt: int, numbers: Mapping[int, int
     return variables
 
 
-def render(tree: Tree, sequence: Sequence[int], wording: Wording, seed: int) -> list[Segment]:
+def render(tree: Tree, sequence: Sequence[int], renderer: TemplateRenderer, seed: int) -> list[Segment]:
     """The segments of a trace; its text is `text_of` them. `seed` decides what `pick` picks.
 
     Raises UserError where the template fails over this tree.
@@ -87,7 +87,7 @@ def render(tree: Tree, sequence: Sequence[int], wording: Wording, seed: int) -> 
             continue
         move = closing(here) if following is None else pause(here) if following == here else jump(here, following)
         for kind, text in zip(
-            move.kinds, wording.say(move.blocks, variables_of(tree, move, attempt, numbers), choose), strict=True
+            move.kinds, renderer.say(move.blocks, variables_of(tree, move, attempt, numbers), choose), strict=True
         ):
             if text:
                 node = following if kind in _TO_TARGET else here

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.trees import Tree
-from astro_factory.traces.markers import backtrack_counter
-from astro_factory.traces.reading import read_sequence
-from astro_factory.traces.screen import is_clean
+from astro_factory.traces.backtrack_markers import backtrack_counter
+from astro_factory.traces.response_parser import read_sequence
+from astro_factory.traces.trace_filters import is_clean
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _SAID = frozenset({"reflect", "verdict", "backtrack", "restart"})

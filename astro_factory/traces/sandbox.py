@@ -16,7 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from astro_factory.core.problems import Problem
-from astro_factory.core.trees import Node
+from astro_factory.core.trees import TreeNode
 
 MAX_CHARS = 20_000
 """Longest text that one block may say, and that a template may hold in between."""
@@ -25,7 +25,7 @@ MAX_TURNS = 10_000
 _MAX_NUMBER = 1e15
 _SIZED = (str, list, tuple)
 
-_PLAIN = frozenset(field.name for cls in (Node, Problem) for field in fields(cls))
+_PLAIN = frozenset(field.name for cls in (TreeNode, Problem) for field in fields(cls))
 _GLOBALS = ("range", "dict", "namespace")
 _FILLING_FILTERS = ("batch", "center", "format", "indent", "pprint", "slice", "tojson", "urlize", "wordwrap", "xmlattr")
 _FILLING_METHODS = frozenset(
@@ -67,7 +67,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(obj, dict):
             if attribute in obj:
                 return obj[attribute]
-        elif attribute in _PLAIN and isinstance(obj, Node | Problem):
+        elif attribute in _PLAIN and isinstance(obj, TreeNode | Problem):
             return getattr(obj, attribute)
         return super().getattr(obj, attribute)
 

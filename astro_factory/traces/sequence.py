@@ -23,8 +23,8 @@ from pydantic import Field
 
 from astro_factory.core.config import Config
 from astro_factory.core.trees import Tree
-from astro_factory.traces.branches import Bounds, draw_count
-from astro_factory.traces.ends import Draw, Terminals
+from astro_factory.traces.branch_counts import Bounds, draw_count
+from astro_factory.traces.terminals import Draw, Terminals
 
 Merge = Literal["deepest", "any", "root"]
 Order = Literal["drawn", "near_last", "near_first"]

@@ -20,11 +20,11 @@ from astro_factory.core.chat import encode_prompt
 from astro_factory.core.context import Events
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
-from astro_factory.training.alarms import UNJUDGED, Alarms
-from astro_factory.training.packing import PASS_TOKENS, cut, passes, per_token
-from astro_factory.training.rounds import micro_batches, plan_rounds, sample_seeds
+from astro_factory.training.microbatching import PASS_TOKENS, cut, passes, per_token
+from astro_factory.training.rollout_schedule import micro_batches, plan_rounds, sample_seeds
 from astro_factory.training.settings import GRPOSettings, Reward, VLLMRollouts
 from astro_factory.training.trainers import VERDICTS, RecipeMixin, common_arguments, train
+from astro_factory.training.verdict_monitor import UNJUDGED, VerdictMonitor
 from astro_factory.training.weights import load_network, load_tokenizer, save_model
 
 _PROBES = 4
@@ -61,7 +61,7 @@ class Trainer(RecipeMixin, GRPOTrainer):
     def __init__(self, settings: GRPOSettings, task: Task, **kwargs: Any):
         self.settings = settings
         self._task = task
-        self._alarms = Alarms(settings.alarm, task.warn)
+        self._alarms = VerdictMonitor(settings.alarm, task.warn)
         self._generate_samples: Generate | None = None
         self._rows: list[dict[str, Any]] = []
         own = not isinstance(settings.rollouts, VLLMRollouts)

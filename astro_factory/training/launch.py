@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from astro_factory.core import stacks
+from astro_factory.core import stack_dumps
 from astro_factory.core.canonical import digest
 from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.errors import Diagnostic, Place, UserError
@@ -60,9 +60,9 @@ def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
         raise UserError.of(
             "E506", "launch.deepspeed needs DeepSpeed, which is not installed", "pip install 'astro-factory[deepspeed]'"
         )
-    events_file, log_file, job_file = (ctx.work / f"processes.{suffix}" for suffix in ("events", "log", "json"))
+    events_file, log_file, job_file = (ctx.scratch / f"processes.{suffix}" for suffix in ("events", "log", "json"))
     events_file.write_text("")
-    for old in ctx.work.glob(_FAILURE.format(rank="*")):
+    for old in ctx.scratch.glob(_FAILURE.format(rank="*")):
         old.unlink()
     job = {
         "module": module,
@@ -70,7 +70,7 @@ def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
         "name": ctx.name,
         "inputs": {name: str(path) for name, path in ctx.inputs.items()},
         "out": str(ctx.out),
-        "work": str(ctx.work),
+        "work": str(ctx.scratch),
     }
     job_file.write_text(json.dumps(job))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(launch.processes)]
@@ -86,7 +86,7 @@ def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
     if failure:
         raise failure
     if process.returncode:
-        tail = "\n".join(_last_words(ctx.work, log_file))
+        tail = "\n".join(_last_words(ctx.scratch, log_file))
         raise RuntimeError(f"{launch.processes} training processes ended with code {process.returncode}:\n{tail}")
 
 
@@ -218,7 +218,7 @@ class _NoItems(Items):
 
 def main() -> None:
     die_with_parent()
-    stacks.listen(f"rank {os.environ['RANK']}")
+    stack_dumps.listen(f"rank {os.environ['RANK']}")
     job = json.loads(Path(sys.argv[1]).read_text())
     module = importlib.import_module(job["module"])
     work = Path(job["work"])

@@ -16,7 +16,7 @@ _GROUP = "astro_factory.verifiers"
 _OWN = "python:"
 _TABLE = {
     "countdown": "astro_factory.verifiers.countdown:Countdown",
-    "math": "astro_factory.verifiers.math:MathVerifier",
+    "math": "astro_factory.verifiers.math.verifier:MathVerifier",
     "reasoning_gym": "astro_factory.verifiers.gym:ReasoningGymVerifier",
 }
 
@@ -28,10 +28,10 @@ def verifier_names() -> list[str]:
 
 def is_known(name: str) -> bool:
     """Whether there is a verifier of this name; one of `python:` is not looked for."""
-    return own_target(name) is not None or name in _TABLE or name in verifier_names()
+    return user_code_target(name) is not None or name in _TABLE or name in verifier_names()
 
 
-def own_target(name: str) -> str | None:
+def user_code_target(name: str) -> str | None:
     """`module:Class` of a verifier of one's own; None for the name of another."""
     return name.removeprefix(_OWN) if name.startswith(_OWN) else None
 
@@ -63,7 +63,7 @@ def get_verifier(name: str) -> Verifier:
 
 
 def _target(name: str) -> str:
-    if (own := own_target(name)) is not None:
+    if (own := user_code_target(name)) is not None:
         return own
     if name in _TABLE:
         return _TABLE[name]

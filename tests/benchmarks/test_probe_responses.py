@@ -2,8 +2,8 @@ import pytest
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.shipped import shipped_folder
-from astro_factory.traces.reading import Reader
-from astro_factory.traces.templating import compile_template
+from astro_factory.traces.response_parser import ResponseParser
+from astro_factory.traces.template_loader import compile_template
 from benchmarks.probe_responses import Response, figures, returns, solvable
 
 PUZZLE = Problem("p", "numbers 4 10 3 target 17", "", "countdown", info={"numbers": [4, 10, 3], "target": 17})
@@ -50,7 +50,7 @@ def test_all_ways_are_tried_within_the_rules(numbers, target, can):
     ],
 )
 def test_a_return_is_judged_by_what_its_state_can_still_give(template, response, kinds):
-    assert list(returns(Reader(template, lambda line: " left " in line), response)) == kinds
+    assert list(returns(ResponseParser(template, lambda line: " left " in line), response)) == kinds
 
 
 FALSE_STEP = """\

@@ -5,7 +5,7 @@ import pytest
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.config import StageConfig
 from astro_factory.core.errors import Place
-from astro_factory.core.graph import Graph, Node
+from astro_factory.core.graph import Graph, GraphNode
 
 
 def graph(**nodes: tuple[str, tuple[str, ...]]) -> Graph:
@@ -13,7 +13,7 @@ def graph(**nodes: tuple[str, tuple[str, ...]]) -> Graph:
     return Graph(
         "g",
         {
-            name: Node(name, section, "k", "m", StageConfig(), ArtifactType.TREES, 1, False, reads, {}, Place("s"))
+            name: GraphNode(name, section, "k", "m", StageConfig(), ArtifactType.TREES, 1, False, reads, {}, Place("s"))
             for name, (section, references) in nodes.items()
             for reads in [{reference: reference for reference in references}]
         },

@@ -1,14 +1,16 @@
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_table
-from astro_factory.core.trees import Call, Node, Tree, read_trees, tree_schema
+from astro_factory.core.trees import Call, Tree, TreeNode, read_trees, tree_schema
 
 
 def make_tree() -> Tree:
     problem = Problem("p", "numbers 4 10 3 target 17", "17", "countdown", {"numbers": [4, 10, 3]}, "3 numbers")
     nodes = [
-        Node(-1, "", facts={"left": "4 10 3"}),
-        Node(0, "10 + 3 = 13 left 4 13", prior=0.25, visits=3, value=0.5, facts={"left": "4 13"}),
-        Node(1, "4 + 13 = 17 left 17", terminal=True, verdict="correct", answer="17", closing="answer 4 + ( 10 + 3 )"),
+        TreeNode(-1, "", facts={"left": "4 10 3"}),
+        TreeNode(0, "10 + 3 = 13 left 4 13", prior=0.25, visits=3, value=0.5, facts={"left": "4 13"}),
+        TreeNode(
+            1, "4 + 13 = 17 left 17", terminal=True, verdict="correct", answer="17", closing="answer 4 + ( 10 + 3 )"
+        ),
     ]
     return Tree(problem, nodes, [Call(0, "step", 2**62, "ab12", [1, 2], [-0.5, -1.0])], tokens=12, iterations=4)
 

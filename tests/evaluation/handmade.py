@@ -8,7 +8,7 @@ from astro_factory.core.canonical import digest
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.results import Result
 from astro_factory.core.tables import write_table
-from astro_factory.evaluation.built import Evaluation
+from astro_factory.evaluation.evaluation_results import Evaluation
 from astro_factory.evaluation.report import report_from_samples
 from astro_factory.evaluation.samples import sample_schema
 from astro_factory.stages.evaluate import Config

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import bootstrap, pearsonr
 
 from astro_factory.evaluation.intervals import Bootstrap
-from astro_factory.evaluation.table import ENOUGH_CLUSTERS
+from astro_factory.evaluation.report_tables import ENOUGH_CLUSTERS
 
 
 def test_value_is_the_mean_and_the_same_seed_the_same_interval():

@@ -8,8 +8,8 @@ from astro_factory.core.canonical import digest
 from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
-from astro_factory.core.trees import Call, Node, Tree, tree_schema
-from astro_factory.traces.table import trace_schema
+from astro_factory.core.trees import Call, Tree, TreeNode, tree_schema
+from astro_factory.traces.trace_table import trace_schema
 
 
 def problem(index: int) -> Problem:
@@ -18,9 +18,9 @@ def problem(index: int) -> Problem:
 
 def tree(index: int) -> Tree:
     nodes = [
-        Node(-1, "", facts={"left": f"{index} 3"}),
-        Node(0, "10 + 3 = 13 left 13", terminal=True, verdict="incorrect", answer="13"),
-        Node(0, "14 + 3 = 17 left 17", terminal=True, verdict="correct", answer="17", closing="answer 14 + 3"),
+        TreeNode(-1, "", facts={"left": f"{index} 3"}),
+        TreeNode(0, "10 + 3 = 13 left 13", terminal=True, verdict="incorrect", answer="13"),
+        TreeNode(0, "14 + 3 = 17 left 17", terminal=True, verdict="correct", answer="17", closing="answer 14 + 3"),
     ]
     return Tree(
         problem(index), nodes, [Call(0, "rollout", 1, "0" * 64, [5, 7], [-0.5, -0.25])], tokens=20, iterations=2

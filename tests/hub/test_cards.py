@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from astro_factory.core.errors import UserError
+from astro_factory.hub.card_statistics import table_figures
 from astro_factory.hub.cards import check_card, dataset_card, model_card
-from astro_factory.hub.figures import table_figures
 from astro_factory.hub.layout import data_files
 from astro_factory.hub.licences import llama_terms
 from astro_factory.hub.provenance import Provenance
@@ -87,7 +87,7 @@ def test_card_without_tables_or_with_a_strange_licence(tmp_path, provenance):
 
 def test_text_with_fences_cannot_leave_the_example(data, provenance, tmp_path):
     from astro_factory.core.tables import write_table
-    from astro_factory.traces.table import trace_schema
+    from astro_factory.traces.trace_table import trace_schema
     from tests.hub.artifacts import trace
 
     row = trace(0, 1)

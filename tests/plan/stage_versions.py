@@ -33,7 +33,7 @@ OUTSIDE = {
     "astro_factory.core.context": "what a stage is handed",
     "astro_factory.core.devices": "where something runs",
     "astro_factory.core.errors": "what errors say",
-    "astro_factory.core.work": "what runs would take",
+    "astro_factory.core.workload": "what runs would take",
     "astro_factory.core.workers": "processes, whose number is in no key",
 }
 """Modules that cannot change an output, and why."""

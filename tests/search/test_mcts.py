@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from astro_factory.core.trees import Node
+from astro_factory.core.trees import TreeNode
 from astro_factory.search.config import MctsConfig, StopRule
 from astro_factory.search.mcts import backed_up, grow, puct
 from astro_factory.search.stopping import enough
@@ -21,8 +21,8 @@ def config(**fields) -> MctsConfig:
 
 def played(problem, config, *rounds):
     """The tree after these rounds of samples, each a list of samples for every request; all have to be asked for."""
-    growth = growth_of(problem, config)
-    growing = grow(growth, config)
+    builder = growth_of(problem, config)
+    growing = grow(builder, config)
     requests = next(growing)
     for number, samples in enumerate(rounds):
         assert [len(r.seeds) for r in requests] == [len(s) for s in samples]
@@ -30,7 +30,7 @@ def played(problem, config, *rounds):
             requests = growing.send(samples)
         except StopIteration:
             assert number == len(rounds) - 1
-            return growth
+            return builder
     raise AssertionError(f"the search goes on with {requests}")
 
 
@@ -45,20 +45,20 @@ PUCT = [
 
 @pytest.mark.parametrize(("value", "prior", "visits", "parent", "c", "result"), PUCT)
 def test_puct_is_equation_1(value, prior, visits, parent, c, result):
-    assert puct(Node(0, "a", prior, visits, value), parent, c) == pytest.approx(result)
+    assert puct(TreeNode(0, "a", prior, visits, value), parent, c) == pytest.approx(result)
 
 
 def test_backup_is_equation_4():
-    children = [Node(1, "a", visits=3, value=0.5), Node(1, "b", visits=1, value=1.0), Node(1, "c")]
-    assert backed_up(Node(0, "s", reward=0.25, rollouts=16), children) == pytest.approx((1.5 + 1.0 + 0.25) / 5)
-    assert backed_up(Node(0, "s", reward=0.25, rollouts=16), []) == 0.25
-    assert backed_up(Node(0, "s", reward=1.0, terminal=True), []) == 1.0
-    assert backed_up(Node(-1, ""), children) == pytest.approx(2.5 / 4)
-    assert backed_up(Node(-1, "", value=0.5), []) == 0.5
+    children = [TreeNode(1, "a", visits=3, value=0.5), TreeNode(1, "b", visits=1, value=1.0), TreeNode(1, "c")]
+    assert backed_up(TreeNode(0, "s", reward=0.25, rollouts=16), children) == pytest.approx((1.5 + 1.0 + 0.25) / 5)
+    assert backed_up(TreeNode(0, "s", reward=0.25, rollouts=16), []) == 0.25
+    assert backed_up(TreeNode(0, "s", reward=1.0, terminal=True), []) == 1.0
+    assert backed_up(TreeNode(-1, ""), children) == pytest.approx(2.5 / 4)
+    assert backed_up(TreeNode(-1, "", value=0.5), []) == 0.5
 
 
 def test_a_whole_search_by_hand():
-    growth = played(
+    builder = played(
         letters("ab"),
         config(),
         [[said("a", **STEP), said("b", **STEP)]],
@@ -68,7 +68,7 @@ def test_a_whole_search_by_hand():
         # all below a is finished, so b
         [[said("a", **STEP), said("c", **STEP)]],
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (3, 0.25, 0.0, 0, 0.0),  # (0.5 * 2 + 0 * 2) / 4
         "a": (2, 0.5, 0.5, 2, 0.5),  # (0 + 1 + 0.5) / 3
         "b": (2, 0.0, 0.0, 2, 0.5),
@@ -77,22 +77,22 @@ def test_a_whole_search_by_hand():
         "ba": (1, 0.0, 0.0, 0, 0.5),
         "bc": (1, 0.0, 0.0, 0, 0.5),
     }
-    assert growth.tree.iterations == 3
-    ends = {n.facts["path"]: (n.verdict, n.answer, n.closing) for n in growth.tree.nodes if n.terminal}
+    assert builder.tree.iterations == 3
+    ends = {n.facts["path"]: (n.verdict, n.answer, n.closing) for n in builder.tree.nodes if n.terminal}
     assert ends["ab"] == ("correct", "ab", "answer ab")
     assert ends["bc"] == ("incorrect", "bc", "answer bc")
-    assert growth.ends() == (1, 3)
+    assert builder.ends() == (1, 3)
 
 
 def test_evaluations_that_do_not_count_as_visits_leave_the_parent_its_own_reward():
-    growth = played(
+    builder = played(
         letters("ab"),
         config(count_evaluation=False, iterations=2),
         [[said("a", **STEP), said("b", **STEP)]],
         [[said("b"), said("b")], [said("c"), said("d")]],
         [[said("a", **STEP), said("b", **STEP)]],
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (2, 1.0, 0.0, 0, 0.0),  # only a was visited
         "a": (1, 1.0, 1.0, 2, 0.5),  # (1) / 1: its children have no visits
         "b": (0, 0.0, 0.0, 2, 0.5),
@@ -107,23 +107,23 @@ def test_open_ends_are_visited_again():
         [[said("b"), said("b")], [said("c"), said("d")]],
         [[said("a", **STEP), said("b", **STEP)]],
     )
-    growth = played(letters("ab"), config(close_finished=False, iterations=5), *rounds)
-    assert growth.tree.iterations == 5
+    builder = played(letters("ab"), config(close_finished=False, iterations=5), *rounds)
+    assert builder.tree.iterations == 5
     # a, then three times ab: its value 1 is never beaten
-    assert {path: numbers[0] for path, numbers in shape(growth.tree).items()} == {
+    assert {path: numbers[0] for path, numbers in shape(builder.tree).items()} == {
         "": 5, "a": 5, "b": 1, "aa": 1, "ab": 4,
     }  # fmt: skip
 
 
 def test_kept_rollouts_are_branches_that_later_expansions_go_on_with():
-    growth = played(
+    builder = played(
         letters("ab"),
         config(keep_rollouts=True, prior="share", expansions=4, iterations=2),
         [[said("a", **STEP), said("a", **STEP), said("a", **STEP), said("b", **STEP)]],
         [[said("b"), said("c")], [said("c"), said("c")]],
         [[said("b", **STEP), said("d", **STEP), said("d", **STEP), said("no step", **STEP)]],
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (2, 0.375 / 1.25, 0.0, 0, 0.0),
         "a": (2, (1 + 0 + 0 + 0.5) / 4, 0.5, 2, 0.75),
         "b": (1, 0.0, 0.0, 2, 0.25),
@@ -135,12 +135,12 @@ def test_kept_rollouts_are_branches_that_later_expansions_go_on_with():
 
 
 def test_whole_rollouts_as_candidates_need_one_pass():
-    growth = played(
+    builder = played(
         letters("ab"),
         config(candidates="rollouts", keep_rollouts=True, prior="share", expansions=4, rollouts=1, iterations=1),
         [[said("a", "b", "answer ab"), said("A", "c"), said("b", "b"), said("b", "x", "c")]],
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (1, 0.25, 0.0, 0, 0.0),
         "a": (1, 0.5, 0.5, 2, 0.5),
         "ab": (0, 1.0, 1.0, 0, 0.5),
@@ -151,13 +151,13 @@ def test_whole_rollouts_as_candidates_need_one_pass():
 
 
 def test_candidates_lack_only_the_rollouts_they_do_not_bring():
-    growth = played(
+    builder = played(
         letters("ab"),
         config(candidates="rollouts", prior="share", expansions=3, rollouts=3, iterations=1),
         [[said("a", "b"), said("a", "c"), said("b", "b")]],
         [[said("b")], [said("c"), said("d")]],
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (1, 1 / 3, 0.0, 0, 0.0),
         "a": (1, 2 / 3, 2 / 3, 3, 2 / 3),
         "b": (1, 0.0, 0.0, 3, 1 / 3),
@@ -165,7 +165,7 @@ def test_candidates_lack_only_the_rollouts_they_do_not_bring():
 
 
 def test_only_the_likeliest_new_nodes_are_rolled_out():
-    growth = played(
+    builder = played(
         letters("ab"),
         config(rollout_children=1, prior="share", expansions=3, rollouts=1, iterations=2),
         [[said("b", **STEP), said("a", **STEP), said("a", **STEP)]],
@@ -173,7 +173,7 @@ def test_only_the_likeliest_new_nodes_are_rolled_out():
         # PUCT: a 1 + 2/3 * 1 / 2, b (guessed 1) 1 + 1/3 * 1 / 1: equal, and b was first
         [[said("a", **STEP), said("a", **STEP), said("a", **STEP)]],
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (2, 0.5, 0.0, 0, 0.0),
         "b": (1, 0.0, 0.0, 0, 1 / 3),  # no reward of its own: its child's 0
         "a": (1, 1.0, 1.0, 1, 2 / 3),
@@ -182,34 +182,34 @@ def test_only_the_likeliest_new_nodes_are_rolled_out():
 
 
 def test_priors_from_log_probabilities_are_a_softmax_of_means_per_token():
-    growth = played(
+    builder = played(
         letters("ab"),
         config(prior="logprob", rollouts=0, iterations=1),
         [[said("a", logprobs=(-1.0, -3.0), **STEP), said("b", logprobs=(-1.0,), **STEP)]],
     )
     a, b = math.exp(-2), math.exp(-1)
-    assert [node.prior for node in growth.tree.nodes[1:]] == pytest.approx([a / (a + b), b / (a + b)])
+    assert [node.prior for node in builder.tree.nodes[1:]] == pytest.approx([a / (a + b), b / (a + b)])
 
 
 def test_equal_steps_can_stay_apart():
-    growth = played(letters("a"), config(merge_equal_steps=False), [[said("a", **STEP), said("a", **STEP)]])
-    assert [node.facts["path"] for node in growth.tree.nodes] == ["", "a", "a"]
+    builder = played(letters("a"), config(merge_equal_steps=False), [[said("a", **STEP), said("a", **STEP)]])
+    assert [node.facts["path"] for node in builder.tree.nodes] == ["", "a", "a"]
 
 
 def test_a_node_without_allowed_steps_is_a_dead_end():
-    growth = played(letters("ab"), config(), [[said("x", **STEP), said("", **STEP)]])
-    assert len(growth.tree.nodes) == 1 and growth.tree.iterations == 1
+    builder = played(letters("ab"), config(), [[said("x", **STEP), said("", **STEP)]])
+    assert len(builder.tree.nodes) == 1 and builder.tree.iterations == 1
 
 
 def test_depth_is_limited():
-    growth = played(
+    builder = played(
         letters("abc"),
         config(max_depth=2, rollouts=1, expansions=1, keep_rollouts=True),
         [[said("a", **STEP)]],
         [[said("b", "c")]],
         [[said("d", **STEP)]],
     )
-    assert sorted(shape(growth.tree)) == ["", "a", "ab", "ad"]
+    assert sorted(shape(builder.tree)) == ["", "a", "ab", "ad"]
 
 
 @pytest.mark.parametrize(("ends", "done"), [((1, 2), True), ((0, 9), False), ((5, 1), False)])
@@ -218,9 +218,9 @@ def test_enough_needs_both(ends, done):
 
 
 def test_the_search_stops_when_there_is_enough():
-    growth = played(
+    builder = played(
         letters("ab"),
         config(candidates="rollouts", keep_rollouts=True, expansions=3, rollouts=1, stop=StopRule(wrong_distinct=1)),
         [[said("a", "b"), said("a", "c"), said("b", "b")]],
     )
-    assert growth.ends() == (1, 2) and growth.tree.iterations == 1
+    assert builder.ends() == (1, 2) and builder.tree.iterations == 1

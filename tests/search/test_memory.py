@@ -9,11 +9,11 @@ from astro_factory.core.trees import Tree
 from astro_factory.engines import open_engine
 from astro_factory.engines.config import EngineConfig
 from astro_factory.search.config import PolicyConfig
-from astro_factory.search.crew import OwnSeat, drive
-from astro_factory.search.growth import Growth
+from astro_factory.search.engine_worker import EngineSearch
 from astro_factory.search.ledger import Ledger
-from astro_factory.search.shards import Shard
-from astro_factory.search.states import Judge
+from astro_factory.search.step_parser import StepParser
+from astro_factory.search.tree_builder import TreeBuilder
+from astro_factory.search.workers import InProcessWorker, drive
 from tests.search.toy import letters, save_tokenizer
 from tests.stages.test_search import POLICY, SCRIPTED, Items
 
@@ -31,10 +31,12 @@ def test_only_trees_in_flight_are_in_memory_and_those_that_are_done_go_at_once(t
         gc.collect()
         gc.disable()
         try:
-            for number, _ in enumerate(drive([lambda: OwnSeat(Shard(opened, policy, 0))], ledger, IN_FLIGHT)):
+            for number, _ in enumerate(
+                drive([lambda: InProcessWorker(EngineSearch(opened, policy, 0))], ledger, IN_FLIGHT)
+            ):
                 if number % 10 == 0:
                     counts = Counter(map(type, gc.get_objects()))
-                    most = max(most, counts[Growth], counts[Judge], counts[Tree])
+                    most = max(most, counts[TreeBuilder], counts[StepParser], counts[Tree])
         finally:
             gc.enable()
     assert ledger.made == 300

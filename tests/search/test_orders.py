@@ -25,9 +25,9 @@ def config(kind: str, **fields):
 
 
 def played(problem, config, *rounds):
-    """The growth after these rounds, each the samples of every node that is expanded; all have to be asked for."""
-    growth = growth_of(problem, config)
-    growing = policy_for(config)(growth, config)
+    """The builder after these rounds, each the samples of every node that is expanded; all have to be asked for."""
+    builder = growth_of(problem, config)
+    growing = policy_for(config)(builder, config)
     requests = next(growing)
     for number, samples in enumerate(rounds):
         assert [len(r.seeds) for r in requests] == [len(s) for s in samples]
@@ -35,12 +35,12 @@ def played(problem, config, *rounds):
             requests = growing.send(samples)
         except StopIteration:
             assert number == len(rounds) - 1
-            return growth
+            return builder
     raise AssertionError(f"the search goes on with {requests}")
 
 
 def test_a_beam_keeps_the_likeliest_paths():
-    growth = played(
+    builder = played(
         letters("aab"),
         config("beam", width=2),
         [steps("a", "a", "b")],
@@ -49,7 +49,7 @@ def test_a_beam_keeps_the_likeliest_paths():
         # ab 4/9, bc 1/3, aa 2/9
         [steps("a", "b", "b"), steps("d", "d", "d")],
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (3, 0.0, 0.0, 0, 0.0),
         "a": (2, 0.0, 0.0, 0, 2 / 3),
         "b": (1, 0.0, 0.0, 0, 1 / 3),
@@ -60,36 +60,36 @@ def test_a_beam_keeps_the_likeliest_paths():
         "abb": (1, 0.0, 0.0, 0, 2 / 3),
         "bcd": (1, 0.0, 0.0, 0, 1.0),
     }
-    assert growth.tree.iterations == 5
+    assert builder.tree.iterations == 5
 
 
 def test_a_beam_ranked_by_the_models_opinion_asks_about_every_open_state():
-    growth = played(
+    builder = played(
         letters("ab"),
         config("beam", width=1, rank="self_evaluation", self_evaluation=OPINION),
         [steps("a", "b", "b")],
         [votes("yes", "Yes, it is"), votes("no", "yes")],  # b first, which is likelier
         [steps("b", "b", "b")],
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (1, 0.0, 0.0, 0, 0.0),
         "a": (0, 0.5, 0.5, 2, 1 / 3),
         "b": (1, 0.0, 1.0, 2, 2 / 3),
         "bb": (1, 0.0, 0.0, 0, 1.0),
     }
-    asked = [call for call in growth.tree.calls if call.purpose == "evaluation"]
+    asked = [call for call in builder.tree.calls if call.purpose == "evaluation"]
     assert [call.node for call in asked] == [2, 2, 1, 1]
 
 
 def test_depth_first_goes_back_at_every_end():
-    growth = played(
+    builder = played(
         letters("ab"),
         config("dfs"),
         [steps("a", "b", "b")],
         [steps("a", "c", "d")],  # below b
         [steps("b", "b", "x")],  # below a
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (4, 0.25, 0.0, 0, 0.0),
         "b": (3, 0.0, 0.0, 0, 2 / 3),
         "ba": (1, 0.0, 0.0, 0, 1 / 3),
@@ -101,7 +101,7 @@ def test_depth_first_goes_back_at_every_end():
 
 
 def test_depth_first_goes_deeper_before_it_goes_on():
-    growth = played(
+    builder = played(
         letters("abc"),
         config("dfs", max_expansions=9, max_depth=3),
         [steps("a", "a", "b")],
@@ -111,38 +111,38 @@ def test_depth_first_goes_deeper_before_it_goes_on():
         [steps("d", "d", "d")],  # b
         [steps("x", "x", "x")],  # bd
     )
-    assert growth.tree.iterations == 6 and sorted(shape(growth.tree)) == ["", "a", "ab", "abd", "ac", "b", "bd"]
+    assert builder.tree.iterations == 6 and sorted(shape(builder.tree)) == ["", "a", "ab", "abd", "ac", "b", "bd"]
 
 
 def test_breadth_first_does_whole_levels_within_its_budget():
-    growth = played(
+    builder = played(
         letters("abc"),
         config("bfs", max_expansions=4, max_depth=3),
         [steps("a", "a", "b")],
         [steps("a", "b", "b"), steps("c", "c", "c")],
         [steps("c", "c", "c")],  # ab; then the budget is spent
     )
-    assert growth.tree.iterations == 4
-    assert sorted(shape(growth.tree)) == ["", "a", "aa", "ab", "abc", "b", "bc"]
-    assert shape(growth.tree)[""] == (1, 1.0, 0.0, 0, 0.0)
+    assert builder.tree.iterations == 4
+    assert sorted(shape(builder.tree)) == ["", "a", "aa", "ab", "abc", "b", "bc"]
+    assert shape(builder.tree)[""] == (1, 1.0, 0.0, 0, 0.0)
 
 
 @pytest.mark.parametrize("kind", ["dfs", "bfs"])
 def test_unlikely_steps_are_pruned(kind):
-    growth = played(letters("ab"), config(kind, prune_below=0.5), [steps("a", "a", "b")], [steps("b", "b", "b")])
-    assert sorted(shape(growth.tree)) == ["", "a", "ab", "b"]
+    builder = played(letters("ab"), config(kind, prune_below=0.5), [steps("a", "a", "b")], [steps("b", "b", "b")])
+    assert sorted(shape(builder.tree)) == ["", "a", "ab", "b"]
 
 
 @pytest.mark.parametrize("kind", ["beam", "dfs", "bfs"])
 def test_the_stop_rule_ends_them_too(kind):
-    growth = played(letters("a"), config(kind, stop={"wrong_distinct": 1}), [steps("a", "b", "b")])
-    assert growth.ends() == (1, 1)
-    growth = played(letters("ab"), config(kind, stop={"right": 9, "patience": 1}), [steps("a", "b", "b")])
-    assert growth.ends() == (0, 0)
+    builder = played(letters("a"), config(kind, stop={"wrong_distinct": 1}), [steps("a", "b", "b")])
+    assert builder.ends() == (1, 1)
+    builder = played(letters("ab"), config(kind, stop={"right": 9, "patience": 1}), [steps("a", "b", "b")])
+    assert builder.ends() == (0, 0)
 
 
 def test_the_models_opinion_can_stand_for_rollouts():
-    growth = played(
+    builder = played(
         letters("ab"),
         config("mcts", value="self_evaluation", self_evaluation=OPINION, expansions=2, iterations=9),
         [steps("a", "b")],
@@ -150,7 +150,7 @@ def test_the_models_opinion_can_stand_for_rollouts():
         [steps("b", "c")],  # b: 0.5 + 0.5 * 1 / 2 against a: 0 + 0.5 * 1 / 2
         [steps("b", "c")],
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (3, (1 / 3 * 2 + 1 / 6 * 2) / 4, 0.0, 0, 0.0),
         "a": (2, (1 + 0 + 0) / 3, 0.0, 2, 0.5),
         "b": (2, (0 + 0 + 0.5) / 3, 0.5, 2, 0.5),
@@ -162,14 +162,14 @@ def test_the_models_opinion_can_stand_for_rollouts():
 
 
 def test_with_terminals_only_verdicts_count():
-    growth = played(
+    builder = played(
         letters("ab"),
         config("mcts", value="terminals", expansions=2, iterations=9),
         [steps("a", "b")],
         [steps("b", "b")],  # a and b are alike; a was first
         [steps("c", "c")],
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (3, (1.0 * 1 + 0.0 * 1) / 2, 0.0, 0, 0.0),
         "a": (1, 1.0, 0.0, 0, 0.5),
         "b": (1, 0.0, 0.0, 0, 0.5),
@@ -179,14 +179,14 @@ def test_with_terminals_only_verdicts_count():
 
 
 def test_more_rollouts_only_where_the_first_disagree():
-    growth = played(
+    builder = played(
         letters("ab"),
         config("mcts", expansions=2, rollouts=4, first_rollouts=2, iterations=1),
         [steps("a", "b")],
         [[said("b"), said("c")], [said("c"), said("d")]],
         [[said("b"), said("b")]],
     )
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (1, 0.375, 0.0, 0, 0.0),
         "a": (1, 0.75, 0.75, 4, 0.5),
         "b": (1, 0.0, 0.0, 2, 0.5),
@@ -194,13 +194,13 @@ def test_more_rollouts_only_where_the_first_disagree():
 
 
 def test_patience_ends_a_search_that_finds_nothing_new():
-    growth = played(
+    builder = played(
         letters("abcd"),
         config("mcts", expansions=1, rollouts=0, iterations=9, stop={"patience": 2}),
         [steps("a")],
         [steps("b")],
     )
-    assert growth.tree.iterations == 2
+    assert builder.tree.iterations == 2
 
 
 MISTAKES = [

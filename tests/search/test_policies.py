@@ -14,8 +14,8 @@ from astro_factory.engines.config import ScriptedConfig
 from astro_factory.search.best_of_n import grow
 from astro_factory.search.config import BestOfNConfig, MctsConfig, PolicyConfig, SamplingConfig
 from astro_factory.search.driver import Search
-from astro_factory.search.growth import Ask
 from astro_factory.search.prompts import Prompts
+from astro_factory.search.tree_builder import SampleQuery
 from tests.search.toy import NAME, growth_of, letters, make_tokenizer, said, save_tokenizer, shape
 
 TOKENIZER = make_tokenizer()
@@ -35,8 +35,8 @@ def engine(tmp_path_factory):
 
 def searched(engine, config, problems, in_flight=100, seed=0):
     search, waiting, trees = Search(engine, config, seed), list(problems), {}
-    while waiting or search.growing:
-        count = in_flight - search.growing
+    while waiting or search.in_progress:
+        count = in_flight - search.in_progress
         begun, waiting = waiting[:count], waiting[count:]
         trees |= search.advance({problem.id: problem for problem in begun})
     return trees
@@ -46,23 +46,23 @@ def test_prompts_are_the_conversation_and_the_steps_with_their_delimiters():
     config = SamplingConfig(system_prompt="spell a", user_prompt="answer {question}")
     ids = Prompts(TOKENIZER, config).root(letters("ab"))
     assert TOKENIZER.decode(ids, skip_special_tokens=True) == "spell a\nanswer spell p\n"
-    growth = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
-    states = growth.judge.read([], "a\nb", "stop", 9).states
-    node = growth.child(growth.child(0, states[0]), states[1])
-    [request] = next(growth.ask(Ask(node, "step", 2, 5, ("\n",))))
+    builder = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
+    states = builder.step_parser.read([], "a\nb", "stop", 9).states
+    node = builder.child(builder.child(0, states[0]), states[1])
+    [request] = next(builder.sample(SampleQuery(node, "step", 2, 5, ("\n",))))
     assert TOKENIZER.decode(request.prompt_ids, skip_special_tokens=True) == "spell p\na\nb\n"
     assert (len(request.seeds), request.max_tokens, request.stop) == (2, 5, ("\n",))
 
 
 def test_seeds_go_on_where_the_last_ask_of_a_node_ended():
-    growth = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
-    asks = [Ask(0, "step", 2, 5, ()), Ask(0, "step", 1, 5, ()), Ask(0, "rollout", 1, 5, ())]
-    seeds = [seed for ask in asks for seed in next(growth.ask(ask))[0].seeds]
+    builder = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
+    queries = [SampleQuery(0, "step", 2, 5, ()), SampleQuery(0, "step", 1, 5, ()), SampleQuery(0, "rollout", 1, 5, ())]
+    seeds = [seed for query in queries for seed in next(builder.sample(query))[0].seeds]
     assert len(set(seeds)) == 4
     again = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
-    assert next(again.ask(Ask(0, "step", 3, 5, ())))[0].seeds == tuple(seeds[:3])
+    assert next(again.sample(SampleQuery(0, "step", 3, 5, ())))[0].seeds == tuple(seeds[:3])
     other = growth_of(letters("ab", "q"), SamplingConfig(), TOKENIZER)
-    assert not set(next(other.ask(Ask(0, "step", 3, 5, ())))[0].seeds) & set(seeds)
+    assert not set(next(other.sample(SampleQuery(0, "step", 3, 5, ())))[0].seeds) & set(seeds)
 
 
 def test_logprobs_of_lines_are_means_over_their_tokens():
@@ -75,12 +75,12 @@ def test_logprobs_of_lines_are_means_over_their_tokens():
 
 def test_best_of_n_by_hand():
     config = BestOfNConfig(kind="best_of_n", n=5)
-    growth = growth_of(letters("ab"), config)
-    growing = grow(growth, config)
+    builder = growth_of(letters("ab"), config)
+    growing = grow(builder, config)
     assert [len(request.seeds) for request in next(growing)] == [5]
     with pytest.raises(StopIteration):
         growing.send([[said("a", "b"), said("a", "b"), said("a", "c"), said("b", "c"), said("x")]])
-    assert shape(growth.tree) == {
+    assert shape(builder.tree) == {
         "": (5, 0.4, 0.4, 5, 0.0),
         "a": (3, 2 / 3, 2 / 3, 3, 0.75),
         "ab": (2, 1.0, 1.0, 2, 2 / 3),
@@ -155,10 +155,10 @@ def test_every_sample_is_recorded(engine):
     assert tree.nodes[0].visits == tree.iterations
 
 
-def my_policy(growth, config):
-    [samples] = yield from growth.ask(Ask(0, "step", config.options["count"], 4, ("\n",)))
+def my_policy(builder, config):
+    [samples] = yield from builder.sample(SampleQuery(0, "step", config.options["count"], 4, ("\n",)))
     for sample in samples:
-        growth.enter(0, growth.read(0, sample), [])
+        builder.enter(0, builder.read(0, sample), [])
 
 
 def test_a_policy_of_ones_own(engine):

@@ -7,8 +7,8 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.engines.base import Sample
 from astro_factory.search.config import SamplingConfig
-from astro_factory.search.growth import Growth
 from astro_factory.search.prompts import Prompts
+from astro_factory.search.tree_builder import TreeBuilder
 from astro_factory.verifiers.base import Verifier
 
 NAME = f"python:{__name__}:Letters"
@@ -57,8 +57,8 @@ def save_tokenizer(folder: Path) -> Path:
     return folder
 
 
-def growth_of(problem: Problem, config: SamplingConfig, tokenizer: Any = None) -> Growth:
-    return Growth(problem, Letters(), Prompts(tokenizer or make_tokenizer(), config), config, seed=0)
+def growth_of(problem: Problem, config: SamplingConfig, tokenizer: Any = None) -> TreeBuilder:
+    return TreeBuilder(problem, Letters(), Prompts(tokenizer or make_tokenizer(), config), config, seed=0)
 
 
 def said(*lines: str, finish: str = "eos", logprobs: tuple[float, ...] = ()) -> Sample:

@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from astro_factory.core.catalogue import catalogue
+from astro_factory.core.error_catalogue import catalogue
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.spec import compile_spec
 from astro_factory.spec.compose import load
 from astro_factory.spec.schema import spec_schema
-from astro_factory.traces.templating import compile_template
+from astro_factory.traces.template_loader import compile_template
 
 LONG = int(os.environ.get("ASTRO_FUZZ", 0))
 SPECS, TEMPLATES = shipped_folder("specs"), shipped_folder("templates")

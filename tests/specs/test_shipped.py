@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from astro_factory.core.config import StageConfig
-from astro_factory.core.graph import Graph, Node
+from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.spec import compile_spec
 from astro_factory.spec.compose import load
@@ -69,7 +69,7 @@ def test_plan_says_what_only_the_network_can_resolve(tmp_path):
     assert reasons["trees"] == "waits for base, train"
 
 
-def made(nodes: Mapping[str, Node], name: str) -> list[str]:
+def made(nodes: Mapping[str, GraphNode], name: str) -> list[str]:
     """What a node reads that is not given from outside."""
     return [reference for reference in nodes[name].references if nodes[reference].section != "problems"]
 

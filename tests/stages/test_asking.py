@@ -15,9 +15,9 @@ from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.trees import tree_schema
 from astro_factory.core.votes import trusted_ends
 from astro_factory.stages import judge, rewrite
-from astro_factory.traces.prompting import Prompt
-from astro_factory.traces.reading import read_sequence
-from astro_factory.traces.templating import compile_template
+from astro_factory.traces.prompt_templates import Prompt
+from astro_factory.traces.response_parser import read_sequence
+from astro_factory.traces.template_loader import compile_template
 from astro_factory.training.word_tokenizer import CHAT_FORMATS, build_tokenizer
 from tests.stages.test_linearize import linearize, trees
 from tests.stages.test_practice import Recorded

@@ -19,7 +19,7 @@ from astro_factory.evaluation.samples import MEASURES
 from astro_factory.stages import evaluate as evaluate_stage
 from astro_factory.stages.evaluate import Config, run
 from astro_factory.stages.models import init
-from astro_factory.traces.reading import measures_of
+from astro_factory.traces.response_parser import measures_of
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.countdown import question_text
 from tests.training.tiny import Recorded, contents, context

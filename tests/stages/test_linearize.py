@@ -13,12 +13,12 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.core.tables import read_table, write_table
-from astro_factory.core.trees import Node, Tree, tree_schema
+from astro_factory.core.trees import Tree, TreeNode, tree_schema
 from astro_factory.core.votes import vote_schema
 from astro_factory.stages.linearize import VERSION, Config, run
-from astro_factory.traces.parse import parse
-from astro_factory.traces.templating import compile_template
-from astro_factory.traces.wording import Wording
+from astro_factory.traces.template_loader import compile_template
+from astro_factory.traces.template_renderer import TemplateRenderer
+from astro_factory.traces.trace_parser import parse
 from tests.stages.test_practice import NoItems, Recorded
 from tests.traces.trees import countdown_tree
 from tests.training.tiny import make_model
@@ -70,7 +70,7 @@ def test_one_direct_and_three_searches_a_problem(tmp_path):
 
 def test_rows_hold_together(tmp_path):
     rows, statistics = linearize(tmp_path / "out", per_problem=20, wrong_branches={"natural": 0.6, "uniform": [0, 6]})
-    wording, by_id = Wording(COUNTDOWN), {tree.problem.id: tree for tree in trees()}
+    wording, by_id = TemplateRenderer(COUNTDOWN), {tree.problem.id: tree for tree in trees()}
     for row in rows:
         tree, (user, assistant) = by_id[row["problem_id"]], row["messages"]
         assert user == {"role": "user", "content": tree.problem.question}
@@ -157,7 +157,7 @@ def test_branches_given_up_early_have_fewer_wrong_ends_than_backtracks(tmp_path)
     by_id = {tree.problem.id: tree for tree in trees()}
     for row in rows:
         text = row["messages"][1]["content"]
-        assert parse(text, by_id[row["problem_id"]], Wording(COUNTDOWN)) == row["node_sequence"]
+        assert parse(text, by_id[row["problem_id"]], TemplateRenderer(COUNTDOWN)) == row["node_sequence"]
         assert text.count("Go back") == row["num_backtracks"]
 
 
@@ -266,10 +266,10 @@ def test_a_trace_without_its_answer_is_skipped(tmp_path):
 def test_a_tree_of_one_node_or_of_ten_thousand(tmp_path):
     root = Tree(trees()[0].problem, trees()[0].nodes[:1])
     wrong, right = {"terminal": True, "verdict": "incorrect"}, {"terminal": True, "verdict": "correct", "answer": "7"}
-    nodes = [Node(-1, "")]
-    nodes += [Node(index, f"step {index}", value=0.5) for index in range(5000)]
-    nodes += [Node(index, f"end {index}", answer=str(index), **wrong) for index in range(4999)]
-    deep = Tree(Problem("deep", "?", "7", "sample"), [*nodes, Node(5000, "right", **right)])
+    nodes = [TreeNode(-1, "")]
+    nodes += [TreeNode(index, f"step {index}", value=0.5) for index in range(5000)]
+    nodes += [TreeNode(index, f"end {index}", answer=str(index), **wrong) for index in range(4999)]
+    deep = Tree(Problem("deep", "?", "7", "sample"), [*nodes, TreeNode(5000, "right", **right)])
     rows, statistics = linearize(tmp_path / "out", [root, deep], template=DIRECT)
     assert statistics["problems_dropped"] == {"no_right_end": 1}
     assert [len(row["node_sequence"]) > 5000 for row in rows] == [True] * 4

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Place, UserError
-from astro_factory.core.graph import Node
+from astro_factory.core.graph import GraphNode
 from astro_factory.core.tables import read_table
 from astro_factory.hub.pull import pull
 from astro_factory.stages import publish
@@ -186,13 +186,13 @@ def test_config_faults(fields, text):
     assert text in str(caught.value)
 
 
-def upstream() -> list[Node]:
+def upstream() -> list[GraphNode]:
     base = hub_model.Config(kind="hub", repo="meta-llama/Llama-3.1-8B")
     problems = hub_problems.Config.model_construct(kind="hub", repo="org/math")
     rest = {"output": None, "version": 1, "heavy": False, "reads": {}, "files": {}, "place": Place("x.yaml")}
     return [
-        Node("base", "models", "hub", hub_model.__name__, base, **rest),
-        Node("train", "problems", "hub", hub_problems.__name__, problems, **rest),
+        GraphNode("base", "models", "hub", hub_model.__name__, base, **rest),
+        GraphNode("train", "problems", "hub", hub_problems.__name__, problems, **rest),
     ]
 
 

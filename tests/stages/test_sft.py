@@ -64,7 +64,7 @@ def test_a_torn_checkpoint_is_passed_over(inputs, tmp_path):
     whole = context(tmp_path / "whole", inputs)
     run(whole, config(save_every=2))
     torn = context(tmp_path / "torn", inputs)
-    (torn.work / "checkpoints" / "checkpoint-4").mkdir(parents=True)
+    (torn.scratch / "checkpoints" / "checkpoint-4").mkdir(parents=True)
     run(torn, config(save_every=2))
     assert contents(torn.out) == contents(whole.out)
 

@@ -11,7 +11,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.results import Result
 from astro_factory.store import Store
 from astro_factory.store.exports import Export, write_export
-from astro_factory.store.sources import take
+from astro_factory.store.transfer import take
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 

@@ -161,7 +161,7 @@ def test_locks_that_nobody_holds(store):
 
 def test_what_was_set_aside_goes_after_the_grace_time(store):
     result = made(store, 1)
-    store.set_aside(result.outputs["own"]["sha256"], [result])
+    store.quarantine(result.outputs["own"]["sha256"], [result])
     assert gc(store).folders["damaged"].kept == 2 and now(store, delete=True).folders["damaged"].collected == 2
 
 

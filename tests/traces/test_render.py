@@ -10,27 +10,27 @@ from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import UserError
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.spec.compose import load
-from astro_factory.traces.markers import backtrack_counter, backtrack_markers
-from astro_factory.traces.parse import parse
+from astro_factory.traces.backtrack_markers import backtrack_counter, backtrack_markers
 from astro_factory.traces.render import render, text_of
 from astro_factory.traces.sandbox import MAX_CHARS
 from astro_factory.traces.sequence import Confirm, Early, SequenceOptions, sequence, walk
-from astro_factory.traces.templating import compile_template
-from astro_factory.traces.wording import Wording, seeded
+from astro_factory.traces.template_loader import compile_template
+from astro_factory.traces.template_renderer import TemplateRenderer, seeded
+from astro_factory.traces.trace_parser import parse
 from tests.traces.trees import countdown_tree, random_trees
 
 TEMPLATES = shipped_folder("templates")
 SHIPPED = sorted(path.relative_to(TEMPLATES).as_posix() for path in (TEMPLATES / "reflection").glob("*.jinja"))
-WORDINGS = {name: Wording(compile_template(name, [TEMPLATES])) for name in SHIPPED}
+WORDINGS = {name: TemplateRenderer(compile_template(name, [TEMPLATES])) for name in SHIPPED}
 COUNTDOWN = WORDINGS["reflection/countdown.jinja"]
 
 
-def made(text: str, **others: str) -> Wording:
-    return Wording(TemplateSource(entry="mine.jinja", sources={"mine.jinja": text, **others}))
+def made(text: str, **others: str) -> TemplateRenderer:
+    return TemplateRenderer(TemplateSource(entry="mine.jinja", sources={"mine.jinja": text, **others}))
 
 
-def said(wording: Wording, sequence_: list[int], seed: int = 0) -> list[str]:
-    return text_of(render(countdown_tree(), sequence_, wording, seed)).split("\n")
+def said(renderer: TemplateRenderer, sequence_: list[int], seed: int = 0) -> list[str]:
+    return text_of(render(countdown_tree(), sequence_, renderer, seed)).split("\n")
 
 
 def end_of(tree, *results: str) -> int:
@@ -64,9 +64,9 @@ def test_countdown_goes_back_to_an_inner_state_larger_number_first():
 
 
 def test_the_paper_restarts_at_the_root_and_names_steps_elsewhere():
-    wording, tree = WORDINGS["reflection/paper.jinja"], countdown_tree()
+    renderer, tree = WORDINGS["reflection/paper.jinja"], countdown_tree()
     wrong, right = [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17")
-    lines = said(wording, walk(tree, wrong, right))
+    lines = said(renderer, walk(tree, wrong, right))
     reflection = "But wait, are we solving the problem correctly so far? Hmm..."
     doubt = "I'm not sure if we're solving the problem correctly so far."
     assert lines[2] == f"{reflection} {doubt} Let's restart our solution from the beginning."
@@ -122,7 +122,7 @@ def test_parse_undoes_render(tree, data):
     assert COUNTERS[name](text) == jumps
 
 
-COUNTERS = {name: backtrack_counter(wording.source) for name, wording in WORDINGS.items()}
+COUNTERS = {name: backtrack_counter(renderer.source) for name, renderer in WORDINGS.items()}
 
 
 def test_parse_refuses_other_texts():
@@ -164,7 +164,7 @@ def test_a_phrase_of_data_alone_cannot_be_counted():
 
 
 def test_inheritance_super_includes_and_imports():
-    wording = made(
+    renderer = made(
         '{% extends "base.jinja" %}{% from "lib.jinja" import loud %}'
         "{% block wrong %}{{ super() }} {{ loud(node.answer) }}{% endblock %}"
         '{% block right %}{% include "yes.jinja" %}{% endblock %}',
@@ -175,7 +175,7 @@ def test_inheritance_super_includes_and_imports():
         },
     )
     tree = countdown_tree()
-    lines = said(wording, walk(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17")))
+    lines = said(renderer, walk(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17")))
     assert lines[2] == "Not 3! Back"
     assert lines[5] == "Yes , 17"
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from astro_factory.core.problems import Problem
-from astro_factory.core.trees import Node, Tree
-from astro_factory.traces.branches import Mixture, WrongBranches, draw_count
-from astro_factory.traces.ends import Terminals
+from astro_factory.core.trees import Tree, TreeNode
+from astro_factory.traces.branch_counts import Mixture, WrongBranches, draw_count
 from astro_factory.traces.sequence import Confirm, Early, SequenceOptions, sequence, walk
+from astro_factory.traces.terminals import Terminals
 from tests.traces.trees import random_trees
 
 RIGHT, WRONG = {"terminal": True, "verdict": "correct", "answer": "7"}, {"terminal": True, "verdict": "incorrect"}
@@ -20,13 +20,13 @@ RIGHT, WRONG = {"terminal": True, "verdict": "correct", "answer": "7"}, {"termin
 def small_tree() -> Tree:
     """The tree of the module's docstring, and one more wrong end with an answer that is there already."""
     nodes = [
-        Node(-1, ""),
-        Node(0, "a", prior=0.9, value=0.95),
-        Node(1, "b", prior=0.5, answer="1", **WRONG),
-        Node(1, "c", prior=0.5, answer="2", **WRONG),
-        Node(0, "d", prior=0.1, value=0.2),
-        Node(4, "e", prior=0.5, **RIGHT),
-        Node(4, "f", prior=0.5, answer="1", **WRONG),
+        TreeNode(-1, ""),
+        TreeNode(0, "a", prior=0.9, value=0.95),
+        TreeNode(1, "b", prior=0.5, answer="1", **WRONG),
+        TreeNode(1, "c", prior=0.5, answer="2", **WRONG),
+        TreeNode(0, "d", prior=0.1, value=0.2),
+        TreeNode(4, "e", prior=0.5, **RIGHT),
+        TreeNode(4, "f", prior=0.5, answer="1", **WRONG),
     ]
     return Tree(Problem("p", "?", "7", "sample"), nodes)
 
@@ -37,7 +37,7 @@ def test_walk_goes_back_to_the_deepest_state_already_visited():
 
 def test_walk_goes_back_past_the_last_branch_to_an_earlier_one():
     tree = small_tree()
-    tree.nodes.append(Node(1, "g", answer="7", terminal=True, verdict="correct"))
+    tree.nodes.append(TreeNode(1, "g", answer="7", terminal=True, verdict="correct"))
     assert walk(tree, [2, 6], 7) == [0, 1, 2, 0, 4, 6, 1, 7]
 
 
@@ -52,8 +52,8 @@ def test_walk_can_go_on_from_any_state_it_has_seen():
 
 def deep_tree() -> Tree:
     """0 -> 1 -> 2 -> 3 (wrong), 2 -> 4 (wrong), 1 -> 5 (right): nothing right is below 2."""
-    nodes = [Node(-1, ""), Node(0, "a"), Node(1, "b"), Node(2, "c", answer="1", **WRONG)]
-    nodes += [Node(2, "d", answer="2", **WRONG), Node(1, "e", **RIGHT)]
+    nodes = [TreeNode(-1, ""), TreeNode(0, "a"), TreeNode(1, "b"), TreeNode(2, "c", answer="1", **WRONG)]
+    nodes += [TreeNode(2, "d", answer="2", **WRONG), TreeNode(1, "e", **RIGHT)]
     return Tree(Problem("p", "?", "7", "sample"), nodes)
 
 
@@ -87,7 +87,7 @@ def test_equal_answers_can_be_allowed():
 
 def test_only_trusted_ends_are_led_to():
     tree = small_tree()
-    tree.nodes.append(Node(1, "g", answer="7", terminal=True, verdict="correct"))
+    tree.nodes.append(TreeNode(1, "g", answer="7", terminal=True, verdict="correct"))
     trusted = Terminals(tree, trusted={7})
     assert {sequence(tree, SequenceOptions(), seed, trusted)[-1] for seed in range(30)} == {7}
     assert trusted.hopeful == {0, 1, 4, 5, 7}

@@ -5,13 +5,13 @@ from itertools import combinations
 from hypothesis import strategies as st
 
 from astro_factory.core.problems import Problem
-from astro_factory.core.trees import Node, Tree
+from astro_factory.core.trees import Tree, TreeNode
 
 
 def countdown_tree(numbers: tuple[int, ...] = (4, 10, 3), target: int = 17, name: str = "cd") -> Tree:
     """Every way to add and subtract the numbers together, larger minus smaller."""
     problem = Problem(name, f"numbers {' '.join(map(str, numbers))} target {target}", str(target), "countdown")
-    tree = Tree(problem, [Node(-1, "", facts=_facts(numbers, target))])
+    tree = Tree(problem, [TreeNode(-1, "", facts=_facts(numbers, target))])
     _grow(tree, 0, numbers, target)
     return tree
 
@@ -26,7 +26,7 @@ def _grow(tree: Tree, parent: int, numbers: tuple[int, ...], target: int) -> Non
         for sign, result in (("+", high + low), ("-", high - low)):
             left = (*(n for k, n in enumerate(numbers) if k not in (i, j)), result)
             text = f"{high} {sign} {low} = {result} left {' '.join(map(str, left))}"
-            node = Node(
+            node = TreeNode(
                 parent, text, prior=1 / (1 + len(tree.nodes)), facts=_facts(left, target) | {"result": str(result)}
             )
             tree.nodes.append(node)
@@ -42,11 +42,13 @@ def _grow(tree: Tree, parent: int, numbers: tuple[int, ...], target: int) -> Non
 def random_trees(draw: st.DrawFn) -> Tree:
     """Up to forty steps; every leaf is a terminal; every text is the step's own, and at least one end is right."""
     parents = draw(st.lists(st.integers(0, 1000), min_size=1, max_size=40))
-    nodes = [Node(-1, "", facts={"left": "begin"})]
+    nodes = [TreeNode(-1, "", facts={"left": "begin"})]
     for index, choice in enumerate(parents, start=1):
         prior, value = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0])), draw(st.sampled_from([0.0, 0.5, 1.0]))
         facts = {"left": f"state {index}", "result": str(index), "target": "7"}
-        nodes.append(Node(choice % index, f"step {index} {'x' * (choice % 3)}", prior=prior, value=value, facts=facts))
+        nodes.append(
+            TreeNode(choice % index, f"step {index} {'x' * (choice % 3)}", prior=prior, value=value, facts=facts)
+        )
     inner = {node.parent for node in nodes}
     leaves = [node for index, node in enumerate(nodes) if index not in inner]
     for node in leaves:

@@ -98,7 +98,7 @@ def test_deepspeed_goes_on_from_its_checkpoint(inputs, tmp_path):
     whole = context(tmp_path / "whole", inputs)
     sft.run(whole, sft_config(save_every=4, **settings))
     parts = context(tmp_path / "parts", inputs)
-    shutil.copytree(whole.work / "checkpoints" / "checkpoint-8", parts.work / "checkpoints" / "checkpoint-8")
+    shutil.copytree(whole.scratch / "checkpoints" / "checkpoint-8", parts.scratch / "checkpoints" / "checkpoint-8")
     sft.run(parts, sft_config(save_every=4, **settings))
     assert parts.events.steps[0] == 9
     assert contents(parts.out) == contents(whole.out)

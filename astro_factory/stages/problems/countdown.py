@@ -16,7 +16,7 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
-from astro_factory.core.work import Rows, Work
+from astro_factory.core.workload import Rows, Workload
 from astro_factory.verifiers.countdown import question_text
 from astro_factory.verifiers.countdown_puzzles import Path, PuzzleRules, Split, random_puzzle, weights_of
 
@@ -38,8 +38,8 @@ class Config(StageConfig, PuzzleRules):
     """Source of randomness."""
 
 
-def estimate(config: Config, rows: Rows) -> Work:
-    return Work("problems", config.count, rows=config.count)
+def estimate(config: Config, rows: Rows) -> Workload:
+    return Workload("problems", config.count, rows=config.count)
 
 
 def run(ctx: StageContext, config: Config) -> None:

@@ -16,7 +16,7 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import read_table, write_table
-from astro_factory.core.work import Rows, Work
+from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.problems.overlap import RunIndex, Words, telling, words_of
 
 OUTPUT = ArtifactType.PROBLEMS
@@ -41,9 +41,9 @@ class Config(StageConfig):
     phrases of three of its problems left out. Weaker overlaps are listed and kept."""
 
 
-def estimate(config: Config, rows: Rows) -> Work:
+def estimate(config: Config, rows: Rows) -> Workload:
     count = rows.get(config.problems)
-    return Work("problems", count, rows=count)
+    return Workload("problems", count, rows=count)
 
 
 class Benchmark:

@@ -10,7 +10,7 @@ from astro_factory.core.config import ProblemsRef, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import read_table, write_table
-from astro_factory.core.work import Rows, Work
+from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.problems.overlap import twins, words_of
 
 OUTPUT = ArtifactType.PROBLEMS
@@ -30,9 +30,9 @@ class Config(StageConfig):
     problems with the same words and other numbers, as templates make them, a low value leaves one."""
 
 
-def estimate(config: Config, rows: Rows) -> Work:
+def estimate(config: Config, rows: Rows) -> Workload:
     count = rows.get(config.problems)
-    return Work("problems", count, rows=count)
+    return Workload("problems", count, rows=count)
 
 
 def run(ctx: StageContext, config: Config) -> None:

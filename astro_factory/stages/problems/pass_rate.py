@@ -13,7 +13,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
-from astro_factory.core.work import Rows, Work, times
+from astro_factory.core.workload import Rows, Workload, times
 from astro_factory.engines.config import EngineField
 from astro_factory.stages.sampling import Asked, Group, sample_all
 from astro_factory.verifiers import get_verifier
@@ -64,10 +64,10 @@ def cores(config: Config) -> int:
     return config.processes * getattr(config.engine, "threads", 1)
 
 
-def estimate(config: Config, rows: Rows) -> Work:
+def estimate(config: Config, rows: Rows) -> Workload:
     count = rows.get(config.problems)
     samples = times(count, config.samples)
-    return Work("samples", samples, rows=count, calls=samples, tokens=times(samples, config.max_tokens))
+    return Workload("samples", samples, rows=count, calls=samples, tokens=times(samples, config.max_tokens))
 
 
 def run(ctx: StageContext, config: Config) -> None:

@@ -12,10 +12,10 @@ from astro_factory.core.canonical import digest
 from astro_factory.core.config import Config, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError, near
-from astro_factory.core.own_code import code_digest
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
-from astro_factory.verifiers import get_verifier, is_known, own_target, verifier_names
+from astro_factory.core.user_code import code_digest
+from astro_factory.verifiers import get_verifier, is_known, user_code_target, verifier_names
 from astro_factory.verifiers.extraction import final_answer
 
 _ROWS_NAMED = 5
@@ -55,7 +55,9 @@ class RowsConfig(StageConfig):
     """Which column holds what."""
     verifier: str = "math"
     """What decides whether an answer is right."""
-    verifier_code: str = Field(default_factory=lambda known: code_digest(own_target(known.get("verifier", "")) or ""))
+    verifier_code: str = Field(
+        default_factory=lambda known: code_digest(user_code_target(known.get("verifier", "")) or "")
+    )
     """Digest of the source of a verifier of one's own (`python:…`), so that a changed source is a changed key. Write
     something else, such as a version, to decide yourself when it has changed."""
     answer_form: Literal["value", "solution"] = "value"

@@ -101,10 +101,10 @@ def die_once(ctx, config):
     """Keep an item and a file in the work folder, die, and be glad of them the next time."""
     if ctx.items.get("ab" * 32) is None:
         ctx.items.put("ab" * 32, b"kept")
-        (ctx.work / "checkpoint").write_text("half way")
+        (ctx.scratch / "checkpoint").write_text("half way")
         (ctx.out / "torn.txt").write_text("half an out")
         die(ctx, config)
-    note(ctx, config, "resumed", (ctx.work / "checkpoint").read_text())
+    note(ctx, config, "resumed", (ctx.scratch / "checkpoint").read_text())
 
 
 def curve(ctx, config):
@@ -130,7 +130,7 @@ def sleep_unless_woken(ctx, config):
 
 def spend(ctx, config):
     """A hundred tokens, ten at a time; the work folder remembers how far it came."""
-    kept = ctx.work / "spent"
+    kept = ctx.scratch / "spent"
     for number in range(len(kept.read_text()) if kept.exists() else 0, 10):
         kept.write_text("." * (number + 1))
         note(ctx, config, "spent", number)
@@ -156,20 +156,20 @@ def hang(ctx, config):
 
 def save_when_told(ctx, config):
     """Sleep, and when told to stop keep that for the next time."""
-    if (ctx.work / "saved").exists():
+    if (ctx.scratch / "saved").exists():
         return
     note(ctx, config, "asleep", os.getpid())
     try:
         ctx.events.log("asleep")
         time.sleep(600)
     except SystemExit:
-        (ctx.work / "saved").touch()
+        (ctx.scratch / "saved").touch()
         raise
 
 
 def tasks(ctx, config):
     """Eight tasks, each kept as an item or in the work folder; afterwards a note that all are done."""
-    kept = ctx.work / "kept"
+    kept = ctx.scratch / "kept"
     for number in range(8):
         key = digest([ctx.name, config.text, number])
         if number % 2 and ctx.items.get(key) is None:

@@ -1,0 +1,33 @@
+"""Taking results from elsewhere into the store, every blob checked before it is believed."""
+
+import tempfile
+from pathlib import Path
+
+from astro_factory.core.canonical import file_digest
+from astro_factory.core.results import Result, ResultProvider
+from astro_factory.store.files import TORN
+from astro_factory.store.store import Store
+
+
+def take(store: Store, provider: ResultProvider, result: Result, *, whole: bool = True) -> None:
+    """Take a result into the store, with those of its blobs that are not here yet if `whole`.
+
+    Raises `UserError` for a blob that cannot be had or has other bytes; then the result is not taken.
+    """
+    sizes = {entry["sha256"]: entry["size"] for entry in result.outputs.values()} if whole else {}
+    staging = store.root / "staging"
+    staging.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=staging, prefix=TORN) as folder:
+        fetched: dict[str, Path] = {}
+        while True:
+            with store.steady():
+                missing = [sha for sha, size in sizes.items() if sha not in fetched and not store.has_blob(sha, size)]
+                if not missing:
+                    for sha256, path in fetched.items():
+                        store.add_blob(path, sha256)
+                    return store.put_result(result)
+            for sha256 in sorted(missing):
+                fetched[sha256] = Path(folder) / sha256
+                provider.fetch(sha256, fetched[sha256])
+                if file_digest(fetched[sha256]) != sha256:
+                    raise provider.damaged(sha256)

@@ -1,0 +1,42 @@
+"""A small search tree for trying templates on, when no real one is at hand."""
+
+from zlib import crc32
+
+from astro_factory.core.problems import Problem
+from astro_factory.core.trees import Tree, TreeNode
+from astro_factory.core.verdicts import Outcome
+
+SEQUENCE = (0, 1, 1, 2, 1, 3, 0, 4, 5)
+"""Over the sample tree: a pause, a wrong end, back to a step, another wrong end, back to the root, the right end."""
+
+
+class _AnyFacts(dict):
+    """Knows every fact, as a number: which facts there really are is the verifier's matter."""
+
+    def __init__(self, factor: int):
+        self._factor = factor
+
+    def __missing__(self, key: str) -> str:
+        return str((crc32(str(key).encode()) % 97 + 1) * self._factor)
+
+
+def sample_tree(variant: int = 1) -> Tree:
+    """A tree of five steps. Two variants share no word or number of theirs, so what two renderings share is literal."""
+
+    def node(index: int, parent: int, verdict: str = "") -> TreeNode:
+        number = 1000 * variant + 7 * index
+        return TreeNode(
+            parent,
+            f"step{number}" if index else "",
+            value=0.9 / variant,
+            terminal=bool(verdict),
+            verdict=verdict,
+            answer=str(number) if verdict else "",
+            closing=f"answer{number}" if verdict else "",
+            facts=_AnyFacts(variant * (index + 2)),
+        )
+
+    problem = Problem(f"sample{variant}", f"question{variant}", f"gold{variant}", "sample", _AnyFacts(variant))
+    wrong, right = Outcome.INCORRECT, Outcome.CORRECT
+    nodes = [node(0, -1), node(1, 0), node(2, 1, wrong), node(3, 1, wrong), node(4, 0), node(5, 4, right)]
+    return Tree(problem, nodes)

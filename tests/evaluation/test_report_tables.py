@@ -1,0 +1,92 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from astro_factory.evaluation.report import report_from_samples
+from astro_factory.evaluation.report_tables import (
+    comparison_grids,
+    comparison_table,
+    comparison_text,
+    headline_grids,
+    headline_table,
+)
+from tests.evaluation.test_report import comparison, rows_of
+
+
+def make_report() -> dict:
+    samples = []
+    for index in range(10):
+        samples += rows_of("direct", str(index), "cwnt", cluster=str(index // 2))
+        samples += rows_of("astro", str(index), "ccwn", tokens=200, cluster=str(index // 2))
+    settings = {"compare": [["astro", "direct"]], "equal_tokens": [["astro", "direct"]], "suite": {"name": "sums"}}
+    return report_from_samples(samples, comparison(4, ("direct", "astro"), **settings))
+
+
+def test_plain_text_shows_every_value_with_its_interval():
+    text = comparison_text(make_report())
+    lines = text.splitlines()
+    assert lines[0] == "sums: 10 problems in 5 clusters, 95% intervals"
+    assert lines[1].split() == ["arm", "pass@1", "tokens", "truncated", "no_answer"]
+    assert lines[2].split() == ["[avg-of-4]", "[mean]", "[share]", "[share]"]
+    assert lines[3].split() == ["direct", "0.250", "10.0", "0.000", "0.250"]
+    assert lines[4].split()[:2] == ["[0.250,", "0.250]"]
+    assert "differences on the same problems" in lines and "at equal tokens" in lines
+    assert any(line.split()[:4] == ["astro", "-", "direct", "+0.250"] for line in lines)
+    assert "20.00 (too few samples)" in text
+    assert lines[-2] == "5 clusters: below 30 the intervals are too narrow"
+    assert lines[-1] == "direct: 10 timeout of 40 samples could not be judged and count as wrong"
+
+
+def test_rich_shows_the_same_cells():
+    stream = io.StringIO()
+    console = Console(file=stream, width=160)
+    console.print(comparison_table(make_report()))
+    shown = stream.getvalue()
+    for part in (
+        "sums: 10 problems in 5 clusters",
+        "[avg-of-4]",
+        "[0.250, 0.250]",
+        "astro - direct",
+        "+0.250",
+        "10 timeout",
+    ):
+        assert part in shown
+
+
+def test_a_report_without_pairs_is_one_table():
+    report = report_from_samples(rows_of("a", "1", "c"), comparison(1))
+    assert len(comparison_grids(report)) == 1
+    assert comparison_text(report).startswith("p: 1 problem, 95% intervals\n")
+
+
+def test_levels_follow_and_the_problems_without_one_are_named():
+    samples = rows_of("a", "1", "c", level="easy") + rows_of("a", "2", "w") + rows_of("a", "3", "w")
+    titles = [grid.title for grid in comparison_grids(report_from_samples(samples, comparison(1)))]
+    assert titles[1:] == ["no level: 2 problems", "easy: 1 problem"]
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 100])
+def test_a_narrow_terminal_gets_several_tables_and_every_cell_whole(width):
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(comparison_table(make_report()))
+    for grid in comparison_grids(make_report()):
+        for cell in [cell for row in (grid.header, *grid.rows) for cell in row]:
+            assert all(part in stream.getvalue() for part in cell.split("\n"))
+
+
+def test_the_headline_is_one_line_an_arm_and_a_pair():
+    arms, pairs = headline_grids(make_report())
+    assert arms.header == ["arm", "pass@1[avg-of-4]", "tokens"]
+    assert arms.rows == [["direct", "0.250 [0.250, 0.250]", "10.0"], ["astro", "0.500 [0.500, 0.500]", "200.0"]]
+    assert pairs.rows == [
+        ["astro - direct", "+0.250 [+0.250, +0.250]"],
+        ["astro - direct's vote at equal tokens", "+0.167 [+0.167, +0.167]"],
+    ]
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(headline_table(make_report()))
+    assert "could not be judged" in stream.getvalue()
+
+
+def test_the_headline_of_a_report_without_pairs_is_one_table():
+    assert len(headline_grids(report_from_samples(rows_of("a", "1", "c"), comparison(1)))) == 1

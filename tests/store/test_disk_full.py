@@ -1,0 +1,121 @@
+"""A full disk: whichever write fails, the store stays sound, what was finished stays, and the same call works later."""
+
+import errno
+import io
+import os
+import shutil
+
+import pytest
+
+from astro_factory.core.errors import UserError
+from astro_factory.store import Store
+from astro_factory.store.disk_full import disk_full_as_error, is_full
+from astro_factory.store.fsck import fsck
+from tests.store.test_fsck import made
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class FullDisk:
+    """Fails every call that takes space from number `step` on, until it is told that there is room again."""
+
+    def __init__(self, monkeypatch, step: int):
+        self.calls, self.step = 0, step
+        for name in ("mkdir", "link", "replace", "fsync", "symlink"):
+            monkeypatch.setattr(os, name, self.failing(getattr(os, name)))
+        real_open, real_fdopen = os.open, os.fdopen
+
+        def opened(path, flags, *more, **kwargs):
+            if flags & os.O_CREAT:
+                self.take()
+            return real_open(path, flags, *more, **kwargs)
+
+        monkeypatch.setattr(os, "open", opened)
+        monkeypatch.setattr(os, "fdopen", lambda *args, **kw: self.file(real_fdopen(*args, **kw)))
+        monkeypatch.setattr(shutil, "copyfile", self.failing(shutil.copyfile))
+
+    def take(self) -> None:
+        self.calls += 1
+        if self.calls >= self.step:
+            raise FULL
+
+    def failing(self, real):
+        def call(*args, **kwargs):
+            self.take()
+            return real(*args, **kwargs)
+
+        return call
+
+    def file(self, file: io.BufferedWriter):
+        disk = self
+
+        class Half(io.BufferedWriter):
+            def write(self, data):
+                try:
+                    disk.take()
+                except OSError:
+                    super().write(data[: len(data) // 2])
+                    raise
+                return super().write(data)
+
+        return Half(file.detach())
+
+
+def work(store: Store) -> None:
+    """All that a build writes to a store."""
+    with store.building():
+        result = made(store, 2)
+        store.output(result)
+        store.items().put("cd" * 32, b"another tree")
+        store.remember("spec", {"one": result.key})
+
+
+def test_whichever_write_fails(tmp_path, monkeypatch):
+    step, failures = 0, 0
+    while step == failures:
+        step += 1
+        store = Store(tmp_path / f"store-{step}")
+        first = made(store, 1, {"first": b"finished long ago"})
+        store.items().put("ab" * 32, b"tree")
+        with monkeypatch.context() as patch:
+            FullDisk(patch, step)
+            try:
+                with disk_full_as_error(store.root):
+                    work(store)
+            except UserError as error:
+                assert error.diagnostics[0].code == "E170"
+                failures += 1
+        checked = fsck(store)
+        assert not checked.faults and not list(store.root.rglob(".tmp-*")), step
+        assert store.result(first.key) == first and store.has_blobs(first) and store.items().get("ab" * 32) == b"tree"
+        work(store)
+        assert not fsck(store).faults and store.heads("spec")
+    assert step > 15
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        OSError("[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device"),
+    ],
+)
+def test_libraries_say_it_in_their_own_ways(error, tmp_path):
+    assert is_full(error)
+    with pytest.raises(UserError) as caught, disk_full_as_error(tmp_path / "store"):
+        try:
+            raise error
+        finally:
+            raise ValueError("and then the table could not be closed")
+    assert str(caught.value) == (
+        f"E170 there is no space left in '{tmp_path}/store'; free some, or let `astro-factory gc --delete` do it, "
+        "then run the same command again: what is done is kept"
+    )
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(PermissionError), disk_full_as_error(tmp_path):
+        raise PermissionError("no")
+    with pytest.raises(UserError, match="E101"), disk_full_as_error(tmp_path):
+        raise UserError.of("E101", "No space left on device is the name of a file")

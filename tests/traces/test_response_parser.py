@@ -1,0 +1,92 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from astro_factory.traces.render import render, text_of
+from astro_factory.traces.response_parser import ResponseParser, measures_of, read_sequence
+from astro_factory.traces.sequence import SequenceOptions, sequence
+from tests.traces.test_render import SHIPPED, WORDINGS
+from tests.traces.trees import countdown_tree, random_trees
+
+SAYING = [name for name in SHIPPED if name not in ("reflection/direct.jinja", "reflection/paper.jinja")]
+READERS = {name: ResponseParser(WORDINGS[name].source) for name in SHIPPED}
+
+
+@pytest.mark.parametrize("name", SAYING)
+def test_our_own_traces_are_read_as_they_were_made(name):
+    """Of countdown trees, where the numbers left name a state; the line with the answer is a state of its own."""
+    tree = countdown_tree()
+    for seed in range(40):
+        visited = sequence(tree, SequenceOptions((0, 4)), seed)
+        text = text_of(render(tree, visited, WORDINGS[name], seed)).rpartition("\n")[0]
+        thought = READERS[name].read(text, "4 10 3")
+        jumps = [(a, b) for a, b in pairwise(visited) if a != b and tree.nodes[b].parent != a]
+        assert thought.backtracks == len(jumps)
+        assert thought.unresolved == thought.revisited == 0
+        assert [(thought.texts[a], thought.texts[b]) for a, b in thought.jumps()] == [
+            (tree.nodes[a].text, tree.nodes[b].text or "4 10 3") for a, b in jumps
+        ]
+        assert thought.dead_ends == len(jumps)
+
+
+NO = "No . Go back to where we had"
+RESPONSES = [
+    # backtracks, dead ends, revisited, unresolved
+    ("", (0, 0, 0, 0)),
+    ("10 + 3 = 13 left 4 13\n4 + 13 = 17 left 17\nanswer 4 + ( 10 + 3 )", (0, 0, 0, 0)),
+    (f"10 + 3 = 13 left 4 13\nWait , 17 - 3 = 14 {NO} 4 10 3\n4 + 3 = 7 left 10 7", (1, 1, 0, 0)),
+    (f"10 + 3 = 13 left 4 13\n{NO} 9 9\n4 + 13 = 17 left 17", (1, 0, 0, 1)),
+    (f"a left 1\n{NO} 4 10 3\na left 1\nb left 2", (1, 0, 1, 0)),
+    (f"a left 1\nb left 2\n{NO} 1\nc left 3\n{NO} 1\nb left 2\nd left 4", (2, 1, 1, 0)),
+]
+
+
+@pytest.mark.parametrize(("response", "figures"), RESPONSES)
+def test_what_a_model_wrote(response, figures):
+    thought = READERS["reflection/countdown.jinja"].read(response, "numbers 4 10 3 target 17")
+    assert (thought.backtracks, thought.dead_ends, thought.revisited, thought.unresolved) == figures
+
+
+def test_measures_of_a_response():
+    problem = countdown_tree().problem
+    response = f"10 + 3 = 13 left 4 13\n{NO} 9 9\n4 + 13 = 17 left 17"
+    assert measures_of(WORDINGS["reflection/countdown.jinja"].source)(problem, response) == {
+        "backtracks": 1, "dead_ends": 0, "revisited": 0, "unresolved": 1
+    }  # fmt: skip
+
+
+def test_the_paper_quotes_the_step_it_goes_back_to():
+    words = "But wait, are we solving the problem correctly so far? Hmm..."
+    text = f'Let x be 2\nThen y is 3\n{words} Let\'s go back to where we wrote "Let x be 2"\nThen y is 4'
+    thought = READERS["reflection/paper.jinja"].read(text)
+    assert thought.sequence == [0, 1, 2, 1, 3]
+
+
+def test_only_steps_are_steps():
+    reader = ResponseParser(WORDINGS["reflection/countdown.jinja"].source, is_step=lambda line: "left" in line)
+    assert reader.read("Let me think\n1 + 1 = 2 left 2\nHow nice\nanswer 1 + 1").texts == ["", "1 + 1 = 2 left 2"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_trees(), st.data())
+def test_a_reworded_trace_has_the_same_sequence(tree, data):
+    """Whatever is said in place of the words between the steps, as long as it is no step."""
+    seed = data.draw(st.integers(0, 2**62))
+    visited = sequence(tree, SequenceOptions((0, 4)), seed)
+    segments = render(tree, visited, WORDINGS["reflection/countdown.jinja"], seed)
+    words = {segment.text: f"well {index}" for index, segment in enumerate(segments) if segment.kind == "backtrack"}
+    text = text_of([segment._replace(text=words.get(segment.text, segment.text)) for segment in segments])
+    assert read_sequence(text, tree) == visited
+
+
+def test_a_text_that_is_not_the_trees_has_no_sequence():
+    tree = countdown_tree()
+    visited = sequence(tree, SequenceOptions(2), 0)
+    text = text_of(render(tree, visited, WORDINGS["reflection/countdown.jinja"], 0))
+    assert read_sequence(text, tree) == visited
+    for other in ("", text.rpartition("\n")[0], text + "!", text.replace("left", "right")):
+        assert read_sequence(other, tree) is None
+    first = text.split("\n")[0]
+    assert read_sequence(text.replace(first, first + "!", 1), tree) != visited
