@@ -9,13 +9,15 @@ BENCHMARKS := $(filter-out __init__ effect probe_base probe_responses peers sear
 # Arguments for the program behind a target, as in `make test ARGS="-k store"`.
 ARGS ?=
 
-.PHONY: help setup quickstart test test-setup vllm-setup bench-setup check bench bench-vllm clean
+.PHONY: help setup quickstart test test-setup vllm-setup bench-setup check types golden bench bench-vllm clean
 
 help:
 	@echo "make quickstart   set up, then build specs/quickstart.yaml: a model that learns to backtrack"
 	@echo "make setup        $(VENV) with the package, training and test dependencies"
 	@echo "make test         all tests; the first time it also installs what only tests need"
-	@echo "make check        lint, formatting, every shipped spec"
+	@echo "make check        lint, formatting, types, every shipped spec"
+	@echo "make types        the type checker alone"
+	@echo "make golden       rewrite the texts that tests compare with; ARGS=tests/spec for some of them"
 	@echo "make bench        benchmarks; ARGS=--quick for a look"
 	@echo "make vllm-setup   $(VLLM) with vLLM for CPU: lets 'make test' run the tests of that engine"
 	@echo "make bench-vllm   search on vLLM for CPU against vLLM itself; ARGS=--quick for a look"
@@ -39,7 +41,14 @@ bench-setup: $(PEERS)/.ready
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
 	@for spec in $(SPECS); do echo "astro-factory check $$spec"; $(BIN)/astro-factory check $$spec || exit 1; done
+
+types: setup
+	$(BIN)/basedpyright
+
+golden: test-setup
+	$(BIN)/python -m pytest --update-golden $(ARGS)
 
 bench: setup
 	@for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done

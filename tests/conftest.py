@@ -3,9 +3,12 @@
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.golden import Golden
 
 # a machine that does other things too is no reason to fail
 settings.register_profile("patient", deadline=None)
@@ -18,6 +21,17 @@ os.environ.update(
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LOCAL = ("127.", "::1", "localhost")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden texts that tests compare with")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Compares what people read (errors, tables, help) with the text beside the test; see `tests/golden.py`."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    return Golden(request, folder)
 
 
 @pytest.fixture(autouse=True)

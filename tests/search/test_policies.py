@@ -47,7 +47,7 @@ def test_prompts_are_the_conversation_and_the_steps_with_their_delimiters():
     ids = Prompts(TOKENIZER, config).root(letters("ab"))
     assert TOKENIZER.decode(ids, skip_special_tokens=True) == "spell a\nanswer spell p\n"
     builder = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
-    states = builder.step_parser.read([], "a\nb", "stop", 9).states
+    states = builder.step_parser.read([], "a\nb", "stop", 9).steps
     node = builder.child(builder.child(0, states[0]), states[1])
     [request] = next(builder.sample(SampleQuery(node, "step", 2, 5, ("\n",))))
     assert TOKENIZER.decode(request.prompt_ids, skip_special_tokens=True) == "spell p\na\nb\n"

@@ -38,10 +38,13 @@ def errors_of(case: Path) -> list[Diagnostic]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_broken_spec(case, monkeypatch):
+def test_broken_spec(case, monkeypatch, pytestconfig):
     monkeypatch.chdir(HERE)
     found = errors_of(case)
-    assert "\n".join(map(str, found)) + "\n" == case.with_suffix(".txt").read_text(encoding="utf-8")
+    text, expected = "\n".join(map(str, found)) + "\n", case.with_suffix(".txt")
+    if pytestconfig.getoption("--update-golden"):
+        expected.write_text(text, encoding="utf-8")
+    assert text == expected.read_text(encoding="utf-8")
     assert all(diagnostic.place and diagnostic.cause and diagnostic.remedy for diagnostic in found)
     assert all(diagnostic.excerpt for diagnostic in found if diagnostic.place.line)
     assert case.parts[0] == "many" or len(found) == 1
