@@ -33,8 +33,8 @@ from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, TreeNode, tree_schema
 from astro_factory.stages import linearize
 from astro_factory.traces.branch_counts import Mixture
-from astro_factory.traces.render import render, text_of
-from astro_factory.traces.sequence import SequenceOptions, sequence
+from astro_factory.traces.render import render, trace_text
+from astro_factory.traces.sequence import SequenceOptions, sample_sequence
 from astro_factory.traces.template_loader import compile_template
 from astro_factory.traces.template_renderer import TemplateRenderer
 from astro_factory.traces.terminals import Terminals
@@ -95,18 +95,20 @@ def functions(trees: list[Tree], rounds: int, quiet: bool) -> dict[str, float]:
 
     def sequences() -> list:
         drawn = [(tree, Terminals(tree)) for tree in trees]
-        return [(tree, sequence(tree, options, seed, ends), seed) for tree, ends in drawn for seed in range(PER_TREE)]
+        return [
+            (tree, sample_sequence(tree, options, seed, ends), seed) for tree, ends in drawn for seed in range(PER_TREE)
+        ]
 
     def row(tree: Tree, visited: list[int], seed: int) -> dict:
         segments = render(tree, visited, wording, seed)
-        text = text_of(segments)
-        assert not screen.fault(tree, visited, segments, text)
+        text = trace_text(segments)
+        assert not screen.drop_reason(tree, visited, segments, text)
         return trace_row(tree, visited, segments, "t", seed, text)
 
     ready = sequences()
     kinds: dict[str, Callable[[], list]] = {
         "rows": lambda: [row(*item) for item in sequences()],
-        "ours": lambda: [text_of(render(tree, visited, wording, seed)) for tree, visited, seed in ready],
+        "ours": lambda: [trace_text(render(tree, visited, wording, seed)) for tree, visited, seed in ready],
         "plain": lambda: [plain.render(nodes=tree.nodes, pairs=list(pairwise(way))) for tree, way, _ in ready],
     }
     rates: dict[str, list[float]] = {name: [] for name in kinds}
@@ -185,7 +187,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="only the last line")
     arguments = parser.parse_args()
     trees = [make_tree(index) for index in range(100 if arguments.quick else 1000)]
-    trees = [tree for tree in trees if Terminals(tree).right]
+    trees = [tree for tree in trees if Terminals(tree).correct]
     figures: dict = functions(trees, 5, arguments.json)
     if not arguments.quick:
         figures["stage"] = {}

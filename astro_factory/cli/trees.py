@@ -17,7 +17,7 @@ from astro_factory.cli.options import (
 )
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.errors import UserError
-from astro_factory.core.trees import Tree, TreeNode, read_trees, read_whole_trees
+from astro_factory.core.trees import Tree, TreeNode, read_trees, read_trees_with_calls
 
 _FILE = TABLE_FILES[ArtifactType.TREES]
 _STYLES = {"correct": "green", "incorrect": "red"}
@@ -41,7 +41,10 @@ def replay(
 
     longest = getattr(config.engine, "max_model_len", None)
     replayed = Replay(place.output(results[config.model]), config.policy, config.seed, longest)
-    holds = {tree.problem.id: replayed.holds(tree) for tree in read_whole_trees(place.output(results[stage]) / _FILE)}
+    holds = {
+        tree.problem.id: replayed.reproduces(tree)
+        for tree in read_trees_with_calls(place.output(results[stage]) / _FILE)
+    }
     different = [name for name, equal in holds.items() if not equal]
     if as_json:
         print_json({"ok": not different, "trees": len(holds), "different": different})

@@ -194,7 +194,7 @@ def read_trees(path: Path) -> Iterator[Tree]:
     yield from _read(path, ["problem", "nodes", "tokens", "iterations"], 256)
 
 
-def read_whole_trees(path: Path) -> Iterator[Tree]:
+def read_trees_with_calls(path: Path) -> Iterator[Tree]:
     """The same with their calls."""
     yield from _read(path, None, 16)
 

@@ -14,7 +14,7 @@ def vote_schema() -> Any:
     )
 
 
-def trusted_ends(path: Path, unanimous: bool) -> Mapping[str, frozenset[int]]:
+def trusted_terminals(path: Path, unanimous: bool) -> Mapping[str, frozenset[int]]:
     """Problem to those of its right ends that all votes, or more than half of them, speak for."""
     from astro_factory.core.tables import read_table
 

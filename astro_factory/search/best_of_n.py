@@ -3,7 +3,7 @@
 from astro_factory.search.config import BestOfNConfig
 from astro_factory.search.priors import set_priors
 from astro_factory.search.prompts import mean
-from astro_factory.search.tree_builder import PolicyRun, SampleQuery, TreeBuilder
+from astro_factory.search.tree_builder import PolicyRun, SampleRequest, TreeBuilder
 
 _ROOT = 0
 
@@ -11,7 +11,7 @@ _ROOT = 0
 def grow(builder: TreeBuilder, config: BestOfNConfig) -> PolicyRun:
     """Completions that begin with the same steps share these nodes; a node's value is the mean over its completions."""
     [samples] = yield from builder.sample(
-        SampleQuery(_ROOT, "rollout", config.n, config.max_rollout_tokens, config.rollout_stop)
+        SampleRequest(_ROOT, "rollout", config.n, config.max_rollout_tokens, config.rollout_stop)
     )
     builder.tree.iterations = config.n
     for sample in samples:

@@ -8,7 +8,7 @@ from astro_factory.search.config import StepsConfig
 from astro_factory.search.priors import set_priors
 from astro_factory.search.prompts import mean
 from astro_factory.search.self_evaluation import evaluate
-from astro_factory.search.tree_builder import SampleQuery, TreeBuilder
+from astro_factory.search.tree_builder import SampleRequest, TreeBuilder
 
 
 def expand(
@@ -17,7 +17,7 @@ def expand(
     """Sample k next steps from each node and make their nodes, with priors and, where it is asked for, the model's
     opinion as reward. Returns the children that can be gone on from: parents in their order, likeliest first."""
     queries = [
-        SampleQuery(node, "step", config.expansions, config.max_step_tokens, (config.delimiter,)) for node in nodes
+        SampleRequest(node, "step", config.expansions, config.max_step_tokens, (config.delimiter,)) for node in nodes
     ]
     results = (yield from builder.sample(*queries)) if queries else []
     tree, opened = builder.tree, []

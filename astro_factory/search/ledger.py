@@ -19,9 +19,9 @@ class Ledger:
         self._waiting = deque(key for key in problems if items.get(key) is None)
         self._elsewhere: deque[str] = deque()
         """Keys that other processes had claimed when it was their turn."""
-        self.found = len(problems) - len(self._waiting)
+        self.existing = len(problems) - len(self._waiting)
         """How many trees are there that nobody had to make here."""
-        self.made = 0
+        self.completed = 0
 
     @property
     def total(self) -> int:
@@ -29,7 +29,7 @@ class Ledger:
 
     @property
     def done(self) -> bool:
-        return self.found + self.made == self.total
+        return self.existing + self.completed == self.total
 
     def take(self, count: int) -> dict[str, Problem]:
         """At most `count` problems to begin now; fewer, or none, where the rest is in work here or elsewhere."""
@@ -44,17 +44,17 @@ class Ledger:
                 self._elsewhere.append(key)
             elif self._items.get(key) is not None:
                 self._items.release(key)
-                self.found += 1
+                self.existing += 1
             else:
                 taken[key] = self._problems[key]
         return taken
 
-    def keep(self, key: str, value: bytes) -> None:
+    def store(self, key: str, value: bytes) -> None:
         """Store a tree that was taken."""
         self._items.put(key, value)
         self._items.release(key)
-        self.made += 1
+        self.completed += 1
 
-    def give_back(self, keys: list[str]) -> None:
+    def put_back(self, keys: list[str]) -> None:
         """What was taken and will not be made by the one who has it; it is the next to be taken."""
         self._waiting.extendleft(reversed(keys))

@@ -15,7 +15,7 @@ from astro_factory.search.prompts import mean
 from astro_factory.search.self_evaluation import evaluate
 from astro_factory.search.step_parser import ParsedSteps
 from astro_factory.search.stopping import Stopping
-from astro_factory.search.tree_builder import PolicyRun, SampleQuery, TreeBuilder
+from astro_factory.search.tree_builder import PolicyRun, SampleRequest, TreeBuilder
 
 
 def grow(builder: TreeBuilder, config: MctsConfig) -> PolicyRun:
@@ -74,7 +74,7 @@ class Mcts:
         """Sample k next steps, make their nodes, set their priors, and give the new ones their rewards."""
         builder, config = self._builder, self._config
         whole = config.candidates == "rollouts"
-        step = SampleQuery(leaf, "step", config.expansions, config.max_step_tokens, (config.delimiter,))
+        step = SampleRequest(leaf, "step", config.expansions, config.max_step_tokens, (config.delimiter,))
         [samples] = yield from builder.sample(self._rollout(leaf, config.expansions) if whole else step)
         for sample in samples:
             self._enter(leaf, sample, builder.read(leaf, sample), whole)
@@ -106,8 +106,8 @@ class Mcts:
             if index and not node.visits and self._set_reward(index):
                 node.value = node.reward
 
-    def _rollout(self, node: int, count: int) -> SampleQuery:
-        return SampleQuery(node, "rollout", count, self._config.max_rollout_tokens, self._config.rollout_stop)
+    def _rollout(self, node: int, count: int) -> SampleRequest:
+        return SampleRequest(node, "rollout", count, self._config.max_rollout_tokens, self._config.rollout_stop)
 
     def _enter(self, start: int, sample: Sample, parsed: ParsedSteps, rollout: bool) -> None:
         """Put a sample's first step below a node, and its other steps too where rollouts are kept."""

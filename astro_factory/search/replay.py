@@ -16,7 +16,7 @@ from astro_factory.search.driver import Search
 from astro_factory.search.tree_builder import prompt_digest
 
 
-class StoredCalls(Engine):
+class ReplayEngine(Engine):
     """Answers with the calls of one tree at a time."""
 
     def __init__(self, folder: Path, max_model_len: int | None = None):
@@ -61,10 +61,10 @@ class Replay:
 
     def __init__(self, folder: Path, policy: SamplingConfig, seed: int, max_model_len: int | None = None):
         """`folder` is the model's; `max_model_len` is the engine's, where it had one of its own."""
-        self._calls = StoredCalls(folder, max_model_len)
+        self._calls = ReplayEngine(folder, max_model_len)
         self._policy, self._seed = policy, seed
 
-    def rebuilt(self, tree: Tree) -> Tree:
+    def rebuild(self, tree: Tree) -> Tree:
         """The tree that the policy grows from the calls of this one. Raises `UserError` E618."""
         self._calls.load(tree)
         search = Search(self._calls, self._policy, self._seed)
@@ -73,10 +73,10 @@ class Replay:
             done = search.advance({})
         return done[""]
 
-    def holds(self, tree: Tree) -> bool:
+    def reproduces(self, tree: Tree) -> bool:
         """Whether the tree is what its calls give."""
         try:
-            return self.rebuilt(tree) == tree
+            return self.rebuild(tree) == tree
         except UserError:
             return False
 

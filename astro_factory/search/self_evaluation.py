@@ -4,7 +4,7 @@ from collections.abc import Generator, Sequence
 
 from astro_factory.engines.base import Request, Sample
 from astro_factory.search.config import SelfEvaluation
-from astro_factory.search.tree_builder import SampleQuery, TreeBuilder
+from astro_factory.search.tree_builder import SampleRequest, TreeBuilder
 
 
 def evaluate(
@@ -12,7 +12,7 @@ def evaluate(
 ) -> Generator[list[Request], list[list[Sample]], None]:
     """Ask for the votes on each node's state; they are the node's scores, 1 for a yes and 0 for all else."""
     queries = [
-        SampleQuery(
+        SampleRequest(
             node, "evaluation", config.votes, config.max_tokens, (), builder.evaluation_prompt(node, config.prompt)
         )
         for node in nodes

@@ -8,14 +8,14 @@ from astro_factory.core.verdicts import Outcome
 _UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.TIMEOUT, Outcome.ERROR)
 
 
-class Statistics:
+class TreeStatistics:
     """Counts over rows of `trees.parquet`, for the `statistics.json` beside it."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._unjudged: Counter[str] = Counter()
 
-    def counted(self, batch: Any) -> Any:
+    def add(self, batch: Any) -> Any:
         """Counts a `pyarrow.RecordBatch` of one tree and gives it back."""
         nodes, calls = batch.column("nodes")[0].as_py(), len(batch.column("calls")[0])
         verdicts = Counter(node["verdict"] for node in nodes)
@@ -33,7 +33,7 @@ class Statistics:
         self._unjudged.update({str(outcome): verdicts[outcome] for outcome in _UNJUDGED if verdicts[outcome]})
         return batch
 
-    def figures(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The counts; what should not be, problems without room in the context and ends without a verdict, only where
         there are some."""
         names = ("trees", "solved", "nodes", "right_ends", "distinct_wrong_answers", "samples", "tokens")

@@ -24,7 +24,7 @@ PolicyRun = Generator[list[Request], list[list[Sample]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class SampleQuery:
+class SampleRequest:
     """`count` samples that go on from a node."""
 
     node: int
@@ -72,7 +72,7 @@ class TreeBuilder:
         """Texts of a node's path."""
         return [self.tree.nodes[index].text for index in self.tree.path(node)]
 
-    def sample(self, *queries: SampleQuery) -> Generator[list[Request], list[list[Sample]], list[list[Sample]]]:
+    def sample(self, *queries: SampleRequest) -> Generator[list[Request], list[list[Sample]], list[list[Sample]]]:
         """Samples for each ask; every one is recorded as a call of the tree.
 
         Where the context has no room for another token there are none: the path ends there.
@@ -89,7 +89,7 @@ class TreeBuilder:
                 self.tree.tokens += len(sample.ids)
         return results
 
-    def _request(self, query: SampleQuery) -> Request:
+    def _request(self, query: SampleRequest) -> Request:
         first = self._asked.get((query.purpose, query.node), 0)
         self._asked[query.purpose, query.node] = first + query.count
         name = (self._seed, "search", self.tree.problem.id, query.purpose, query.node)

@@ -126,7 +126,7 @@ def drive(
     """
     if ledger.done:
         return
-    share = min(in_flight, math.ceil((ledger.total - ledger.found) / len(factories)))
+    share = min(in_flight, math.ceil((ledger.total - ledger.existing) / len(factories)))
     slots = [_WorkerSlot(start) for start in factories]
     running: _Running = {}
     try:
@@ -169,7 +169,7 @@ def _taken(slot: _WorkerSlot, future: "Future[SearchProgress]", ledger: Ledger) 
         _lose(slot, str(error), ledger)
         return SearchProgress()
     for key, value in result.trees:
-        ledger.keep(key, value)
+        ledger.store(key, value)
         slot.held.discard(key)
     slot.losses = 0 if result.trees else slot.losses
     slot.ready = True
@@ -186,6 +186,6 @@ def _lose(slot: _WorkerSlot, why: str, ledger: Ledger) -> None:
             "its log may say why; if memory ran out, lower trees_in_flight or processes. "
             "Finished trees are kept, and the same command goes on from there",
         )
-    ledger.give_back(sorted(slot.held))
+    ledger.put_back(sorted(slot.held))
     slot.held.clear()
     slot.restart()

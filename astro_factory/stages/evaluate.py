@@ -26,7 +26,7 @@ from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES, cluster_of, sample_schema
 from astro_factory.evaluation.votes import representatives
 from astro_factory.stages.sampling import Asked, Group, Texts, sample_all
-from astro_factory.traces.response_parser import measures_of
+from astro_factory.traces.response_parser import response_measures
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import worker_count
 
@@ -97,7 +97,7 @@ def _groups(ctx: StageContext, config: Config, asked: Sequence[Asked]) -> Iterat
 
 def _judged(ctx: StageContext, config: Config, groups: Sequence[Group], texts: Sequence[Texts]) -> list[dict[str, Any]]:
     """The rows of `samples.parquet`."""
-    measures = measures_of(config.backtracks) if config.backtracks else None
+    measures = response_measures(config.backtracks) if config.backtracks else None
     rows, responses = [], []
     for group, results in zip(groups, texts, strict=True):
         for (source, problem), samples in zip(group.asked, results, strict=True):

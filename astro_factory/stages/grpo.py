@@ -38,7 +38,7 @@ def estimate(config: Config, rows: Rows) -> Workload:
 def run(ctx: StageContext, config: Config) -> None:
     if config.launch.spreads and not inside():
         return spread(__name__, ctx, config, config.launch)
-    from astro_factory.traces.response_parser import measures_of
+    from astro_factory.traces.response_parser import response_measures
     from astro_factory.training.grpo import Task, train_grpo
     from astro_factory.verifiers import get_verifier
 
@@ -48,7 +48,7 @@ def run(ctx: StageContext, config: Config) -> None:
         problems=[Problem.from_row(row) for row in rows],
         judge=lambda problem, response: get_verifier(problem.verifier).verify(problem, response),
         make_generate=lambda model, tokenizer: _generate(config, model, tokenizer),
-        measures=measures_of(config.template) if config.template else lambda problem, response: {},
+        measures=response_measures(config.template) if config.template else lambda problem, response: {},
         spent=lambda tokens, calls: ctx.events.spent(tokens * processes, calls * processes),
         phase=ctx.events.phase,
         warn=ctx.events.log,

@@ -65,7 +65,7 @@ def run(ctx: StageContext, config: Config) -> None:
 def _asked(tree: Tree, config: Config, prompt: Prompt) -> list[Asked]:
     """One for each right end."""
     asked = []
-    for end in Terminals(tree).right:
+    for end in Terminals(tree).correct:
         node, steps = tree.nodes[end], [tree.nodes[index].text for index in tree.path(end)]
         solution = "\n".join([*steps, node.closing] if node.closing else steps)
         messages = prompt.messages({"problem": tree.problem, "node": node, "solution": solution})
@@ -76,6 +76,6 @@ def _asked(tree: Tree, config: Config, prompt: Prompt) -> list[Asked]:
 
 def _rows(config: Config, asked: Iterator[tuple[Tree, list[list[str]]]]) -> Iterator[dict[str, Any]]:
     for tree, responses in asked:
-        for end, votes in zip(Terminals(tree).right, responses, strict=True):
+        for end, votes in zip(Terminals(tree).correct, responses, strict=True):
             yes = sum(config.in_favour.casefold() in vote.casefold() for vote in votes)
             yield {"problem_id": tree.problem.id, "node": end, "votes": len(votes), "in_favour": yes}

@@ -21,17 +21,17 @@ from astro_factory.core.models import model_source
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.verdicts import Outcome
-from astro_factory.core.votes import trusted_ends
+from astro_factory.core.votes import trusted_terminals
 from astro_factory.core.workload import Rows, Workload, times
 from astro_factory.traces import error_codes
 from astro_factory.traces.branch_counts import WrongBranches
-from astro_factory.traces.render import render, text_of
-from astro_factory.traces.sequence import Confirm, Early, Merge, Order, SequenceOptions, sequence, walk
+from astro_factory.traces.render import render, trace_text
+from astro_factory.traces.sequence import Confirm, Early, Merge, Order, SequenceOptions, merge_paths, sample_sequence
 from astro_factory.traces.statistics import TraceStatistics
 from astro_factory.traces.template_renderer import TemplateRenderer
 from astro_factory.traces.terminals import Draw, Terminals
 from astro_factory.traces.trace_filters import TraceFilter
-from astro_factory.traces.trace_table import mark_learned, mark_weights, read_ends, trace_row, trace_schema
+from astro_factory.traces.trace_table import mark_learned, mark_weights, read_terminals, trace_row, trace_schema
 
 OUTPUT = ArtifactType.TRACES
 VERSION = 3
@@ -229,22 +229,22 @@ class _Maker:
     def drawn(self, tree: Tree) -> Drawn:
         trusted = None if self._trusted is None else self._trusted.get(tree.problem.id, frozenset())
         terminals = Terminals(tree, self._config.draw, trusted)
-        missing = "no_wrong_end" if terminals.right else "no_trusted_end" if terminals.found else "no_right_end"
+        missing = "no_wrong_end" if terminals.correct else "no_trusted_end" if terminals.all_correct else "no_right_end"
         for index, options in enumerate(self._wanted):
             seed = seed_for(self._config.seed, "linearize", tree.problem.id, index)
-            yield sequence(tree, options, seed, terminals) or missing, seed
+            yield sample_sequence(tree, options, seed, terminals) or missing, seed
 
     def rows(self, tree: Tree, drawn: Drawn) -> tuple[list[dict[str, Any]], Counter]:
         """The traces to keep, and why others are not made."""
         rows, dropped = [], Counter()
-        self._filter.begin()
+        self._filter.start_tree()
         for visited, seed in drawn:
             if isinstance(visited, str):
                 dropped[visited] += 1
                 continue
             segments = render(tree, visited, self._renderer, seed)
-            text = text_of(segments)
-            if fault := self._filter.fault(tree, visited, segments, text):
+            text = trace_text(segments)
+            if fault := self._filter.drop_reason(tree, visited, segments, text):
                 dropped[fault] += 1
                 continue
             row = trace_row(tree, visited, segments, self._config.template.entry, seed, text)
@@ -278,7 +278,7 @@ def _trusted(ctx: StageContext, config: Config) -> Mapping[str, frozenset[int]] 
     if config.self_evaluation is None:
         return None
     votes = ctx.inputs[config.self_evaluation.votes] / TABLE_FILES[ArtifactType.VOTES]
-    return trusted_ends(votes, unanimous=config.self_evaluation.rule == "unanimous")
+    return trusted_terminals(votes, unanimous=config.self_evaluation.rule == "unanimous")
 
 
 def _token_counter(ctx: StageContext, config: Config) -> Callable[[str], int] | None:
@@ -301,14 +301,14 @@ def _matched(tree: Tree, ends: list[int], config: Config) -> Drawn:
     for index, end in enumerate(ends):
         if end >= len(tree.nodes) or tree.nodes[end].verdict != Outcome.CORRECT:
             raise _other_trees(tree.problem.id, f"node {end} of its tree is no right end")
-        yield walk(tree, [], end), seed_for(config.seed, "linearize", tree.problem.id, index)
+        yield merge_paths(tree, [], end), seed_for(config.seed, "linearize", tree.problem.id, index)
 
 
 def _ends_to_match(ctx: StageContext, config: Config) -> dict[str, list[int]] | None:
     if config.match_count is None:
         return None
     ends: dict[str, list[int]] = defaultdict(list)
-    for problem, end in read_ends(ctx.inputs[config.match_count] / TABLE_FILES[OUTPUT]):
+    for problem, end in read_terminals(ctx.inputs[config.match_count] / TABLE_FILES[OUTPUT]):
         ends[problem].append(end)
     return ends
 

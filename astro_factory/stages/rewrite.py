@@ -25,7 +25,7 @@ from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.asking import Asked, AskingConfig, ask, cores
 from astro_factory.traces import error_codes
 from astro_factory.traces.prompt_templates import Prompt
-from astro_factory.traces.rewriting import Line, LineJudge, lines_of, reworded
+from astro_factory.traces.rewriting import Line, RewriteChecker, apply_rewrites, rewritable_lines
 from astro_factory.traces.trace_table import trace_schema
 
 OUTPUT = ArtifactType.TRACES
@@ -101,24 +101,24 @@ def _asked(row: dict[str, Any], tree: Tree, config: Config, prompt: Prompt) -> l
             prompt.messages({"problem": tree.problem, "line": line.text, "before": line.before}),
             tuple(seed_for(config.seed, "rewrite", row["seed"], line.first, n) for n in range(config.attempts)),
         )
-        for line in lines_of(row)
+        for line in rewritable_lines(row)
     ]
 
 
 def _rows(
     config: Config, asked: Iterator[tuple[tuple[dict[str, Any], Tree], list[list[str]]]], counts: Counter
 ) -> Iterator[dict[str, Any]]:
-    judge = LineJudge(config.template)
+    judge = RewriteChecker(config.template)
     for (row, tree), responses in asked:
         taken: dict[Line, str] = {}
-        for line, answers in zip(lines_of(row), responses, strict=True):
-            faults = [judge.fault(line.text, answer.strip(), tree) for answer in answers]
+        for line, answers in zip(rewritable_lines(row), responses, strict=True):
+            faults = [judge.refusal(line.text, answer.strip(), tree) for answer in answers]
             counts["lines"] += 1
             if "" in faults:
                 taken[line] = answers[faults.index("")].strip()
             else:
                 counts[f"refused_{faults[0]}"] += 1
-        changed = reworded(row, tree, taken) if taken else None
+        changed = apply_rewrites(row, tree, taken) if taken else None
         counts["traces_reworded"] += changed is not None
         counts["lines_reworded"] += len(taken) if changed else 0
         counts["refused_traces"] += bool(taken) and changed is None

@@ -25,7 +25,7 @@ from astro_factory.engines.config import EngineField
 from astro_factory.search.config import PolicyField
 from astro_factory.search.engine_worker import SearchSettings
 from astro_factory.search.ledger import Ledger
-from astro_factory.search.statistics import Statistics
+from astro_factory.search.statistics import TreeStatistics
 from astro_factory.search.workers import EngineWorker, drive, local_workers
 
 OUTPUT = ArtifactType.TREES
@@ -97,10 +97,10 @@ def run(ctx: StageContext, config: Config) -> None:
     )
     keys = [item_key(in_common, problem) for problem in problems]
     _search(ctx, config, Ledger(ctx.items, dict(zip(keys, problems, strict=True))))
-    statistics = Statistics()
-    trees = (statistics.counted(unpack(ctx.items.get(key))) for key in keys)
+    statistics = TreeStatistics()
+    trees = (statistics.add(unpack(ctx.items.get(key))) for key in keys)
     write_batches(ctx.out / TABLE_FILES[OUTPUT], trees, tree_schema())
-    figures = statistics.figures()
+    figures = statistics.as_json()
     text = json.dumps(figures, indent=1) + "\n"
     (ctx.out / "statistics.json").write_text(text, encoding="utf-8")
     _complain(ctx, figures)
@@ -113,19 +113,19 @@ def item_key(in_common: str, problem: Problem) -> str:
 def _search(ctx: StageContext, config: Config, ledger: Ledger) -> None:
     """Grow the missing trees and store each."""
     solved = tokens = 0
-    found, start = ledger.found, monotonic()
+    found, start = ledger.existing, monotonic()
     ctx.events.progress(found, ledger.total, "trees")
     settings = SearchSettings(ctx.inputs[config.model], config.engine, config.policy, config.seed)
     workers = _workers(settings, config, ledger)
     for result in drive(workers, ledger, config.trees_in_flight, config.heartbeat_s):
         solved, tokens = solved + result.solved, tokens + result.tokens
         ctx.events.spent(tokens=result.tokens, calls=result.calls)
-        figures = {"tokens_per_s": tokens / max(monotonic() - start, 1e-9), "solved": solved / max(ledger.made, 1)}
-        ctx.events.progress(ledger.found + ledger.made, ledger.total, "trees", **figures)
+        figures = {"tokens_per_s": tokens / max(monotonic() - start, 1e-9), "solved": solved / max(ledger.completed, 1)}
+        ctx.events.progress(ledger.existing + ledger.completed, ledger.total, "trees", **figures)
 
 
 def _workers(settings: SearchSettings, config: Config, ledger: Ledger) -> list[Callable[[], EngineWorker]]:
-    processes = max(1, min(config.processes, ledger.total - ledger.found))
+    processes = max(1, min(config.processes, ledger.total - ledger.existing))
     if config.backend == "local" or ledger.done:
         return local_workers(settings, processes)
     from astro_factory.search.ray_workers import ray_workers

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from astro_factory.core.config import TemplateSource
-from astro_factory.traces.render import Move, closing, jump, variables_of
+from astro_factory.traces.render import Move, closing, jump, move_variables
 from astro_factory.traces.sample_tree import sample_tree
 from astro_factory.traces.template_renderer import TemplateRenderer
 
@@ -31,10 +31,10 @@ def backtrack_counter(template: TemplateSource) -> Callable[[str], int]:
 
 def backtrack_markers(template: TemplateSource) -> list[tuple[str, ...]]:
     """The longest run of the template's own words in each phrase for going back, longest first."""
-    return markers_of(template, ("backtrack", "restart"))
+    return block_markers(template, ("backtrack", "restart"))
 
 
-def markers_of(template: TemplateSource, blocks: Sequence[str]) -> list[tuple[str, ...]]:
+def block_markers(template: TemplateSource, blocks: Sequence[str]) -> list[tuple[str, ...]]:
     """The longest run of the template's own words in each phrase of these blocks, longest first.
 
     What is the template's own and what comes from a problem is found by comparing its words over two samples that have
@@ -65,7 +65,7 @@ def _compiled(markers: Sequence[tuple[str, ...]]) -> re.Pattern[str]:
 
 def _variables(variant: int, move: Move, attempt: int) -> dict[str, Any]:
     numbers = {node: 10 * variant + node for node in range(6)}
-    return variables_of(sample_tree(variant), move, attempt, numbers)
+    return move_variables(sample_tree(variant), move, attempt, numbers)
 
 
 def _common(one: str, other: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.traces import error_codes
 from astro_factory.traces.sample_tree import sample_tree
 from astro_factory.traces.sandbox import Sandbox
-from astro_factory.traces.template_renderer import Speech, TemplateRenderer, at, diagnose
+from astro_factory.traces.template_renderer import TemplateForm, TemplateRenderer, at, diagnose
 
 FORMS = {"judge": ("problem", "node", "solution"), "rewrite": ("problem", "line", "before")}
 """What asks, and what its prompts know."""
@@ -34,7 +34,7 @@ class Prompt:
             trees = [sandbox.parse(text, name) for name, text in source.sources.items()]
         except TemplateSyntaxError as error:
             raise UserError(diagnose(error, source, {})) from error
-        self._renderer = TemplateRenderer(source, speech_of(trees, form))
+        self._renderer = TemplateRenderer(source, prompt_form(trees, form))
 
     def messages(self, variables: dict[str, Any]) -> list[dict[str, str]]:
         """A conversation that ends with the question. Raises UserError at the place where rendering failed."""
@@ -48,12 +48,12 @@ class Prompt:
         return {name: text for name, text in said.items() if text or name != "system"}
 
 
-def speech_of(trees: Iterable[nodes.Template], form: str) -> Speech:
+def prompt_form(trees: Iterable[nodes.Template], form: str) -> TemplateForm:
     """The blocks that a prompt's files have, in the order of its messages, and what they know."""
     names = {block.name for tree in trees for block in tree.find_all(nodes.Block)}
     examples = sorted({int(found[2]) for name in names if (found := _EXAMPLE.fullmatch(name))})
     names = ["system", *(f"{role}_{number}" for number in examples for role in ("user", "assistant")), "user"]
-    return Speech(dict.fromkeys(names, ""), FORMS[form], _MAX_CHARS, "no message is a block")
+    return TemplateForm(dict.fromkeys(names, ""), FORMS[form], _MAX_CHARS, "no message is a block")
 
 
 def check_messages(source: TemplateSource, form: str) -> list[Diagnostic]:

@@ -53,7 +53,7 @@ def closing(leaf: int) -> Move:
     return Move(*_CLOSING, leaf)
 
 
-def variables_of(tree: Tree, move: Move, attempt: int, numbers: Mapping[int, int]) -> dict[str, Any]:
+def move_variables(tree: Tree, move: Move, attempt: int, numbers: Mapping[int, int]) -> dict[str, Any]:
     """What the blocks of a move know; `numbers`: of each node, the number of the step that said it last."""
     variables: dict[str, Any] = {
         "problem": tree.problem,
@@ -67,7 +67,7 @@ def variables_of(tree: Tree, move: Move, attempt: int, numbers: Mapping[int, int
 
 
 def render(tree: Tree, sequence: Sequence[int], renderer: TemplateRenderer, seed: int) -> list[Segment]:
-    """The segments of a trace; its text is `text_of` them. `seed` decides what `pick` picks.
+    """The segments of a trace; its text is `trace_text` them. `seed` decides what `pick` picks.
 
     Raises UserError where the template fails over this tree.
     """
@@ -87,7 +87,7 @@ def render(tree: Tree, sequence: Sequence[int], renderer: TemplateRenderer, seed
             continue
         move = closing(here) if following is None else pause(here) if following == here else jump(here, following)
         for kind, text in zip(
-            move.kinds, renderer.say(move.blocks, variables_of(tree, move, attempt, numbers), choose), strict=True
+            move.kinds, renderer.say(move.blocks, move_variables(tree, move, attempt, numbers), choose), strict=True
         ):
             if text:
                 node = following if kind in _TO_TARGET else here
@@ -97,7 +97,7 @@ def render(tree: Tree, sequence: Sequence[int], renderer: TemplateRenderer, seed
     return segments
 
 
-def text_of(segments: Sequence[Segment]) -> str:
+def trace_text(segments: Sequence[Segment]) -> str:
     """The response."""
     return joined(segments)
 

@@ -15,7 +15,7 @@ from itertools import dropwhile, pairwise
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Tree
-from astro_factory.traces.backtrack_markers import backtrack_counter, marked, markers_of
+from astro_factory.traces.backtrack_markers import backtrack_counter, block_markers, marked
 
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
@@ -59,8 +59,8 @@ class ResponseParser:
 
     def __init__(self, template: TemplateSource, is_step: Callable[[str], bool] | None = None):
         """`is_step` tells a line that is a step from others; without it, every line without the template's words is."""
-        self._back = marked(markers_of(template, ("backtrack", "restart")))
-        self._words = marked(markers_of(template, ("reflect", "wrong", "right", "backtrack", "restart")))
+        self._back = marked(block_markers(template, ("backtrack", "restart")))
+        self._words = marked(block_markers(template, ("reflect", "wrong", "right", "backtrack", "restart")))
         self._is_step = is_step or (lambda line: True)
 
     def read(self, response: str, question: str = "") -> ReasoningGraph:
@@ -83,7 +83,7 @@ class ResponseParser:
         return graph
 
 
-def measures_of(template: TemplateSource) -> Callable[[Problem, str], dict[str, int]]:
+def response_measures(template: TemplateSource) -> Callable[[Problem, str], dict[str, int]]:
     """A function from a problem and a response to what evaluation and training curves say of its chain of thought.
 
     `backtracks` counts the template's words for going back, as everywhere; the others are of the graph.
@@ -102,7 +102,7 @@ def measures_of(template: TemplateSource) -> Callable[[Problem, str], dict[str, 
     return measures
 
 
-def read_sequence(text: str, tree: Tree) -> list[int] | None:
+def match_sequence(text: str, tree: Tree) -> list[int] | None:
     """The node sequence of a text whose steps are the tree's own and whose other words may be any.
 
     A step is a child of the state before, or else of the state visited last that has such a child: then the words

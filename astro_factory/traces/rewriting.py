@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.trees import Tree
 from astro_factory.traces.backtrack_markers import backtrack_counter
-from astro_factory.traces.response_parser import read_sequence
+from astro_factory.traces.response_parser import match_sequence
 from astro_factory.traces.trace_filters import is_clean
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -29,7 +29,7 @@ class Line(NamedTuple):
     """The trace up to here."""
 
 
-def lines_of(row: Mapping[str, Any]) -> list[Line]:
+def rewritable_lines(row: Mapping[str, Any]) -> list[Line]:
     """The lines of a trace's row that are neither steps nor answer."""
     text, segments = row["messages"][-1]["content"], row["segments"]
     lines: list[Line] = []
@@ -49,13 +49,13 @@ def _same_line(text: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> b
     return other["kind"] in _SAID and text[one["end"] : other["start"]] == " "
 
 
-class LineJudge:
+class RewriteChecker:
     """Says whether a rewording still says what the line says."""
 
     def __init__(self, template: TemplateSource):
         self._goes_back = backtrack_counter(template)
 
-    def fault(self, line: str, other: str, tree: Tree) -> str:
+    def refusal(self, line: str, other: str, tree: Tree) -> str:
         """Why a rewording is refused; empty where it is taken."""
         if not other:
             return "empty"
@@ -70,7 +70,7 @@ class LineJudge:
         return ""
 
 
-def reworded(row: Mapping[str, Any], tree: Tree, texts: Mapping[Line, str]) -> dict[str, Any] | None:
+def apply_rewrites(row: Mapping[str, Any], tree: Tree, texts: Mapping[Line, str]) -> dict[str, Any] | None:
     """The row with these lines in other words, or None where its text is not read as the same node sequence.
 
     What was said at one place becomes one segment, of the kind of its last part.
@@ -90,7 +90,7 @@ def reworded(row: Mapping[str, Any], tree: Tree, texts: Mapping[Line, str]) -> d
         parts.append(text)
         place, index = place + len(text), last
     response = "".join(parts)
-    if read_sequence(response, tree) != row["node_sequence"]:
+    if match_sequence(response, tree) != row["node_sequence"]:
         return None
     messages = [*row["messages"][:-1], row["messages"][-1] | {"content": response}]
     return {**row, "messages": messages, "segments": segments}

@@ -33,7 +33,7 @@ _FILLING_METHODS = frozenset(
 )
 
 
-class TooMuch(Exception):
+class LimitExceeded(Exception):
     """A template says or does more than any phrase needs: what, and where to look."""
 
     def __init__(self, cause: str, remedy: str):
@@ -91,7 +91,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Called at each round of a loop and at the start of each macro."""
         self.turns += 1
         if self.turns > MAX_TURNS:
-            raise TooMuch(f"the template goes round more than {MAX_TURNS} times", "look for a loop without an end")
+            raise LimitExceeded(
+                f"the template goes round more than {MAX_TURNS} times", "look for a loop without an end"
+            )
         return ""
 
     def joined(self, *parts: Any) -> str:
@@ -137,7 +139,7 @@ def _printable(value: Any, most: int = MAX_CHARS) -> Any:
 
 def _small(value: Any, most: int = MAX_CHARS) -> Any:
     if isinstance(value, _SIZED) and len(value) > most:
-        raise TooMuch(f"a block says more than {most} characters", "look for a loop that repeats too often")
+        raise LimitExceeded(f"a block says more than {most} characters", "look for a loop that repeats too often")
     if isinstance(value, int | float) and abs(value) > _MAX_NUMBER:
         raise TemplateError("a number gets too large")
     return value

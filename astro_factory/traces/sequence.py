@@ -65,7 +65,9 @@ class SequenceOptions:
     """Whether wrong ends have different answers."""
 
 
-def sequence(tree: Tree, options: SequenceOptions, seed: int, terminals: Terminals | None = None) -> list[int] | None:
+def sample_sequence(
+    tree: Tree, options: SequenceOptions, seed: int, terminals: Terminals | None = None
+) -> list[int] | None:
     """A node sequence, or None where the tree has no right end or fewer wrong ones than `at_least`.
 
     One random order of the terminals decides all: the first right one is n*, the first wrong ones with different
@@ -86,11 +88,11 @@ def sequence(tree: Tree, options: SequenceOptions, seed: int, terminals: Termina
     if options.early:
         chosen = _given_up(tree, terminals, wrong, count, options.early, random)
     chosen = _ordered(tree, chosen, right, options.order)
-    walked = walk(tree, chosen, right, options.merge, random)
+    walked = merge_paths(tree, chosen, right, options.merge, random)
     return _with_pauses(tree, walked, options.confirm, random) if options.confirm else walked
 
 
-def walk(
+def merge_paths(
     tree: Tree, wrong: Sequence[int], right: int, merge: Merge = "deepest", random: Random | None = None
 ) -> list[int]:
     """The root paths of the nodes that are found wrong and then of the right end, merged.
@@ -139,7 +141,7 @@ def _given_up(
 
 
 def _can_close(tree: Tree, terminals: Terminals, node: int) -> bool:
-    return not tree.nodes[node].terminal and node not in terminals.hopeful
+    return not tree.nodes[node].terminal and node not in terminals.leading_to_correct
 
 
 def _ordered(tree: Tree, wrong: list[int], right: int, order: Order) -> list[int]:

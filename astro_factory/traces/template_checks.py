@@ -10,12 +10,12 @@ from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import TreeNode
 from astro_factory.traces import error_codes
-from astro_factory.traces.prompt_templates import check_messages, speech_of
+from astro_factory.traces.prompt_templates import check_messages, prompt_form
 from astro_factory.traces.render import render
 from astro_factory.traces.sample_tree import SEQUENCE, sample_tree
 from astro_factory.traces.sandbox import Sandbox
-from astro_factory.traces.template_dependencies import lineage
-from astro_factory.traces.template_renderer import REFLECTION, Speech, TemplateRenderer, at, diagnose
+from astro_factory.traces.template_dependencies import inheritance_chain
+from astro_factory.traces.template_renderer import REFLECTION, TemplateForm, TemplateRenderer, at, diagnose
 from astro_factory.traces.trace_filters import states_answer
 
 _ATTRIBUTES = {
@@ -38,8 +38,8 @@ def check_template(source: TemplateSource, form: str = "reflection") -> list[Dia
             trees[name] = sandbox.parse(text, name)
         except TemplateSyntaxError as error:
             found.append(diagnose(error, source, {}))
-    speech = REFLECTION if form == "reflection" else speech_of(trees.values(), form)
-    speaking = lineage(source.entry, trees)
+    speech = REFLECTION if form == "reflection" else prompt_form(trees.values(), form)
+    speaking = inheritance_chain(source.entry, trees)
     for name, tree in trees.items():
         for line, code, cause, remedy, word in _findings(sandbox, tree, trees, speech, name in speaking):
             found.append(at(source, name, line, code, cause, remedy, word))
@@ -59,7 +59,7 @@ _Finding = tuple[int, str, str, str, str]
 
 
 def _findings(
-    sandbox: Sandbox, tree: nodes.Template, trees: dict[str, nodes.Template], speech: Speech, speaks: bool
+    sandbox: Sandbox, tree: nodes.Template, trees: dict[str, nodes.Template], speech: TemplateForm, speaks: bool
 ) -> Iterator[_Finding]:
     """Line, code, cause, remedy and the word to point at. `speaks`: whether this file's blocks are the template's."""
     for line, names, _ in references(tree):
@@ -106,7 +106,7 @@ def _names_set(tree: nodes.Template) -> set[str]:
     return names
 
 
-def _misplaced(tree: nodes.Template, inner: set[str], speech: Speech) -> Iterator[_Finding]:
+def _misplaced(tree: nodes.Template, inner: set[str], speech: TemplateForm) -> Iterator[_Finding]:
     """Blocks of no known name and text outside blocks. A name that some block holds inside may be filled anew."""
     for node in _top(tree):
         if isinstance(node, nodes.Block) and node.name not in inner and node.name not in speech.blocks:

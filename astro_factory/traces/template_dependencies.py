@@ -9,7 +9,7 @@ from astro_factory.traces.sandbox import Sandbox
 _ELSEWHERE = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Block)
 
 
-def lineage(entry: str, trees: Mapping[str, nodes.Template]) -> list[str]:
+def inheritance_chain(entry: str, trees: Mapping[str, nodes.Template]) -> list[str]:
     """The entry and what it extends."""
     names: list[str] = []
     name: str | None = entry
@@ -28,7 +28,7 @@ class TemplateDependencies:
     ):
         """`defaults` is the source of the blocks that every template has."""
         trees = {name: sandbox.parse(text, name) for name, text in sources.items()}
-        self._files = [*(trees[name] for name in lineage(entry, trees)), sandbox.parse(defaults)]
+        self._files = [*(trees[name] for name in inheritance_chain(entry, trees)), sandbox.parse(defaults)]
         self._variables = frozenset(variables)
         self._everything = frozenset().union(*map(self._of, [*trees.values(), self._files[-1]]))
 

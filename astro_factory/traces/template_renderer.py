@@ -24,7 +24,7 @@ from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt, near
 from astro_factory.traces import error_codes
-from astro_factory.traces.sandbox import MAX_CHARS, Sandbox, TooMuch
+from astro_factory.traces.sandbox import MAX_CHARS, LimitExceeded, Sandbox
 from astro_factory.traces.template_dependencies import TemplateDependencies
 
 BLOCKS = {
@@ -47,7 +47,7 @@ Choose = Callable[[int], int]
 
 
 @dataclass(frozen=True)
-class Speech:
+class TemplateForm:
     """What a sort of template can say."""
 
     blocks: Mapping[str, str]
@@ -60,13 +60,13 @@ class Speech:
     """What is wrong with any other block."""
 
 
-REFLECTION = Speech(BLOCKS, VARIABLES)
+REFLECTION = TemplateForm(BLOCKS, VARIABLES)
 
 
 class TemplateRenderer:
     """The blocks of one template, ready to speak. Not for several threads at once: `pick` has one chooser."""
 
-    def __init__(self, source: TemplateSource, speech: Speech = REFLECTION):
+    def __init__(self, source: TemplateSource, speech: TemplateForm = REFLECTION):
         """Raises UserError where a file of the template is not valid Jinja or is missing."""
         self.source, self.speech = source, speech
         defaults = "".join(f"{{% block {name} %}}{text}{{% endblock %}}" for name, text in speech.blocks.items())
@@ -195,7 +195,7 @@ def diagnose(error: Exception, source: TemplateSource, variables: Mapping[str, A
         remedy = next((mend for words, mend in _MENDS.items() if words in cause), "mend the tag")
         return at(source, error.name or source.entry, error.lineno, error_codes.SYNTAX, cause, remedy)
     name, line = _where(error.__traceback__) or (source.entry, 1)
-    if isinstance(error, TooMuch):
+    if isinstance(error, LimitExceeded):
         return at(source, name, line, error_codes.TOO_LONG, str(error), error.remedy)
     if isinstance(error, RecursionError):
         cause = "the template includes, extends or calls itself without an end"
@@ -246,7 +246,7 @@ def _text(context: Context, name: str, most: int) -> str:
         parts.append(part)
         size += len(part)
         if size > most:
-            raise TooMuch(f"a block says more than {most} characters", "look for a loop that repeats too often")
+            raise LimitExceeded(f"a block says more than {most} characters", "look for a loop that repeats too often")
     return "".join(parts).strip()
 
 

@@ -20,18 +20,18 @@ class Terminals:
         """`trusted`: the right ends that may be a trace's own; all where it is None."""
         ends = [(index, tree.nodes[index]) for index in tree.terminals()]
         self._tree = tree
-        self.found = [index for index, node in ends if node.verdict == Outcome.CORRECT]
+        self.all_correct = [index for index, node in ends if node.verdict == Outcome.CORRECT]
         """All right ends, trusted or not."""
-        self.right = [index for index in self.found if trusted is None or index in trusted]
-        self.wrong = [index for index, node in ends if node.verdict == Outcome.INCORRECT and node.answer]
-        self.answers = {index: tree.nodes[index].answer for index in self.wrong}
-        indices = self.right + self.wrong
+        self.correct = [index for index in self.all_correct if trusted is None or index in trusted]
+        self.incorrect = [index for index, node in ends if node.verdict == Outcome.INCORRECT and node.answer]
+        self.answers = {index: tree.nodes[index].answer for index in self.incorrect}
+        indices = self.correct + self.incorrect
         self.weights = _reach(tree, indices) if draw == "policy" else dict.fromkeys(indices, 1.0)
 
     @cached_property
-    def hopeful(self) -> set[int]:
+    def leading_to_correct(self) -> set[int]:
         """The nodes from which the search found a right end."""
-        return {0}.union(*map(self._tree.path, self.found))
+        return {0}.union(*map(self._tree.path, self.all_correct))
 
     def shuffled(self, random: Random) -> list[int]:
         """All of them in a random order: as if drawn one after another by weight, without putting back.

@@ -36,11 +36,11 @@ class TraceFilter:
         self._max_overlap = max_overlap
         self._kept: list[frozenset] = []
 
-    def begin(self) -> None:
+    def start_tree(self) -> None:
         """The next tree: its traces are compared with one another only."""
         self._kept = []
 
-    def fault(self, tree: Tree, visited: Sequence[int], segments: Sequence[Segment], text: str) -> str:
+    def drop_reason(self, tree: Tree, visited: Sequence[int], segments: Sequence[Segment], text: str) -> str:
         """Why a trace is left out; empty where it is kept."""
         steps = (segment.text for segment in segments if segment.kind == "step")
         if not (all(step and self._clean(step) for step in steps) and self._clean(tree.nodes[visited[-1]].closing)):

@@ -5,7 +5,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from astro_factory.core.trees import Tree
-from astro_factory.traces.render import Move, closing, joined, jump, pause, variables_of
+from astro_factory.traces.render import Move, closing, joined, jump, move_variables, pause
 from astro_factory.traces.template_renderer import TemplateRenderer
 
 Pieces = list[tuple[str, str]]
@@ -14,8 +14,8 @@ Pieces = list[tuple[str, str]]
 def parse(text: str, tree: Tree, renderer: TemplateRenderer) -> list[int] | None:
     """The node sequence that the template words as `text`, or None where there is none.
 
-    `parse(text_of(render(tree, x, renderer, seed)), tree, renderer) == x` for every sequence x and every seed, as long
-    as the words tell x from all others: siblings of one text, or states that a template names alike and that go on
+    `parse(trace_text(render(tree, x, renderer, seed)), tree, renderer) == x` for every sequence x and every seed, as
+    long as the words tell x from all others: siblings of one text, or states that a template names alike and that go on
     alike, give the first sequence that fits.
     """
     return _Parser(text, tree, renderer).read()
@@ -69,7 +69,7 @@ class _Parser:
 
     def _said(self, move: Move, place: int, attempt: int, numbers: "_Numbers") -> list[int]:
         """Where the text can go on after the words of a move."""
-        variables = variables_of(self.tree, move, attempt, numbers.by_node)
+        variables = move_variables(self.tree, move, attempt, numbers.by_node)
         said: list[Pieces] = [[]]
         for kind, block in zip(move.kinds, move.blocks, strict=True):
             words = dict.fromkeys(self.renderer.alternatives(block, variables))

@@ -7,7 +7,7 @@ from typing import Any
 
 from astro_factory.core.dialogues import message_type
 from astro_factory.core.trees import Tree
-from astro_factory.traces.render import Segment, text_of
+from astro_factory.traces.render import Segment, trace_text
 
 
 def trace_schema(tokens: bool = False, learned: bool = False, weight: bool = False) -> Any:
@@ -57,7 +57,7 @@ def trace_row(
         "problem_id": tree.problem.id,
         "messages": [
             {"role": "user", "content": tree.problem.question},
-            {"role": "assistant", "content": text_of(segments) if text is None else text},
+            {"role": "assistant", "content": trace_text(segments) if text is None else text},
         ],
         "template": template,
         "node_sequence": list(sequence),
@@ -89,7 +89,7 @@ def _told_apart(tree: Tree, row: Mapping[str, Any]) -> Iterator[str]:
         yield "wrong_step" if segment["kind"] == "step" and segment["node"] not in right else segment["kind"]
 
 
-def read_ends(path: Path) -> Iterable[tuple[str, int]]:
+def read_terminals(path: Path) -> Iterable[tuple[str, int]]:
     """Problem and right end of each trace of a table, in order."""
     import pyarrow.parquet as pq
 

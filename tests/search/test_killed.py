@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from astro_factory.core.trees import read_whole_trees, unpack
+from astro_factory.core.trees import read_trees_with_calls, unpack
 from tests.search.faulty import faulty
 from tests.search.killed import PROBLEMS
 from tests.stages.test_search import LLAMA, SCRIPTED, model, search  # noqa: F401  (a fixture)
@@ -32,7 +32,9 @@ def test_killed_at_random_moments_a_search_loses_only_what_is_in_flight(tmp_path
     for line in log.read_text().splitlines():
         process, seed = map(int, line.split())
         asked.setdefault(process, Counter())[seed] += 1
-    seeds = {tree.problem.id: {call.seed for call in tree.calls} for tree in read_whole_trees(whole_table(tmp_path))}
+    seeds = {
+        tree.problem.id: {call.seed for call in tree.calls} for tree in read_trees_with_calls(whole_table(tmp_path))
+    }
     for process, finished in report["runs"]:
         known = {seed for name in map(problem_of(tmp_path).get, finished) for seed in seeds[name]}
         assert not known & asked.get(process, Counter()).keys()

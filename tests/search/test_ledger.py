@@ -26,14 +26,14 @@ def test_only_what_is_missing_is_taken_in_order(tmp_path):
     items = StoredItems(tmp_path / "items")
     items.put("c" * 64, b"tree")
     ledger = Ledger(items, PROBLEMS)
-    assert (ledger.total, ledger.found, ledger.done) == (4, 1, False)
+    assert (ledger.total, ledger.existing, ledger.done) == (4, 1, False)
     assert list(ledger.take(2)) == keys("ab") and ledger.take(9) == {"d" * 64: PROBLEMS["d" * 64]}
     assert ledger.take(9) == {}
-    ledger.give_back(keys("bd"))
+    ledger.put_back(keys("bd"))
     assert list(ledger.take(1)) == keys("b") and list(ledger.take(1)) == keys("d")
     for key in keys("abd"):
-        ledger.keep(key, b"tree")
-    assert ledger.done and (ledger.found, ledger.made) == (1, 3)
+        ledger.store(key, b"tree")
+    assert ledger.done and (ledger.existing, ledger.completed) == (1, 3)
     assert Ledger(items, PROBLEMS).done
 
 
@@ -48,4 +48,4 @@ def test_what_another_process_makes_is_waited_for_and_taken_over_when_it_dies(tm
             assert ledger.take(9) == {} and not ledger.done
             other.communicate("\n")
         assert list(ledger.take(9)) == ([] if end == "make" else keys("b"))
-        assert ledger.found == (end == "make")
+        assert ledger.existing == (end == "make")

@@ -8,7 +8,7 @@ from astro_factory.core.trees import TreeNode
 from astro_factory.search.config import MctsConfig, StopRule
 from astro_factory.search.mcts import backed_up, grow, puct
 from astro_factory.search.stopping import enough
-from tests.search.toy import growth_of, letters, said, shape
+from tests.search.toy import builder_for, letters, said, shape
 
 STEP = {"finish": "stop"}
 
@@ -21,7 +21,7 @@ def config(**fields) -> MctsConfig:
 
 def played(problem, config, *rounds):
     """The tree after these rounds of samples, each a list of samples for every request; all have to be asked for."""
-    builder = growth_of(problem, config)
+    builder = builder_for(problem, config)
     growing = grow(builder, config)
     requests = next(growing)
     for number, samples in enumerate(rounds):

@@ -39,5 +39,5 @@ def test_only_trees_in_flight_are_in_memory_and_those_that_are_done_go_at_once(t
                     most = max(most, counts[TreeBuilder], counts[StepParser], counts[Tree])
         finally:
             gc.enable()
-    assert ledger.made == 300
+    assert ledger.completed == 300
     assert 0 < most <= IN_FLIGHT

@@ -5,7 +5,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from astro_factory.search.config import BeamConfig, BfsConfig, DfsConfig, PolicyConfig
 from astro_factory.search.driver import policy_for
-from tests.search.toy import growth_of, letters, said, shape
+from tests.search.toy import builder_for, letters, said, shape
 
 STEP = {"finish": "stop"}
 OPINION = {"prompt": "{question} | {steps} ?", "votes": 2}
@@ -26,7 +26,7 @@ def config(kind: str, **fields):
 
 def played(problem, config, *rounds):
     """The builder after these rounds, each the samples of every node that is expanded; all have to be asked for."""
-    builder = growth_of(problem, config)
+    builder = builder_for(problem, config)
     growing = policy_for(config)(builder, config)
     requests = next(growing)
     for number, samples in enumerate(rounds):

@@ -15,8 +15,8 @@ from astro_factory.search.best_of_n import grow
 from astro_factory.search.config import BestOfNConfig, MctsConfig, PolicyConfig, SamplingConfig
 from astro_factory.search.driver import Search
 from astro_factory.search.prompts import Prompts
-from astro_factory.search.tree_builder import SampleQuery
-from tests.search.toy import NAME, growth_of, letters, make_tokenizer, said, save_tokenizer, shape
+from astro_factory.search.tree_builder import SampleRequest
+from tests.search.toy import NAME, builder_for, letters, make_tokenizer, said, save_tokenizer, shape
 
 TOKENIZER = make_tokenizer()
 MCTS = MctsConfig(kind="mcts", expansions=4, rollouts=2, iterations=6, max_step_tokens=8, max_rollout_tokens=24)
@@ -46,23 +46,27 @@ def test_prompts_are_the_conversation_and_the_steps_with_their_delimiters():
     config = SamplingConfig(system_prompt="spell a", user_prompt="answer {question}")
     ids = Prompts(TOKENIZER, config).root(letters("ab"))
     assert TOKENIZER.decode(ids, skip_special_tokens=True) == "spell a\nanswer spell p\n"
-    builder = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
+    builder = builder_for(letters("ab"), SamplingConfig(), TOKENIZER)
     states = builder.step_parser.read([], "a\nb", "stop", 9).steps
     node = builder.child(builder.child(0, states[0]), states[1])
-    [request] = next(builder.sample(SampleQuery(node, "step", 2, 5, ("\n",))))
+    [request] = next(builder.sample(SampleRequest(node, "step", 2, 5, ("\n",))))
     assert TOKENIZER.decode(request.prompt_ids, skip_special_tokens=True) == "spell p\na\nb\n"
     assert (len(request.seeds), request.max_tokens, request.stop) == (2, 5, ("\n",))
 
 
 def test_seeds_go_on_where_the_last_ask_of_a_node_ended():
-    builder = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
-    queries = [SampleQuery(0, "step", 2, 5, ()), SampleQuery(0, "step", 1, 5, ()), SampleQuery(0, "rollout", 1, 5, ())]
+    builder = builder_for(letters("ab"), SamplingConfig(), TOKENIZER)
+    queries = [
+        SampleRequest(0, "step", 2, 5, ()),
+        SampleRequest(0, "step", 1, 5, ()),
+        SampleRequest(0, "rollout", 1, 5, ()),
+    ]
     seeds = [seed for query in queries for seed in next(builder.sample(query))[0].seeds]
     assert len(set(seeds)) == 4
-    again = growth_of(letters("ab"), SamplingConfig(), TOKENIZER)
-    assert next(again.sample(SampleQuery(0, "step", 3, 5, ())))[0].seeds == tuple(seeds[:3])
-    other = growth_of(letters("ab", "q"), SamplingConfig(), TOKENIZER)
-    assert not set(next(other.sample(SampleQuery(0, "step", 3, 5, ())))[0].seeds) & set(seeds)
+    again = builder_for(letters("ab"), SamplingConfig(), TOKENIZER)
+    assert next(again.sample(SampleRequest(0, "step", 3, 5, ())))[0].seeds == tuple(seeds[:3])
+    other = builder_for(letters("ab", "q"), SamplingConfig(), TOKENIZER)
+    assert not set(next(other.sample(SampleRequest(0, "step", 3, 5, ())))[0].seeds) & set(seeds)
 
 
 def test_logprobs_of_lines_are_means_over_their_tokens():
@@ -75,7 +79,7 @@ def test_logprobs_of_lines_are_means_over_their_tokens():
 
 def test_best_of_n_by_hand():
     config = BestOfNConfig(kind="best_of_n", n=5)
-    builder = growth_of(letters("ab"), config)
+    builder = builder_for(letters("ab"), config)
     growing = grow(builder, config)
     assert [len(request.seeds) for request in next(growing)] == [5]
     with pytest.raises(StopIteration):
@@ -156,7 +160,7 @@ def test_every_sample_is_recorded(engine):
 
 
 def my_policy(builder, config):
-    [samples] = yield from builder.sample(SampleQuery(0, "step", config.options["count"], 4, ("\n",)))
+    [samples] = yield from builder.sample(SampleRequest(0, "step", config.options["count"], 4, ("\n",)))
     for sample in samples:
         builder.enter(0, builder.read(0, sample), [])
 

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from astro_factory.core.errors import UserError
-from astro_factory.core.trees import read_whole_trees
+from astro_factory.core.trees import read_trees_with_calls
 from astro_factory.search.replay import Replay
 from astro_factory.stages.search import Config
 from tests.stages.test_search import LLAMA, POLICY, SCRIPTED, model, search  # noqa: F401  (a fixture)
@@ -20,7 +20,7 @@ POLICIES = {
 def replayed(root, model, engine, policy):  # noqa: F811
     search(root, model, engine=engine, policy=policy)
     config = Config(kind="search", model="m", problems="p", policy=policy, engine=engine)
-    trees = list(read_whole_trees(root / "out/trees.parquet"))
+    trees = list(read_trees_with_calls(root / "out/trees.parquet"))
     return Replay(model, config.policy, config.seed), trees
 
 
@@ -30,22 +30,22 @@ def test_trees_come_out_of_their_calls_again(tmp_path, model, engine, policy):  
     replay, trees = replayed(tmp_path, model, engine, policy)
     assert sum(len(tree.calls) for tree in trees) > 12
     for tree in trees:
-        assert replay.rebuilt(tree) == tree
+        assert replay.rebuild(tree) == tree
 
 
 def test_a_tree_that_its_calls_do_not_give_is_seen(tmp_path, model):  # noqa: F811
     replay, trees = replayed(tmp_path, model, SCRIPTED, POLICY)
     tree = trees[0]
-    assert replay.holds(tree)
+    assert replay.reproduces(tree)
     changed = dataclasses.replace(tree, nodes=[*tree.nodes])
     changed.nodes[1] = dataclasses.replace(tree.nodes[1], value=0.77)
-    assert not replay.holds(changed)
+    assert not replay.reproduces(changed)
     fewer = dataclasses.replace(tree, calls=tree.calls[1:])
-    assert not replay.holds(fewer)
+    assert not replay.reproduces(fewer)
     with pytest.raises(UserError) as caught:
-        replay.rebuilt(fewer)
+        replay.rebuild(fewer)
     assert str(caught.value) == (
         "E618 a tree does not hold a sample that its policy asks for; "
         "replay it with the spec and the version that made it"
     )
-    assert replay.holds(trees[1])
+    assert replay.reproduces(trees[1])

@@ -57,7 +57,7 @@ def save_tokenizer(folder: Path) -> Path:
     return folder
 
 
-def growth_of(problem: Problem, config: SamplingConfig, tokenizer: Any = None) -> TreeBuilder:
+def builder_for(problem: Problem, config: SamplingConfig, tokenizer: Any = None) -> TreeBuilder:
     return TreeBuilder(problem, Letters(), Prompts(tokenizer or make_tokenizer(), config), config, seed=0)
 
 

@@ -13,10 +13,10 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.trees import tree_schema
-from astro_factory.core.votes import trusted_ends
+from astro_factory.core.votes import trusted_terminals
 from astro_factory.stages import judge, rewrite
 from astro_factory.traces.prompt_templates import Prompt
-from astro_factory.traces.response_parser import read_sequence
+from astro_factory.traces.response_parser import match_sequence
 from astro_factory.traces.template_loader import compile_template
 from astro_factory.training.word_tokenizer import CHAT_FORMATS, build_tokenizer
 from tests.stages.test_linearize import linearize, trees
@@ -80,7 +80,7 @@ def test_every_right_end_is_voted_on(tmp_path, model):
     assert all(row["in_favour"] == 4 for row in rows if row["problem_id"] != "cd-0")
     split = {row["in_favour"] for row in rows if row["problem_id"] == "cd-0"}
     assert split - {0, 4}
-    unanimous, majority = trusted_ends(path, unanimous=True), trusted_ends(path, unanimous=False)
+    unanimous, majority = trusted_terminals(path, unanimous=True), trusted_terminals(path, unanimous=False)
     assert len(majority.get("cd-0", ())) == sum(row["in_favour"] > 2 for row in rows if row["problem_id"] == "cd-0")
     assert unanimous["cd-1"] == majority["cd-1"]
 
@@ -158,7 +158,7 @@ def test_words_change_and_nothing_else(tmp_path, model):
     assert [line for line in lines(after) if line != GOOD] == [line for line in old_lines if not line.endswith(LINE)]
     for old, new in zip(before, after, strict=True):
         text = new["messages"][-1]["content"]
-        assert read_sequence(text, by_id[new["problem_id"]]) == new["node_sequence"] == old["node_sequence"]
+        assert match_sequence(text, by_id[new["problem_id"]]) == new["node_sequence"] == old["node_sequence"]
         assert all(text[part["start"] : part["end"]] == part["text"] for part in new["segments"])
         assert text.count(BACK) == new["num_backtracks"]
     assert statistics["refused"] == {"other_numbers": statistics["lines"] - changed}

@@ -19,7 +19,7 @@ from astro_factory.evaluation.samples import MEASURES
 from astro_factory.stages import evaluate as evaluate_stage
 from astro_factory.stages.evaluate import Config, run
 from astro_factory.stages.models import init
-from astro_factory.traces.response_parser import measures_of
+from astro_factory.traces.response_parser import response_measures
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.countdown import question_text
 from tests.training.tiny import Recorded, contents, context
@@ -130,7 +130,7 @@ def test_output_holds_samples_and_their_report(inputs, tmp_path):
     # the scripted engine knows no model: with equal seeds both arms say the same
     assert {entry["difference"] for entry in report["paired"]} == {0}
     assert report["correct_by_backtracks"]["rl"]["2"]["samples"] == 9
-    measures = measures_of(TemplateSource(**template))
+    measures = response_measures(TemplateSource(**template))
     problems = {row["id"]: Problem.from_row(row) for row in read_table(inputs["test"] / "problems.parquet")}
     for row in rows:
         assert {name: row[name] for name in MEASURES} == measures(problems[row["problem"]], row["text"])

@@ -7,7 +7,7 @@ import pytest
 from astro_factory.core.errors import UserError
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.traces.prompt_templates import Prompt
-from astro_factory.traces.rewriting import LineJudge
+from astro_factory.traces.rewriting import RewriteChecker
 from astro_factory.traces.sandbox import MAX_CHARS
 from astro_factory.traces.template_loader import compile_template
 from tests.traces.trees import countdown_tree
@@ -47,10 +47,10 @@ def test_the_examples_of_the_shipped_prompt_would_be_taken():
     """They keep the numbers and the paper's words for going back."""
     source, paper = (compile_template(name, [TEMPLATES], form) for name, form in EXAMPLES)
     turns = Prompt(source, "rewrite").turns({"problem": PROBLEM, "line": "x", "before": ""})
-    judge = LineJudge(paper)
+    judge = RewriteChecker(paper)
     for number in (1, 2, 3):
         line = turns[f"user_{number}"].partition("Next line: ")[2].partition("\n")[0]
-        assert judge.fault(line, turns[f"assistant_{number}"], countdown_tree()) == ""
+        assert judge.refusal(line, turns[f"assistant_{number}"], countdown_tree()) == ""
 
 
 EXAMPLES = [("rewrite/prose.jinja", "rewrite"), ("reflection/paper.jinja", "reflection")]

@@ -11,9 +11,9 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.spec.compose import load
 from astro_factory.traces.backtrack_markers import backtrack_counter, backtrack_markers
-from astro_factory.traces.render import render, text_of
+from astro_factory.traces.render import render, trace_text
 from astro_factory.traces.sandbox import MAX_CHARS
-from astro_factory.traces.sequence import Confirm, Early, SequenceOptions, sequence, walk
+from astro_factory.traces.sequence import Confirm, Early, SequenceOptions, merge_paths, sample_sequence
 from astro_factory.traces.template_loader import compile_template
 from astro_factory.traces.template_renderer import TemplateRenderer, seeded
 from astro_factory.traces.trace_parser import parse
@@ -30,7 +30,7 @@ def made(text: str, **others: str) -> TemplateRenderer:
 
 
 def said(renderer: TemplateRenderer, sequence_: list[int], seed: int = 0) -> list[str]:
-    return text_of(render(countdown_tree(), sequence_, renderer, seed)).split("\n")
+    return trace_text(render(countdown_tree(), sequence_, renderer, seed)).split("\n")
 
 
 def end_of(tree, *results: str) -> int:
@@ -43,7 +43,7 @@ def end_of(tree, *results: str) -> int:
 
 def test_countdown_is_worded_as_the_small_model_learns_it():
     tree = countdown_tree()
-    way = walk(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17"))
+    way = merge_paths(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17"))
     first, second = "Wait ,", "But wait , are we correct so far ?"
     seed = next(s for s in range(100) if [seeded(s)(3) for _ in "1"] == [0] and "But" in said(COUNTDOWN, way, s)[5])
     assert said(COUNTDOWN, way, seed) == [
@@ -59,14 +59,14 @@ def test_countdown_is_worded_as_the_small_model_learns_it():
 
 def test_countdown_goes_back_to_an_inner_state_larger_number_first():
     tree = countdown_tree()
-    way = walk(tree, [end_of(tree, "14", "11")], end_of(tree, "14", "17"))
+    way = merge_paths(tree, [end_of(tree, "14", "11")], end_of(tree, "14", "17"))
     assert said(COUNTDOWN, way)[2].endswith("17 - 11 = 6 No . Go back to where we had 3 14")
 
 
 def test_the_paper_restarts_at_the_root_and_names_steps_elsewhere():
     renderer, tree = WORDINGS["reflection/paper.jinja"], countdown_tree()
     wrong, right = [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17")
-    lines = said(renderer, walk(tree, wrong, right))
+    lines = said(renderer, merge_paths(tree, wrong, right))
     reflection = "But wait, are we solving the problem correctly so far? Hmm..."
     doubt = "I'm not sure if we're solving the problem correctly so far."
     assert lines[2] == f"{reflection} {doubt} Let's restart our solution from the beginning."
@@ -76,7 +76,7 @@ def test_the_paper_restarts_at_the_root_and_names_steps_elsewhere():
 
 def test_direct_says_steps_and_answer_only():
     tree = countdown_tree()
-    assert said(WORDINGS["reflection/direct.jinja"], walk(tree, [], end_of(tree, "14", "17"))) == [
+    assert said(WORDINGS["reflection/direct.jinja"], merge_paths(tree, [], end_of(tree, "14", "17"))) == [
         "10 + 4 = 14 left 3 14",
         "14 + 3 = 17 left 17",
         "answer 17",
@@ -86,7 +86,7 @@ def test_direct_says_steps_and_answer_only():
 def test_segments_say_what_they_are():
     tree = countdown_tree()
     wrong, right = end_of(tree, "14", "11"), end_of(tree, "14", "17")
-    segments = render(tree, walk(tree, [wrong], right), COUNTDOWN, 0)
+    segments = render(tree, merge_paths(tree, [wrong], right), COUNTDOWN, 0)
     inner = tree.nodes[right].parent
     assert [(segment.kind, segment.node) for segment in segments] == [
         ("step", inner),
@@ -99,7 +99,7 @@ def test_segments_say_what_they_are():
         ("verdict", right),
         ("answer", right),
     ]
-    restart = render(tree, walk(tree, [end_of(tree, "7", "3")], right), COUNTDOWN, 0)[4]
+    restart = render(tree, merge_paths(tree, [end_of(tree, "7", "3")], right), COUNTDOWN, 0)[4]
     assert (restart.kind, restart.node) == ("restart", 0)
 
 
@@ -111,9 +111,9 @@ def test_parse_undoes_render(tree, data):
     confirm = Confirm(min_value=0.5, share=0.5) if name == "reflection/paper.jinja" else None
     merge = data.draw(st.sampled_from(["deepest", "any", "root"]))
     early = data.draw(st.sampled_from([None, Early(share=0.5)]))
-    visited = sequence(tree, SequenceOptions((0, 4), merge=merge, confirm=confirm, early=early), seed)
+    visited = sample_sequence(tree, SequenceOptions((0, 4), merge=merge, confirm=confirm, early=early), seed)
     segments = render(tree, visited, WORDINGS[name], seed)
-    text = text_of(segments)
+    text = trace_text(segments)
     assert [text[s.start : s.end] for s in segments] == [s.text for s in segments]
     assert all(s.text == tree.nodes[s.node].text for s in segments if s.kind == "step")
     assert parse(text, tree, WORDINGS[name]) == visited
@@ -127,7 +127,7 @@ COUNTERS = {name: backtrack_counter(renderer.source) for name, renderer in WORDI
 
 def test_parse_refuses_other_texts():
     tree = countdown_tree()
-    text = "\n".join(said(COUNTDOWN, walk(tree, [], end_of(tree, "14", "17"))))
+    text = "\n".join(said(COUNTDOWN, merge_paths(tree, [], end_of(tree, "14", "17"))))
     assert parse(text, tree, COUNTDOWN) is not None
     for other in ("", text[:-1], text + "\n", text.replace("Yes", "No"), text.replace("14 + 3", "14 + 2"), "x" + text):
         assert parse(other, tree, COUNTDOWN) is None
@@ -175,7 +175,7 @@ def test_inheritance_super_includes_and_imports():
         },
     )
     tree = countdown_tree()
-    lines = said(renderer, walk(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17")))
+    lines = said(renderer, merge_paths(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17")))
     assert lines[2] == "Not 3! Back"
     assert lines[5] == "Yes , 17"
 
@@ -183,13 +183,13 @@ def test_inheritance_super_includes_and_imports():
 def test_attempts_are_counted():
     tree = countdown_tree()
     wrong, right = [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17")
-    lines = said(made("{% block backtrack %}try {{ attempt }} failed{% endblock %}"), walk(tree, wrong, right))
+    lines = said(made("{% block backtrack %}try {{ attempt }} failed{% endblock %}"), merge_paths(tree, wrong, right))
     assert [line for line in lines if "try" in line] == ["try 1 failed", "try 2 failed"]
 
 
 def test_one_trace_has_one_wording():
     tree = countdown_tree()
-    way = walk(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17"))
+    way = merge_paths(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17"))
     texts = {"\n".join(said(COUNTDOWN, way, seed)) for seed in range(60)}
     assert len(texts) == 9
     assert said(COUNTDOWN, way, 4) == said(COUNTDOWN, way, 4)
@@ -255,7 +255,7 @@ FAILURES = [
 def test_a_failure_is_the_users_and_has_a_place(text, place, cause):
     tree = countdown_tree()
     with pytest.raises(UserError) as error:
-        said(made(text), walk(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17")))
+        said(made(text), merge_paths(tree, [end_of(tree, "7", "3")], end_of(tree, "14", "17")))
     assert str(error.value).startswith(place)
     assert cause in str(error.value)
 
@@ -273,8 +273,8 @@ def test_the_papers_prose_is_almost_covered():
 def byte_share(name: str) -> float:
     """Share of a countdown puzzle's traces that the quickstart's tokenizer spells in bytes."""
     tree = countdown_tree()
-    way = walk(tree, [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17"))
-    texts = [text_of(render(tree, way, WORDINGS[name], seed)) for seed in range(20)]
+    way = merge_paths(tree, [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17"))
+    texts = [trace_text(render(tree, way, WORDINGS[name], seed)) for seed in range(20)]
     tokens = [token for text in texts for token in quickstart_tokenizer().tokenize(text)]
     return sum(token.startswith("<0x") for token in tokens) / len(tokens)
 
@@ -290,14 +290,14 @@ def quickstart_tokenizer():
 def test_a_template_knows_the_numbers_of_steps():
     tree = countdown_tree()
     wrong, right = [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17")
-    lines = said(WORDINGS["reflection/pointers.jinja"], walk(tree, wrong, right))
+    lines = said(WORDINGS["reflection/pointers.jinja"], merge_paths(tree, wrong, right))
     assert lines[2] == "Step 2 : 17 - 11 = 6 Wrong . Return to step 0 : 4 10 3"
     assert lines[5] == "Step 4 : 17 - 3 = 14 Wrong . Return to step 1 : 3 14"
 
 
 def test_no_scaffold_is_countdown_without_its_check_and_verdict():
     tree = countdown_tree()
-    way = walk(tree, [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17"))
+    way = merge_paths(tree, [end_of(tree, "14", "11"), end_of(tree, "7", "3")], end_of(tree, "14", "17"))
     full, bare = (said(WORDINGS[f"reflection/{name}.jinja"], way) for name in ("countdown", "no_scaffold"))
     assert bare == [line.partition(" No . ")[2] or line for line in full if not line.endswith("Yes .")]
 

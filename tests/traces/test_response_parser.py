@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astro_factory.traces.render import render, text_of
-from astro_factory.traces.response_parser import ResponseParser, measures_of, read_sequence
-from astro_factory.traces.sequence import SequenceOptions, sequence
+from astro_factory.traces.render import render, trace_text
+from astro_factory.traces.response_parser import ResponseParser, match_sequence, response_measures
+from astro_factory.traces.sequence import SequenceOptions, sample_sequence
 from tests.traces.test_render import SHIPPED, WORDINGS
 from tests.traces.trees import countdown_tree, random_trees
 
@@ -19,8 +19,8 @@ def test_our_own_traces_are_read_as_they_were_made(name):
     """Of countdown trees, where the numbers left name a state; the line with the answer is a state of its own."""
     tree = countdown_tree()
     for seed in range(40):
-        visited = sequence(tree, SequenceOptions((0, 4)), seed)
-        text = text_of(render(tree, visited, WORDINGS[name], seed)).rpartition("\n")[0]
+        visited = sample_sequence(tree, SequenceOptions((0, 4)), seed)
+        text = trace_text(render(tree, visited, WORDINGS[name], seed)).rpartition("\n")[0]
         thought = READERS[name].read(text, "4 10 3")
         jumps = [(a, b) for a, b in pairwise(visited) if a != b and tree.nodes[b].parent != a]
         assert thought.backtracks == len(jumps)
@@ -52,7 +52,7 @@ def test_what_a_model_wrote(response, figures):
 def test_measures_of_a_response():
     problem = countdown_tree().problem
     response = f"10 + 3 = 13 left 4 13\n{NO} 9 9\n4 + 13 = 17 left 17"
-    assert measures_of(WORDINGS["reflection/countdown.jinja"].source)(problem, response) == {
+    assert response_measures(WORDINGS["reflection/countdown.jinja"].source)(problem, response) == {
         "backtracks": 1, "dead_ends": 0, "revisited": 0, "unresolved": 1
     }  # fmt: skip
 
@@ -74,19 +74,19 @@ def test_only_steps_are_steps():
 def test_a_reworded_trace_has_the_same_sequence(tree, data):
     """Whatever is said in place of the words between the steps, as long as it is no step."""
     seed = data.draw(st.integers(0, 2**62))
-    visited = sequence(tree, SequenceOptions((0, 4)), seed)
+    visited = sample_sequence(tree, SequenceOptions((0, 4)), seed)
     segments = render(tree, visited, WORDINGS["reflection/countdown.jinja"], seed)
     words = {segment.text: f"well {index}" for index, segment in enumerate(segments) if segment.kind == "backtrack"}
-    text = text_of([segment._replace(text=words.get(segment.text, segment.text)) for segment in segments])
-    assert read_sequence(text, tree) == visited
+    text = trace_text([segment._replace(text=words.get(segment.text, segment.text)) for segment in segments])
+    assert match_sequence(text, tree) == visited
 
 
 def test_a_text_that_is_not_the_trees_has_no_sequence():
     tree = countdown_tree()
-    visited = sequence(tree, SequenceOptions(2), 0)
-    text = text_of(render(tree, visited, WORDINGS["reflection/countdown.jinja"], 0))
-    assert read_sequence(text, tree) == visited
+    visited = sample_sequence(tree, SequenceOptions(2), 0)
+    text = trace_text(render(tree, visited, WORDINGS["reflection/countdown.jinja"], 0))
+    assert match_sequence(text, tree) == visited
     for other in ("", text.rpartition("\n")[0], text + "!", text.replace("left", "right")):
-        assert read_sequence(other, tree) is None
+        assert match_sequence(other, tree) is None
     first = text.split("\n")[0]
-    assert read_sequence(text.replace(first, first + "!", 1), tree) != visited
+    assert match_sequence(text.replace(first, first + "!", 1), tree) != visited

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Tree, TreeNode
 from astro_factory.traces.branch_counts import Mixture, WrongBranches, draw_count
-from astro_factory.traces.sequence import Confirm, Early, SequenceOptions, sequence, walk
+from astro_factory.traces.sequence import Confirm, Early, SequenceOptions, merge_paths, sample_sequence
 from astro_factory.traces.terminals import Terminals
 from tests.traces.trees import random_trees
 
@@ -32,21 +32,21 @@ def small_tree() -> Tree:
 
 
 def test_walk_goes_back_to_the_deepest_state_already_visited():
-    assert walk(small_tree(), [2, 3], 5) == [0, 1, 2, 1, 3, 0, 4, 5]
+    assert merge_paths(small_tree(), [2, 3], 5) == [0, 1, 2, 1, 3, 0, 4, 5]
 
 
 def test_walk_goes_back_past_the_last_branch_to_an_earlier_one():
     tree = small_tree()
     tree.nodes.append(TreeNode(1, "g", answer="7", terminal=True, verdict="correct"))
-    assert walk(tree, [2, 6], 7) == [0, 1, 2, 0, 4, 6, 1, 7]
+    assert merge_paths(tree, [2, 6], 7) == [0, 1, 2, 0, 4, 6, 1, 7]
 
 
 def test_walk_can_start_anew_each_time():
-    assert walk(small_tree(), [2, 3], 5, "root") == [0, 1, 2, 0, 1, 3, 0, 4, 5]
+    assert merge_paths(small_tree(), [2, 3], 5, "root") == [0, 1, 2, 0, 1, 3, 0, 4, 5]
 
 
 def test_walk_can_go_on_from_any_state_it_has_seen():
-    walks = {tuple(walk(small_tree(), [2], 3, "any", Random(seed))) for seed in range(20)}
+    walks = {tuple(merge_paths(small_tree(), [2], 3, "any", Random(seed))) for seed in range(20)}
     assert walks == {(0, 1, 2, 1, 3), (0, 1, 2, 0, 1, 3)}
 
 
@@ -60,11 +60,11 @@ def deep_tree() -> Tree:
 def test_a_branch_is_given_up_where_nothing_right_was_found_below():
     """And stays given up: the second wrong end is behind the same step."""
     always = SequenceOptions(wrong_branches=2, early=Early(share=1.0))
-    assert {tuple(sequence(deep_tree(), always, seed)) for seed in range(20)} == {(0, 1, 2, 1, 5)}
+    assert {tuple(sample_sequence(deep_tree(), always, seed)) for seed in range(20)} == {(0, 1, 2, 1, 5)}
     late = SequenceOptions(wrong_branches=1, early=Early(share=1.0, steps=(3, 3)))
-    assert {tuple(sequence(deep_tree(), late, seed)[:4]) for seed in range(20)} == {(0, 1, 2, 3), (0, 1, 2, 4)}
+    assert {tuple(sample_sequence(deep_tree(), late, seed)[:4]) for seed in range(20)} == {(0, 1, 2, 3), (0, 1, 2, 4)}
     half = SequenceOptions(wrong_branches=1, early=Early(share=0.5))
-    lengths = Counter(len(sequence(deep_tree(), half, seed)) for seed in range(1000))
+    lengths = Counter(len(sample_sequence(deep_tree(), half, seed)) for seed in range(1000))
     assert lengths[5] == pytest.approx(500, abs=60)
 
 
@@ -75,32 +75,32 @@ def test_branches_can_come_closer_or_go_away(order):
     tree.nodes[6].answer = "3"
     options = SequenceOptions(wrong_branches=3, order=order)
     for seed in range(20):
-        ends = [node for node in sequence(tree, options, seed) if tree.nodes[node].terminal]
+        ends = [node for node in sample_sequence(tree, options, seed) if tree.nodes[node].terminal]
         assert ends[-1] == 5
         assert ends[2 if order == "near_last" else 0] == 6
 
 
 def test_equal_answers_can_be_allowed():
     options = SequenceOptions(wrong_branches=9, distinct=False)
-    assert all(set(sequence(small_tree(), options, seed)) >= {2, 3, 6} for seed in range(20))
+    assert all(set(sample_sequence(small_tree(), options, seed)) >= {2, 3, 6} for seed in range(20))
 
 
 def test_only_trusted_ends_are_led_to():
     tree = small_tree()
     tree.nodes.append(TreeNode(1, "g", answer="7", terminal=True, verdict="correct"))
     trusted = Terminals(tree, trusted={7})
-    assert {sequence(tree, SequenceOptions(), seed, trusted)[-1] for seed in range(30)} == {7}
-    assert trusted.hopeful == {0, 1, 4, 5, 7}
-    assert sequence(tree, SequenceOptions(), 0, Terminals(tree, trusted=())) is None
+    assert {sample_sequence(tree, SequenceOptions(), seed, trusted)[-1] for seed in range(30)} == {7}
+    assert trusted.leading_to_correct == {0, 1, 4, 5, 7}
+    assert sample_sequence(tree, SequenceOptions(), 0, Terminals(tree, trusted=())) is None
 
 
 def test_without_wrong_branches_the_way_is_direct():
-    assert walk(small_tree(), [], 5) == [0, 4, 5]
+    assert merge_paths(small_tree(), [], 5) == [0, 4, 5]
 
 
 def test_pauses_follow_valued_steps_only():
     options = SequenceOptions(wrong_branches=2, confirm=Confirm(min_value=0.9, share=1.0))
-    sequences = {tuple(sequence(small_tree(), options, seed)) for seed in range(30)}
+    sequences = {tuple(sample_sequence(small_tree(), options, seed)) for seed in range(30)}
     assert (0, 1, 1, 2, 1, 3, 0, 4, 5) in sequences
     assert all((4, 4) not in pairwise(visited) for visited in sequences)
 
@@ -121,11 +121,11 @@ options = st.builds(
 @settings(deadline=None)
 @given(random_trees(), options, st.integers(0, 2**62))
 def test_invariants(tree, options, seed):
-    visited = sequence(tree, options, seed)
+    visited = sample_sequence(tree, options, seed)
     if visited is None:
         assert len(set(Terminals(tree).answers.values())) < options.at_least
         return
-    assert visited == sequence(tree, options, seed)
+    assert visited == sample_sequence(tree, options, seed)
     assert visited[0] == 0
     assert tree.nodes[visited[-1]].verdict == "correct"
     jumps = [(a, b) for a, b in pairwise(visited) if a != b and tree.nodes[b].parent != a]
@@ -170,24 +170,24 @@ def test_a_step_without_a_prior_counts_as_its_least_likely_sibling():
 def test_natural_counts_are_the_policys_own_failures():
     """With the right end as the likeliest, most traces have none; the cap holds."""
     tree, natural = small_tree(), SequenceOptions(Mixture(natural=1, uniform=(0, 1)))
-    wrong = [sum(tree.nodes[n].terminal for n in sequence(tree, natural, seed)) - 1 for seed in range(500)]
+    wrong = [sum(tree.nodes[n].terminal for n in sample_sequence(tree, natural, seed)) - 1 for seed in range(500)]
     assert set(wrong) == {0, 1} and sum(wrong) > 400
     tree.nodes[1].prior = 1e-6
     tree.nodes[6].prior = 1e-6
-    assert all(sequence(tree, natural, seed) == [0, 4, 5] for seed in range(100))
+    assert all(sample_sequence(tree, natural, seed) == [0, 4, 5] for seed in range(100))
 
 
 def test_no_right_end_gives_no_sequence():
     tree = small_tree()
     tree.nodes[5].verdict = "incorrect"
-    assert sequence(tree, SequenceOptions(), 0) is None
+    assert sample_sequence(tree, SequenceOptions(), 0) is None
 
 
 def test_ends_without_an_answer_are_no_detours():
     tree = small_tree()
     tree.nodes[2].answer = ""
     tree.nodes[3].verdict = "no_answer"
-    assert Terminals(tree).wrong == [6]
+    assert Terminals(tree).incorrect == [6]
 
 
 DISTRIBUTIONS = [
