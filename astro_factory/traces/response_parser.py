@@ -33,6 +33,8 @@ class ReasoningGraph:
     """Jumps to a state that the text names and that was not found; they are read as staying where it is."""
     children: dict[tuple[int, str], int] = field(default_factory=dict)
     """State and step to where the step leads."""
+    lines: list[tuple[str, int]] = field(default_factory=list)
+    """For each line that is not blank: `step`, `jump`, `unresolved` or `words`, and the state after it."""
 
     def jumps(self) -> list[tuple[int, int]]:
         """State left and state gone back to."""
@@ -75,11 +77,14 @@ class ResponseParser:
                 here = here if target is None else target
                 if target is not None:
                     graph.sequence.append(here)
+                graph.lines.append(("unresolved" if target is None else "jump", here))
             elif self._words(line) is not None or not self._is_step(line):
                 if graph.sequence[-2:] != [here, here] and here:
                     graph.sequence.append(here)
+                graph.lines.append(("words", here))
             else:
                 here = _step(graph, here, line.strip())
+                graph.lines.append(("step", here))
         return graph
 
 

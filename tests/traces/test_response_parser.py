@@ -49,6 +49,19 @@ def test_what_a_model_wrote(response, figures):
     assert (thought.backtracks, thought.dead_ends, thought.revisited, thought.unresolved) == figures
 
 
+def test_every_line_is_classified():
+    lines = [
+        "10 + 3 = 13 left 4 13",
+        "",
+        "But wait , are we correct so far ?",
+        f"{NO} 9 9",
+        f"{NO} 4 10 3",
+        "4 + 3 = 7 left 7",
+    ]
+    graph = READERS["reflection/countdown.jinja"].read("\n".join(lines), "numbers 4 10 3 target 17")
+    assert graph.lines == [("step", 1), ("words", 1), ("unresolved", 1), ("jump", 0), ("step", 2)]
+
+
 def test_measures_of_a_response():
     problem = countdown_tree().problem
     response = f"10 + 3 = 13 left 4 13\n{NO} 9 9\n4 + 13 = 17 left 17"
