@@ -138,7 +138,7 @@ def traces(trees: Path, made: Path) -> Iterator[Response]:
 
 def answers(evaluation: Evaluation, arm: str) -> Iterator[Response]:
     """What an arm answered in an `evaluate`."""
-    for asked, samples in evaluation.answers(arm).items():
+    for asked, samples in evaluation.samples_of(arm).items():
         for row in samples:
             right, cut_off = row["outcome"] == Outcome.CORRECT, row["finish"] == "length"
             yield Response(evaluation.problems[asked], row["text"], right, cut_off)

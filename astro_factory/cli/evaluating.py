@@ -71,27 +71,39 @@ def harness(
     as_json: JsonOption = False,
 ) -> None:
     """Ask an evaluation's problems again with lm-evaluation-harness, and set both numbers side by side."""
-    from astro_factory.evaluation.harness import beside, harness_version, run_task, sides_table, was_cut, write_task
+    from astro_factory.evaluation.harness import (
+        ArmComparison,
+        HarnessOptions,
+        compare_with_harness,
+        comparison_tables,
+        harness_version,
+        prompts_were_truncated,
+        run_task,
+        write_task,
+    )
 
     spec, graph, stage = read_target(target, sets, profile)
     arms = _arms(graph, stage, arm)
     version = harness_version()
     place = open_store(store)
-    found: dict[str, Any] = {}
+    found: dict[str, ArmComparison] = {}
+    engine = _config(graph, stage).engine
+    options = HarnessOptions(batch_size, getattr(engine, "device", "auto"), getattr(engine, "dtype", "auto"))
     with disk_full_as_error(folder), place.building():
         evaluation = _evaluation(spec, graph, stage, place, arms)
         problems = dict(list(evaluation.problems.items())[:limit])
         write_task(folder, evaluation, problems)
         for name in arms:
             print(f"{name}: lm-eval is asked {len(problems)} problems; its log is in {folder / name}", file=sys.stderr)
-            answered = run_task(folder, evaluation, name, batch_size)
-            found[name] = beside(evaluation, name, answered) | {"cut": was_cut(folder, name)}
+            theirs = run_task(folder, evaluation, name, options)
+            truncated = prompts_were_truncated(folder, name)
+            found[name] = compare_with_harness(evaluation, name, theirs, truncated)
     if as_json:
-        print_json({"stage": stage, "lm_eval": version, "folder": str(folder), "arms": found})
+        print_json({"stage": stage, "lm_eval": version, "folder": str(folder), "arms": {name: arm.model_dump(mode="json", exclude_unset=True) for name, arm in found.items()}})
         return
     from rich.console import Console
 
-    Console().print(sides_table(evaluation, found))
+    Console().print(comparison_tables(evaluation, found))
 
 
 def _config(graph: "Graph", stage: str) -> Any:

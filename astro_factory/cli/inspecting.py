@@ -1,6 +1,5 @@
 """`show`: look at what was built."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -88,12 +87,12 @@ def _print_report(folder: Path) -> None:
     from rich.console import Console
 
     from astro_factory.evaluation.analysis_table import analysis_table
+    from astro_factory.evaluation.report_schema import Analysis, Report
     from astro_factory.evaluation.report_tables import comparison_table
 
-    for name, table in (("report", comparison_table), ("analysis", analysis_table)):
-        path = folder / f"{name}.json"
-        if path.exists():  # results of earlier versions hold no analysis
-            Console().print(table(json.loads(path.read_text(encoding="utf-8"))))
+    Console().print(comparison_table(Report.read(folder)))
+    if (folder / Analysis.file_name).exists():  # results of earlier versions have none
+        Console().print(analysis_table(Analysis.read(folder)))
 
 
 COMMANDS = (show,)

@@ -1,6 +1,5 @@
 """What a build leaves on the screen: counts, the comparison, where everything lies, what to type next."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,9 +80,10 @@ def print_summary(found: dict[str, Any], spec: Path) -> None:
     console = Console()
     reports = {} if found["variants"] else found["reports"]
     for report in reports.values():
+        from astro_factory.evaluation.report_schema import Report
         from astro_factory.evaluation.report_tables import headline_table
 
-        console.print(headline_table(json.loads(Path(report).read_text(encoding="utf-8"))))
+        console.print(headline_table(Report.read(Path(report).parent)))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in found["counts"].items())
     variants = f", {len(found['variants'])} variants" if found["variants"] else ""
     console.print(f"[bold]{found['spec']}[/bold]{variants}: {counts} in {found['seconds']:.1f} s")

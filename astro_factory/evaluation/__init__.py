@@ -1,1 +1,1 @@
-"""What the samples of a suite say: estimators, intervals, paired comparison. Imports no model."""
+"""Results from the samples of a suite: estimators, intervals, paired comparison. Loads no model."""

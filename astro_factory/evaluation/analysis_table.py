@@ -1,57 +1,64 @@
-"""An analysis for the eye: which differences hold, whether going back pays, how judging went."""
+"""An analysis as tables for a terminal."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from astro_factory.core.verdicts import Outcome
 from astro_factory.evaluation.analysis import UNJUDGED_LIMIT
-from astro_factory.evaluation.report_tables import Grid, GridTables, cell
+from astro_factory.evaluation.report_schema import (
+    Analysis,
+    ArmVerdicts,
+    BacktrackCorrelations,
+    DifferenceTest,
+    ValueInterval,
+)
+from astro_factory.evaluation.report_tables import Grid, GridTables, interval_cell
 
 
-def analysis_table(analysis: Mapping[str, Any]) -> GridTables:
-    """The tables of an `analysis.json` for a rich console; a line names each arm that could not be judged well."""
-    grids = [_differences(analysis)] if analysis["differences"] else []
-    grids += [_backtracks(analysis["backtracks"])] if analysis["backtracks"] else []
-    grids.append(_verdicts(analysis["verdicts"]))
-    remarks = [
-        f"{arm}: over {UNJUDGED_LIMIT:.0%} of the samples timed out or failed when they were judged"
-        for arm, entry in analysis["verdicts"].items()
-        if entry["too_many_unjudged"]
+def analysis_table(analysis: Analysis) -> GridTables:
+    """The tables of an `analysis.json` for a rich console, with a warning for each arm that was judged badly."""
+    grids = [_differences(analysis.differences)] if analysis.differences else []
+    grids += [_backtracks(analysis.backtracks)] if analysis.backtracks.arms else []
+    grids.append(_verdicts(analysis.verdicts))
+    warnings = [
+        f"{arm}: the verifier timed out or failed on more than {UNJUDGED_LIMIT:.0%} of the samples"
+        for arm, verdicts in analysis.verdicts.items()
+        if verdicts.too_many_unjudged
     ]
-    return GridTables(grids, remarks)
+    return GridTables(grids, warnings)
 
 
-def _differences(analysis: Mapping[str, Any]) -> Grid:
-    entries = analysis["differences"]
+def _differences(tests: list[DifferenceTest]) -> Grid:
     rows = [
         [
-            f"{entry['arm']} - {entry['baseline']}",
-            entry["metric"],
-            f"{entry['difference']:+.3f}",
-            f"{entry['p']:.4f}",
-            f"{entry['p_corrected']:.4f}",
-            "yes" if entry["holds"] else "no",
+            f"{test.arm} - {test.baseline}",
+            test.metric,
+            f"{test.difference:+.3f}",
+            f"{test.p:.4f}",
+            f"{test.p_corrected:.4f}",
+            "yes" if test.holds else "no",
         ]
-        for entry in entries
+        for test in tests
     ]
-    header = ["pair", "metric", "difference", "p", "p (Holm)", "holds"]
-    return Grid(f"which of {len(entries)} differences hold", header, rows)
+    header = ["pair", "metric", "difference", "p", "p (Holm)", "significant"]
+    return Grid(f"significance of {len(tests)} differences", header, rows)
 
 
-def _backtracks(backtracks: Mapping[str, Any]) -> Grid:
-    """Correlations with their intervals; nothing stands where nothing varies."""
-    parts = ("samples", "within_problems")
-    rows = [[arm, *(_correlation(entry[part]) for part in parts)] for arm, entry in backtracks["arms"].items()]
-    if "between_arms" in backtracks:
-        rows.append(["between the arms' means", _correlation(backtracks["between_arms"]), ""])
-    return Grid("correlation of backtracks with being right", ["arm", "over all samples", "within problems"], rows)
+def _backtracks(backtracks: BacktrackCorrelations) -> Grid:
+    """Correlations with their intervals; a cell is empty where nothing varies."""
+    rows = [
+        [arm, _correlation(entry.samples), _correlation(entry.within_problems)]
+        for arm, entry in backtracks.arms.items()
+    ]
+    if "between_arms" in backtracks.model_fields_set:
+        rows.append(["between the arms' means", _correlation(backtracks.between_arms), ""])
+    return Grid("correlation of backtracks with being correct", ["arm", "all samples", "within problems"], rows)
 
 
-def _correlation(entry: Mapping[str, float] | None) -> str:
-    return cell(entry, signed=True) if entry else ""
+def _correlation(entry: ValueInterval | None) -> str:
+    return interval_cell(entry.value, entry.low, entry.high, signed=True) if entry else ""
 
 
-def _verdicts(verdicts: Mapping[str, Any]) -> Grid:
-    given = [str(outcome) for outcome in Outcome if any(outcome in entry["shares"] for entry in verdicts.values())]
-    rows = [[arm, *(f"{entry['shares'].get(name, 0):.1%}" for name in given)] for arm, entry in verdicts.items()]
+def _verdicts(verdicts: Mapping[str, ArmVerdicts]) -> Grid:
+    given = [str(outcome) for outcome in Outcome if any(outcome in arm.shares for arm in verdicts.values())]
+    rows = [[arm, *(f"{entry.shares.get(name, 0):.1%}" for name in given)] for arm, entry in verdicts.items()]
     return Grid("verdicts", ["arm", *given], rows)

@@ -1,4 +1,4 @@
-"""What is compared: a suite, the arms in the order they are reported, and the pairs whose difference is wanted."""
+"""What an evaluation compares: a suite, the arms in the order of the report, and the pairs to compare."""
 
 from typing import Annotated
 
@@ -12,32 +12,32 @@ Pair = tuple[ArmRef, ArmRef]
 
 
 class Comparison(Config):
-    """Everything a report depends on beside the samples."""
+    """Everything a report depends on besides the samples."""
 
     suite: Annotated[Suite, Definition("suites")]
     """Problems, sampling and metrics; a name from `suites:`."""
     arms: list[ArmRef] = Field(min_length=1)
     """The models, in the order of the report."""
     compare: list[Pair] = Field(default_factory=list)
-    """Pairs of (arm, baseline) whose difference is reported for every metric, on the same problems."""
+    """Pairs of (arm, baseline). For every metric the report gives their difference on the same problems."""
     equal_tokens: list[Pair] = Field(default_factory=list)
-    """Pairs of (arm, baseline): the arm's pass@1 against the majority vote of as many samples of the baseline as cost
-    the same number of tokens."""
+    """Pairs of (arm, baseline). The report compares the arm's pass@1 with the majority vote of as many samples of the
+    baseline as cost the same number of tokens."""
     samples_for: dict[ArmRef, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     """More samples of single arms, used by `equal_tokens` alone: a baseline that writes a third of the arm's tokens
     needs a few times three."""
     backtracks: TemplateField | None = None
-    """Template as which all arms speak: by its words their backtracks are counted, and the graphs of their responses
-    read (dead ends, states that are reached again, backtracks to states that are not there)."""
+    """Template in whose style all arms write. Its wording is used to count backtracks and to read the graphs of
+    responses (dead ends, states reached again, backtracks to states that do not exist)."""
     seed: int = 0
-    """Source of randomness of samples and intervals."""
+    """Seed of the samples and the intervals."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Comparison":
         for what, names in {"arms": self.arms, "problems": self.suite.problems}.items():
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"'{twice[0]}' stands twice in {what}")
+                raise ValueError(f"'{twice[0]}' is listed twice in {what}")
         named = [name for pair in (*self.compare, *self.equal_tokens) for name in pair]
         for name in (*named, *self.samples_for):
             if name not in self.arms:
@@ -51,5 +51,5 @@ class Comparison(Config):
         return self
 
     def samples_of(self, arm: str) -> int:
-        """How many samples of each problem the arm gives."""
+        """How many samples of each problem the arm generates."""
         return self.samples_for.get(arm, self.suite.samples)

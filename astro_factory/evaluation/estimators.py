@@ -1,7 +1,7 @@
 """Unbiased estimates for one problem from n samples of it.
 
-Each is the mean over all subsets of k of the n samples, in closed form, so it does not depend on their order and more
-samples only make it sharper.
+Each is the mean over all subsets of k of the n samples, in closed form: it does not depend on their order, and more
+samples only reduce its variance.
 """
 
 from collections import Counter
@@ -11,10 +11,10 @@ from math import comb
 
 
 def pass_at_k(correct: int, samples: int, k: int) -> float:
-    """Chance that at least one of k samples is right: 1 - C(n - c, k) / C(n, k); for k = 1 the share of right ones.
+    """Chance that at least one of k samples is correct: 1 - C(n - c, k) / C(n, k); for k = 1 the share of correct samples.
 
     Args:
-        correct: c, how many of the samples are right.
+        correct: c, how many of the samples are correct.
         samples: n, at least k.
     """
     _check(samples, k)
@@ -22,40 +22,40 @@ def pass_at_k(correct: int, samples: int, k: int) -> float:
 
 
 def majority_at_k(answers: Sequence[str], correct: Sequence[bool], k: int) -> float:
-    """Chance that the answer most of k samples give is right.
+    """Chance that the most frequent answer of k samples is correct.
 
-    A sample without an answer ("") does not vote. Answers with equally many votes win equally often. Where samples of
-    one answer have different verdicts, the answer counts as their share of right ones.
+    A sample without an answer ("") does not vote. Ties are split evenly. If samples with the same answer have different
+    verdicts, the answer counts as the share of them that is correct.
     """
     _check(len(answers), k)
     votes = Counter(answers)
-    silent = votes.pop("", 0)
-    right = Counter(answer for answer, verdict in zip(answers, correct, strict=True) if verdict and answer)
+    abstentions = votes.pop("", 0)
+    correct_votes = Counter(answer for answer, verdict in zip(answers, correct, strict=True) if verdict and answer)
     total = 0.0
-    for answer, count in sorted(right.items()):
+    for answer, count in sorted(correct_votes.items()):
         others = sorted(votes[other] for other in votes if other != answer)
-        total += count / votes[answer] * _win_chance(votes[answer], tuple(others), silent, k)
+        total += count / votes[answer] * _win_chance(votes[answer], tuple(others), abstentions, k)
     return total
 
 
 @lru_cache(maxsize=1 << 16)
-def _win_chance(own: int, others: tuple[int, ...], silent: int, k: int) -> float:
+def _win_chance(own: int, others: tuple[int, ...], abstentions: int, k: int) -> float:
     """Chance that `own` votes win when k samples are drawn without replacement and ties are split evenly.
 
-    Counts the draws by (votes drawn of other answers, answers that have as many votes as ours), exactly.
+    Counts all draws by (votes drawn for other answers, answers tied with ours); exact.
     """
     wins: Counter[int] = Counter()
-    for mine in range(1, min(own, k) + 1):
+    for ours in range(1, min(own, k) + 1):
         draws = Counter({(0, 0): 1})
         for size in others:
-            grown: Counter[tuple[int, int]] = Counter()
+            extended: Counter[tuple[int, int]] = Counter()
             for (drawn, ties), ways in draws.items():
-                for votes in range(min(size, mine, k - mine - drawn) + 1):
-                    grown[drawn + votes, ties + (votes == mine)] += ways * comb(size, votes)
-            draws = grown
+                for votes in range(min(size, ours, k - ours - drawn) + 1):
+                    extended[drawn + votes, ties + (votes == ours)] += ways * comb(size, votes)
+            draws = extended
         for (drawn, ties), ways in draws.items():
-            wins[ties + 1] += comb(own, mine) * ways * comb(silent, k - mine - drawn)
-    return sum(ways / (winners * comb(own + sum(others) + silent, k)) for winners, ways in sorted(wins.items()))
+            wins[ties + 1] += comb(own, ours) * ways * comb(abstentions, k - ours - drawn)
+    return sum(ways / (winners * comb(own + sum(others) + abstentions, k)) for winners, ways in sorted(wins.items()))
 
 
 def _check(samples: int, k: int) -> None:

@@ -1,11 +1,9 @@
-"""A built `evaluate` stage for those who take it elsewhere: what was asked, what was answered, and what made it."""
+"""A built `evaluate` stage, for export to other tools: its problems, its samples and where they come from."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.problems import Problem
@@ -14,28 +12,29 @@ from astro_factory.core.tables import read_table
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.metrics import Samples
 from astro_factory.evaluation.report import Table, by_problem
+from astro_factory.evaluation.report_schema import Report
 
-Asked = tuple[str, str]
-"""Names of a problem's source and of the problem."""
+ProblemKey = tuple[str, str]
+"""Name of a problem's source and the problem's id."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The folders are only read."""
+    """Reads the stage's folders and never writes to them."""
 
     spec: str
-    """The spec's name."""
+    """Name of the spec."""
     stage: str
     result: Result
     comparison: Comparison
-    """The stage's configuration."""
+    """Configuration of the stage."""
     folder: Path
-    """Holds `samples.parquet` and `report.json`."""
+    """Output folder with `samples.parquet` and `report.json`."""
     inputs: Mapping[str, Path]
-    """Folders of the problem sources and, where they were asked for, of the arms' models."""
+    """Folders of the problem sources and, if requested, of the arms' models."""
 
     @cached_property
-    def problems(self) -> dict[Asked, Problem]:
+    def problems(self) -> dict[ProblemKey, Problem]:
         """Every problem of the suite, in its order."""
         found = {}
         for source in self.comparison.suite.problems:
@@ -43,21 +42,20 @@ class Evaluation:
                 found[source, row["id"]] = Problem.from_row(row)
         return found
 
-    def answers(self, arm: str) -> dict[Asked, Samples]:
+    def samples_of(self, arm: str) -> dict[ProblemKey, Samples]:
         """The samples on which the arm is reported, in the order of the problems."""
-        kept = self.comparison.suite.samples
-        table = {_asked(arms[arm]): arms[arm][:kept] for arms in self._table}
-        return {asked: table[asked] for asked in self.problems}
+        count = self.comparison.suite.samples
+        table = {_key(arms[arm]): arms[arm][:count] for arms in self._table}
+        return {key: table[key] for key in self.problems}
 
     @cached_property
-    def report(self) -> dict[str, Any]:
-        """The content of `report.json`."""
-        return json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
+    def report(self) -> Report:
+        return Report.read(self.folder)
 
     @cached_property
     def _table(self) -> Table:
         return by_problem(read_table(self.folder / "samples.parquet"))
 
 
-def _asked(samples: Samples) -> Asked:
+def _key(samples: Samples) -> ProblemKey:
     return samples[0]["source"], samples[0]["problem"]

@@ -1,32 +1,32 @@
-"""Successive halving: which variants of a sweep go on, after a number of seeds that all of them have.
+"""Successive halving: which variants of a sweep continue after a number of seeds.
 
-Variants are compared by the mean of the first metric over the same problems under the same seeds. Each seed was built
-whole, so whoever goes on has lost nothing, and a rerun decides the same.
+Variants are compared by the mean of the first metric over the same problems and seeds. Each seed is built in full, so a
+variant that continues has lost nothing, and a rerun makes the same decisions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import ceil
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from astro_factory.evaluation.variants import VariantRuns, mean_of
+from astro_factory.evaluation.variants import Settings, VariantRuns, mean_of
 
 
 class Rung(NamedTuple):
-    """What was decided after so many seeds."""
+    """The decision after a number of seeds."""
 
     seeds: int
-    kept: list[Mapping[str, Any]]
-    """Settings of the variants that go on, the best first; without the baseline, which always does."""
-    dropped: list[Mapping[str, Any]]
-    """The others', those that failed last."""
+    kept: list[Settings]
+    """Settings of the variants that continue, best first; the baseline always continues and is not listed."""
+    dropped: list[Settings]
+    """Settings of the others, failed variants last."""
 
 
 def halve(
     variants: Sequence[VariantRuns], seeds: int, *, arm: str, metrics: Sequence[str], samples: int, keep: float
 ) -> Rung:
-    """Decide among variants that were built for that many seeds; one that lacks a repetition is dropped.
+    """Choose among variants that were built for `seeds` seeds; one that lacks a repetition is dropped.
 
-    `keep` is the share of the variants without the baseline that goes on, rounded up. Of equal ones, the first goes on.
+    `keep` is the share of the variants, baseline excluded, that continues, rounded up. Ties go to the first.
     """
     others = [variant for variant in variants if not variant.baseline]
     means = {id(v): mean_of(v, arm, metrics, samples) for v in others if len(v.repetitions) >= seeds}

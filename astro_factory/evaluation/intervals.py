@@ -1,7 +1,7 @@
 """Intervals by the percentile bootstrap over problems, or over clusters of problems that are not independent.
 
-A resample draws as many clusters as there are, with replacement; its value is the mean over the problems in it. All
-values of one report are resampled by the same draws, so a paired difference is a difference of the same problems.
+A resample draws as many clusters as there are, with replacement; its value is the mean over their problems. All values
+of one report share the same draws, so a paired difference is taken over the same problems.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 
 
 class Interval(NamedTuple):
-    """A mean over problems and where it lies with the report's confidence."""
+    """A mean over problems with its confidence interval."""
 
     value: float
     low: float
@@ -22,12 +22,12 @@ class Interval(NamedTuple):
 
 
 class Bootstrap:
-    """Resamples of a set of problems: `interval(values)` takes one value a problem, in the order of `clusters`."""
+    """Resamples of a set of problems; values are given one for each problem, in the order of `clusters`."""
 
     def __init__(
         self, clusters: Sequence[Hashable], seed: int, resamples: int = RESAMPLES, confidence: float = CONFIDENCE
     ):
-        """`clusters` names each problem's cluster; problems with equal names stay together."""
+        """`clusters` names each problem's cluster; problems of one cluster are drawn together."""
         numbers: dict[Hashable, int] = {}
         self._cluster_of = np.array([numbers.setdefault(name, len(numbers)) for name in clusters])
         count = len(numbers)
@@ -37,24 +37,24 @@ class Bootstrap:
         self._quantiles = ((1 - confidence) / 2, (1 + confidence) / 2)
 
     def interval(self, values: Sequence[float]) -> Interval:
-        """The mean of the values with its interval; one value for each problem."""
+        """The mean of the values with its interval."""
         array = np.asarray(values, dtype=np.float64)
         # einsum adds in a fixed order; a matrix product's order depends on the number of threads
         means = np.einsum("rc,c->r", self._draws, np.bincount(self._cluster_of, array)) / self._problems
         low, high = np.quantile(means, self._quantiles)
         return Interval(float(array.mean()), float(low), float(high))
 
-    def statistic(self, columns: Sequence[np.ndarray], of: Callable[..., float]) -> Interval:
-        """Any statistic of some columns with its interval; each has a row for each problem, and draws are shared.
+    def statistic(self, columns: Sequence[np.ndarray], statistic: Callable[..., float]) -> Interval:
+        """Any statistic of some columns with its interval; each column has a row for each problem.
 
-        NaN in the value or in more than one resample of twenty makes all three NaN.
+        All three are NaN if the value is, or if more than one resample in twenty is.
         """
         problems = np.arange(len(self._cluster_of))
         values = np.empty(len(self._draws))
         for number, draws in enumerate(self._draws):
             drawn = np.repeat(problems, draws[self._cluster_of].astype(np.intp))
-            values[number] = of(*(column[drawn] for column in columns))
-        value, known = of(*columns), values[~np.isnan(values)]
+            values[number] = statistic(*(column[drawn] for column in columns))
+        value, known = statistic(*columns), values[~np.isnan(values)]
         if np.isnan(value) or len(known) < 0.95 * len(values):
             return Interval(np.nan, np.nan, np.nan)
         low, high = np.quantile(known, self._quantiles)

@@ -1,4 +1,4 @@
-"""From an arm's samples to one value a problem for each metric; a metric's name carries its definition."""
+"""Metrics: from an arm's samples to one value for each problem. A metric's name carries its definition."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil, floor
@@ -8,7 +8,7 @@ from typing import Any
 from astro_factory.core.verdicts import Outcome
 from astro_factory.evaluation.estimators import majority_at_k, pass_at_k
 from astro_factory.evaluation.samples import MEASURES
-from astro_factory.evaluation.suite import HEADLINE
+from astro_factory.evaluation.suite import parse_metric
 
 Row = Mapping[str, Any]
 """A row of `samples.parquet`."""
@@ -20,15 +20,15 @@ def per_problem(metrics: Sequence[str], problems: Sequence[Samples]) -> dict[str
     """Metric name to one value for each problem.
 
     Args:
-        metrics: `pass@k` and `maj@k` as a suite names them; what does not depend on a choice is always there.
-        problems: equally many samples for each.
+        metrics: `pass@k` and `maj@k` as a suite names them; the other metrics are always included.
+        problems: the samples of each, equally many.
     """
     samples = len(problems[0])
     values = {}
     for metric in metrics:
-        kind, k = HEADLINE.fullmatch(metric).groups()
+        kind, k = parse_metric(metric)
         score = solved_at if kind == "pass" else voted_at
-        values[metric_name(kind, int(k), samples)] = [score(rows, int(k)) for rows in problems]
+        values[metric_name(kind, k, samples)] = [score(rows, k) for rows in problems]
     shares: dict[str, Callable[[Row], float]] = {
         "tokens[mean]": lambda row: row["tokens"],
         "truncated[share]": lambda row: row["finish"] == "length",
@@ -50,20 +50,20 @@ def metric_name(kind: str, k: float, samples: int) -> str:
 
 def solved_at(samples: Samples, k: int) -> float:
     """pass@k of one problem."""
-    return pass_at_k(sum(_right(row) for row in samples), len(samples), k)
+    return pass_at_k(sum(_correct(row) for row in samples), len(samples), k)
 
 
 def voted_at(samples: Samples, k: int) -> float:
     """maj@k of one problem."""
-    return majority_at_k([row["extracted"] for row in samples], [_right(row) for row in samples], k)
+    return majority_at_k([row["extracted"] for row in samples], [_correct(row) for row in samples], k)
 
 
-def between(score: Callable[[Samples, int], float], samples: Samples, k: float) -> float:
-    """A score at a fractional number of samples: on the line between the whole numbers around it."""
+def interpolated(score: Callable[[Samples, int], float], samples: Samples, k: float) -> float:
+    """A score at a fractional number of samples, interpolated linearly between the whole numbers around it."""
     low, high = floor(k), ceil(k)
     at_low = score(samples, low)
     return at_low if low == high else at_low + (k - low) * (score(samples, high) - at_low)
 
 
-def _right(row: Row) -> bool:
+def _correct(row: Row) -> bool:
     return row["outcome"] == Outcome.CORRECT

@@ -1,7 +1,7 @@
-"""The report of a comparison, made of nothing but its samples: no model, no verifier, no problem file is needed.
+"""The report of a comparison, computed from its samples alone: no model, no verifier, no problem file is needed.
 
     report = report_from_samples(read_table(folder / "samples.parquet"), comparison)
-    report["arms"]["astro_rl"]["pass@1[avg-of-8]"]     # {"value": 0.819, "low": 0.79, "high": 0.846}
+    report.arms["astro_rl"]["pass@1[avg-of-8]"]     # value=0.819 low=0.79 high=0.846
 
 Every arm is reported on its first `suite.samples` samples, so metrics of equal name are comparable; what `samples_for`
 adds is used by the equal-token control alone.
@@ -9,98 +9,121 @@ adds is used by the equal-token control alone.
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 from astro_factory.core.canonical import seed_for
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES, Bootstrap, Interval
-from astro_factory.evaluation.metrics import Row, Samples, between, metric_name, per_problem, solved_at, voted_at
+from astro_factory.evaluation.metrics import Row, Samples, interpolated, metric_name, per_problem, solved_at, voted_at
+from astro_factory.evaluation.report_schema import (
+    BacktrackCount,
+    EqualTokens,
+    PairedDifference,
+    ProblemGroup,
+    Report,
+    ReportSettings,
+    ValueInterval,
+)
 
 _DIGITS = 6
 
-
-def report_from_samples(samples: Sequence[Row], comparison: Comparison) -> dict[str, Any]:
-    """The content of `report.json`. `samples` are the rows of `samples.parquet` of all arms, in any order."""
-    table = by_problem(samples)
-    suite = comparison.suite
-    report = {
-        "suite": suite.title,
-        "settings": {
-            "problems": list(suite.problems),
-            "samples": suite.samples,
-            "temperature": suite.temperature,
-            "max_tokens": suite.max_tokens,
-            "verifiers": sorted({row["verifier"] for row in samples}),
-            "seed": comparison.seed,
-            "cluster": suite.cluster,
-            "confidence": CONFIDENCE,
-            "resamples": RESAMPLES,
-        },
-        **_compared(table, comparison),
-        "levels": {},
-        "sources": {},
-        "outcomes": {arm: _outcomes(table, arm, suite.samples) for arm in comparison.arms},
-        "correct_by_backtracks": {},
-    }
-    for part, column, wanted in (("levels", "level", suite.levels), ("sources", "source", True)):
-        groups = _grouped(table, column)
-        if wanted and len(groups) > 1:
-            report[part] = {name: _compared(group, comparison) for name, group in groups.items()}
-    if comparison.backtracks is not None:
-        counted = {arm: _correct_by_backtracks(table, arm, suite.samples) for arm in comparison.arms}
-        report["correct_by_backtracks"] = counted
-    return report
-
-
-Table = list[dict[str, Samples]]
+Table = Sequence[dict[str, Samples]]
 """For each problem: arm to its samples, in order."""
 
 
+def report_from_samples(samples: Sequence[Row], comparison: Comparison) -> Report:
+    """The content of `report.json`. `samples` are the rows of `samples.parquet` of all arms, in any order."""
+    table, suite = by_problem(samples), comparison.suite
+    overall = _group(table, comparison)
+    levels = _by_column(table, "level", comparison) if suite.levels else {}
+    counts: dict[str, dict[str, BacktrackCount]] = {}
+    if comparison.backtracks is not None:
+        counts = {arm: _correct_by_backtracks(table, arm, suite.samples) for arm in comparison.arms}
+    return Report(
+        suite=suite.title,
+        settings=ReportSettings(
+            problems=suite.problems,
+            samples=suite.samples,
+            temperature=suite.temperature,
+            max_tokens=suite.max_tokens,
+            verifiers=sorted({row["verifier"] for row in samples}),
+            seed=comparison.seed,
+            cluster=suite.cluster,
+            confidence=CONFIDENCE,
+            resamples=RESAMPLES,
+        ),
+        problems=overall.problems,
+        clusters=overall.clusters,
+        arms=overall.arms,
+        paired=overall.paired,
+        equal_tokens=overall.equal_tokens,
+        levels=levels,
+        sources=_by_column(table, "source", comparison),
+        outcomes={arm: _outcomes(table, arm, suite.samples) for arm in comparison.arms},
+        correct_by_backtracks=counts,
+    )
+
+
 def by_problem(samples: Sequence[Row]) -> Table:
+    """The samples of each problem by arm, problems in the order of their names."""
     table: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in sorted(samples, key=lambda row: (row["source"], row["problem"], row["sample"])):
         table[row["source"], row["problem"]][row["arm"]].append(row)
-    return list(table.values())
+    return [{**arms} for arms in table.values()]
 
 
-def _grouped(table: Table, column: str) -> dict[str, Table]:
-    groups: dict[str, Table] = defaultdict(list)
+def clusters_of(table: Table) -> list[str]:
+    """The name of each problem's cluster."""
+    return [next(iter(arms.values()))[0]["cluster"] for arms in table]
+
+
+def values_of(table: Table, comparison: Comparison) -> dict[str, dict[str, list[float]]]:
+    """Arm to metric to one value for each problem, over the samples that are reported."""
+    suite = comparison.suite
+    return {arm: per_problem(suite.metrics, [arms[arm][: suite.samples] for arms in table]) for arm in comparison.arms}
+
+
+def _by_column(table: Table, column: str, comparison: Comparison) -> dict[str, ProblemGroup]:
+    """The numbers for each value of a column; empty where there is only one value."""
+    groups: dict[str, list[dict[str, Samples]]] = defaultdict(list)
     for arms in table:
         groups[next(iter(arms.values()))[0][column]].append(arms)
-    return dict(sorted(groups.items()))
+    return {name: _group(group, comparison) for name, group in sorted(groups.items())} if len(groups) > 1 else {}
 
 
-def _compared(table: Table, comparison: Comparison) -> dict[str, Any]:
+def _group(table: Table, comparison: Comparison) -> ProblemGroup:
     """All numbers over a set of problems."""
-    clusters = [next(iter(arms.values()))[0]["cluster"] for arms in table]
+    clusters = clusters_of(table)
     bootstrap = Bootstrap(clusters, seed_for(comparison.seed, "bootstrap"))
-    suite = comparison.suite
-    values = {
-        arm: per_problem(suite.metrics, [arms[arm][: suite.samples] for arms in table]) for arm in comparison.arms
-    }
-    return {
-        "problems": len(table),
-        "clusters": len(set(clusters)),
-        "arms": {
-            arm: {name: _shown(bootstrap.interval(column)) for name, column in columns.items()}
+    values = values_of(table, comparison)
+    return ProblemGroup(
+        problems=len(table),
+        clusters=len(set(clusters)),
+        arms={
+            arm: {name: rounded(bootstrap.interval(column)) for name, column in columns.items()}
             for arm, columns in values.items()
         },
-        "paired": [
-            {"arm": arm, "baseline": baseline, "metric": name}
-            | _difference(bootstrap, values[arm][name], values[baseline][name])
+        paired=[
+            _paired(arm, baseline, name, _difference(bootstrap, values[arm][name], values[baseline][name]))
             for arm, baseline in comparison.compare
             for name in values[arm]
         ],
-        "equal_tokens": [
-            _equal_tokens(table, bootstrap, arm, baseline, suite.samples) for arm, baseline in comparison.equal_tokens
+        equal_tokens=[
+            _equal_tokens(table, bootstrap, arm, baseline, comparison.suite.samples)
+            for arm, baseline in comparison.equal_tokens
         ],
-    }
+    )
 
 
-def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, samples: int) -> dict[str, Any]:
-    """One sample of the arm against the vote of as many of the baseline as cost the same.
+def _paired(arm: str, baseline: str, metric: str, found: ValueInterval) -> PairedDifference:
+    return PairedDifference(
+        arm=arm, baseline=baseline, metric=metric, difference=found.value, low=found.low, high=found.high
+    )
 
-    `votes` is the ratio of their mean tokens; at most as many samples as there are can vote, and `capped` says so.
+
+def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, samples: int) -> EqualTokens:
+    """One sample of the arm against the vote of as many samples of the baseline as cost the same.
+
+    `votes` is the ratio of their mean tokens; no more samples can vote than exist, and `capped` reports that.
     """
     ours = [arms[arm][:samples] for arms in table]
     theirs = [arms[baseline] for arms in table]
@@ -109,35 +132,39 @@ def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, s
     available = len(theirs[0])
     votes = min(max(wanted, 1.0), float(available))
     solved = [solved_at(rows, 1) for rows in ours]
-    voted = [between(voted_at, rows, votes) for rows in theirs]
-    oracle = [between(solved_at, rows, votes) for rows in theirs]
-    return {
-        "arm": arm,
-        "baseline": baseline,
-        "tokens": {name: round(value, _DIGITS) for name, value in tokens.items()},
-        "votes": round(wanted, _DIGITS),
-        "capped": wanted > available,
-        "arm_metric": metric_name("pass", 1, samples),
-        "arm_value": _shown(bootstrap.interval(solved)),
-        "baseline_metric": metric_name("maj", votes, available),
-        "baseline_value": _shown(bootstrap.interval(voted)),
-        **_difference(bootstrap, solved, voted),
-        "oracle_metric": metric_name("pass", votes, available),
-        "oracle_value": _shown(bootstrap.interval(oracle)),
-    }
+    voted = [interpolated(voted_at, rows, votes) for rows in theirs]
+    oracle = [interpolated(solved_at, rows, votes) for rows in theirs]
+    difference = _difference(bootstrap, solved, voted)
+    return EqualTokens(
+        arm=arm,
+        baseline=baseline,
+        tokens={name: round(value, _DIGITS) for name, value in tokens.items()},
+        votes=round(wanted, _DIGITS),
+        capped=wanted > available,
+        arm_metric=metric_name("pass", 1, samples),
+        arm_value=rounded(bootstrap.interval(solved)),
+        baseline_metric=metric_name("maj", votes, available),
+        baseline_value=rounded(bootstrap.interval(voted)),
+        difference=difference.value,
+        low=difference.low,
+        high=difference.high,
+        oracle_metric=metric_name("pass", votes, available),
+        oracle_value=rounded(bootstrap.interval(oracle)),
+    )
 
 
 def _mean_tokens(problems: Sequence[Samples]) -> float:
     return sum(sum(row["tokens"] for row in rows) / len(rows) for rows in problems) / len(problems)
 
 
-def _difference(bootstrap: Bootstrap, ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
-    shown = _shown(bootstrap.interval([a - b for a, b in zip(ours, theirs, strict=True)]))
-    return {"difference": shown["value"], "low": shown["low"], "high": shown["high"]}
+def _difference(bootstrap: Bootstrap, ours: Sequence[float], theirs: Sequence[float]) -> ValueInterval:
+    return rounded(bootstrap.interval([a - b for a, b in zip(ours, theirs, strict=True)]))
 
 
-def _shown(interval: Interval) -> dict[str, float]:
-    return {name: round(value, _DIGITS) for name, value in interval._asdict().items()}
+def rounded(interval: Interval) -> ValueInterval:
+    """An interval as files hold it, with six decimals."""
+    value, low, high = (round(number, _DIGITS) for number in interval)
+    return ValueInterval(value=value, low=low, high=high)
 
 
 def _outcomes(table: Table, arm: str, samples: int) -> dict[str, int]:
@@ -145,13 +172,13 @@ def _outcomes(table: Table, arm: str, samples: int) -> dict[str, int]:
     return {str(outcome): counts[outcome] for outcome in sorted(counts)}
 
 
-def _correct_by_backtracks(table: Table, arm: str, samples: int) -> dict[str, dict[str, float]]:
-    """Number of backtracks to how many samples have it and what share of them is right."""
+def _correct_by_backtracks(table: Table, arm: str, samples: int) -> dict[str, BacktrackCount]:
+    """Number of backtracks to how many samples have it and what share of them is correct."""
     groups: dict[int, list[bool]] = defaultdict(list)
     for arms in table:
         for row in arms[arm][:samples]:
             groups[row["backtracks"]].append(row["outcome"] == "correct")
     return {
-        str(count): {"samples": len(right), "correct": round(sum(right) / len(right), _DIGITS)}
-        for count, right in sorted(groups.items())
+        str(count): BacktrackCount(samples=len(correct), correct=round(sum(correct) / len(correct), _DIGITS))
+        for count, correct in sorted(groups.items())
     }

@@ -1,12 +1,13 @@
-"""A report for the eye: one line an arm, one column a metric, every value with its interval.
+"""A report as tables: a row for each arm, a column for each metric, every value with its interval.
 
-`comparison_table` draws with rich, `comparison_text` gives plain lines for files and pipes; both show the same cells.
-`headline_table` is the short form: what a build leaves on the screen.
+`comparison_table` draws with rich, `comparison_text` returns plain lines for files and pipes; both show the same cells.
+`headline_table` is the short form that a build prints.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
+from astro_factory.evaluation.report_schema import ProblemGroup, Report, ValueInterval
 from astro_factory.evaluation.samples import MEASURES
 
 if TYPE_CHECKING:
@@ -14,20 +15,18 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-Report = Mapping[str, Any]
-
 _VERDICTS = ("correct", "incorrect", "no_answer")
-_DETAILS = ("[share]", *(f"{measure}[mean]" for measure in MEASURES if measure != "backtracks"))
-"""How the names of metrics end that only the long form shows."""
+_LONG_FORM_ONLY = ("[share]", *(f"{measure}[mean]" for measure in MEASURES if measure != "backtracks"))
+"""Endings of the names of metrics that only the long form shows."""
 _DIFFERENCES = "differences on the same problems"
 ENOUGH_CLUSTERS = 30
-"""From so many on, 95 of 100 intervals hold the truth; of 10 clusters it is 91, of 5 it is 87."""
+"""From this many clusters on, 95 % intervals cover the true value 95 % of the time; with 10 clusters 91 %, with 5 87 %."""
 _PADDING = 3
-"""Columns of the console that a column of the table takes beside its text."""
+"""Columns of the console that a column of the table takes besides its text."""
 
 
 class Grid(NamedTuple):
-    """A table without its looks; cells may hold a line break."""
+    """A table as plain strings; cells may contain line breaks."""
 
     title: str
     header: list[str]
@@ -37,29 +36,30 @@ class Grid(NamedTuple):
 def comparison_grids(report: Report) -> list[Grid]:
     """The tables of a report: arms, differences, the equal-token control, then arms by level and by source."""
     grids = [_arms(_title(report), report)]
-    if report["paired"]:
+    if report.paired:
         grids.append(_paired(report))
-    if report["equal_tokens"]:
+    if report.equal_tokens:
         grids.append(_equal_tokens(report))
-    for part in ("levels", "sources"):
-        for name, group in report[part].items():
-            grids.append(_arms(f"{name or 'no ' + part[:-1]}: {_problems(group)}", group))
+    for column, groups in (("level", report.levels), ("source", report.sources)):
+        grids += [_arms(f"{name or 'no ' + column}: {_problems(group)}", group) for name, group in groups.items()]
     return grids
 
 
 def headline_grids(report: Report) -> list[Grid]:
-    """Arms and differences, a line each: the suite's first metric with its interval, of the others the values."""
-    first, *more = next(iter(report["arms"].values()))
-    shown = [first, *(name for name in more if not name.endswith(_DETAILS))]
+    """Arms and differences, a line each: the suite's first metric with its interval, the others without."""
+    first, *others = next(iter(report.arms.values()))
+    others = [name for name in others if not name.endswith(_LONG_FORM_ONLY)]
     rows = [
-        [arm, _one_line(cell(values[first])), *(cell(values[name]).split("\n")[0] for name in shown[1:])]
-        for arm, values in report["arms"].items()
+        [arm, _one_line(value_cell(values[first])), *(value_cell(values[name]).split("\n")[0] for name in others)]
+        for arm, values in report.arms.items()
     ]
-    grids = [Grid(_title(report), ["arm", first, *(name.partition("[")[0] for name in shown[1:])], rows)]
-    pairs = {f"{e['arm']} - {e['baseline']}": e for e in report["paired"] if e["metric"] == first}
-    pairs |= {f"{e['arm']} - {e['baseline']}'s vote at equal tokens": e for e in report["equal_tokens"]}
+    grids = [Grid(_title(report), ["arm", first, *(name.partition("[")[0] for name in others)], rows)]
+    pairs = {f"{e.arm} - {e.baseline}": e for e in report.paired if e.metric == first}
+    pairs |= {f"{e.arm} - {e.baseline}'s vote at equal tokens": e for e in report.equal_tokens}
     if pairs:
-        cells = [[name, _one_line(cell(entry, "difference", signed=True))] for name, entry in pairs.items()]
+        cells = [
+            [name, _one_line(interval_cell(e.difference, e.low, e.high, signed=True))] for name, e in pairs.items()
+        ]
         grids.append(Grid(_DIFFERENCES, ["pair", first], cells))
     return grids
 
@@ -69,20 +69,20 @@ def _one_line(cell: str) -> str:
 
 
 def comparison_table(report: Report) -> "GridTables":
-    """The tables of a report for a rich console, with a line for each arm that could not be judged in full."""
-    return GridTables(comparison_grids(report), cautions(report))
+    """The tables of a report for a rich console, with a warning for each arm that could not be judged in full."""
+    return GridTables(comparison_grids(report), warnings_of(report))
 
 
 def headline_table(report: Report) -> "GridTables":
     """`headline_grids` for a rich console."""
-    return GridTables(headline_grids(report), cautions(report))
+    return GridTables(headline_grids(report), warnings_of(report))
 
 
 class GridTables:
-    """What `console.print` takes; a table too wide for the console goes on below under its first column."""
+    """Tables for `console.print`. A table that is too wide is split; each part repeats the first column."""
 
-    def __init__(self, grids: Sequence[Grid], remarks: Sequence[str]):
-        self._grids, self._remarks = grids, remarks
+    def __init__(self, grids: Sequence[Grid], warnings: Sequence[str]):
+        self._grids, self._warnings = grids, warnings
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Table | Text]":
         from rich import box
@@ -97,11 +97,11 @@ class GridTables:
                 for row in part.rows:
                     table.add_row(*map(Text, row))
                 yield table
-        yield from map(Text, self._remarks)
+        yield from map(Text, self._warnings)
 
 
 def _parts(grid: Grid, width: int) -> Iterator[Grid]:
-    """The grid in pieces that fit, each with the first column and at least one more."""
+    """The grid in parts that fit the width, each with the first column and at least one more."""
     widths = [max(map(_width, column)) + _PADDING for column in zip(grid.header, *grid.rows, strict=True)]
     start = 1
     while start < len(widths):
@@ -119,79 +119,75 @@ def _width(cell: str) -> int:
 
 
 def comparison_text(report: Report) -> str:
-    """The same as plain text, however wide."""
-    blocks = [*map(_plain, comparison_grids(report)), "\n".join(cautions(report))]
+    """The same as plain text of any width."""
+    blocks = [*map(_plain, comparison_grids(report)), "\n".join(warnings_of(report))]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
-def cautions(report: Report) -> list[str]:
-    """A line for each thing that makes the numbers worth less than they look."""
-    count, lines = report["clusters"], []
+def warnings_of(report: Report) -> list[str]:
+    """A line for each reason to trust the numbers less."""
+    count, lines = report.clusters, []
     if count < ENOUGH_CLUSTERS:
-        what = "problem" if count == report["problems"] else "cluster"
+        what = "problem" if count == report.problems else "cluster"
         lines = [f"{count} {what}{'s' * (count != 1)}: below {ENOUGH_CLUSTERS} the intervals are too narrow"]
-    return [*lines, *unreached(report)]
-
-
-def unreached(report: Report) -> list[str]:
-    """A line for each arm some of whose samples could not be judged: its numbers count them as wrong."""
-    lines = []
-    for arm, outcomes in report["outcomes"].items():
-        faults = {name: count for name, count in outcomes.items() if name not in _VERDICTS}
-        if faults:
-            shown = ", ".join(f"{count} {name}" for name, count in faults.items())
-            lines.append(f"{arm}: {shown} of {sum(outcomes.values())} samples could not be judged and count as wrong")
+    for arm, outcomes in report.outcomes.items():
+        unjudged = ", ".join(f"{count} {name}" for name, count in outcomes.items() if name not in _VERDICTS)
+        if unjudged:
+            total = sum(outcomes.values())
+            lines.append(f"{arm}: {unjudged} of {total} samples could not be judged and count as wrong")
     return lines
 
 
 def _title(report: Report) -> str:
     problems = _problems(report)
-    if report["clusters"] != report["problems"]:
-        problems += f" in {report['clusters']} clusters"
-    return f"{report['suite']}: {problems}, {report['settings']['confidence']:.0%} intervals"
+    if report.clusters != report.problems:
+        problems += f" in {report.clusters} clusters"
+    return f"{report.suite}: {problems}, {report.settings.confidence:.0%} intervals"
 
 
-def _problems(group: Report) -> str:
-    return f"{group['problems']} problem{'s' * (group['problems'] != 1)}"
+def _problems(group: ProblemGroup) -> str:
+    return f"{group.problems} problem{'s' * (group.problems != 1)}"
 
 
-def _arms(title: str, group: Report) -> Grid:
-    metrics = list(next(iter(group["arms"].values())))
-    rows = [[arm, *(cell(values[name]) for name in metrics)] for arm, values in group["arms"].items()]
+def _arms(title: str, group: ProblemGroup) -> Grid:
+    metrics = list(next(iter(group.arms.values())))
+    rows = [[arm, *(value_cell(values[name]) for name in metrics)] for arm, values in group.arms.items()]
     return Grid(title, ["arm", *(name.replace("[", "\n[") for name in metrics)], rows)
 
 
 def _paired(report: Report) -> Grid:
-    metrics = list(dict.fromkeys(entry["metric"] for entry in report["paired"]))
+    metrics = list(dict.fromkeys(entry.metric for entry in report.paired))
     cells: dict[str, dict[str, str]] = {}
-    for entry in report["paired"]:
-        pair = f"{entry['arm']} - {entry['baseline']}"
-        cells.setdefault(pair, {})[entry["metric"]] = cell(entry, "difference", signed=True)
+    for entry in report.paired:
+        pair = f"{entry.arm} - {entry.baseline}"
+        cells.setdefault(pair, {})[entry.metric] = interval_cell(entry.difference, entry.low, entry.high, signed=True)
     rows = [[pair, *(values[name] for name in metrics)] for pair, values in cells.items()]
     return Grid(_DIFFERENCES, ["pair", *(name.replace("[", "\n[") for name in metrics)], rows)
 
 
 def _equal_tokens(report: Report) -> Grid:
     rows = []
-    for entry in report["equal_tokens"]:
-        votes = f"{entry['votes']:.2f}" + (" (too few samples)" if entry["capped"] else "")
-        arm = f"{entry['arm']}\n{entry['arm_metric']}"
-        baseline = f"{entry['baseline']}\n{entry['baseline_metric']}"
-        values = [cell(entry["arm_value"]), cell(entry["baseline_value"]), cell(entry, "difference", signed=True)]
-        rows.append([arm, baseline, votes, *values])
+    for entry in report.equal_tokens:
+        votes = f"{entry.votes:.2f}" + (" (too few samples)" if entry.capped else "")
+        arm = f"{entry.arm}\n{entry.arm_metric}"
+        baseline = f"{entry.baseline}\n{entry.baseline_metric}"
+        difference = interval_cell(entry.difference, entry.low, entry.high, signed=True)
+        rows.append([arm, baseline, votes, value_cell(entry.arm_value), value_cell(entry.baseline_value), difference])
     return Grid("at equal tokens", ["arm", "baseline", "votes", "arm's", "baseline's", "difference"], rows)
 
 
-def cell(entry: Mapping[str, Any], name: str = "value", signed: bool = False) -> str:
-    """The value over its interval, with as many digits as its size asks for."""
-    digits = 1 if abs(entry[name]) >= 10 else 3
-    sign = "+" if signed else ""
-    value, low, high = (format(entry[part], f"{sign}.{digits}f") for part in (name, "low", "high"))
-    return f"{value}\n[{low}, {high}]"
+def value_cell(entry: ValueInterval) -> str:
+    return interval_cell(entry.value, entry.low, entry.high)
+
+
+def interval_cell(value: float, low: float, high: float, signed: bool = False) -> str:
+    """The value above its interval: three decimals, or one from 10 on."""
+    form = ("+" if signed else "") + (".1f" if abs(value) >= 10 else ".3f")
+    return f"{value:{form}}\n[{low:{form}}, {high:{form}}]"
 
 
 def _plain(grid: Grid) -> str:
-    """Columns as wide as their widest line; cells of several lines take several lines."""
+    """The grid as aligned text; a cell may take several lines."""
     lines = [[cell.split("\n") for cell in row] for row in (grid.header, *grid.rows)]
     widths = [max(map(_width, column)) for column in zip(grid.header, *grid.rows, strict=True)]
     text = [grid.title]

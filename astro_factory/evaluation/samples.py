@@ -1,20 +1,23 @@
-"""The columns of `samples.parquet`: everything a report is made of."""
+"""The columns of `samples.parquet`, from which reports are computed."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 from astro_factory.core.problems import Problem
 
+if TYPE_CHECKING:
+    import pyarrow
+
 MEASURES = ("backtracks", "dead_ends", "revisited", "unresolved")
-"""What is read of a response's chain of thought: how often it goes back; states from which it goes back with nothing
-tried below; steps to a state that an earlier step led to; backtracks to a state that is not there."""
+"""Measures of a response's chain of thought: how often it backtracks; states that it leaves without trying anything below
+them; steps to a state that an earlier step reached; backtracks to a state that does not exist."""
 
 
-def sample_schema() -> Any:
-    """The `pyarrow.Schema` of `samples.parquet`, one row a sample.
+def sample_schema() -> "pyarrow.Schema":
+    """The schema of `samples.parquet`, one row for each sample.
 
-    `cluster` names the problems that are not independent of this one; `tokens` counts sampled tokens with the
-    terminator; `extracted` is what maj@k compares; `MEASURES` are null where no template says how a response speaks.
+    `cluster` names a set of problems that are not independent; `tokens` counts sampled tokens, terminator included;
+    `extracted` is what maj@k compares; `MEASURES` are null without a template to read responses by.
     """
     import pyarrow as pa
 
@@ -27,7 +30,7 @@ def sample_schema() -> Any:
 
 
 def cluster_of(source: str, problem: Problem, key: str) -> str:
-    """Name of the problem's cluster: by the value of its info at `key`, in any order of a list, else the problem."""
+    """Name of the problem's cluster: the value of its info at `key` (a list in any order), else the problem itself."""
     value = problem.info.get(key) if key else None
     if value is None:
         return f"{source}/{problem.id}"

@@ -1,4 +1,4 @@
-"""The samples of a sweep's variants, as builds left them."""
+"""The samples of a sweep's variants, read from a build's output folders."""
 
 import json
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from astro_factory.evaluation.variants import SAMPLE_COLUMNS, Repetition, Varian
 
 
 def built_variants(graph: Graph, build: Mapping[str, Any], stage: str) -> list[VariantRuns]:
-    """The variants with what is built of their repetitions; those that differ in nothing but seeds are one.
+    """The variants with their built repetitions; variants that differ only in seeds are one.
 
     Args:
-        build: its summary, of which the folder of each stage that is built is read.
+        build: the build's summary; its `stages` name the output folder of each built stage.
         stage: the evaluation, by its name in the spec.
     """
     paths = {item["name"]: Path(item["path"]) for item in build["stages"] if item["path"]}
-    of_baseline = next(variant.own for variant in graph.variants if variant.baseline)
+    baseline = next(variant.own for variant in graph.variants if variant.baseline)
     variants: dict[bytes, VariantRuns] = {}
     for variant in graph.variants:
-        entry = VariantRuns(variant.own, variant.own == of_baseline)
+        entry = VariantRuns(variant.own, variant.own == baseline)
         entry = variants.setdefault(canonical_json(variant.own), entry)
         folder = paths.get(variant.nodes[stage])
         if folder is not None:

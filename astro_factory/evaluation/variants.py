@@ -1,17 +1,19 @@
-"""The variants of a sweep beside its baseline: paired differences over problems and seeds, with their costs.
+"""A sweep's variants compared with its baseline: paired differences over problems and seeds, with their costs.
 
-A variant is a combination of the axes that are no seeds; what it has for each seed is a repetition of it. One value of
-a problem under one seed is compared with the baseline's of the same problem under the same seed. Intervals are
-percentiles of resamples that draw clusters of problems and seeds, both with replacement; the p-value of a difference is
-twice the smaller share of resamples on one side of 0, and Holm's correction makes it count how many are compared.
+A variant is a combination of the axes that are not seeds; its runs under each seed are its repetitions. A problem's value
+under a seed is compared with the baseline's on the same problem under the same seed. Intervals are percentiles of
+resamples that draw clusters of problems and seeds, both with replacement; the p-value of a difference is twice the
+smaller share of resamples on one side of 0, with Holm's correction for the number of variants.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple, NotRequired
 
 import numpy as np
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12 on
 
 from astro_factory.core.canonical import seed_for
 from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES
@@ -23,7 +25,46 @@ _DIGITS = 6
 SAMPLE_COLUMNS = (
     "source", "problem", "cluster", "arm", "sample", "tokens", "finish", "outcome", "extracted", *MEASURES
 )  # fmt: skip
-"""What is read of each `samples.parquet`."""
+"""The columns that are read from each `samples.parquet`."""
+
+Settings = Mapping[str, object]
+"""Axis to value."""
+
+
+@with_config(ConfigDict(use_attribute_docstrings=True))
+class VariantRow(TypedDict):
+    """A row of `sweep.json`: one arm of one variant."""
+
+    settings: dict[str, object]
+    """Axis to value."""
+    baseline: bool
+    """Whether the others are compared with this variant."""
+    arm: str
+    """Arm of the evaluation."""
+    seeds: int
+    """How many repetitions there are."""
+    problems: int
+    """How many values the first metric has: problems times seeds."""
+    metric: str
+    """The first metric, which is compared."""
+    means: dict[str, float]
+    """Metric to its mean over problems and seeds."""
+    by_seed: dict[str, float]
+    """Seed to the mean of the first metric: how much the seed of a run alone changes the result."""
+    search_tokens: int | None
+    """Tokens that search sampled for a repetition, on average; null where the variant has no search."""
+    difference: NotRequired[float]
+    """Mean difference from the baseline; absent for the baseline itself, as are the next four."""
+    low: NotRequired[float]
+    """Lower end of its 95 % interval."""
+    high: NotRequired[float]
+    """Upper end of its 95 % interval."""
+    p: NotRequired[float]
+    """Its p-value."""
+    p_holm: NotRequired[float]
+    """Its p-value after Holm's correction over the variants."""
+    dropped_after: NotRequired[int | None]
+    """With halving: the number of seeds after which the variant was dropped, null if it never was."""
 
 
 @dataclass
@@ -33,38 +74,40 @@ class Repetition:
     seed: str
     samples: Sequence[Row]
     search_tokens: int | None = None
-    """Tokens sampled for its trees, where it has some."""
+    """Tokens that its search sampled; None where it has no search."""
 
 
 @dataclass
 class VariantRuns:
     """A variant with all its repetitions."""
 
-    settings: Mapping[str, Any]
+    settings: Settings
     baseline: bool
     repetitions: list[Repetition] = field(default_factory=list)
 
 
-def compare(variants: Sequence[VariantRuns], metrics: Sequence[str], samples: int, seed: int) -> list[dict[str, Any]]:
-    """A row for each variant and arm, the baseline's first.
+def compare(variants: Sequence[VariantRuns], metrics: Sequence[str], samples: int, seed: int) -> list[VariantRow]:
+    """A row for each variant and arm, the baseline first.
 
     Args:
-        variants: one of them the baseline; all with the same arms.
-        metrics: `pass@k` and `maj@k`; the first one is compared, of the others the means are told.
-        samples: of each problem and arm, so many count.
+        variants: exactly one is the baseline; all have the same arms.
+        metrics: `pass@k` and `maj@k`; the first one is compared, for the others only means are given.
+        samples: how many samples of each problem and arm are used.
     """
     ordered = sorted(variants, key=lambda variant: not variant.baseline)
     baseline, *others = ordered
-    rows = []
+    rows: list[VariantRow] = []
     for arm in sorted({row["arm"] for repetition in baseline.repetitions for row in repetition.samples}):
         columns = {id(variant): _columns(variant, arm, metrics, samples) for variant in ordered}
         base = columns[id(baseline)]
         name = next(iter(base))
-        own = [_row(variant, arm, columns[id(variant)], name) for variant in ordered]
+        arm_rows = [_row(variant, arm, columns[id(variant)], name) for variant in ordered]
         differences = [_difference(columns[id(v)][name], base[name], seed) for v in others]
-        for row, found, p in zip(own[1:], differences, holm([d["p"] for d in differences]), strict=True):
-            row |= found | {"p_holm": round(p, _DIGITS)}
-        rows += own
+        corrected = holm([difference.p for difference in differences])
+        for row, difference, p in zip(arm_rows[1:], differences, corrected, strict=True):
+            row["difference"], row["low"], row["high"], row["p"] = difference
+            row["p_holm"] = round(p, _DIGITS)
+        rows += arm_rows
     return rows
 
 
@@ -74,7 +117,14 @@ def mean_of(variant: VariantRuns, arm: str, metrics: Sequence[str], samples: int
 
 
 Column = dict[tuple[str, str, str], tuple[float, str]]
-"""Seed, source and problem to a value and the problem's cluster."""
+"""(seed, source, problem) to a value and the problem's cluster."""
+
+
+class _Difference(NamedTuple):
+    difference: float
+    low: float
+    high: float
+    p: float
 
 
 def _columns(variant: VariantRuns, arm: str, metrics: Sequence[str], samples: int) -> dict[str, Column]:
@@ -91,7 +141,7 @@ def _columns(variant: VariantRuns, arm: str, metrics: Sequence[str], samples: in
     return columns
 
 
-def _row(variant: VariantRuns, arm: str, columns: Mapping[str, Column], headline: str) -> dict[str, Any]:
+def _row(variant: VariantRuns, arm: str, columns: Mapping[str, Column], headline: str) -> VariantRow:
     tokens = [r.search_tokens for r in variant.repetitions if r.search_tokens is not None]
     return {
         "settings": dict(variant.settings),
@@ -111,13 +161,13 @@ def _mean(column: Column) -> float:
 
 
 def _by_seed(column: Column) -> dict[str, float]:
-    """The mean of each seed: how much training alone moves a variant."""
+    """Seed to the mean of its values."""
     seeds = dict.fromkeys(seed for seed, _, _ in column)
     return {seed: _mean({place: value for place, value in column.items() if place[0] == seed}) for seed in seeds}
 
 
-def _difference(ours: Column, theirs: Column, seed: int) -> dict[str, float]:
-    """The mean difference of what both have, its interval and its p-value."""
+def _difference(ours: Column, theirs: Column, seed: int) -> _Difference:
+    """The mean difference over the problems and seeds that both have, its interval and its p-value."""
     places = [place for place in ours if place in theirs]
     clusters = _numbered([ours[place][1] for place in places])
     seeds = _numbered([place[0] for place in places])
@@ -134,10 +184,9 @@ def _difference(ours: Column, theirs: Column, seed: int) -> dict[str, float]:
     weights = np.einsum("rc,rs,cs->r", drawn_clusters, drawn_seeds, counts)
     means = np.einsum("rc,rs,cs->r", drawn_clusters, drawn_seeds, sums)[weights > 0] / weights[weights > 0]
     low, high = np.quantile(means, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
-    beyond = min((means <= 0).sum(), (means >= 0).sum())
-    p = min(1.0, 2 * (beyond + 1) / (len(means) + 1))
-    found = {"difference": differences.mean(), "low": low, "high": high, "p": p}
-    return {name: round(float(value), _DIGITS) for name, value in found.items()}
+    smaller_side = min((means <= 0).sum(), (means >= 0).sum())
+    p = min(1.0, 2 * (smaller_side + 1) / (len(means) + 1))
+    return _Difference(*(round(float(value), _DIGITS) for value in (differences.mean(), low, high, p)))
 
 
 def _numbered(names: Sequence[str]) -> np.ndarray:

@@ -1,15 +1,14 @@
-"""Answers that are one answer: maj@k counts `\\sqrt{8}` and `2\\sqrt{2}` as two votes for one thing."""
+"""Equal answers in different spellings: maj@k counts `\\sqrt{8}` and `2\\sqrt{2}` as two votes for one answer."""
 
 from collections.abc import Callable, Sequence
 
 
 def representatives(answers: Sequence[str], same: Callable[[int, int], bool]) -> list[str]:
-    """For each answer the first one that it is equal to; empty answers, which do not vote, stay empty.
+    """Replace each answer by the first one it equals; empty answers, which do not vote, stay empty.
 
     Args:
-        answers: spellings; equal ones are equal answers.
-        same: whether the answers at two positions are one answer; asked once for two spellings, and only where they
-            differ.
+        answers: equal spellings are equal answers.
+        same: whether the answers at two positions are equal; called once for each pair of different spellings.
     """
     first_at: dict[str, int] = {}
     spelling: dict[str, str] = {"": ""}

@@ -4,7 +4,6 @@ Each sample is an item under its own key: a resumed run makes no finished one ag
 costs just that. Verdicts and all numbers are made anew from the samples.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -65,9 +64,8 @@ def run(ctx: StageContext, config: Config) -> None:
     texts = sample_all(ctx, groups, config.processes)
     rows = _judged(ctx, config, groups, texts)
     write_table(ctx.out / "samples.parquet", rows, sample_schema())
-    for name, made in (("report", report_from_samples), ("analysis", analysis_from_samples)):
-        text = json.dumps(made(rows, config), indent=1, ensure_ascii=False)
-        (ctx.out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    for content in (report_from_samples(rows, config), analysis_from_samples(rows, config)):
+        (ctx.out / content.file_name).write_text(content.to_json(), encoding="utf-8")
 
 
 def _asked(ctx: StageContext, config: Config) -> Iterator[Asked]:

@@ -24,7 +24,7 @@ def used() -> Iterator[str]:
 
 def shown() -> set[str]:
     """Every code that a test or a broken spec expects."""
-    pages = [path for path in (ROOT / "tests").rglob("*") if path.suffix in (".py", ".txt", ".json")]
+    pages = [path for path in (ROOT / "tests").rglob("*") if path.suffix in (".py", ".txt", ".json", ".golden")]
     return {code for path in pages for code in CODE.findall(path.read_text(encoding="utf-8"))}
 
 

@@ -1,6 +1,5 @@
 """An evaluation whose samples are written by hand: its folders are real, its models do not exist."""
 
-import json
 import random
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def make_evaluation(
     folder = root / "report"
     folder.mkdir()
     write_table(folder / "samples.parquet", rows, sample_schema())
-    (folder / "report.json").write_text(json.dumps(report_from_samples(rows, config)))
+    (folder / "report.json").write_text(report_from_samples(rows, config).to_json(), encoding="utf-8")
     record = {"kind": "evaluate", "version": 2}
     provenance = {"started": "2026-11-24T18:00:00+00:00", "seconds": 90.5, "versions": {"astro-factory": "0.1.0"}}
     return Evaluation("small", "report", Result(digest(record), record, {}, provenance), config, folder, inputs)

@@ -1,13 +1,21 @@
 """What stands beside the report, from samples made by hand."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import pearsonr
 
 from astro_factory.evaluation.analysis import analysis_from_samples
+from astro_factory.evaluation.comparison import Comparison
 from tests.evaluation.test_report import comparison, rows_of
 
 TEMPLATE = {"entry": "t.jinja", "sources": {"t.jinja": ""}}
+
+
+def analysis_of(samples: list[dict], compared: Comparison) -> dict:
+    """The analysis as `analysis.json` holds it."""
+    return json.loads(analysis_from_samples(samples, compared).to_json())
 
 
 def test_every_comparison_of_scores_is_corrected_for_all_of_them():
@@ -16,7 +24,7 @@ def test_every_comparison_of_scores_is_corrected_for_all_of_them():
         samples += rows_of("base", str(index), "ww") + rows_of("a", str(index), "cw" if index < 12 else "ww")
         samples += rows_of("b", str(index), "cw" if index < 2 else "ww")
     settings = {"compare": [["a", "base"], ["b", "base"]], "suite": {"metrics": ["pass@1"]}}
-    found = analysis_from_samples(samples, comparison(2, ("base", "a", "b"), **settings))["differences"]
+    found = analysis_of(samples, comparison(2, ("base", "a", "b"), **settings))["differences"]
     assert [(entry["arm"], entry["metric"], entry["difference"]) for entry in found] == [
         ("a", "pass@1[avg-of-2]", 0.3),
         ("b", "pass@1[avg-of-2]", 0.05),
@@ -34,7 +42,7 @@ def test_backtracks_are_correlated_with_being_right():
         samples += rows_of("a", str(index), letters, backtracks=backtracks)
         counts += backtracks
         right += [letter == "c" for letter in letters]
-    found = analysis_from_samples(samples, comparison(4, backtracks=TEMPLATE))["backtracks"]["arms"]["a"]
+    found = analysis_of(samples, comparison(4, backtracks=TEMPLATE))["backtracks"]["arms"]["a"]
     exact = pearsonr(counts, np.array(right, float))
     assert found["samples"]["value"] == pytest.approx(exact.statistic, abs=1e-6)
     assert 0 < found["samples"]["low"] < exact.statistic < found["samples"]["high"] < 1
@@ -46,7 +54,7 @@ def test_hard_problems_alone_correlate_across_problems_and_not_within():
     for index in range(30):
         letters, backtracks = ("cccw", [0, 1, 0, 1]) if index % 2 else ("wwwc", [4, 5, 5, 4])
         samples += rows_of("a", str(index), letters, backtracks=backtracks)
-    found = analysis_from_samples(samples, comparison(4, backtracks=TEMPLATE))["backtracks"]["arms"]["a"]
+    found = analysis_of(samples, comparison(4, backtracks=TEMPLATE))["backtracks"]["arms"]["a"]
     assert found["samples"]["high"] < -0.3 and abs(found["within_problems"]["value"]) <= 0.6
 
 
@@ -55,14 +63,14 @@ def test_arms_of_rising_backtracks_and_score_correlate():
     for number, (arm, letters) in enumerate({"a": "wwww", "b": "cwww", "c": "ccww"}.items()):
         for index in range(12):
             samples += rows_of(arm, str(index), letters, backtracks=[number] * 4)
-    found = analysis_from_samples(samples, comparison(4, ("a", "b", "c"), backtracks=TEMPLATE))["backtracks"]
+    found = analysis_of(samples, comparison(4, ("a", "b", "c"), backtracks=TEMPLATE))["backtracks"]
     assert found["between_arms"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert found["arms"]["a"] == {"samples": None, "within_problems": None}
 
 
 def test_verdicts_are_shares_and_too_many_unjudged_are_told():
     samples = rows_of("a", "1", "cwnt", level="easy") + rows_of("a", "2", "cccc", level="hard")
-    found = analysis_from_samples(samples, comparison(4))["verdicts"]["a"]
+    found = analysis_of(samples, comparison(4))["verdicts"]["a"]
     assert found["shares"] == {"correct": 0.625, "incorrect": 0.125, "no_answer": 0.125, "timeout": 0.125}
     assert found["levels"]["hard"] == {"correct": 1.0} and found["too_many_unjudged"]
-    assert not analysis_from_samples(rows_of("a", "1", "cw"), comparison(2))["verdicts"]["a"]["too_many_unjudged"]
+    assert not analysis_of(rows_of("a", "1", "cw"), comparison(2))["verdicts"]["a"]["too_many_unjudged"]

@@ -1,4 +1,4 @@
-"""The task that lm-evaluation-harness is given, and how both numbers stand side by side; nothing here runs it."""
+"""The task for lm-evaluation-harness and the comparison of both scores; nothing here runs the harness."""
 
 import io
 import json
@@ -11,7 +11,15 @@ from rich.console import Console
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
-from astro_factory.evaluation.harness import beside, harness_version, run_task, sides_table, was_cut, write_task
+from astro_factory.evaluation.harness import (
+    HarnessOptions,
+    compare_with_harness,
+    comparison_tables,
+    harness_version,
+    prompts_were_truncated,
+    run_task,
+    write_task,
+)
 from astro_factory.evaluation.metrics import solved_at
 from tests.evaluation.handmade import make_evaluation
 
@@ -23,6 +31,11 @@ class Loader(yaml.SafeLoader):
 Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
 
 
+def compared(evaluation, arm, answered) -> dict:
+    """The comparison as `--json` prints it."""
+    return compare_with_harness(evaluation, arm, answered).model_dump(mode="json", exclude_unset=True)
+
+
 def answered_as_ours(evaluation, arm):
     return {
         asked: {
@@ -30,7 +43,7 @@ def answered_as_ours(evaluation, arm):
             "exact_match": 0.0,
             "resps": [[row["text"] for row in rows]],
         }
-        for asked, rows in evaluation.answers(arm).items()
+        for asked, rows in evaluation.samples_of(arm).items()
     }
 
 
@@ -64,8 +77,8 @@ def test_a_task_asks_what_the_suite_asks(tmp_path, temperature, samples, samplin
 
 def test_equal_answers_make_equal_numbers(tmp_path):
     evaluation = greedy(tmp_path, problems=20)
-    found = beside(evaluation, "a", answered_as_ours(evaluation, "a"))
-    reported = evaluation.report["arms"]["a"]["pass@1[avg-of-1]"]
+    found = compared(evaluation, "a", answered_as_ours(evaluation, "a"))
+    reported = evaluation.report.arms["a"]["pass@1[avg-of-1]"].model_dump()
     assert found["metric"] == "pass@1[avg-of-1]" and found["problems"] == 40
     assert {name: round(value, 6) for name, value in found["ours"].items()} == reported
     assert found["harness"] == found["ours"] and set(found["difference"].values()) == {0}
@@ -78,7 +91,7 @@ def test_other_answers_are_counted_and_the_difference_has_its_interval(tmp_path)
     flipped = list(answered)[:6]
     for asked in flipped:
         answered[asked] |= {"verdict": 1 - answered[asked]["verdict"], "resps": [["something else"]]}
-    found = beside(evaluation, "a", answered)
+    found = compared(evaluation, "a", answered)
     gained = sum(answered[asked]["verdict"] for asked in flipped)
     assert found["responses"] == {"equal": 34, "only_ours_right": 6 - gained, "only_harness_right": gained}
     difference = found["difference"]
@@ -88,38 +101,37 @@ def test_other_answers_are_counted_and_the_difference_has_its_interval(tmp_path)
 
 def test_drawn_responses_are_not_compared_one_by_one(tmp_path):
     evaluation = make_evaluation(tmp_path)
-    found = beside(evaluation, "b", answered_as_ours(evaluation, "b"))
+    found = compared(evaluation, "b", answered_as_ours(evaluation, "b"))
     assert found["responses"] is None and found["metric"] == "pass@1[avg-of-4]"
     assert found["ours"]["value"] == pytest.approx(
-        evaluation.report["arms"]["b"]["pass@1[avg-of-4]"]["value"], abs=1e-6
+        evaluation.report.arms["b"]["pass@1[avg-of-4]"].value, abs=1e-6
     )
 
 
 def test_some_problems_only(tmp_path):
     evaluation = greedy(tmp_path)
     answered = dict(list(answered_as_ours(evaluation, "a").items())[:2])
-    assert beside(evaluation, "a", answered)["problems"] == 2
+    assert compared(evaluation, "a", answered)["problems"] == 2
 
 
 def test_without_known_answers_nothing_is_matched(tmp_path):
     evaluation = greedy(tmp_path)
     asked, problem = next(iter(evaluation.problems.items()))
     evaluation.problems[asked] = Problem(problem.id, problem.question, "", "countdown")
-    assert "exact_match" not in beside(evaluation, "a", answered_as_ours(evaluation, "a"))
+    assert "exact_match" not in compared(evaluation, "a", answered_as_ours(evaluation, "a"))
 
 
-def test_table(tmp_path):
+def test_table(tmp_path, golden):
     evaluation = greedy(tmp_path, problems=20)
-    found = {arm: beside(evaluation, arm, answered_as_ours(evaluation, arm)) | {"cut": arm == "b"} for arm in "ab"}
+    found = {
+        arm: compare_with_harness(evaluation, arm, answered_as_ours(evaluation, arm), arm == "b") for arm in "ab"
+    }
     file = io.StringIO()
-    Console(file=file, width=120).print(sides_table(evaluation, found))
-    text = file.getvalue()
-    assert "p + q: 40 problems, pass@1[avg-of-1], greedy, 95% intervals" in text
-    assert "astro-factory" in text and "lm-eval" in text and "+0.000" in text and "exact match" in text
-    assert "b: the harness cut off the beginning of long problems" in text and "a: the harness" not in text
+    Console(file=file, width=120).print(comparison_tables(evaluation, found))
+    golden("\n".join(line.rstrip() for line in file.getvalue().splitlines()))
 
 
-def test_a_run_that_fails_shows_the_end_of_its_log(tmp_path, monkeypatch):
+def test_a_run_that_fails_shows_the_end_of_its_log(tmp_path, monkeypatch, golden):
     evaluation, folder = greedy(tmp_path), tmp_path / "task"
     evaluation.inputs["a"] = tmp_path
     program = tmp_path / "python"
@@ -130,23 +142,17 @@ def test_a_run_that_fails_shows_the_end_of_its_log(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(program))
     write_task(folder, evaluation, evaluation.problems)
     with pytest.raises(UserError) as caught:
-        run_task(folder, evaluation, "a", 4)
-    log = folder / "a/harness.log"
-    assert str(caught.value) == (
-        f"E805 lm-evaluation-harness failed on 'a' (exit code 3); its whole log is {log}\n"
-        "    line 3\n    line 4\n    line 5\n    line 6\n    Left truncation applied."
-    )
-    assert was_cut(folder, "a")
+        run_task(folder, evaluation, "a", HarnessOptions(4, "cpu", "float32"))
+    golden(str(caught.value))
+    assert prompts_were_truncated(folder, "a")
     settings = yaml.safe_load((folder / "a.yaml").read_text())
     assert settings["model_args"] == {"pretrained": str(tmp_path), "dtype": "float32"}
     assert settings["tasks"] == [str(folder / "task.yaml")] and settings["device"] == "cpu"
     assert settings["apply_chat_template"] and settings["batch_size"] == 4
 
 
-def test_without_the_harness(monkeypatch):
+def test_without_the_harness(monkeypatch, golden):
     monkeypatch.setattr("astro_factory.evaluation.harness.find_spec", lambda name: None)
     with pytest.raises(UserError) as caught:
         harness_version()
-    assert str(caught.value) == (
-        "E804 the comparison needs the package 'lm-eval', which is not installed; pip install 'astro-factory[harness]'"
-    )
+    golden(str(caught.value))

@@ -1,12 +1,13 @@
 """Numbers of a report against samples that were made by hand."""
 
+import json
 import random
 
 import pytest
 
 from astro_factory.core.problems import Problem
 from astro_factory.evaluation.comparison import Comparison
-from astro_factory.evaluation.metrics import between, metric_name, solved_at
+from astro_factory.evaluation.metrics import interpolated, metric_name, solved_at
 from astro_factory.evaluation.report import report_from_samples
 from astro_factory.evaluation.samples import MEASURES, cluster_of, sample_schema
 
@@ -37,13 +38,18 @@ def comparison(samples: int, arms=("a",), **settings) -> Comparison:
     return Comparison(suite=suite, arms=arms, **settings)
 
 
+def report_of(samples: list[dict], compared: Comparison) -> dict:
+    """The report as `report.json` holds it."""
+    return json.loads(report_from_samples(samples, compared).to_json())
+
+
 def values(report: dict, arm: str = "a") -> dict[str, float]:
     return {name: entry["value"] for name, entry in report["arms"][arm].items()}
 
 
 def test_metrics_of_one_arm():
     samples = rows_of("a", "1", "ccwn") + rows_of("a", "2", "wwvl") + rows_of("a", "3", "cctt")
-    report = report_from_samples(samples, comparison(4, suite={"metrics": ["pass@1", "pass@2", "maj@4"]}))
+    report = report_of(samples, comparison(4, suite={"metrics": ["pass@1", "pass@2", "maj@4"]}))
     assert values(report) == pytest.approx(
         {
             "pass@1[avg-of-4]": 4 / 12,
@@ -68,7 +74,7 @@ def test_differences_are_paired_and_levels_stand_apart():
         samples += rows_of("b", str(index), theirs, level=level)
         samples += rows_of("a", str(index), theirs.replace("w", "c", 1), level=level, tokens=30)
     random.Random(0).shuffle(samples)
-    report = report_from_samples(samples, comparison(2, ("b", "a"), compare=[["a", "b"]]))
+    report = report_of(samples, comparison(2, ("b", "a"), compare=[["a", "b"]]))
     assert list(report["arms"]) == ["b", "a"]
     paired = {entry["metric"]: entry for entry in report["paired"]}
     shown = {"arm": "a", "baseline": "b", "metric": "pass@1[avg-of-2]", "difference": 0.5, "low": 0.5, "high": 0.5}
@@ -78,12 +84,12 @@ def test_differences_are_paired_and_levels_stand_apart():
     assert values(report["levels"]["hard"], "b")["pass@1[avg-of-2]"] == 0
     assert values(report["levels"]["easy"], "a")["pass@1[avg-of-2]"] == 1
     assert report["levels"]["hard"]["paired"][0]["difference"] == 0.5
-    assert report_from_samples(samples, comparison(2, ("b", "a"), suite={"levels": False}))["levels"] == {}
+    assert report_of(samples, comparison(2, ("b", "a"), suite={"levels": False}))["levels"] == {}
 
 
 def test_sources_are_told_apart_though_their_identifiers_agree():
     samples = rows_of("a", "1", "c", source="x") + rows_of("a", "1", "w", source="y")
-    report = report_from_samples(samples, comparison(1, suite={"problems": ["x", "y"]}))
+    report = report_of(samples, comparison(1, suite={"problems": ["x", "y"]}))
     assert report["problems"] == 2
     assert {name: values(part)["pass@1[avg-of-1]"] for name, part in report["sources"].items()} == {"x": 1, "y": 0}
 
@@ -92,7 +98,7 @@ def test_clusters_widen_intervals():
     samples = [row for i in range(40) for row in rows_of("a", str(i), "c" if i < 20 else "w", cluster=str(i // 10))]
     alone = [row | {"cluster": row["problem"]} for row in samples]
     wide, narrow = (
-        report_from_samples(rows, comparison(1))["arms"]["a"]["pass@1[avg-of-1]"] for rows in (samples, alone)
+        report_of(rows, comparison(1))["arms"]["a"]["pass@1[avg-of-1]"] for rows in (samples, alone)
     )
     assert wide["value"] == narrow["value"] == 0.5
     assert wide["high"] - wide["low"] > 2 * (narrow["high"] - narrow["low"])
@@ -102,7 +108,7 @@ def test_equal_tokens_sets_one_answer_against_the_vote_it_pays_for():
     """The arm writes 25 tokens to the baseline's 10, so two and a half samples vote."""
     samples = rows_of("a", "1", "cw", tokens=25) + rows_of("b", "1", "ccwvwwnn")
     settings = {"equal_tokens": [["a", "b"]], "samples_for": {"b": 8}}
-    report = report_from_samples(samples, comparison(2, ("a", "b"), **settings))
+    report = report_of(samples, comparison(2, ("a", "b"), **settings))
     entry = report["equal_tokens"][0]
     assert entry["tokens"] == {"a": 25, "b": 10} and entry["votes"] == 2.5 and not entry["capped"]
     assert (entry["arm_metric"], entry["baseline_metric"]) == ("pass@1[avg-of-2]", "maj@2.50[of-8]")
@@ -120,14 +126,14 @@ def test_equal_tokens_sets_one_answer_against_the_vote_it_pays_for():
 )
 def test_equal_tokens_says_when_samples_run_out(tokens, votes, capped, metric):
     samples = rows_of("a", "1", "cccc", tokens=tokens) + rows_of("b", "1", "cwvn")
-    entry = report_from_samples(samples, comparison(4, ("a", "b"), equal_tokens=[["a", "b"]]))["equal_tokens"][0]
+    entry = report_of(samples, comparison(4, ("a", "b"), equal_tokens=[["a", "b"]]))["equal_tokens"][0]
     assert (entry["votes"], entry["capped"], entry["baseline_metric"]) == (votes, capped, metric)
 
 
 def test_backtracks_are_set_against_verdicts():
     template = {"entry": "t.jinja", "sources": {"t.jinja": ""}}
     samples = rows_of("a", "1", "cwc", backtracks=[0, 2, 2]) + rows_of("a", "2", "wcl", backtracks=[0, 0, 5])
-    report = report_from_samples(samples, comparison(3, backtracks=template))
+    report = report_of(samples, comparison(3, backtracks=template))
     assert values(report)["backtracks[mean]"] == 1.5
     assert report["correct_by_backtracks"]["a"] == {
         "0": {"samples": 3, "correct": pytest.approx(2 / 3, abs=1e-6)},
@@ -136,9 +142,9 @@ def test_backtracks_are_set_against_verdicts():
     }
 
 
-def test_between_whole_numbers_lies_on_the_line():
+def test_scores_between_whole_numbers_are_interpolated():
     rows = rows_of("a", "1", "cwww")
-    at = [between(solved_at, rows, k) for k in (1, 1.5, 2, 2.75, 3)]
+    at = [interpolated(solved_at, rows, k) for k in (1, 1.5, 2, 2.75, 3)]
     assert at == pytest.approx([0.25, 0.375, 0.5, 0.6875, 0.75])
 
 
