@@ -99,7 +99,8 @@ def harness(
             truncated = prompts_were_truncated(folder, name)
             found[name] = compare_with_harness(evaluation, name, theirs, truncated)
     if as_json:
-        print_json({"stage": stage, "lm_eval": version, "folder": str(folder), "arms": {name: arm.model_dump(mode="json", exclude_unset=True) for name, arm in found.items()}})
+        arms_json = {name: compared.model_dump(mode="json", exclude_unset=True) for name, compared in found.items()}
+        print_json({"stage": stage, "lm_eval": version, "folder": str(folder), "arms": arms_json})
         return
     from rich.console import Console
 

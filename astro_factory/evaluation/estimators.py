@@ -11,7 +11,7 @@ from math import comb
 
 
 def pass_at_k(correct: int, samples: int, k: int) -> float:
-    """Chance that at least one of k samples is correct: 1 - C(n - c, k) / C(n, k); for k = 1 the share of correct samples.
+    """Chance that at least one of k samples is correct: 1 - C(n - c, k) / C(n, k); for k = 1 the share that is correct.
 
     Args:
         correct: c, how many of the samples are correct.

@@ -2,8 +2,8 @@
 
     write_logs(evaluation, Path("logs"))      # logs/base.eval, logs/astro_rl.eval; then `inspect view --log-dir logs`
 
-A log holds the samples on which the arm is reported. inspect-ai itself computes `accuracy`, which equals our pass@1; the
-score `report` holds the report's numbers with their intervals.
+A log holds the samples on which the arm is reported. inspect-ai itself computes `accuracy`, which equals our pass@1;
+the score `report` holds the report's numbers with their intervals.
 """
 
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ _LONG_FORM_ONLY = ("[share]", *(f"{measure}[mean]" for measure in MEASURES if me
 """Endings of the names of metrics that only the long form shows."""
 _DIFFERENCES = "differences on the same problems"
 ENOUGH_CLUSTERS = 30
-"""From this many clusters on, 95 % intervals cover the true value 95 % of the time; with 10 clusters 91 %, with 5 87 %."""
+"""From this many clusters on, 95 % intervals cover the true value 95 % of the time; with 10 it is 91 %, with 5 87 %."""
 _PADDING = 3
 """Columns of the console that a column of the table takes besides its text."""
 

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 MEASURES = ("backtracks", "dead_ends", "revisited", "unresolved")
-"""Measures of a response's chain of thought: how often it backtracks; states that it leaves without trying anything below
-them; steps to a state that an earlier step reached; backtracks to a state that does not exist."""
+"""Measures of a response's chain of thought: how often it backtracks; states that it leaves without trying anything
+below them; steps to a state that an earlier step reached; backtracks to a state that does not exist."""
 
 
 def sample_schema() -> "pyarrow.Schema":

@@ -36,7 +36,7 @@ def sign_flip_p(differences: Sequence[float], clusters: Sequence[Hashable], seed
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for multiple tests (Holm 1979): the chance of a single false positive stays below the level."""
+    """p-values corrected for multiple tests (Holm 1979): the chance of any false positive stays below the level."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     corrected, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):

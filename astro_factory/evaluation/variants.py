@@ -1,7 +1,7 @@
 """A sweep's variants compared with its baseline: paired differences over problems and seeds, with their costs.
 
-A variant is a combination of the axes that are not seeds; its runs under each seed are its repetitions. A problem's value
-under a seed is compared with the baseline's on the same problem under the same seed. Intervals are percentiles of
+A variant is a combination of the axes that are not seeds; its runs under each seed are its repetitions. A problem's
+value under a seed is compared with the baseline's on the same problem under the same seed. Intervals are percentiles of
 resamples that draw clusters of problems and seeds, both with replacement; the p-value of a difference is twice the
 smaller share of resamples on one side of 0, with Holm's correction for the number of variants.
 """

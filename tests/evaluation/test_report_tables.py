@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from astro_factory.evaluation.report import report_from_samples
+from astro_factory.evaluation.report_schema import Report
 from astro_factory.evaluation.report_tables import (
     comparison_grids,
     comparison_table,
@@ -11,7 +12,6 @@ from astro_factory.evaluation.report_tables import (
     headline_grids,
     headline_table,
 )
-from astro_factory.evaluation.report_schema import Report
 from tests.evaluation.test_report import comparison, rows_of
 
 
