@@ -37,8 +37,8 @@ class Suite(Config):
     levels: bool = True
     """Whether to break results down by the problems' levels."""
     cluster: str = ""
-    """Key of the problems' info, such as `numbers` in countdown. Problems with equal values (lists in any order) are not
-    independent: intervals then resample these clusters instead of problems."""
+    """Key of the problems' info, such as `numbers` in countdown. Problems with equal values (lists in any order) are
+    not independent: intervals then resample these clusters instead of problems."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Suite":
