@@ -1,6 +1,6 @@
 """The JSON files and `--json` outputs that have a documented layout, by name, for the reference.
 
-    json_schema("report.json")["properties"]["arms"]["description"]
+json_schema("report.json")["properties"]["arms"]["description"]
 """
 
 from importlib import import_module

@@ -103,9 +103,7 @@ def test_drawn_responses_are_not_compared_one_by_one(tmp_path):
     evaluation = make_evaluation(tmp_path)
     found = compared(evaluation, "b", answered_as_ours(evaluation, "b"))
     assert found["responses"] is None and found["metric"] == "pass@1[avg-of-4]"
-    assert found["ours"]["value"] == pytest.approx(
-        evaluation.report.arms["b"]["pass@1[avg-of-4]"].value, abs=1e-6
-    )
+    assert found["ours"]["value"] == pytest.approx(evaluation.report.arms["b"]["pass@1[avg-of-4]"].value, abs=1e-6)
 
 
 def test_some_problems_only(tmp_path):
@@ -123,9 +121,7 @@ def test_without_known_answers_nothing_is_matched(tmp_path):
 
 def test_table(tmp_path, golden):
     evaluation = greedy(tmp_path, problems=20)
-    found = {
-        arm: compare_with_harness(evaluation, arm, answered_as_ours(evaluation, arm), arm == "b") for arm in "ab"
-    }
+    found = {arm: compare_with_harness(evaluation, arm, answered_as_ours(evaluation, arm), arm == "b") for arm in "ab"}
     file = io.StringIO()
     Console(file=file, width=120).print(comparison_tables(evaluation, found))
     golden("\n".join(line.rstrip() for line in file.getvalue().splitlines()))

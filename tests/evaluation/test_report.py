@@ -97,9 +97,7 @@ def test_sources_are_told_apart_though_their_identifiers_agree():
 def test_clusters_widen_intervals():
     samples = [row for i in range(40) for row in rows_of("a", str(i), "c" if i < 20 else "w", cluster=str(i // 10))]
     alone = [row | {"cluster": row["problem"]} for row in samples]
-    wide, narrow = (
-        report_of(rows, comparison(1))["arms"]["a"]["pass@1[avg-of-1]"] for rows in (samples, alone)
-    )
+    wide, narrow = (report_of(rows, comparison(1))["arms"]["a"]["pass@1[avg-of-1]"] for rows in (samples, alone))
     assert wide["value"] == narrow["value"] == 0.5
     assert wide["high"] - wide["low"] > 2 * (narrow["high"] - narrow["low"])
 
