@@ -1,26 +1,29 @@
 """Search trees: plain data, written by `search`, read by `traces`, reports and viewers.
 
-A tree is a list of nodes in the order of their making; node 0 is the root (no step), a child stands after its parent.
+A tree is a list of nodes in creation order. Node 0 is the root, which has no step; children come after their parent.
 """
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import read_batches
 
-_facts_text = json.JSONEncoder(sort_keys=True).encode
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_facts_json = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(slots=True)
 class TreeNode:
-    """One step of a solution. Symbols are those of the paper's section 2."""
+    """One step of a solution. The symbols are those of section 2 of the paper."""
 
     parent: int
     """Index of the parent; -1 at the root."""
@@ -31,46 +34,46 @@ class TreeNode:
     visits: int = 0
     """N(S, a)."""
     value: float = 0.0
-    """Q(S, a), in the units of the verifier's score (0 to 1)."""
+    """Q(S, a), on the scale of the verifier's score (0 to 1)."""
     reward: float = 0.0
     """R: mean score of this node's own rollouts."""
     rollouts: int = 0
-    """How many rollouts R is the mean of."""
+    """Number of rollouts in R."""
     terminal: bool = False
     verdict: str = ""
-    """Of a terminal: a `core.verdicts.Outcome` value."""
+    """Terminals only: a `core.verdicts.Outcome` value."""
     answer: str = ""
-    """Of a terminal: the extracted answer, by which wrong branches are told apart."""
+    """Terminals only: the extracted answer. Incorrect terminals with equal answers count as the same mistake."""
     closing: str = ""
-    """Of a terminal: the line that states the answer where the domain writes it apart from the last step."""
+    """Terminals only: the line that states the answer, in domains that write it apart from the last step."""
     facts: dict[str, str] = field(default_factory=dict)
-    """What the domain knows of the state after this step (countdown: `left`, `result`), for templates."""
+    """What the verifier knows about the state after this step (countdown: `left`, `result`), for templates."""
 
 
 class Call(NamedTuple):
-    """One sample of the model, as the tree's proof of where it comes from."""
+    """One sample of the model. The calls of a tree are enough to rebuild it (`search.replay`)."""
 
     node: int
-    """The node that it goes on from."""
+    """The node that the sample continues."""
     purpose: str
     """`step`, `rollout` or `evaluation` (a vote of the model on a state)."""
     seed: int
     prompt: str
-    """Digest of the prompt's ids."""
-    ids: Sequence[int]
-    """What was sampled."""
-    logprobs: Sequence[float]
-    """Of each of these ids, float32."""
+    """Digest of the prompt's token ids."""
+    ids: tuple[int, ...]
+    """Sampled token ids."""
+    logprobs: tuple[float, ...]
+    """Log-probability of each sampled id, as float32."""
 
 
 @dataclass(slots=True)
 class Tree:
-    """One problem's search tree with what it cost."""
+    """The search tree of one problem, with what it cost."""
 
     problem: Problem
     nodes: list[TreeNode]
     calls: list[Call] = field(default_factory=list)
-    """Every sample that the tree was made from, in the order of asking."""
+    """Every sample the tree was built from, in the order of the requests."""
     tokens: int = 0
     """Tokens sampled for this tree."""
     iterations: int = 0
@@ -79,7 +82,7 @@ class Tree:
         return [i for i, node in enumerate(self.nodes) if node.parent == index]
 
     def path(self, index: int) -> list[int]:
-        """Indices from the root's first child down to `index`; empty for the root."""
+        """Indices from the root's child down to `index`; empty for the root."""
         path = []
         while index > 0:
             path.append(index)
@@ -90,29 +93,34 @@ class Tree:
         return [i for i, node in enumerate(self.nodes) if node.terminal]
 
     def as_row(self) -> dict[str, Any]:
-        """The row of `trees.parquet`: nodes and calls are structs; facts, whose names vary, are JSON."""
+        """The row of `trees.parquet`. Nodes and calls are structs; facts are JSON because their names vary."""
         nodes = [{name: getattr(node, name) for name in _NODE_TYPES} for node in self.nodes]
         for row in nodes:
-            row["facts"] = _facts_text(row["facts"])
+            row["facts"] = _facts_json(row["facts"])
         return {
             "problem": self.problem.as_row(),
             "nodes": nodes,
-            "calls": [call._asdict() for call in self.calls],
+            "calls": [
+                {**call._asdict(), "ids": list(call.ids), "logprobs": list(call.logprobs)} for call in self.calls
+            ],
             "tokens": self.tokens,
             "iterations": self.iterations,
         }
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "Tree":
-        """The inverse; columns besides `problem` and `nodes` may be missing."""
+        """The inverse of `as_row`; only `problem` and `nodes` are required."""
         nodes = [TreeNode(**{**node, "facts": json.loads(node["facts"])}) for node in row["nodes"]]
-        calls = [Call(**call) for call in row.get("calls", [])]
+        calls = [
+            Call(**{**call, "ids": tuple(call["ids"]), "logprobs": tuple(call["logprobs"])})
+            for call in row.get("calls", [])
+        ]
         return cls(Problem.from_row(row["problem"]), nodes, calls, row.get("tokens", 0), row.get("iterations", 0))
 
 
 @cache
-def tree_schema() -> Any:
-    """The `pyarrow.Schema` of `trees.parquet`."""
+def tree_schema() -> "pa.Schema":
+    """The schema of `trees.parquet`."""
     import pyarrow as pa
 
     node = pa.struct([(name, getattr(pa, kind)()) for name, kind in _NODE_TYPES.items()])
@@ -138,15 +146,15 @@ def tree_schema() -> Any:
 
 
 def pack(tree: Tree) -> bytes:
-    """A tree by itself, as the store keeps it: an Arrow record batch of one row, compressed."""
+    """One tree as the store keeps it: a compressed Arrow record batch of one row."""
     import pyarrow as pa
 
     schema = tree_schema()
-    columns = {name: [getattr(node, name) for node in tree.nodes] for name in _NODE_TYPES}
-    columns["facts"] = list(map(_facts_text, columns["facts"]))
+    columns: dict[str, list[Any]] = {name: [getattr(node, name) for node in tree.nodes] for name in _NODE_TYPES}
+    columns["facts"] = list(map(_facts_json, columns["facts"]))
     nodes, calls = (
-        _one_list(schema.field(name).type, found)
-        for name, found in (("nodes", columns), ("calls", _columns(tree.calls)))
+        _struct_list(schema.field(name).type, values)
+        for name, values in (("nodes", columns), ("calls", _call_columns(tree.calls)))
     )
     problem = pa.array([tree.problem.as_row()], schema.field("problem").type)
     batch = pa.RecordBatch.from_arrays(
@@ -156,22 +164,29 @@ def pack(tree: Tree) -> bytes:
     return zlib.compress(batch.serialize(), level=1)
 
 
-def _columns(calls: Sequence[Call]) -> dict[str, Sequence[Any]]:
+def unpack(data: bytes) -> "pa.RecordBatch":
+    """The record batch of a packed tree: one row of `trees.parquet`."""
+    import pyarrow as pa
+
+    return pa.ipc.read_record_batch(pa.py_buffer(zlib.decompress(data)), tree_schema())
+
+
+def _call_columns(calls: Sequence[Call]) -> dict[str, Sequence[Any]]:
     return dict(zip(Call._fields, zip(*calls, strict=True) if calls else [()] * len(Call._fields), strict=True))
 
 
-def _one_list(kind: Any, columns: dict[str, Sequence[Any]]) -> Any:
-    """A list column of one row; of structs, each field a column of its own."""
+def _struct_list(kind: "pa.DataType", columns: Mapping[str, Sequence[Any]]) -> "pa.Array":
+    """A list column of one row whose items are structs, built from one sequence per field."""
     import pyarrow as pa
 
     fields = [kind.value_type.field(index) for index in range(kind.value_type.num_fields)]
-    arrays = [_column(columns[field.name], field.type) for field in fields]
+    arrays = [_array(columns[field.name], field.type) for field in fields]
     structs = pa.StructArray.from_arrays(arrays, fields=fields)
     return pa.ListArray.from_arrays(pa.array([0, len(structs)], pa.int32()), structs, type=kind)
 
 
-def _column(values: Sequence[Any], kind: Any) -> Any:
-    """An array; of lists of numbers by their concatenation, which is much faster than list by list."""
+def _array(values: Sequence[Any], kind: "pa.DataType") -> "pa.Array":
+    """An Arrow array. Lists of numbers are concatenated first, which is much faster than converting each list."""
     import numpy as np
     import pyarrow as pa
 
@@ -182,25 +197,18 @@ def _column(values: Sequence[Any], kind: Any) -> Any:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat), type=kind)
 
 
-def unpack(data: bytes) -> Any:
-    """The `pyarrow.RecordBatch` of a packed tree, a row for `trees.parquet`."""
-    import pyarrow as pa
-
-    return pa.ipc.read_record_batch(pa.py_buffer(zlib.decompress(data)), tree_schema())
-
-
 def read_trees(path: Path) -> Iterator[Tree]:
-    """The trees of a table one after another, without their calls, which can be most of the file."""
+    """The trees of a table, one at a time, without their calls, which can be most of the file."""
     yield from _read(path, ["problem", "nodes", "tokens", "iterations"], 256)
 
 
 def read_trees_with_calls(path: Path) -> Iterator[Tree]:
-    """The same with their calls."""
+    """The trees of a table, one at a time, with their calls."""
     yield from _read(path, None, 16)
 
 
-def _read(path: Path, columns: list[str] | None, at_once: int) -> Iterator[Tree]:
-    for batch in read_batches(path, at_once, columns):
+def _read(path: Path, columns: list[str] | None, batch_size: int) -> Iterator[Tree]:
+    for batch in read_batches(path, batch_size, columns):
         for row in batch.to_pylist():
             yield Tree.from_row(row)
 
@@ -219,3 +227,4 @@ _NODE_TYPES = {
     "closing": "string",
     "facts": "string",
 }
+"""Column types of a node, by field of `TreeNode`."""

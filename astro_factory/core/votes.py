@@ -1,12 +1,15 @@
-"""Votes on right ends: a model's own judgements of a solution, so that a lucky guess is not taught as reasoning."""
+"""Votes on correct terminals: a model judges each solution, so that a lucky guess is not taught as reasoning."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-def vote_schema() -> Any:
-    """The `pyarrow.Schema` of `votes.parquet`: a right end by its problem and node, and the votes on it."""
+def vote_schema() -> "pa.Schema":
+    """The schema of `votes.parquet`: a correct terminal, by problem and node, and the votes on it."""
     import pyarrow as pa
 
     return pa.schema(
@@ -15,7 +18,7 @@ def vote_schema() -> Any:
 
 
 def trusted_terminals(path: Path, unanimous: bool) -> Mapping[str, frozenset[int]]:
-    """Problem to those of its right ends that all votes, or more than half of them, speak for."""
+    """By problem id, the correct terminals with all votes in favour, or with more than half of them."""
     from astro_factory.core.tables import read_table
 
     trusted: dict[str, set[int]] = {}

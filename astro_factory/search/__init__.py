@@ -1,1 +1,1 @@
-"""Search policies: trees of steps that grow from an engine's samples and a verifier's judgement."""
+"""Search policies: build trees of steps from an engine's samples and a verifier's verdicts."""

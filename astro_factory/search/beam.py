@@ -1,22 +1,22 @@
-"""Beam search: the model proposes, and at each level only the best states are gone on from."""
+"""Beam search: sample next steps level by level and expand only the best states of each level."""
 
 import math
 
 from astro_factory.search.config import BeamConfig
-from astro_factory.search.expansion import expand, settle
-from astro_factory.search.stopping import Stopping
+from astro_factory.search.expansion import back_up_terminals, expand
+from astro_factory.search.stopping import StopCondition
 from astro_factory.search.tree_builder import PolicyRun, TreeBuilder
 
 
 def grow(builder: TreeBuilder, config: BeamConfig) -> PolicyRun:
-    """Levels until no state is open, or the stop rule holds."""
-    stopping, beam = Stopping(builder, config.stop), [0]
+    """Expand level by level until no open state is left or the stop rule holds."""
+    stop, beam = StopCondition(builder, config.stop), [0]
     while beam:
-        opened = yield from expand(builder, config, beam)
-        if stopping.now():
+        open_children = yield from expand(builder, config, beam)
+        if stop.is_met():
             break
-        beam = sorted(opened, key=lambda node: -_rank(builder, config, node))[: config.width]
-    settle(builder)
+        beam = sorted(open_children, key=lambda node: -_rank(builder, config, node))[: config.width]
+    back_up_terminals(builder)
 
 
 def _rank(builder: TreeBuilder, config: BeamConfig, node: int) -> float:

@@ -1,17 +1,17 @@
-"""Depth-first search with the model as proposer, as tree-of-thought systems do it."""
+"""Depth-first search with the model as proposer, as in tree-of-thought systems."""
 
 from astro_factory.search.config import DfsConfig
-from astro_factory.search.expansion import expand, settle, worth
-from astro_factory.search.stopping import Stopping
+from astro_factory.search.expansion import back_up_terminals, expand, state_score
+from astro_factory.search.stopping import StopCondition
 from astro_factory.search.tree_builder import PolicyRun, TreeBuilder
 
 
 def grow(builder: TreeBuilder, config: DfsConfig) -> PolicyRun:
-    """Go on from the last state found until the budget is spent, nothing is open, or the stop rule holds."""
-    stopping, stack = Stopping(builder, config.stop), [0]
+    """Expand the state found last until the budget is spent, no state is open, or the stop rule holds."""
+    stop, stack = StopCondition(builder, config.stop), [0]
     while stack and builder.tree.iterations < config.max_expansions:
-        opened = yield from expand(builder, config, [stack.pop()])
-        if stopping.now():
+        open_children = yield from expand(builder, config, [stack.pop()])
+        if stop.is_met():
             break
-        stack += [node for node in reversed(opened) if worth(builder, config, node) >= config.prune_below]
-    settle(builder)
+        stack += [node for node in reversed(open_children) if state_score(builder, config, node) >= config.prune_below]
+    back_up_terminals(builder)

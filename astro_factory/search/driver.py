@@ -1,6 +1,7 @@
-"""Advances many trees at once: what the growing trees ask is in flight together, and each goes on when it has its own.
+"""Advances many trees at once: the requests of all trees are in flight together, and each tree resumes when its own
+samples have arrived.
 
-No tree waits for another, and no timing shows in a tree: what it asks and the seeds of that depend on the tree alone.
+No tree waits for another, and timing does not affect a tree: its requests and their seeds depend on the tree alone.
 """
 
 import traceback
@@ -12,23 +13,23 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Tree
 from astro_factory.engines.base import Engine, Request, Sample
-from astro_factory.search.config import SamplingConfig
+from astro_factory.search.config import PolicyConfig
 from astro_factory.search.prompts import Prompts
-from astro_factory.search.sample_checks import checked
+from astro_factory.search.sample_checks import check_samples
 from astro_factory.search.tree_builder import PolicyRun, TreeBuilder
 from astro_factory.verifiers import get_verifier
 
-Policy = Callable[[TreeBuilder, SamplingConfig], PolicyRun]
+Policy = Callable[[TreeBuilder, PolicyConfig], PolicyRun]
 
-_ANSWERS = 256
-"""After so many the caller hears of it, even if no tree is done."""
+_RESPONSES_PER_CALL = 256
+"""`advance` returns after this many responses even if no tree is done, so that the caller can report progress."""
 
 
-def policy_for(config: SamplingConfig) -> Policy:
-    """The function that grows trees for a `config.PolicyConfig`.
+def policy_for(config: PolicyConfig) -> Policy:
+    """The function that builds trees for a policy's config.
 
     Raises:
-        UserError: E611 if a policy of one's own cannot be loaded.
+        UserError: E611 if the function of a `python` policy cannot be loaded.
     """
     if config.kind != "python":
         return import_module(f"astro_factory.search.{config.kind}").grow
@@ -38,7 +39,7 @@ def policy_for(config: SamplingConfig) -> Policy:
     except (ImportError, AttributeError) as error:
         raise UserError.of(
             "E611",
-            f"the search policy '{config.target}' cannot be loaded ({error})",
+            f"cannot load the search policy '{config.target}' ({error})",
             "install its package, and write target as package.module:function",
         ) from error
 
@@ -50,71 +51,76 @@ class _PendingTree:
     builder: TreeBuilder
     run: PolicyRun
     requests: list[Request] = field(default_factory=list)
-    answers: list[list[Sample] | None] | None = None
-    """What has come of the samples it asked for; None before it asked."""
-    missing: int = 0
+    responses: dict[int, list[Sample]] = field(default_factory=dict)
+    """Samples that have arrived, by position of their request."""
 
 
 class Search:
-    """Trees that grow side by side on one engine."""
+    """Builds trees side by side on one engine."""
 
-    def __init__(self, engine: Engine, config: SamplingConfig, seed: int):
+    def __init__(self, engine: Engine, config: PolicyConfig, seed: int):
         self._config, self._seed = config, seed
-        self._grow = policy_for(config)
+        self._policy = policy_for(config)
         self._prompts = Prompts(engine.tokenizer, config)
-        self._longest = engine.max_model_len
+        self._max_model_len = engine.max_model_len
         self._stream = engine.stream()
         self._pending: dict[str, _PendingTree] = {}
         self.tokens = self.calls = 0
-        """Sampled so far, for whichever tree."""
+        """Sampled so far, over all trees."""
 
     @property
     def in_progress(self) -> int:
-        """How many trees are growing."""
+        """Number of trees under construction."""
         return len(self._pending)
 
     def advance(self, problems: Mapping[str, Problem]) -> dict[str, Tree]:
-        """Begin trees for these problems, then go on until some tree is done or many samples have come.
+        """Start trees for these problems, then work until a tree is done or many samples have arrived.
 
-        Returns the trees that are done, by the keys that their problems came with.
+        Returns:
+            The finished trees, by the keys of their problems.
 
         Raises:
-            UserError: E612, E613 or E615 for an engine that answers wrongly or fails, beside what it raises itself.
+            UserError: E612, E613 or E615 if the engine returns invalid samples or fails, and its own errors.
         """
+        finished: dict[str, Tree] = {}
         for key, problem in problems.items():
             builder = TreeBuilder(
-                problem, get_verifier(problem.verifier), self._prompts, self._config, self._seed, self._longest
+                problem, get_verifier(problem.verifier), self._prompts, self._config, self._seed, self._max_model_len
             )
-            self._pending[key] = _PendingTree(builder, self._grow(builder, self._config))
-        finished = {key: tree for key in problems if (tree := self._go_on(key))}
-        answers = 0
-        while self._pending and not finished and answers < _ANSWERS:
-            for (key, index), samples in self._take():
+            self._pending[key] = _PendingTree(builder, self._policy(builder, self._config))
+        for key in problems:
+            if tree := self._resume(key, None):
+                finished[key] = tree
+        received = 0
+        while self._pending and not finished and received < _RESPONSES_PER_CALL:
+            for (key, index), samples in self._receive():
                 pending = self._pending[key]
-                pending.answers[index] = checked(pending.requests[index], samples)
-                pending.missing -= 1
+                pending.responses[index] = check_samples(pending.requests[index], samples)
                 self.tokens, self.calls = self.tokens + sum(len(s.ids) for s in samples), self.calls + len(samples)
-                answers += 1
-                if not pending.missing and (tree := self._go_on(key)):
-                    finished[key] = tree
+                received += 1
+                count = len(pending.requests)
+                if len(pending.responses) == count:
+                    responses = [pending.responses[position] for position in range(count)]
+                    if tree := self._resume(key, responses):
+                        finished[key] = tree
         return finished
 
-    def _go_on(self, key: str) -> Tree | None:
-        """Give a tree its samples and put what it asks next in flight; the tree, if it is done."""
+    def _resume(self, key: str, responses: list[list[Sample]] | None) -> Tree | None:
+        """Send a tree its samples (None at the start) and submit its next requests; returns the tree if it is done."""
         pending = self._pending[key]
         try:
-            requests = pending.run.send(pending.answers)
+            requests = next(pending.run) if responses is None else pending.run.send(responses)
             while not requests:
                 requests = pending.run.send([])
         except StopIteration:
             del self._pending[key]
             return pending.builder.tree
-        pending.requests, pending.answers, pending.missing = requests, [None] * len(requests), len(requests)
+        pending.requests, pending.responses = requests, {}
         for index, request in enumerate(requests):
             self._stream.add((key, index), request)
         return None
 
-    def _take(self) -> list[tuple[tuple[str, int], list[Sample]]]:
+    def _receive(self) -> list[tuple[tuple[str, int], list[Sample]]]:
         try:
             return self._stream.take()
         except UserError:
@@ -124,5 +130,5 @@ class Search:
             raise UserError.of(
                 "E615",
                 f"the engine failed: {type(error).__name__}: {error}",
-                "the stage's log has the traceback; finished trees are kept, and the same command goes on from there",
+                "see the traceback in the stage's log, then run the command again; finished trees are kept",
             ) from error

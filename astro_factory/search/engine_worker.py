@@ -1,4 +1,4 @@
-"""An engine with its growing trees, and what it hands over: whole trees, packed."""
+"""One engine with the trees it builds; finished trees are handed over packed."""
 
 import gc
 from dataclasses import dataclass
@@ -15,51 +15,52 @@ from astro_factory.search.config import PolicyConfig
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """What all trees of a search depend on, beside their problems."""
+    """What all trees of a search depend on, besides their problems."""
 
     folder: Path
-    """The model."""
+    """The model's folder."""
     engine: EngineConfig
     policy: PolicyConfig
     seed: int
 
 
 class SearchProgress(NamedTuple):
-    """What was done since the last one."""
+    """The work done since the previous report."""
 
     trees: list[tuple[str, bytes]] = []  # noqa: RUF012
-    """Key and packed tree of each that is done."""
+    """Key and packed tree of each finished tree."""
     solved: int = 0
+    """Finished trees with a correct terminal."""
     tokens: int = 0
-    """Sampled, for these trees and for those that still grow."""
+    """Tokens sampled, including those of unfinished trees."""
     calls: int = 0
-    """Samples of the same."""
+    """Samples drawn, including those of unfinished trees."""
 
 
 class EngineSearch:
-    """The trees of one engine."""
+    """The search on one engine."""
 
     def __init__(self, engine: Engine, policy: PolicyConfig, seed: int):
         from astro_factory.search.driver import Search
 
         self._engine = engine
         self._search = Search(engine, policy, seed)
-        gc.freeze()  # what is loaded by now stays: a full collection looks at the trees alone
+        gc.freeze()  # what is loaded by now stays: a full collection only has to visit the trees
 
     @classmethod
     def open(cls, settings: SearchSettings) -> "EngineSearch":
-        """Load the engine. Raises what `engines.open_engine` does, and E611."""
+        """Load the engine. Raises what `engines.open_engine` raises, and E611."""
         from astro_factory.engines import open_engine
 
         return cls(open_engine(settings.engine, settings.folder), settings.policy, settings.seed)
 
     def advance(self, problems: dict[str, Problem]) -> SearchProgress:
-        """Begin these problems, by key, and go on for a while."""
+        """Start these problems, by key, and work for a while."""
         tokens, calls = self._search.tokens, self._search.calls
         trees = self._search.advance(problems)
         return SearchProgress(
             [(key, pack(tree)) for key, tree in trees.items()],
-            sum(map(_solved, trees.values())),
+            sum(map(_is_solved, trees.values())),
             self._search.tokens - tokens,
             self._search.calls - calls,
         )
@@ -68,16 +69,19 @@ class EngineSearch:
         self._engine.close()
 
 
-def _solved(tree: Tree) -> bool:
+def _is_solved(tree: Tree) -> bool:
     return any(node.verdict == Outcome.CORRECT for node in tree.nodes)
 
 
-_searches: list[EngineSearch] = []
+_search_of_process: list[EngineSearch] = []
 
 
-def advance(what: SearchSettings | dict[str, Problem]) -> SearchProgress:
-    """`EngineSearch.advance` of the one search of this process, which a first call with the settings opens."""
-    if isinstance(what, SearchSettings):
-        _searches.append(EngineSearch.open(what))
+def advance(message: SearchSettings | dict[str, Problem]) -> SearchProgress:
+    """Entry point of a worker process: the first call passes the settings and opens the search, later ones advance it.
+
+    See `EngineSearch.advance`.
+    """
+    if isinstance(message, SearchSettings):
+        _search_of_process.append(EngineSearch.open(message))
         return SearchProgress()
-    return _searches[0].advance(what)
+    return _search_of_process[0].advance(message)

@@ -14,13 +14,13 @@ from astro_factory.search.priors import set_priors
 from astro_factory.search.prompts import mean
 from astro_factory.search.self_evaluation import evaluate
 from astro_factory.search.step_parser import ParsedSteps
-from astro_factory.search.stopping import Stopping
+from astro_factory.search.stopping import StopCondition
 from astro_factory.search.tree_builder import PolicyRun, SampleRequest, TreeBuilder
 
 
 def grow(builder: TreeBuilder, config: MctsConfig) -> PolicyRun:
-    """Run the iterations; ends early when nothing is left to select or the stop rule holds."""
-    search, stopping = Mcts(builder, config), Stopping(builder, config.stop)
+    """Run the iterations; ends early when no node is left to select or the stop rule holds."""
+    search, stop = Mcts(builder, config), StopCondition(builder, config.stop)
     for _ in range(config.iterations):
         path = search.select()
         if not path:
@@ -29,9 +29,9 @@ def grow(builder: TreeBuilder, config: MctsConfig) -> PolicyRun:
         if not builder.tree.nodes[path[-1]].terminal:
             yield from search.expand(path[-1])
         search.back_up(path)
-        if stopping.now():
+        if stop.is_met():
             break
-    search.settle()
+    search.finalize()
 
 
 def puct(child: TreeNode, parent_visits: int, c_puct: float) -> float:
@@ -39,10 +39,10 @@ def puct(child: TreeNode, parent_visits: int, c_puct: float) -> float:
     return child.value + c_puct * child.prior * math.sqrt(parent_visits) / (1 + child.visits)
 
 
-def backed_up(node: TreeNode, children: Sequence[TreeNode]) -> float:
+def backed_up_value(node: TreeNode, children: Sequence[TreeNode]) -> float:
     """Q(S, a) <- (sum_i Q_i N_i + R) / (sum_i N_i + 1)   (paper, Eq. 4)
 
-    A node without a reward of its own (the root; one that was not rolled out) leaves out the R and the 1.
+    A node without a reward of its own (the root, or a node that was not rolled out) leaves out the R and the 1.
     """
     own = 1 if node.rollouts or node.terminal else 0
     weight = sum(child.visits for child in children) + own
@@ -51,7 +51,7 @@ def backed_up(node: TreeNode, children: Sequence[TreeNode]) -> float:
 
 
 class Mcts:
-    """One tree's search: which nodes are expanded, and which are closed to selection."""
+    """The search of one tree: which nodes are expanded, and which are closed to selection."""
 
     def __init__(self, builder: TreeBuilder, config: MctsConfig):
         self._builder, self._config = builder, config
@@ -60,7 +60,7 @@ class Mcts:
         self._closed: set[int] = set()
 
     def select(self) -> list[int]:
-        """The path from the root to the node to expand, or to an end; empty where all is closed."""
+        """The path from the root to the node to expand, or to a terminal; empty when every node is closed."""
         if 0 in self._closed:
             return []
         path = [0]
@@ -71,35 +71,36 @@ class Mcts:
         return path
 
     def expand(self, leaf: int) -> PolicyRun:
-        """Sample k next steps, make their nodes, set their priors, and give the new ones their rewards."""
+        """Sample k next steps, add them as children, set the priors, and give new children their rewards."""
         builder, config = self._builder, self._config
         whole = config.candidates == "rollouts"
         step = SampleRequest(leaf, "step", config.expansions, config.max_step_tokens, (config.delimiter,))
         [samples] = yield from builder.sample(self._rollout(leaf, config.expansions) if whole else step)
         for sample in samples:
-            self._enter(leaf, sample, builder.read(leaf, sample), whole)
+            self._add_sample(leaf, sample, builder.parse(leaf, sample), rollout=whole)
         self._expanded.add(leaf)
         set_priors(builder, leaf, config.prior)
         new = [child for child in builder.children[leaf] if not self._nodes[child].visits]
-        going_on = [child for child in new if not self._nodes[child].terminal and not builder.too_deep(child)]
+        expandable = [child for child in new if not self._nodes[child].terminal and not builder.at_max_depth(child)]
         if config.value == "rollouts":
-            yield from self._roll_out(going_on)
+            yield from self._roll_out(expandable)
         elif config.value == "self_evaluation":
-            yield from evaluate(builder, going_on, config.self_evaluation)
-        self._set_values(new)
+            assert config.self_evaluation is not None
+            yield from evaluate(builder, expandable, config.self_evaluation)
+        self._set_first_values(new)
 
     def back_up(self, path: Sequence[int]) -> None:
-        """N <- N + 1 and Eq. 4 from the path's end to the root; closes what needs no more visits."""
+        """N <- N + 1 and Eq. 4 from the end of the path to the root; closes nodes that need no more visits."""
         for index in reversed(path):
             node = self._nodes[index]
             children = self._builder.children[index]
             node.visits += 1
-            node.value = backed_up(node, [self._nodes[child] for child in children])
+            node.value = backed_up_value(node, [self._nodes[child] for child in children])
             if index in self._expanded and self._closed.issuperset(children):
                 self._closed.add(index)
 
-    def settle(self) -> None:
-        """Give the nodes that only rollouts have seen what is known of them."""
+    def finalize(self) -> None:
+        """Set priors and values of nodes that occur only in rollouts."""
         for index, node in enumerate(self._nodes):
             if index not in self._expanded:
                 set_priors(self._builder, index, self._config.prior)
@@ -109,40 +110,40 @@ class Mcts:
     def _rollout(self, node: int, count: int) -> SampleRequest:
         return SampleRequest(node, "rollout", count, self._config.max_rollout_tokens, self._config.rollout_stop)
 
-    def _enter(self, start: int, sample: Sample, parsed: ParsedSteps, rollout: bool) -> None:
-        """Put a sample's first step below a node, and its other steps too where rollouts are kept."""
+    def _add_sample(self, start: int, sample: Sample, parsed: ParsedSteps, rollout: bool) -> None:
+        """Add a sample's first step below a node, and its other steps too where rollouts are kept."""
         builder, config = self._builder, self._config
         score = parsed.score
         if not (rollout and config.keep_rollouts):
             parsed = parsed.first()
-        measured = builder.line_logprobs(sample) if config.prior == "logprob" and parsed.steps else []
-        path = builder.enter(start, parsed, measured, config.merge_equal_steps)
+        logprobs = builder.line_logprobs(sample) if config.prior == "logprob" and parsed.steps else []
+        path = builder.add_path(start, parsed, logprobs, config.merge_equal_steps)
         if rollout:
             for node in path:
                 builder.scores[node].append(score)
 
-    def _roll_out(self, going_on: list[int]) -> PolicyRun:
-        """Rollouts for new children, as many as each still lacks; the last ones only where the first disagree."""
+    def _roll_out(self, children: list[int]) -> PolicyRun:
+        """Roll out new children, each as often as it still needs; the last rollouts only where the first disagree."""
         builder, config = self._builder, self._config
-        going_on.sort(key=lambda child: -self._nodes[child].prior)
-        chosen = going_on[: config.rollout_children]
+        children.sort(key=lambda child: -self._nodes[child].prior)
+        chosen = children[: config.rollout_children]
         for wanted in (min(config.first_rollouts or config.rollouts, config.rollouts), config.rollouts):
-            lacks = {child: wanted - len(builder.scores[child]) for child in chosen}
-            queries = [self._rollout(child, count) for child, count in lacks.items() if count > 0]
-            results = (yield from builder.sample(*queries)) if queries else []
-            for query, samples in zip(queries, results, strict=True):
-                self._score(query.node, samples)
+            missing = {child: wanted - len(builder.scores[child]) for child in chosen}
+            requests = [self._rollout(child, count) for child, count in missing.items() if count > 0]
+            results = (yield from builder.sample(*requests)) if requests else []
+            for request, samples in zip(requests, results, strict=True):
+                self._score(request.node, samples)
             chosen = [child for child in chosen if len(set(builder.scores[child])) > 1]
 
     def _score(self, node: int, samples: list[Sample]) -> None:
         for sample in samples:
-            parsed = self._builder.read(node, sample)
+            parsed = self._builder.parse(node, sample)
             self._builder.scores[node].append(parsed.score)
             if self._config.keep_rollouts:
-                self._enter(node, sample, parsed, True)
+                self._add_sample(node, sample, parsed, rollout=True)
 
     def _set_reward(self, index: int) -> bool:
-        """R of a node from its rollouts, or of an end from its verdict; whether there is any."""
+        """Set R from the node's rollouts, or from a terminal's verdict; returns whether there was either."""
         node, scores = self._nodes[index], self._builder.scores[index]
         if node.terminal:
             node.reward = float(node.verdict == Outcome.CORRECT)
@@ -150,13 +151,13 @@ class Mcts:
             node.reward, node.rollouts = mean(scores), len(scores)
         return node.terminal or bool(scores)
 
-    def _set_values(self, new: Sequence[int]) -> None:
-        """First values of new children; those that cannot be gone on from are closed."""
+    def _set_first_values(self, new: Sequence[int]) -> None:
+        """Set the first values of new children, and close those that cannot be expanded."""
         known = [child for child in new if self._set_reward(child)]
         guess = mean([self._nodes[child].reward for child in known])
         for child in new:
             node = self._nodes[child]
             node.value = node.reward if child in known else guess
             node.visits = int(child in known and self._config.count_evaluation)
-            if self._config.close_finished if node.terminal else self._builder.too_deep(child):
+            if self._config.close_finished if node.terminal else self._builder.at_max_depth(child):
                 self._closed.add(child)

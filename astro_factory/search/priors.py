@@ -1,4 +1,4 @@
-"""P(a|S): how likely the policy makes each of a node's children, from the samples that went on from the node."""
+"""P(a|S): how likely the policy makes each child of a node, estimated from the samples that continued the node."""
 
 import math
 
@@ -7,7 +7,7 @@ from astro_factory.search.tree_builder import TreeBuilder
 
 
 def set_priors(builder: TreeBuilder, parent: int, kind: str) -> None:
-    """Give the children of a node their priors, which add up to 1; `kind` as in `MctsConfig.prior`."""
+    """Set the priors of a node's children, which add up to 1. `kind` is `StepsConfig.prior`."""
     children = builder.children[parent]
     weights = [_weight(builder, child, kind) for child in children]
     for child, weight in zip(children, weights, strict=True):
@@ -16,5 +16,5 @@ def set_priors(builder: TreeBuilder, parent: int, kind: str) -> None:
 
 def _weight(builder: TreeBuilder, child: int, kind: str) -> float:
     if kind == "share":
-        return builder.sampled[child]
+        return builder.sample_counts[child]
     return math.exp(mean(builder.logprobs[child])) if kind == "logprob" else 1.0

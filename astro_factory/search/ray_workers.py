@@ -1,7 +1,7 @@
-"""Workers in Ray's actors: engines on the GPUs of many machines, dealt to by one driver that keeps the ledger.
+"""Search workers as Ray actors: engines on the GPUs of many machines, fed by one driver that keeps the ledger.
 
-The cluster is the one that `RAY_ADDRESS` names, else this machine. Its nodes see the model under the driver's path
-(a shared file system) and have this package installed.
+The cluster is the one that `RAY_ADDRESS` names, otherwise this machine. Its nodes need this package and must see the
+model under the driver's path (a shared file system).
 """
 
 import os
@@ -18,7 +18,7 @@ from astro_factory.search.workers import EngineWorker, WorkerLost
 
 
 class _Actor:
-    """What runs on a node; the engine is loaded by the first call, whose errors reach the driver."""
+    """Runs on a node. The first call loads the engine, so that its errors reach the driver."""
 
     def __init__(self, settings: SearchSettings):
         self._settings = settings
@@ -31,16 +31,17 @@ class _Actor:
 
 
 class RayWorker(EngineWorker):
-    """An actor; lost with its process or its node."""
+    """An actor; lost when its process or its node dies."""
 
-    def __init__(self, settings: SearchSettings, resources: dict[str, float]):
+    def __init__(self, settings: SearchSettings, cpus: float, gpus: float):
         import ray
 
-        self._actor = ray.remote(_Actor).options(**resources).remote(settings)
+        # Any: Ray's stubs do not know the methods of an actor
+        self._actor: Any = ray.remote(num_cpus=cpus, num_gpus=gpus)(_Actor).remote(settings)
 
     def advance(self, problems: dict[str, Problem]) -> "Future[SearchProgress]":
         future: Future[SearchProgress] = Future()
-        self._actor.advance.remote(problems).future().add_done_callback(partial(_hand_over, future))
+        self._actor.advance.remote(problems).future().add_done_callback(partial(_forward, future))
         return future
 
     def close(self) -> None:
@@ -49,22 +50,22 @@ class RayWorker(EngineWorker):
         ray.kill(self._actor)
 
 
-def _hand_over(future: "Future[SearchProgress]", done: Any) -> None:
+def _forward(target: "Future[SearchProgress]", source: "Future[SearchProgress]") -> None:
     from ray.exceptions import RayActorError, RayTaskError
 
-    error = done.exception()
+    error = source.exception()
     if error is None:
-        future.set_result(done.result())
+        target.set_result(source.result())
     elif isinstance(error, RayTaskError):
-        future.set_exception(error.cause if isinstance(error.cause, UserError) else error)
+        target.set_exception(error.cause if isinstance(error.cause, UserError) else error)
     elif isinstance(error, RayActorError):
-        future.set_exception(WorkerLost(str(error).splitlines()[0]))
+        target.set_exception(WorkerLost(str(error).splitlines()[0]))
     else:
-        future.set_exception(error)
+        target.set_exception(error)
 
 
 def ray_workers(settings: SearchSettings, processes: int) -> list[Callable[[], EngineWorker]]:
-    """How each worker on the cluster is filled; one that finds no room waits for it while the others work.
+    """A factory for each worker on the cluster; a worker that finds no free resources waits while the others work.
 
     Raises:
         UserError: E619 if Ray is not installed.
@@ -78,7 +79,7 @@ def ray_workers(settings: SearchSettings, processes: int) -> list[Callable[[], E
         path = os.pathsep.join(part or os.getcwd() for part in sys.path)
         variables = {"PYTHONPATH": path, "PYTHONHASHSEED": "0"}
         ray.init(runtime_env={"env_vars": variables}, include_dashboard=False, log_to_driver=False)
-    gpus = getattr(settings.engine, "tensor_parallel_size", 1)
-    enough = ray.cluster_resources().get("GPU", 0) >= gpus * processes
-    resources = {"num_cpus": getattr(settings.engine, "threads", 1), "num_gpus": gpus if enough else 0}
-    return [lambda: RayWorker(settings, resources)] * processes
+    cpus, gpus = getattr(settings.engine, "threads", 1), getattr(settings.engine, "tensor_parallel_size", 1)
+    if ray.cluster_resources().get("GPU", 0) < gpus * processes:
+        gpus = 0
+    return [lambda: RayWorker(settings, cpus, gpus) for _ in range(processes)]

@@ -1,6 +1,6 @@
-"""Makes trees again from the model calls that they store: no model is needed, its tokenizer is.
+"""Rebuilds trees from the model calls they store. This needs the model's tokenizer but not the model.
 
-A tree that comes out equal shows that nothing went into it but its problem, its policy and these calls.
+A tree that comes out equal depends on nothing but its problem, its policy and these calls.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,15 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.models import model_source
 from astro_factory.core.trees import Call, Tree
 from astro_factory.engines.base import Engine, Request, Sample, room_for
-from astro_factory.search.config import SamplingConfig
+from astro_factory.search.config import PolicyConfig
 from astro_factory.search.driver import Search
 from astro_factory.search.tree_builder import prompt_digest
 
 
 class ReplayEngine(Engine):
-    """Answers with the calls of one tree at a time."""
+    """Answers requests with the stored calls of one tree at a time."""
+
+    tokenizer: Any
 
     def __init__(self, folder: Path, max_model_len: int | None = None):
         from transformers import AutoConfig, AutoTokenizer
@@ -25,7 +27,7 @@ class ReplayEngine(Engine):
         source = model_source(folder)
         self.tokenizer = AutoTokenizer.from_pretrained(source)
         self.max_model_len = max_model_len or AutoConfig.from_pretrained(source).max_position_embeddings
-        self._ends = _ends(source, self.tokenizer)
+        self._end_ids = _end_ids(source, self.tokenizer)
         self._calls: dict[tuple[str, int], Call] = {}
 
     def load(self, tree: Tree) -> None:
@@ -33,7 +35,7 @@ class ReplayEngine(Engine):
         self._calls = {(call.prompt, call.seed): call for call in tree.calls}
 
     def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
-        """Raises `UserError` E618 for a sample that was not stored."""
+        """Raises `UserError` E618 for a sample that is not stored."""
         return [[self._sample(request, seed) for seed in request.seeds] for request in requests]
 
     def _sample(self, request: Request, seed: int) -> Sample:
@@ -43,45 +45,43 @@ class ReplayEngine(Engine):
         if call is None:
             raise UserError.of(
                 "E618",
-                "a tree does not hold a sample that its policy asks for",
-                "replay it with the spec and the version that made it",
+                "the policy requests a sample that the tree does not contain",
+                "replay it with the spec and the version that built it",
             )
         text = self.tokenizer.decode(call.ids, skip_special_tokens=True)
         before = Stops.cut(text, request.stop)
         if before is not None:
-            finish = "stop"
-        else:
-            ended = call.ids[-1] in self._ends or len(call.ids) < room_for(request, self.max_model_len)
-            finish = "eos" if ended else "length"
-        return Sample(call.ids, text if before is None else before, call.logprobs, finish)
+            return Sample(call.ids, before, call.logprobs, "stop")
+        ended = call.ids[-1] in self._end_ids or len(call.ids) < room_for(request, self.max_model_len)
+        return Sample(call.ids, text, call.logprobs, "eos" if ended else "length")
 
 
 class Replay:
     """Replays the trees of one search."""
 
-    def __init__(self, folder: Path, policy: SamplingConfig, seed: int, max_model_len: int | None = None):
-        """`folder` is the model's; `max_model_len` is the engine's, where it had one of its own."""
-        self._calls = ReplayEngine(folder, max_model_len)
+    def __init__(self, folder: Path, policy: PolicyConfig, seed: int, max_model_len: int | None = None):
+        """`folder` is the model's; `max_model_len` is the engine's setting, if it had one."""
+        self._engine = ReplayEngine(folder, max_model_len)
         self._policy, self._seed = policy, seed
 
     def rebuild(self, tree: Tree) -> Tree:
-        """The tree that the policy grows from the calls of this one. Raises `UserError` E618."""
-        self._calls.load(tree)
-        search = Search(self._calls, self._policy, self._seed)
-        done = search.advance({"": tree.problem})
-        while not done:
-            done = search.advance({})
-        return done[""]
+        """The tree that the policy builds from the calls of this one. Raises `UserError` E618."""
+        self._engine.load(tree)
+        search = Search(self._engine, self._policy, self._seed)
+        finished = search.advance({"": tree.problem})
+        while not finished:
+            finished = search.advance({})
+        return finished[""]
 
     def reproduces(self, tree: Tree) -> bool:
-        """Whether the tree is what its calls give."""
+        """Whether the stored calls give exactly this tree."""
         try:
             return self.rebuild(tree) == tree
         except UserError:
             return False
 
 
-def _ends(source: Path, tokenizer: Any) -> set[int]:
+def _end_ids(source: Path, tokenizer: Any) -> set[int]:
     from transformers import GenerationConfig
 
     from astro_factory.engines.stops import end_ids

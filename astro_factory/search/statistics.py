@@ -1,9 +1,12 @@
-"""What a table of trees holds, counted while it is written."""
+"""Counts over a table of trees, collected while it is written."""
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.verdicts import Outcome
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.TIMEOUT, Outcome.ERROR)
 
@@ -15,8 +18,8 @@ class TreeStatistics:
         self._counts: Counter[str] = Counter()
         self._unjudged: Counter[str] = Counter()
 
-    def add(self, batch: Any) -> Any:
-        """Counts a `pyarrow.RecordBatch` of one tree and gives it back."""
+    def add(self, batch: "pa.RecordBatch") -> "pa.RecordBatch":
+        """Count a record batch of one tree; returns the batch, so that this can wrap an iterator."""
         nodes, calls = batch.column("nodes")[0].as_py(), len(batch.column("calls")[0])
         verdicts = Counter(node["verdict"] for node in nodes)
         wrong = {node["answer"] for node in nodes if node["verdict"] == Outcome.INCORRECT}
@@ -34,8 +37,8 @@ class TreeStatistics:
         return batch
 
     def as_json(self) -> dict[str, Any]:
-        """The counts; what should not be, problems without room in the context and ends without a verdict, only where
-        there are some."""
+        """The counts. `without_room` (prompts that fill the context) and `unjudged_ends` (terminals that the verifier
+        could not judge) appear only where there are any."""
         names = ("trees", "solved", "nodes", "right_ends", "distinct_wrong_answers", "samples", "tokens")
         figures: dict[str, Any] = {name: self._counts[name] for name in names}
         if self._counts["without_room"]:

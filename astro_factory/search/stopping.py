@@ -1,27 +1,28 @@
-"""When a tree is done before its budget is spent."""
+"""Stops a tree before its budget is spent."""
 
 from astro_factory.search.config import StopRule
 from astro_factory.search.tree_builder import TreeBuilder
 
 
-def enough(ends: tuple[int, int], rule: StopRule) -> bool:
-    """Whether a tree with so many right ends and different wrong answers is done."""
-    return ends[0] >= rule.right and ends[1] >= rule.wrong_distinct
+def has_enough(correct: int, distinct_wrong: int, rule: StopRule) -> bool:
+    """Whether these counts of correct terminals and of different wrong answers satisfy the rule."""
+    return correct >= rule.right and distinct_wrong >= rule.wrong_distinct
 
 
-class Stopping:
-    """Asked once after each iteration of a tree."""
+class StopCondition:
+    """Checks a `StopRule` once after each iteration of a tree."""
 
     def __init__(self, builder: TreeBuilder, rule: StopRule | None):
         self._builder, self._rule = builder, rule
-        self._ends = (0, 0)
+        self._last = (0, 0)
         self._idle = 0
-        """Iterations in a row that brought no new end."""
+        """Consecutive iterations that found no new terminal."""
 
-    def now(self) -> bool:
+    def is_met(self) -> bool:
+        """Whether to stop now; always false without a rule."""
         if self._rule is None:
             return False
-        ends = self._builder.ends()
-        self._idle = self._idle + 1 if ends == self._ends else 0
-        self._ends = ends
-        return enough(ends, self._rule) or self._idle == self._rule.patience
+        counts = self._builder.count_terminals()
+        self._idle = self._idle + 1 if counts == self._last else 0
+        self._last = counts
+        return has_enough(*counts, self._rule) or self._idle == self._rule.patience

@@ -1,13 +1,14 @@
-"""A tree while it grows: nodes with what a policy needs to know of them, and the samples it is made from.
+"""Builds one tree: its nodes with what a policy needs to know about them, and the samples it is built from.
 
-A policy is a generator over a `TreeBuilder`: it yields requests to the engine and is sent their samples, so that a
-driver can advance thousands of trees at once. Nothing here depends on other trees or on the order of work.
+A policy is a generator over a `TreeBuilder`: it yields engine requests and is sent their samples, so that a driver can
+advance thousands of trees at once. Nothing here depends on other trees or on timing.
 """
 
 import hashlib
 from array import array
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.problems import Problem
@@ -19,13 +20,16 @@ from astro_factory.search.prompts import Prompts
 from astro_factory.search.step_parser import ParsedStep, ParsedSteps, StepParser
 from astro_factory.verifiers.base import Verifier
 
-PolicyRun = Generator[list[Request], list[list[Sample]], None]
-"""A growing tree: gives requests, takes their samples in the same order, ends when the tree is done."""
+T = TypeVar("T")
+Sampling = Generator[list[Request], list[list[Sample]], T]
+"""A generator that yields requests, is sent their samples in the same order, and returns a `T`."""
+PolicyRun = Sampling[None]
+"""A tree under construction; the generator ends when the tree is done."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleRequest:
-    """`count` samples that go on from a node."""
+    """`count` samples that continue a node."""
 
     node: int
     purpose: str
@@ -34,11 +38,11 @@ class SampleRequest:
     max_tokens: int
     stop: tuple[str, ...]
     prompt_ids: tuple[int, ...] | None = None
-    """What is asked instead of going on with the node's own steps."""
+    """Prompt in place of the node's own steps."""
 
 
 class TreeBuilder:
-    """The tree of one problem, with a policy's notes beside each node."""
+    """The tree of one problem, with bookkeeping for policies beside each node."""
 
     def __init__(
         self,
@@ -47,95 +51,97 @@ class TreeBuilder:
         prompts: Prompts,
         config: SamplingConfig,
         seed: int,
-        longest: int | None = None,
+        max_model_len: int | None = None,
     ):
-        """`longest` is the engine's context, prompt and sample together, in tokens; without it there is no limit."""
+        """`max_model_len` is the engine's context (prompt and sample together) in tokens; None for no limit."""
         self.step_parser = StepParser(problem, verifier, config.delimiter)
         self.tree = Tree(problem, [TreeNode(-1, "", facts=self.step_parser.root_facts())])
         self.config = config
         self._seed = seed
-        self._longest = longest
+        self._max_model_len = max_model_len
         self._prompts = prompts
         self._prompt_ids = {0: prompts.root(problem)}
-        """Of the nodes that were gone on from."""
-        self._asked: dict[tuple[str, int], int] = {}
+        """Cached prompts of nodes."""
+        self._requested: dict[tuple[str, int], int] = {}
+        """Samples requested so far, by purpose and node."""
         self.children: list[list[int]] = [[]]
         self.depths = [0]
-        self.sampled = [0]
-        """How often a step was sampled from its parent, by itself or as part of a rollout."""
+        self.sample_counts = [0]
+        """How often each step was sampled from its parent, on its own or as part of a rollout."""
         self.logprobs: list[list[float]] = [[]]
         """Mean token log-probability of each of these samples, where it was measured."""
         self.scores: list[list[float]] = [[]]
-        """Scores of the rollouts through a node."""
+        """Scores of the rollouts through a node, or of the votes on it."""
 
     def steps(self, node: int) -> list[str]:
-        """Texts of a node's path."""
+        """Texts of the path to a node."""
         return [self.tree.nodes[index].text for index in self.tree.path(node)]
 
-    def sample(self, *queries: SampleRequest) -> Generator[list[Request], list[list[Sample]], list[list[Sample]]]:
-        """Samples for each ask; every one is recorded as a call of the tree.
+    def sample(self, *requests: SampleRequest) -> Sampling[list[list[Sample]]]:
+        """The samples for each request; every sample is recorded as a call of the tree.
 
-        Where the context has no room for another token there are none: the path ends there.
+        A prompt that fills the engine's context gets no samples: the path ends there.
         """
-        requests = [self._request(query) for query in queries]
-        open_ = [self._longest is None or len(request.prompt_ids) < self._longest for request in requests]
-        sent = [request for request, fits in zip(requests, open_, strict=True) if fits]
+        engine_requests = [self._engine_request(request) for request in requests]
+        limit = self._max_model_len
+        fits = [limit is None or len(request.prompt_ids) < limit for request in engine_requests]
+        sent = [request for request, has_room in zip(engine_requests, fits, strict=True) if has_room]
         answers = iter((yield sent) if sent else ())
-        results = [next(answers) if fits else [] for fits in open_]
-        for query, request, samples in zip(queries, requests, results, strict=True):
-            prompt = prompt_digest(request)
-            for seed, sample in zip(request.seeds, samples, strict=False):
-                self.tree.calls.append(Call(query.node, query.purpose, seed, prompt, sample.ids, sample.logprobs))
+        results = [next(answers) if has_room else [] for has_room in fits]
+        for request, engine_request, samples in zip(requests, engine_requests, results, strict=True):
+            prompt = prompt_digest(engine_request)
+            for seed, sample in zip(engine_request.seeds, samples, strict=False):
+                self.tree.calls.append(Call(request.node, request.purpose, seed, prompt, sample.ids, sample.logprobs))
                 self.tree.tokens += len(sample.ids)
         return results
 
-    def _request(self, query: SampleRequest) -> Request:
-        first = self._asked.get((query.purpose, query.node), 0)
-        self._asked[query.purpose, query.node] = first + query.count
-        name = (self._seed, "search", self.tree.problem.id, query.purpose, query.node)
-        seeds = tuple(seed_for(*name, index) for index in range(first, first + query.count))
-        prompt_ids = self._prompt(query.node) if query.prompt_ids is None else query.prompt_ids
-        return Request(prompt_ids, seeds, query.max_tokens, self.config.temperature, query.stop)
+    def _engine_request(self, request: SampleRequest) -> Request:
+        first = self._requested.get((request.purpose, request.node), 0)
+        self._requested[request.purpose, request.node] = first + request.count
+        name = (self._seed, "search", self.tree.problem.id, request.purpose, request.node)
+        seeds = tuple(seed_for(*name, index) for index in range(first, first + request.count))
+        prompt_ids = self._prompt(request.node) if request.prompt_ids is None else request.prompt_ids
+        return Request(prompt_ids, seeds, request.max_tokens, self.config.temperature, request.stop)
 
-    def _prompt(self, node: int) -> tuple[int, ...]:
-        if node not in self._prompt_ids:
-            found = self.tree.nodes[node]
-            self._prompt_ids[node] = self._prompt(found.parent) + self._prompts.step(found.text)
-        return self._prompt_ids[node]
+    def _prompt(self, index: int) -> tuple[int, ...]:
+        if index not in self._prompt_ids:
+            node = self.tree.nodes[index]
+            self._prompt_ids[index] = self._prompt(node.parent) + self._prompts.step(node.text)
+        return self._prompt_ids[index]
 
     def evaluation_prompt(self, node: int, template: str) -> tuple[int, ...]:
-        """The ids of a question about the state after a node."""
+        """Token ids of a question about the state after a node."""
         return self._prompts.evaluation(self.tree.problem, self.steps(node), template)
 
-    def too_deep(self, node: int) -> bool:
-        """Whether a path may not go on from a node."""
+    def at_max_depth(self, node: int) -> bool:
+        """Whether a node may not be continued because of `max_depth`."""
         return self.depths[node] >= self.config.max_depth
 
-    def read(self, node: int, sample: Sample) -> ParsedSteps:
-        """The steps of a sample that went on from a node."""
+    def parse(self, node: int, sample: Sample) -> ParsedSteps:
+        """The steps of a sample that continues a node."""
         limit = self.config.max_depth - self.depths[node]
-        return self.step_parser.read(self.steps(node), sample.text, sample.finish, limit)
+        return self.step_parser.parse(self.steps(node), sample.text, sample.finish, limit)
 
     def line_logprobs(self, sample: Sample) -> list[float]:
         """Mean token log-probability of each line of a sample."""
         return self._prompts.line_logprobs(sample.ids, sample.logprobs)
 
-    def enter(self, start: int, parsed: ParsedSteps, logprobs: list[float], merge: bool = True) -> list[int]:
-        """Put parsed steps below a node, one under the other; returns their nodes.
+    def add_path(self, start: int, parsed: ParsedSteps, logprobs: list[float], merge: bool = True) -> list[int]:
+        """Add parsed steps below a node, each as a child of the one before; returns their nodes.
 
-        `logprobs` are those of the sample's lines, or empty where no policy needs them.
+        `logprobs` are those of the sample's lines, or empty where the policy does not need them.
         """
         path = []
         for step, line in zip(parsed.steps, parsed.lines, strict=True):
-            start = self.child(start, step, merge)
-            self.sampled[start] += 1
+            start = self.add_child(start, step, merge)
+            self.sample_counts[start] += 1
             if logprobs:
                 self.logprobs[start].append(logprobs[line])
             path.append(start)
         return path
 
-    def child(self, parent: int, step: ParsedStep, merge: bool = True) -> int:
-        """The child with this step; made where there is none, or always without `merge`."""
+    def add_child(self, parent: int, step: ParsedStep, merge: bool = True) -> int:
+        """Add a child with this step; with `merge`, an existing child with an equal step is returned instead."""
         if merge:
             for index in self.children[parent]:
                 if self.tree.nodes[index].text == step.text:
@@ -148,19 +154,19 @@ class TreeBuilder:
         self.children[parent].append(index)
         self.children.append([])
         self.depths.append(self.depths[parent] + 1)
-        self.sampled.append(0)
+        self.sample_counts.append(0)
         self.logprobs.append([])
         self.scores.append([])
         return index
 
-    def ends(self) -> tuple[int, int]:
-        """How many right ends there are, and how many different wrong answers."""
+    def count_terminals(self) -> tuple[int, int]:
+        """Number of correct terminals, and number of different wrong answers."""
         terminals = [node for node in self.tree.nodes if node.terminal]
-        right = sum(node.verdict == Outcome.CORRECT for node in terminals)
+        correct = sum(node.verdict == Outcome.CORRECT for node in terminals)
         wrong = {node.answer for node in terminals if node.verdict == Outcome.INCORRECT}
-        return right, len(wrong)
+        return correct, len(wrong)
 
 
 def prompt_digest(request: Request) -> str:
-    """First half of the SHA-256 of the ids, little-endian 32-bit: tells prompts apart without storing them."""
+    """First half of the SHA-256 of the prompt ids (little-endian int32): identifies a prompt without storing it."""
     return hashlib.sha256(array("i", request.prompt_ids).tobytes()).hexdigest()[:32]

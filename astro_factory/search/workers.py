@@ -1,7 +1,7 @@
-"""Workers that search: one for each engine, in this process, in other processes of this machine, or as Ray actors.
+"""Workers that search: one per engine, in this process, in other processes of this machine, or as Ray actors.
 
-`drive` hands problems from the ledger to the workers and stores the trees that come back. A worker whose process dies
-or hangs is restarted, and its problems return to the ledger; repeated losses without a finished tree end the search.
+`drive` hands problems from the ledger to the workers and stores the finished trees. A worker whose process dies or
+hangs is restarted and its problems return to the ledger; repeated losses without a finished tree end the search.
 """
 
 import math
@@ -18,30 +18,30 @@ from astro_factory.search.engine_worker import EngineSearch, SearchProgress, Sea
 from astro_factory.search.ledger import Ledger
 
 _POLL_S = 0.2
-"""Between looks at trees that other processes are making."""
-_LOSSES = 3
-"""In a row, without a tree between them, end the search."""
-_PATIENCE_S = 1.0
-"""A wait for the workers is interrupted so often, so that a caller can say that it lives."""
+"""Interval of checks for trees that other processes are building."""
+_MAX_LOSSES = 3
+"""Losses of one worker in a row, without a finished tree in between, that end the search."""
+_WAIT_S = 1.0
+"""Longest wait for the workers before control returns to the caller, which sends a heartbeat."""
 
 
 class WorkerLost(Exception):
-    """The process behind a worker ended in the middle of its work."""
+    """The process behind a worker ended during a call."""
 
 
 class EngineWorker(ABC):
-    """One engine with its growing trees."""
+    """One engine with the trees it builds."""
 
     @abstractmethod
     def advance(self, problems: dict[str, Problem]) -> "Future[SearchProgress]":
-        """Begin these problems and go on; the future raises `WorkerLost` where the process has ended."""
+        """Start these problems and continue the others; the future raises `WorkerLost` if the process has ended."""
 
     @abstractmethod
     def close(self) -> None: ...
 
 
 class InProcessWorker(EngineWorker):
-    """In this process."""
+    """Works in this process."""
 
     def __init__(self, search: EngineSearch):
         self._search = search
@@ -56,7 +56,7 @@ class InProcessWorker(EngineWorker):
 
 
 class SubprocessWorker(EngineWorker):
-    """In a process of this machine, driven by a thread of its own."""
+    """Works in a process of this machine, driven by its own thread."""
 
     def __init__(self, settings: SearchSettings, environment: dict[str, str]):
         self._settings, self._environment = settings, environment
@@ -84,108 +84,108 @@ class SubprocessWorker(EngineWorker):
 
 
 def local_workers(settings: SearchSettings, processes: int) -> list[Callable[[], EngineWorker]]:
-    """How each worker on this machine is filled; a single one is in this process."""
+    """A factory for each worker on this machine; a single worker runs in this process."""
     if processes == 1:
         return [lambda: InProcessWorker(EngineSearch.open(settings))]
     return [lambda share=share: SubprocessWorker(settings, share) for share in gpu_shares(processes)]
 
 
 class _WorkerSlot:
-    """A worker with what it holds."""
+    """A worker and the problems assigned to it."""
 
     def __init__(self, start: Callable[[], EngineWorker]):
         self._start = start
-        self.held: set[str] = set()
+        self.assigned: set[str] = set()
         self.worker = start()
         self.losses = 0
-        """Since its last tree."""
+        """Losses since its last finished tree."""
         self.ready = False
-        """Whether it ever answered; until then it holds nothing that others could be doing."""
-        self.asked_at = 0.0
-        """When it was told to go on, by the monotonic clock."""
+        """Whether it has answered once. Until then it gets no problems, because others could work on them."""
+        self.called_at = 0.0
+        """When its current call started, by the monotonic clock."""
 
     def restart(self) -> None:
         self.worker.close()
         self.worker, self.ready = self._start(), False
 
 
-_Running = dict["Future[SearchProgress]", _WorkerSlot]
-"""Each worker's call under way, with the slot of the worker."""
+_Calls = dict["Future[SearchProgress]", _WorkerSlot]
+"""The calls in progress, each with its worker's slot."""
 
 
 def drive(
-    factories: Sequence[Callable[[], EngineWorker]], ledger: Ledger, in_flight: int, silence_s: float = math.inf
+    factories: Sequence[Callable[[], EngineWorker]], ledger: Ledger, in_flight: int, hang_timeout_s: float = math.inf
 ) -> Iterator[SearchProgress]:
-    """Search what the ledger lacks, at most `in_flight` trees per worker.
+    """Build the trees that the ledger lacks, at most `in_flight` at a time per worker.
 
-    Yields the progress of each round, and empty progress while waiting. A worker that is silent for `silence_s` counts
-    as lost.
+    Yields the progress of each round, and empty progress while waiting. A worker that does not answer for
+    `hang_timeout_s` counts as lost.
 
     Raises:
-        UserError: E614 if a worker is lost again and again, and whatever a worker raises.
+        UserError: E614 if a worker is lost repeatedly, and any error of a worker.
     """
     if ledger.done:
         return
     share = min(in_flight, math.ceil((ledger.total - ledger.existing) / len(factories)))
     slots = [_WorkerSlot(start) for start in factories]
-    running: _Running = {}
+    calls: _Calls = {}
     try:
         while not ledger.done:
             for slot in slots:
-                if slot not in running.values():
-                    _advance(slot, ledger, share, running)
-            if not running:
+                if slot not in calls.values():
+                    _start_call(slot, ledger, share, calls)
+            if not calls:
                 time.sleep(_POLL_S)
-            finished, _ = wait(running, timeout=_PATIENCE_S, return_when=FIRST_COMPLETED)
+            finished, _ = wait(calls, timeout=_WAIT_S, return_when=FIRST_COMPLETED)
             if not finished:
                 yield SearchProgress()
             for future in finished:
-                yield _taken(running.pop(future), future, ledger)
-            for future in _silent(running, silence_s):
-                _lose(running.pop(future), f"it said nothing for {silence_s:,g} s (heartbeat_s)", ledger)
+                yield _collect(calls.pop(future), future, ledger)
+            for future in _hanging(calls, hang_timeout_s):
+                _replace(calls.pop(future), f"no answer for {hang_timeout_s:,g} s (heartbeat_s)", ledger)
     finally:
         for slot in slots:
             slot.worker.close()
 
 
-def _advance(slot: _WorkerSlot, ledger: Ledger, share: int, running: _Running) -> None:
-    problems = ledger.take(share - len(slot.held)) if slot.ready else {}
-    slot.held |= problems.keys()
-    if slot.held or not slot.ready:
-        slot.asked_at = time.monotonic()
-        running[slot.worker.advance(problems)] = slot
+def _start_call(slot: _WorkerSlot, ledger: Ledger, share: int, calls: _Calls) -> None:
+    problems = ledger.take(share - len(slot.assigned)) if slot.ready else {}
+    slot.assigned |= problems.keys()
+    if slot.assigned or not slot.ready:
+        slot.called_at = time.monotonic()
+        calls[slot.worker.advance(problems)] = slot
 
 
-def _silent(running: _Running, silence_s: float) -> "list[Future[SearchProgress]]":
-    since = time.monotonic() - silence_s
-    return [future for future, slot in running.items() if slot.asked_at < since and not future.done()]
+def _hanging(calls: _Calls, hang_timeout_s: float) -> "list[Future[SearchProgress]]":
+    since = time.monotonic() - hang_timeout_s
+    return [future for future, slot in calls.items() if slot.called_at < since and not future.done()]
 
 
-def _taken(slot: _WorkerSlot, future: "Future[SearchProgress]", ledger: Ledger) -> SearchProgress:
-    """What a worker made, stored; nothing where the worker was lost, which is then filled again."""
+def _collect(slot: _WorkerSlot, future: "Future[SearchProgress]", ledger: Ledger) -> SearchProgress:
+    """Store the trees of a finished call; empty progress if the worker was lost, which is then restarted."""
     try:
         result = future.result()
     except WorkerLost as error:
-        _lose(slot, str(error), ledger)
+        _replace(slot, str(error), ledger)
         return SearchProgress()
     for key, value in result.trees:
         ledger.store(key, value)
-        slot.held.discard(key)
+        slot.assigned.discard(key)
     slot.losses = 0 if result.trees else slot.losses
     slot.ready = True
     return result
 
 
-def _lose(slot: _WorkerSlot, why: str, ledger: Ledger) -> None:
-    """Give what a lost worker held back and start it again; an error where that has not helped before."""
+def _replace(slot: _WorkerSlot, why: str, ledger: Ledger) -> None:
+    """Return a lost worker's problems to the ledger and restart it; an error if that has not helped before."""
     slot.losses += 1
-    if slot.losses == _LOSSES:
+    if slot.losses == _MAX_LOSSES:
         raise UserError.of(
             "E614",
-            f"a process of the search was lost {_LOSSES} times before it finished a tree: {why}",
-            "its log may say why; if memory ran out, lower trees_in_flight or processes. "
-            "Finished trees are kept, and the same command goes on from there",
+            f"a search process was lost {_MAX_LOSSES} times before it finished a tree: {why}",
+            "see the log for the reason; if memory ran out, lower trees_in_flight or processes, then run the command "
+            "again. Finished trees are kept",
         )
-    ledger.put_back(sorted(slot.held))
-    slot.held.clear()
+    ledger.put_back(sorted(slot.assigned))
+    slot.assigned.clear()
     slot.restart()

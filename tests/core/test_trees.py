@@ -12,7 +12,7 @@ def make_tree() -> Tree:
             1, "4 + 13 = 17 left 17", terminal=True, verdict="correct", answer="17", closing="answer 4 + ( 10 + 3 )"
         ),
     ]
-    return Tree(problem, nodes, [Call(0, "step", 2**62, "ab12", [1, 2], [-0.5, -1.0])], tokens=12, iterations=4)
+    return Tree(problem, nodes, [Call(0, "step", 2**62, "ab12", (1, 2), (-0.5, -1.0))], tokens=12, iterations=4)
 
 
 def test_row_and_back():

@@ -23,7 +23,7 @@ def tree(index: int) -> Tree:
         TreeNode(0, "14 + 3 = 17 left 17", terminal=True, verdict="correct", answer="17", closing="answer 14 + 3"),
     ]
     return Tree(
-        problem(index), nodes, [Call(0, "rollout", 1, "0" * 64, [5, 7], [-0.5, -0.25])], tokens=20, iterations=2
+        problem(index), nodes, [Call(0, "rollout", 1, "0" * 64, (5, 7), (-0.5, -0.25))], tokens=20, iterations=2
     )
 
 

@@ -1,4 +1,4 @@
-"""An engine that writes down what it is asked, and fails as told."""
+"""An engine that logs its requests and fails on demand."""
 
 import os
 import time
@@ -14,14 +14,14 @@ FAULTS = {
     "fewer": lambda samples: samples[1:],
     "odd ids": lambda samples: [Sample((*samples[0].ids, 1), *_rest(samples[0])), *samples[1:]],
     "nan": lambda samples: [Sample((1,), "a", (float("nan"),), "stop"), *samples[1:]],
-    "hope": lambda samples: [Sample((1,), "a", (2.0,), "stop"), *samples[1:]],
+    "above zero": lambda samples: [Sample((1,), "a", (2.0,), "stop"), *samples[1:]],
     "finish": lambda samples: [Sample((1,), "a", (-1.0,), "tired"), *samples[1:]],
 }
 
 
 class FaultyEngine(Engine):
-    """Options: `engine`, what really answers; `log`, a file that gets process and seed of each sample; `fault` (`die`,
-    `hang`, `raise` or one of `FAULTS`) from the batch number `at` on, once if the file `once` is named."""
+    """Options: `engine`, the engine that answers; `log`, a file for the process and seed of each sample; `fault`
+    (`die`, `hang`, `raise` or one of `FAULTS`) from batch number `at` on, only once if the file `once` is given."""
 
     def __init__(self, options, folder):
         self._engine = open_engine(TypeAdapter(EngineConfig).validate_python(options["engine"]), folder)
@@ -32,7 +32,7 @@ class FaultyEngine(Engine):
         self._batches += 1
         answers = self._engine.generate(requests)
         fault = self._options.get("fault")
-        if fault and self._batches >= self._options.get("at", 1) and self._first():
+        if fault and self._batches >= self._options.get("at", 1) and self._should_fail():
             if fault == "die":
                 os._exit(7)
             if fault == "hang":
@@ -44,10 +44,10 @@ class FaultyEngine(Engine):
 
     def stream(self):
         if "log" in self._options:
-            return Logged(self._engine.stream(), Path(self._options["log"]))
+            return LoggedStream(self._engine.stream(), Path(self._options["log"]))
         return super().stream()
 
-    def _first(self) -> bool:
+    def _should_fail(self) -> bool:
         once = self._options.get("once")
         if once is None:
             return True
@@ -58,7 +58,7 @@ class FaultyEngine(Engine):
         return True
 
 
-class Logged(Stream):
+class LoggedStream(Stream):
     def __init__(self, stream, log: Path):
         self._stream, self._log = stream, log
 

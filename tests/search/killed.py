@@ -1,7 +1,7 @@
 """A search that is killed again and again: `python -m tests.search.killed ROOT MODEL ENGINE KILLS SEED`.
 
-Each run is a forked process, so that libraries are loaded once. Prints, for every run, its process and the items that
-were finished when it began.
+Each run is a forked process, so that libraries are loaded once. Prints, for each run, its process id and the items that
+were finished when it started.
 """
 
 import json
@@ -26,7 +26,7 @@ def count(items: Path) -> int:
 
 
 def run(root: Path, model: Path, engine: dict, number: int) -> int:
-    """Start a search of all problems; returns its process."""
+    """Start a search of all problems; returns its process id."""
     import transformers  # noqa: F401  (before the fork: a second and more)
 
     process = os.fork()
@@ -45,7 +45,7 @@ def main(root: Path, model: Path, engine: dict, kills: int, seed: int) -> None:
         before = finished(root / "items")
         process = run(root, model, engine, number)
         runs.append((process, before))
-        # from its first breath to well after some more trees
+        # at any time from its start until well after some more trees
         enough, spare = len(before) + draw.randint(0, 16), draw.uniform(0, 0.3)
         while count(root / "items") < enough and os.waitpid(process, os.WNOHANG) == (0, 0):
             time.sleep(0.005)

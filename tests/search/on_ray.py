@@ -1,4 +1,4 @@
-"""A search on a Ray cluster of two nodes, one killed in the middle: `python -m tests.search.on_ray ROOT MODEL`."""
+"""A search on a Ray cluster of two nodes, one of which is killed: `python -m tests.search.on_ray ROOT MODEL`."""
 
 import json
 import sys

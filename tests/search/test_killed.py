@@ -17,7 +17,7 @@ KILLS = 20
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("engine", [SCRIPTED, LLAMA | {"batch_size": 16}], ids=["scripted", "llama"])
-def test_killed_at_random_moments_a_search_loses_only_what_is_in_flight(tmp_path, model, engine):  # noqa: F811
+def test_a_search_killed_at_random_moments_loses_only_trees_in_flight(tmp_path, model, engine):  # noqa: F811
     whole, _ = search(tmp_path / "whole", model, PROBLEMS, engine=engine)
     log = tmp_path / "log"
     arguments = [tmp_path, model, json.dumps(faulty(engine, log=str(log))), KILLS, 7]
@@ -28,17 +28,17 @@ def test_killed_at_random_moments_a_search_loses_only_what_is_in_flight(tmp_path
     assert report["status"] == 0 and len(report["runs"]) == KILLS + 1
     assert (tmp_path / str(KILLS) / "out/trees.parquet").read_bytes() == whole["trees.parquet"]
     assert len(report["runs"][-1][1]) > 0
-    asked: dict[int, Counter] = {}
+    sampled: dict[int, Counter] = {}
     for line in log.read_text().splitlines():
         process, seed = map(int, line.split())
-        asked.setdefault(process, Counter())[seed] += 1
+        sampled.setdefault(process, Counter())[seed] += 1
     seeds = {
         tree.problem.id: {call.seed for call in tree.calls} for tree in read_trees_with_calls(whole_table(tmp_path))
     }
     for process, finished in report["runs"]:
         known = {seed for name in map(problem_of(tmp_path).get, finished) for seed in seeds[name]}
-        assert not known & asked.get(process, Counter()).keys()
-        assert set(asked.get(process, Counter()).values()) <= {1}
+        assert not known & sampled.get(process, Counter()).keys()
+        assert set(sampled.get(process, Counter()).values()) <= {1}
 
 
 def whole_table(root: Path) -> Path:
@@ -46,7 +46,7 @@ def whole_table(root: Path) -> Path:
 
 
 def problem_of(root: Path) -> dict[str, str]:
-    """Item key to problem."""
+    """Problem id by item key."""
     found = {}
     for path in (root / "items").rglob("*"):
         if path.is_file():

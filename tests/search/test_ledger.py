@@ -22,7 +22,7 @@ def keys(names: str) -> list[str]:
     return [name * 64 for name in names]
 
 
-def test_only_what_is_missing_is_taken_in_order(tmp_path):
+def test_missing_trees_are_taken_in_order(tmp_path):
     items = StoredItems(tmp_path / "items")
     items.put("c" * 64, b"tree")
     ledger = Ledger(items, PROBLEMS)
@@ -37,7 +37,7 @@ def test_only_what_is_missing_is_taken_in_order(tmp_path):
     assert Ledger(items, PROBLEMS).done
 
 
-def test_what_another_process_makes_is_waited_for_and_taken_over_when_it_dies(tmp_path):
+def test_trees_of_another_process_are_awaited_and_taken_over_when_it_dies(tmp_path):
     for end in ("make", "die"):
         items = StoredItems(tmp_path / end / "items")
         command = [sys.executable, "-c", OTHER, str(items.root), end]

@@ -1,4 +1,4 @@
-"""The search by hand: samples are given, numbers are worked out beside them."""
+"""Searches worked out by hand: the samples are given, and comments show the arithmetic."""
 
 import math
 
@@ -6,9 +6,9 @@ import pytest
 
 from astro_factory.core.trees import TreeNode
 from astro_factory.search.config import MctsConfig, StopRule
-from astro_factory.search.mcts import backed_up, grow, puct
-from astro_factory.search.stopping import enough
-from tests.search.toy import builder_for, letters, said, shape
+from astro_factory.search.mcts import backed_up_value, grow, puct
+from astro_factory.search.stopping import has_enough
+from tests.search.toy import builder_for, letters, sample_of, shape
 
 STEP = {"finish": "stop"}
 
@@ -19,19 +19,19 @@ def config(**fields) -> MctsConfig:
     )
 
 
-def played(problem, config, *rounds):
-    """The tree after these rounds of samples, each a list of samples for every request; all have to be asked for."""
+def run_policy(problem, config, *rounds):
+    """The builder after these rounds, each with the samples for every request. The policy must request all of them."""
     builder = builder_for(problem, config)
-    growing = grow(builder, config)
-    requests = next(growing)
+    run = grow(builder, config)
+    requests = next(run)
     for number, samples in enumerate(rounds):
         assert [len(r.seeds) for r in requests] == [len(s) for s in samples]
         try:
-            requests = growing.send(samples)
+            requests = run.send(samples)
         except StopIteration:
             assert number == len(rounds) - 1
             return builder
-    raise AssertionError(f"the search goes on with {requests}")
+    raise AssertionError(f"the search also requests {requests}")
 
 
 PUCT = [
@@ -50,23 +50,25 @@ def test_puct_is_equation_1(value, prior, visits, parent, c, result):
 
 def test_backup_is_equation_4():
     children = [TreeNode(1, "a", visits=3, value=0.5), TreeNode(1, "b", visits=1, value=1.0), TreeNode(1, "c")]
-    assert backed_up(TreeNode(0, "s", reward=0.25, rollouts=16), children) == pytest.approx((1.5 + 1.0 + 0.25) / 5)
-    assert backed_up(TreeNode(0, "s", reward=0.25, rollouts=16), []) == 0.25
-    assert backed_up(TreeNode(0, "s", reward=1.0, terminal=True), []) == 1.0
-    assert backed_up(TreeNode(-1, ""), children) == pytest.approx(2.5 / 4)
-    assert backed_up(TreeNode(-1, "", value=0.5), []) == 0.5
+    assert backed_up_value(TreeNode(0, "s", reward=0.25, rollouts=16), children) == pytest.approx(
+        (1.5 + 1.0 + 0.25) / 5
+    )
+    assert backed_up_value(TreeNode(0, "s", reward=0.25, rollouts=16), []) == 0.25
+    assert backed_up_value(TreeNode(0, "s", reward=1.0, terminal=True), []) == 1.0
+    assert backed_up_value(TreeNode(-1, ""), children) == pytest.approx(2.5 / 4)
+    assert backed_up_value(TreeNode(-1, "", value=0.5), []) == 0.5
 
 
 def test_a_whole_search_by_hand():
-    builder = played(
+    builder = run_policy(
         letters("ab"),
         config(),
-        [[said("a", **STEP), said("b", **STEP)]],
-        [[said("b"), said("a")], [said("c"), said("d")]],
+        [[sample_of("a", **STEP), sample_of("b", **STEP)]],
+        [[sample_of("b"), sample_of("a")], [sample_of("c"), sample_of("d")]],
         # PUCT: a 0.5 + 0.5 * 1 / 2 = 0.75, b 0 + 0.25
-        [[said("a", **STEP), said("b", **STEP)]],
-        # all below a is finished, so b
-        [[said("a", **STEP), said("c", **STEP)]],
+        [[sample_of("a", **STEP), sample_of("b", **STEP)]],
+        # everything below a is finished, so b
+        [[sample_of("a", **STEP), sample_of("c", **STEP)]],
     )
     assert shape(builder.tree) == {
         "": (3, 0.25, 0.0, 0, 0.0),  # (0.5 * 2 + 0 * 2) / 4
@@ -81,16 +83,16 @@ def test_a_whole_search_by_hand():
     ends = {n.facts["path"]: (n.verdict, n.answer, n.closing) for n in builder.tree.nodes if n.terminal}
     assert ends["ab"] == ("correct", "ab", "answer ab")
     assert ends["bc"] == ("incorrect", "bc", "answer bc")
-    assert builder.ends() == (1, 3)
+    assert builder.count_terminals() == (1, 3)
 
 
-def test_evaluations_that_do_not_count_as_visits_leave_the_parent_its_own_reward():
-    builder = played(
+def test_rollouts_that_do_not_count_as_visits_leave_the_parent_its_own_reward():
+    builder = run_policy(
         letters("ab"),
         config(count_evaluation=False, iterations=2),
-        [[said("a", **STEP), said("b", **STEP)]],
-        [[said("b"), said("b")], [said("c"), said("d")]],
-        [[said("a", **STEP), said("b", **STEP)]],
+        [[sample_of("a", **STEP), sample_of("b", **STEP)]],
+        [[sample_of("b"), sample_of("b")], [sample_of("c"), sample_of("d")]],
+        [[sample_of("a", **STEP), sample_of("b", **STEP)]],
     )
     assert shape(builder.tree) == {
         "": (2, 1.0, 0.0, 0, 0.0),  # only a was visited
@@ -101,13 +103,13 @@ def test_evaluations_that_do_not_count_as_visits_leave_the_parent_its_own_reward
     }
 
 
-def test_open_ends_are_visited_again():
+def test_terminals_are_selected_again_without_close_finished():
     rounds = (
-        [[said("a", **STEP), said("b", **STEP)]],
-        [[said("b"), said("b")], [said("c"), said("d")]],
-        [[said("a", **STEP), said("b", **STEP)]],
+        [[sample_of("a", **STEP), sample_of("b", **STEP)]],
+        [[sample_of("b"), sample_of("b")], [sample_of("c"), sample_of("d")]],
+        [[sample_of("a", **STEP), sample_of("b", **STEP)]],
     )
-    builder = played(letters("ab"), config(close_finished=False, iterations=5), *rounds)
+    builder = run_policy(letters("ab"), config(close_finished=False, iterations=5), *rounds)
     assert builder.tree.iterations == 5
     # a, then three times ab: its value 1 is never beaten
     assert {path: numbers[0] for path, numbers in shape(builder.tree).items()} == {
@@ -115,13 +117,13 @@ def test_open_ends_are_visited_again():
     }  # fmt: skip
 
 
-def test_kept_rollouts_are_branches_that_later_expansions_go_on_with():
-    builder = played(
+def test_kept_rollouts_become_nodes_that_later_expansions_continue():
+    builder = run_policy(
         letters("ab"),
         config(keep_rollouts=True, prior="share", expansions=4, iterations=2),
-        [[said("a", **STEP), said("a", **STEP), said("a", **STEP), said("b", **STEP)]],
-        [[said("b"), said("c")], [said("c"), said("c")]],
-        [[said("b", **STEP), said("d", **STEP), said("d", **STEP), said("no step", **STEP)]],
+        [[sample_of("a", **STEP), sample_of("a", **STEP), sample_of("a", **STEP), sample_of("b", **STEP)]],
+        [[sample_of("b"), sample_of("c")], [sample_of("c"), sample_of("c")]],
+        [[sample_of("b", **STEP), sample_of("d", **STEP), sample_of("d", **STEP), sample_of("no step", **STEP)]],
     )
     assert shape(builder.tree) == {
         "": (2, 0.375 / 1.25, 0.0, 0, 0.0),
@@ -135,10 +137,10 @@ def test_kept_rollouts_are_branches_that_later_expansions_go_on_with():
 
 
 def test_whole_rollouts_as_candidates_need_one_pass():
-    builder = played(
+    builder = run_policy(
         letters("ab"),
         config(candidates="rollouts", keep_rollouts=True, prior="share", expansions=4, rollouts=1, iterations=1),
-        [[said("a", "b", "answer ab"), said("A", "c"), said("b", "b"), said("b", "x", "c")]],
+        [[sample_of("a", "b", "answer ab"), sample_of("A", "c"), sample_of("b", "b"), sample_of("b", "x", "c")]],
     )
     assert shape(builder.tree) == {
         "": (1, 0.25, 0.0, 0, 0.0),
@@ -150,12 +152,12 @@ def test_whole_rollouts_as_candidates_need_one_pass():
     }
 
 
-def test_candidates_lack_only_the_rollouts_they_do_not_bring():
-    builder = played(
+def test_a_candidate_counts_as_its_first_rollout():
+    builder = run_policy(
         letters("ab"),
         config(candidates="rollouts", prior="share", expansions=3, rollouts=3, iterations=1),
-        [[said("a", "b"), said("a", "c"), said("b", "b")]],
-        [[said("b")], [said("c"), said("d")]],
+        [[sample_of("a", "b"), sample_of("a", "c"), sample_of("b", "b")]],
+        [[sample_of("b")], [sample_of("c"), sample_of("d")]],
     )
     assert shape(builder.tree) == {
         "": (1, 1 / 3, 0.0, 0, 0.0),
@@ -164,14 +166,14 @@ def test_candidates_lack_only_the_rollouts_they_do_not_bring():
     }
 
 
-def test_only_the_likeliest_new_nodes_are_rolled_out():
-    builder = played(
+def test_only_the_most_likely_new_nodes_are_rolled_out():
+    builder = run_policy(
         letters("ab"),
         config(rollout_children=1, prior="share", expansions=3, rollouts=1, iterations=2),
-        [[said("b", **STEP), said("a", **STEP), said("a", **STEP)]],
-        [[said("b")]],
+        [[sample_of("b", **STEP), sample_of("a", **STEP), sample_of("a", **STEP)]],
+        [[sample_of("b")]],
         # PUCT: a 1 + 2/3 * 1 / 2, b (guessed 1) 1 + 1/3 * 1 / 1: equal, and b was first
-        [[said("a", **STEP), said("a", **STEP), said("a", **STEP)]],
+        [[sample_of("a", **STEP), sample_of("a", **STEP), sample_of("a", **STEP)]],
     )
     assert shape(builder.tree) == {
         "": (2, 0.5, 0.0, 0, 0.0),
@@ -182,45 +184,47 @@ def test_only_the_likeliest_new_nodes_are_rolled_out():
 
 
 def test_priors_from_log_probabilities_are_a_softmax_of_means_per_token():
-    builder = played(
+    builder = run_policy(
         letters("ab"),
         config(prior="logprob", rollouts=0, iterations=1),
-        [[said("a", logprobs=(-1.0, -3.0), **STEP), said("b", logprobs=(-1.0,), **STEP)]],
+        [[sample_of("a", logprobs=(-1.0, -3.0), **STEP), sample_of("b", logprobs=(-1.0,), **STEP)]],
     )
     a, b = math.exp(-2), math.exp(-1)
     assert [node.prior for node in builder.tree.nodes[1:]] == pytest.approx([a / (a + b), b / (a + b)])
 
 
 def test_equal_steps_can_stay_apart():
-    builder = played(letters("a"), config(merge_equal_steps=False), [[said("a", **STEP), said("a", **STEP)]])
+    builder = run_policy(
+        letters("a"), config(merge_equal_steps=False), [[sample_of("a", **STEP), sample_of("a", **STEP)]]
+    )
     assert [node.facts["path"] for node in builder.tree.nodes] == ["", "a", "a"]
 
 
 def test_a_node_without_allowed_steps_is_a_dead_end():
-    builder = played(letters("ab"), config(), [[said("x", **STEP), said("", **STEP)]])
+    builder = run_policy(letters("ab"), config(), [[sample_of("x", **STEP), sample_of("", **STEP)]])
     assert len(builder.tree.nodes) == 1 and builder.tree.iterations == 1
 
 
 def test_depth_is_limited():
-    builder = played(
+    builder = run_policy(
         letters("abc"),
         config(max_depth=2, rollouts=1, expansions=1, keep_rollouts=True),
-        [[said("a", **STEP)]],
-        [[said("b", "c")]],
-        [[said("d", **STEP)]],
+        [[sample_of("a", **STEP)]],
+        [[sample_of("b", "c")]],
+        [[sample_of("d", **STEP)]],
     )
     assert sorted(shape(builder.tree)) == ["", "a", "ab", "ad"]
 
 
-@pytest.mark.parametrize(("ends", "done"), [((1, 2), True), ((0, 9), False), ((5, 1), False)])
-def test_enough_needs_both(ends, done):
-    assert enough(ends, StopRule(right=1, wrong_distinct=2)) is done
+@pytest.mark.parametrize(("counts", "done"), [((1, 2), True), ((0, 9), False), ((5, 1), False)])
+def test_both_counts_are_needed(counts, done):
+    assert has_enough(*counts, StopRule(right=1, wrong_distinct=2)) is done
 
 
-def test_the_search_stops_when_there_is_enough():
-    builder = played(
+def test_the_search_stops_when_the_rule_is_met():
+    builder = run_policy(
         letters("ab"),
         config(candidates="rollouts", keep_rollouts=True, expansions=3, rollouts=1, stop=StopRule(wrong_distinct=1)),
-        [[said("a", "b"), said("a", "c"), said("b", "b")]],
+        [[sample_of("a", "b"), sample_of("a", "c"), sample_of("b", "b")]],
     )
-    assert builder.ends() == (1, 2) and builder.tree.iterations == 1
+    assert builder.count_terminals() == (1, 2) and builder.tree.iterations == 1

@@ -1,4 +1,4 @@
-"""What a search holds does not grow with the number of problems."""
+"""The memory of a search does not grow with the number of problems."""
 
 import gc
 from collections import Counter
@@ -20,8 +20,8 @@ from tests.stages.test_search import POLICY, SCRIPTED, Items
 IN_FLIGHT = 8
 
 
-def test_only_trees_in_flight_are_in_memory_and_those_that_are_done_go_at_once(tmp_path):
-    """Without the collector, so that nothing hangs in a cycle either."""
+def test_only_trees_in_flight_are_in_memory(tmp_path):
+    """Finished trees are freed at once: the collector is off, so reference cycles would show too."""
     problems = {f"{index:064x}": letters("ab", name) for index, name in enumerate("pqrstu" * 50)}
     ledger = Ledger(Items(tmp_path / "items"), problems)
     engine = TypeAdapter(EngineConfig).validate_python(SCRIPTED)

@@ -1,22 +1,22 @@
-"""Beam, depth-first and breadth-first search by hand, and the model's own opinion."""
+"""Beam, depth-first and breadth-first search worked out by hand, and self-evaluation."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from astro_factory.search.config import BeamConfig, BfsConfig, DfsConfig, PolicyConfig
 from astro_factory.search.driver import policy_for
-from tests.search.toy import builder_for, letters, said, shape
+from tests.search.toy import builder_for, letters, sample_of, shape
 
 STEP = {"finish": "stop"}
 OPINION = {"prompt": "{question} | {steps} ?", "votes": 2}
 
 
 def steps(*texts: str) -> list:
-    return [said(text, **STEP) for text in texts]
+    return [sample_of(text, **STEP) for text in texts]
 
 
 def votes(*texts: str) -> list:
-    return [said(text) for text in texts]
+    return [sample_of(text) for text in texts]
 
 
 def config(kind: str, **fields):
@@ -24,23 +24,23 @@ def config(kind: str, **fields):
     return TypeAdapter(PolicyConfig).validate_python(base | fields)
 
 
-def played(problem, config, *rounds):
-    """The builder after these rounds, each the samples of every node that is expanded; all have to be asked for."""
+def run_policy(problem, config, *rounds):
+    """The builder after these rounds, each with the samples for every request. The policy must request all of them."""
     builder = builder_for(problem, config)
-    growing = policy_for(config)(builder, config)
-    requests = next(growing)
+    run = policy_for(config)(builder, config)
+    requests = next(run)
     for number, samples in enumerate(rounds):
         assert [len(r.seeds) for r in requests] == [len(s) for s in samples]
         try:
-            requests = growing.send(samples)
+            requests = run.send(samples)
         except StopIteration:
             assert number == len(rounds) - 1
             return builder
-    raise AssertionError(f"the search goes on with {requests}")
+    raise AssertionError(f"the search also requests {requests}")
 
 
-def test_a_beam_keeps_the_likeliest_paths():
-    builder = played(
+def test_a_beam_keeps_the_most_likely_paths():
+    builder = run_policy(
         letters("aab"),
         config("beam", width=2),
         [steps("a", "a", "b")],
@@ -63,12 +63,12 @@ def test_a_beam_keeps_the_likeliest_paths():
     assert builder.tree.iterations == 5
 
 
-def test_a_beam_ranked_by_the_models_opinion_asks_about_every_open_state():
-    builder = played(
+def test_a_beam_ranked_by_self_evaluation_asks_about_every_open_state():
+    builder = run_policy(
         letters("ab"),
         config("beam", width=1, rank="self_evaluation", self_evaluation=OPINION),
         [steps("a", "b", "b")],
-        [votes("yes", "Yes, it is"), votes("no", "yes")],  # b first, which is likelier
+        [votes("yes", "Yes, it is"), votes("no", "yes")],  # b first, which is more likely
         [steps("b", "b", "b")],
     )
     assert shape(builder.tree) == {
@@ -77,12 +77,12 @@ def test_a_beam_ranked_by_the_models_opinion_asks_about_every_open_state():
         "b": (1, 0.0, 1.0, 2, 2 / 3),
         "bb": (1, 0.0, 0.0, 0, 1.0),
     }
-    asked = [call for call in builder.tree.calls if call.purpose == "evaluation"]
-    assert [call.node for call in asked] == [2, 2, 1, 1]
+    evaluations = [call for call in builder.tree.calls if call.purpose == "evaluation"]
+    assert [call.node for call in evaluations] == [2, 2, 1, 1]
 
 
-def test_depth_first_goes_back_at_every_end():
-    builder = played(
+def test_depth_first_backtracks_at_every_terminal():
+    builder = run_policy(
         letters("ab"),
         config("dfs"),
         [steps("a", "b", "b")],
@@ -100,8 +100,8 @@ def test_depth_first_goes_back_at_every_end():
     }
 
 
-def test_depth_first_goes_deeper_before_it_goes_on():
-    builder = played(
+def test_depth_first_goes_deeper_first():
+    builder = run_policy(
         letters("abc"),
         config("dfs", max_expansions=9, max_depth=3),
         [steps("a", "a", "b")],
@@ -114,8 +114,8 @@ def test_depth_first_goes_deeper_before_it_goes_on():
     assert builder.tree.iterations == 6 and sorted(shape(builder.tree)) == ["", "a", "ab", "abd", "ac", "b", "bd"]
 
 
-def test_breadth_first_does_whole_levels_within_its_budget():
-    builder = played(
+def test_breadth_first_expands_whole_levels_within_its_budget():
+    builder = run_policy(
         letters("abc"),
         config("bfs", max_expansions=4, max_depth=3),
         [steps("a", "a", "b")],
@@ -129,20 +129,20 @@ def test_breadth_first_does_whole_levels_within_its_budget():
 
 @pytest.mark.parametrize("kind", ["dfs", "bfs"])
 def test_unlikely_steps_are_pruned(kind):
-    builder = played(letters("ab"), config(kind, prune_below=0.5), [steps("a", "a", "b")], [steps("b", "b", "b")])
+    builder = run_policy(letters("ab"), config(kind, prune_below=0.5), [steps("a", "a", "b")], [steps("b", "b", "b")])
     assert sorted(shape(builder.tree)) == ["", "a", "ab", "b"]
 
 
 @pytest.mark.parametrize("kind", ["beam", "dfs", "bfs"])
 def test_the_stop_rule_ends_them_too(kind):
-    builder = played(letters("a"), config(kind, stop={"wrong_distinct": 1}), [steps("a", "b", "b")])
-    assert builder.ends() == (1, 1)
-    builder = played(letters("ab"), config(kind, stop={"right": 9, "patience": 1}), [steps("a", "b", "b")])
-    assert builder.ends() == (0, 0)
+    builder = run_policy(letters("a"), config(kind, stop={"wrong_distinct": 1}), [steps("a", "b", "b")])
+    assert builder.count_terminals() == (1, 1)
+    builder = run_policy(letters("ab"), config(kind, stop={"right": 9, "patience": 1}), [steps("a", "b", "b")])
+    assert builder.count_terminals() == (0, 0)
 
 
-def test_the_models_opinion_can_stand_for_rollouts():
-    builder = played(
+def test_self_evaluation_can_replace_rollouts():
+    builder = run_policy(
         letters("ab"),
         config("mcts", value="self_evaluation", self_evaluation=OPINION, expansions=2, iterations=9),
         [steps("a", "b")],
@@ -161,12 +161,12 @@ def test_the_models_opinion_can_stand_for_rollouts():
     }
 
 
-def test_with_terminals_only_verdicts_count():
-    builder = played(
+def test_value_terminals_counts_only_verdicts():
+    builder = run_policy(
         letters("ab"),
         config("mcts", value="terminals", expansions=2, iterations=9),
         [steps("a", "b")],
-        [steps("b", "b")],  # a and b are alike; a was first
+        [steps("b", "b")],  # a and b have equal scores; a was first
         [steps("c", "c")],
     )
     assert shape(builder.tree) == {
@@ -179,12 +179,12 @@ def test_with_terminals_only_verdicts_count():
 
 
 def test_more_rollouts_only_where_the_first_disagree():
-    builder = played(
+    builder = run_policy(
         letters("ab"),
         config("mcts", expansions=2, rollouts=4, first_rollouts=2, iterations=1),
         [steps("a", "b")],
-        [[said("b"), said("c")], [said("c"), said("d")]],
-        [[said("b"), said("b")]],
+        [[sample_of("b"), sample_of("c")], [sample_of("c"), sample_of("d")]],
+        [[sample_of("b"), sample_of("b")]],
     )
     assert shape(builder.tree) == {
         "": (1, 0.375, 0.0, 0, 0.0),
@@ -194,7 +194,7 @@ def test_more_rollouts_only_where_the_first_disagree():
 
 
 def test_patience_ends_a_search_that_finds_nothing_new():
-    builder = played(
+    builder = run_policy(
         letters("abcd"),
         config("mcts", expansions=1, rollouts=0, iterations=9, stop={"patience": 2}),
         [steps("a")],
@@ -203,23 +203,26 @@ def test_patience_ends_a_search_that_finds_nothing_new():
     assert builder.tree.iterations == 2
 
 
-MISTAKES = [
-    ({"kind": "dfs", "max_expansions": 49}, "49 expansions cannot reach an end at max_depth 50; raise max_expansions"),
-    ({"kind": "bfs", "max_expansions": 2, "max_depth": 3}, "2 expansions cannot reach an end at max_depth 3"),
-    ({"kind": "mcts", "value": "terminals"}, "without rollouts 32 iterations cannot reach an end at max_depth 50"),
-    ({"kind": "mcts", "value": "self_evaluation"}, "value: self_evaluation needs `self_evaluation`"),
-    ({"kind": "mcts", "value": "terminals", "candidates": "rollouts"}, "candidates have to be `steps`"),
-    ({"kind": "beam", "rank": "self_evaluation"}, "rank: self_evaluation needs `self_evaluation`"),
-    ({"kind": "beam", "self_evaluation": {"prompt": "{question}"}}, "prompt lacks {steps}"),
-]
+MISTAKES = {
+    "dfs budget": {"kind": "dfs", "max_expansions": 49},
+    "bfs budget": {"kind": "bfs", "max_expansions": 2, "max_depth": 3},
+    "terminals out of reach": {"kind": "mcts", "value": "terminals"},
+    "no self_evaluation": {"kind": "mcts", "value": "self_evaluation"},
+    "candidates": {"kind": "mcts", "value": "terminals", "candidates": "rollouts"},
+    "no self_evaluation to rank by": {"kind": "beam", "rank": "self_evaluation"},
+    "prompt without steps": {"kind": "beam", "self_evaluation": {"prompt": "{question}"}},
+    "prompt without question": {"kind": "mcts", "user_prompt": "solve it"},
+}
 
 
-@pytest.mark.parametrize(("fields", "text"), MISTAKES)
-def test_policies_that_cannot_finish_are_named(fields, text):
-    with pytest.raises(ValidationError, match=text):
+@pytest.mark.parametrize("fields", MISTAKES.values(), ids=MISTAKES)
+def test_invalid_policies(fields, golden):
+    with pytest.raises(ValidationError) as caught:
         TypeAdapter(PolicyConfig).validate_python(fields)
+    [error] = caught.value.errors()
+    golden(error["msg"])
 
 
-def test_defaults_hold_together():
+def test_defaults_are_valid():
     assert (BeamConfig(kind="beam").width, DfsConfig(kind="dfs").max_expansions) == (8, 64)
     assert BfsConfig(kind="bfs").prune_below == 0.0

@@ -3,8 +3,8 @@ import pytest
 from astro_factory.search.step_parser import StepParser
 from tests.search.toy import Letters, letters
 
-# before, text, finish -> texts of the states, verdict of the last, score
-READINGS = [
+# before, text, finish -> texts of the steps, verdict of the last one, score
+CASES = [
     ("", "a\nb\nc", "eos", "abc", "correct", 1.0),
     ("", "a\nb\nd\nanswer abd", "eos", "abd", "incorrect", 0.0),
     ("", "A\n\n  B \nc\nmore", "eos", "abc", "correct", 1.0),
@@ -14,16 +14,16 @@ READINGS = [
     ("", "a\nx\nc", "eos", "a", None, 0.0),
     ("", "x", "stop", "", None, 0.0),
     ("", "", "eos", "", None, 0.0),
-    # the model ends where the domain does not: an end without an answer
+    # the model stops where the domain expects more: a terminal without an answer
     ("", "a\nb", "eos", "ab", "no_answer", 0.0),
     ("", "a\nb\n", "eos", "ab", "no_answer", 0.0),
 ]
 
 
-@pytest.mark.parametrize(("before", "text", "finish", "states", "verdict", "score"), READINGS)
-def test_a_sample_is_read_up_to_its_end_or_first_fault(before, text, finish, states, verdict, score):
-    parsed = StepParser(letters("abc"), Letters(), "\n").read(list(before), text, finish, 50)
-    assert "".join(step.text for step in parsed.steps) == states
+@pytest.mark.parametrize(("before", "text", "finish", "steps", "verdict", "score"), CASES)
+def test_a_sample_is_parsed_up_to_its_terminal_or_first_invalid_step(before, text, finish, steps, verdict, score):
+    parsed = StepParser(letters("abc"), Letters(), "\n").parse(list(before), text, finish, 50)
+    assert "".join(step.text for step in parsed.steps) == steps
     last = parsed.steps[-1].verdict if parsed.steps else None
     assert (last and str(last.outcome)) == verdict
     assert parsed.score == score
@@ -31,15 +31,15 @@ def test_a_sample_is_read_up_to_its_end_or_first_fault(before, text, finish, sta
 
 
 def test_lines_facts_closings_and_limit():
-    judge = StepParser(letters("abc"), Letters(), "\n")
-    parsed = judge.read([], "a\n\nb\nc", "stop", 50)
+    parser = StepParser(letters("abc"), Letters(), "\n")
+    parsed = parser.parse([], "a\n\nb\nc", "stop", 50)
     assert parsed.lines == [0, 2, 3]
     assert [step.facts for step in parsed.steps] == [{"path": "a"}, {"path": "ab"}, {"path": "abc"}]
     assert [step.closing for step in parsed.steps] == ["", "", "answer abc"]
-    assert len(judge.read([], "a\nb\nc", "stop", 2).steps) == 2
+    assert len(parser.parse([], "a\nb\nc", "stop", 2).steps) == 2
     assert len(parsed.first().steps) == 1
 
 
 def test_another_delimiter():
-    parsed = StepParser(letters("ab"), Letters(), " ; ").read([], "a ; b ; ", "stop", 50)
+    parsed = StepParser(letters("ab"), Letters(), " ; ").parse([], "a ; b ; ", "stop", 50)
     assert [step.text for step in parsed.steps] == ["a", "b"]

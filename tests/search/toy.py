@@ -1,4 +1,4 @@
-"""A domain of letters: a path of `length` letters is right if it spells the answer."""
+"""A toy domain: a path of `length` letters is correct if it spells the answer."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ NAME = f"python:{__name__}:Letters"
 
 
 class Letters(Verifier):
-    """Steps are single letters from a to d; capitals are completed to small ones."""
+    """Steps are single letters from a to d; upper case is completed to lower case."""
 
     name = NAME
 
@@ -61,13 +61,13 @@ def builder_for(problem: Problem, config: SamplingConfig, tokenizer: Any = None)
     return TreeBuilder(problem, Letters(), Prompts(tokenizer or make_tokenizer(), config), config, seed=0)
 
 
-def said(*lines: str, finish: str = "eos", logprobs: tuple[float, ...] = ()) -> Sample:
-    """A sample of these lines."""
+def sample_of(*lines: str, finish: str = "eos", logprobs: tuple[float, ...] = ()) -> Sample:
+    """A sample with these lines."""
     return Sample((1,) * max(1, len(logprobs)), "\n".join(lines), logprobs or (-0.5,), finish)
 
 
 def shape(tree: Any) -> dict[str, tuple]:
-    """Path of letters to (visits, value, reward, rollouts, prior)."""
+    """(visits, value, reward, rollouts, prior) by path of letters."""
     return {
         node.facts["path"]: (node.visits, node.value, node.reward, node.rollouts, node.prior) for node in tree.nodes
     }
