@@ -114,6 +114,10 @@ class _Findings:
         here = (*self.path, *inner)
         cause = f"unknown key '{here[-1]}' in {dotted(here[:-1])}"
         remedy = near(here[-1], choices) or f"keys here are {_FORMS.get(found['type'], 'other texts')}s"
+        if source := self.document.likes.get(here):
+            remedy = f"it comes from {dotted(source[:-1])} by `like`; write `{here[-1]}: null` to leave it out"
+        elif here[-1] == "<<":
+            remedy = "write `like: NAME` to repeat another entry"
         return self.document.diagnose("E104", here, cause, remedy, key=True)
 
     def _documentation(self, inner: KeyPath) -> str:

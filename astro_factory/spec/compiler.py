@@ -18,6 +18,7 @@ from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.spec import compose
 from astro_factory.spec.checking import dotted, pointed, validate
+from astro_factory.spec.likeness import spell_out
 from astro_factory.spec.origins import Origins
 from astro_factory.spec.reader import UNRESOLVED, Document, KeyPath, in_reading_order
 from astro_factory.spec.sections import DEFINITION_SECTIONS, LANGUAGE, NODE_SECTIONS, OTHER_KEYS, definition_type
@@ -49,7 +50,7 @@ def compile_spec(
 
 def compile_document(document: Document, path: Path) -> Graph:
     """`compile_spec` from where includes, profile and overrides are in."""
-    errors = [*document.errors, *compose.interpolate(document)]
+    errors = [*document.errors, *spell_out(document), *compose.interpolate(document)]
     return Compiler(document, path.resolve().parent, errors).graph(path)
 
 
@@ -308,13 +309,15 @@ class Compiler:
             if (place := self.document.place(path, key=True)) and place.file == main:
                 found.append(self.document.diagnose(code, path, cause, remedy, key=True))
 
-        swept = self._swept()
+        swept, bases = self._swept(), {source[:2] for source in self.document.likes.values()}
         for section in (*DEFINITION_SECTIONS, "templates"):
             for name, _ in self._entries(section):
-                if (section, str(name)) not in self.used and name not in swept:
+                if (section, str(name)) not in self.used and name not in swept and (section, name) not in bases:
                     warn("W101", (section, name), f"{section}.{name} is never used", "remove it, or name it in a stage")
         for name in self.nodes.keys() - wanted:
             section = self.nodes[name].section
+            if (section, name) in bases:
+                continue
             warn("W102", (section, name), f"no stage needs {section}.{name}", "remove it, or name it in a stage")
         for name in self._top("params") or ():
             if name not in self.document.params_read:

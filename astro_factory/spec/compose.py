@@ -13,12 +13,14 @@ from typing import Any
 
 from astro_factory.core.errors import Diagnostic, Place, UserError, near, shown
 from astro_factory.core.files import kind_of
+from astro_factory.spec import likeness
 from astro_factory.spec.reader import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_NODES,
     UNRESOLVED,
     Document,
+    Key,
     KeyPath,
     in_reading_order,
     parse_value,
@@ -165,13 +167,14 @@ def apply_set(document: Document, assignment: str) -> None:
 
 
 def override(document: Document, dotted: str, value: Any, place: Place | None, source: KeyPath | None = None) -> None:
-    """Put a value at a dotted path, where a number names an entry of a list; `null` removes a key.
+    """Put a value at a dotted path, where a number names an entry of a list; `null` removes a key, also one that the
+    entry would have by `like`.
 
     A key that has dots itself, such as an axis of a sweep, is found where it is there.
     `source` is where the document has the value, if it has: places inside the value are taken from there.
     """
     here: Any = document.data
-    path: list[str | int] = []
+    path: list[Key] = []
 
     def step(part: str) -> str | int:
         """A part of the path as the key or index of the value reached so far."""
@@ -200,10 +203,18 @@ def override(document: Document, dotted: str, value: Any, place: Place | None, s
                 document.key_places.setdefault(tuple(path), place)
         here = here[key]
     _move_places(document, tuple(path), place, source)
-    if value is None and isinstance(here, dict):
+    if value is None and isinstance(here, dict) and not _inherits(document, path):
         here.pop(key, None)
     else:
         here[key] = value
+
+
+def _inherits(document: Document, path: list[Key]) -> bool:
+    """Whether a path leads into an entry that has `like`."""
+    if len(path) < 3 or path[0] not in likeness.SECTIONS:
+        return False
+    entry = document.data[path[0]][path[1]]
+    return isinstance(entry, dict) and likeness.LIKE in entry
 
 
 def _first_key(value: Any, parts: list[str]) -> tuple[str, list[str]]:

@@ -32,6 +32,6 @@ class Origins:
             head, rest = path[:size], path[size:]
             if source := self.moved.get(tuple(map(str, head))):
                 return (*source, *rest)
-            if source := self.written.get(head) or self.document.origins.get(head):
+            if source := self.written.get(head) or self.document.source(head):
                 return (*source, *rest)
         return path

@@ -15,7 +15,8 @@ import yaml
 
 from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt
 
-KeyPath = tuple[str | int, ...]
+Key = str | int
+KeyPath = tuple[Key, ...]
 
 UNRESOLVED = object()
 """Stands in a value for a name that means nothing, so that checking can go on; its error is known already."""
@@ -51,15 +52,27 @@ class Document:
     """Source lines of each file, for excerpts."""
     origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
     """Path of a value that came by `${...}` to the path where it is written."""
+    likes: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    """Path of a value that came by `like` to its path in the entry that it came from."""
     params_read: set[str] = field(default_factory=set)
     """Names under `params` that some `${...}` asks for."""
     errors: list[Diagnostic] = field(default_factory=list)
 
     def origin(self, path: KeyPath) -> KeyPath:
-        """The path where the value at a path is written: another one where a whole value came by `${...}`."""
+        """The path where the value at a path is written: another one where it came by `${...}` or by `like`."""
         for size in range(len(path), 0, -1):
-            if path[:size] in self.origins:
-                return self.origin((*self.origins[path[:size]], *path[size:]))
+            if source := self.source(path[:size]):
+                return self.origin((*source, *path[size:]))
+        return path
+
+    def source(self, path: KeyPath) -> KeyPath | None:
+        """Where exactly this value came from, by `${...}` or by `like`."""
+        return self.origins.get(path) or self.likes.get(path)
+
+    def _key_origin(self, path: KeyPath) -> KeyPath:
+        """The path where the key at a path is written."""
+        while (written := self.likes.get(path) or (*self.origin(path[:-1]), path[-1])) != path:
+            path = written
         return path
 
     def place(self, path: KeyPath, *, key: bool = False) -> Place | None:
@@ -80,17 +93,22 @@ class Document:
 
     def diagnose(self, code: str, path: KeyPath, cause: str, remedy: str = "", *, key: bool = False) -> Diagnostic:
         """A diagnostic at the value (or key) of a path: where it is written, and where it is used if that differs."""
-        written = (*self.origin(path[:-1]), path[-1]) if key and path else self.origin(path)
+        written = self._key_origin(path) if key and path else self.origin(path)
         place = self.place(written, key=key)
-        used_at = self.place(path, key=key) if self.origins else None
+        used_at = self.place(path, key=key) if self.origins or self.likes else None
         return Diagnostic(code, cause, remedy, place, self.excerpt(place), used_at if used_at != place else None)
 
 
 def in_reading_order(errors: Iterable[Diagnostic], main: str) -> list[Diagnostic]:
-    """Each error once, as the user meets them in the files: those of the file `main` first."""
+    """Each error once, as the user meets them in the files: those of the file `main` first.
+
+    An error of a value that came from elsewhere is left out if the value has the same error where it is written.
+    """
+    errors = list(errors)
     places = {error: error.place for error in errors if error.place}
+    written = {(error.code, error.place) for error in errors if not error.used_at}
     return sorted(
-        dict.fromkeys(errors),
+        dict.fromkeys(error for error in errors if not error.used_at or (error.code, error.place) not in written),
         key=lambda e: (p.file != main, p.file, p.line, p.column) if (p := places.get(e)) else (False, "", 0, 0),
     )
 

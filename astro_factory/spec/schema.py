@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, create_model
 
-from astro_factory.core.config import Config
+from astro_factory.core.annotations import alternatives, unwrap
+from astro_factory.core.config import Config, documentation
 from astro_factory.spec.sections import (
     DEFINITION_SECTIONS,
     DOCUMENTATION,
@@ -29,10 +30,9 @@ _REFERENCE = {"$ref": "#/$defs/Interpolated"}
 def spec_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a spec file, with the kinds that other packages add here."""
     holds: dict[str, Any] = {**OTHER_KEYS, "factory": int, "name": str, "include": str | list[str]}
-    for section in NODE_SECTIONS:
-        holds[section] = dict[str, _any_of([load_kind(section, kind).Config for kind in kinds(section)])]
-    for section in DEFINITION_SECTIONS:
-        holds[section] = dict[str, definition_type(section)]
+    entries = {section: _any_of([load_kind(section, kind).Config for kind in kinds(section)]) for section in NODE_SECTIONS}
+    entries |= {section: definition_type(section) for section in DEFINITION_SECTIONS}
+    holds |= {section: dict[str, entry | _like_entry(section, entry)] for section, entry in entries.items()}
     fields: dict[str, Any] = {key: (annotation | None, None) for key, annotation in holds.items()}
     schema = create_model("Spec", __base__=Config, **fields).model_json_schema()
     properties = {key: {"description": DOCUMENTATION[key], **schema["properties"][key]} for key in fields}
@@ -52,6 +52,16 @@ def schema_text() -> str:
 def _any_of(configs: list[type[BaseModel]]) -> Any:
     """One of several kinds, told apart by their `kind`."""
     return Annotated[reduce(operator.or_, configs), Field(discriminator="kind")] if len(configs) > 1 else configs[0]
+
+
+def _like_entry(section: str, entry: Any) -> type[BaseModel]:
+    """An entry of a section that is `like` another: any fields of its kinds, none required."""
+    models = [unwrap(option)[0] for option in alternatives(entry)]
+    texts = {name: text for model in models for name, text in documentation(model).items()}
+    names = {name: texts.get(name, "The kind of the entry.") for model in models for name in model.model_fields}
+    fields: dict[str, Any] = {name: (Any, Field(None, description=text)) for name, text in names.items()}
+    like = f"The entry of `{section}` that this one is like, except for what it says itself."
+    return create_model(f"Like_{section}", __base__=Config, like=(str | int, Field(description=like)), **fields)
 
 
 def _tidied(schema: Any, *, named: bool = False) -> Any:

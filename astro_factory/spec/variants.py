@@ -19,6 +19,7 @@ from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.core.graph import Graph, GraphNode, Variant
 from astro_factory.spec import compose
 from astro_factory.spec.compiler import Compiler, compile_document
+from astro_factory.spec.likeness import reached, spell_out
 from astro_factory.spec.reader import Document, KeyPath
 from astro_factory.spec.sections import NODE_SECTIONS
 from astro_factory.spec.sweeps import Sweep, axes_of, positions
@@ -47,6 +48,15 @@ def expand(document: Document, path: Path, name: str) -> Graph:
 
 class _Broken(Exception):
     """The variant at hand is not sound."""
+
+
+class _Setting(NamedTuple):
+    """The spec of one variant."""
+
+    document: Document
+    """Spelled out, not interpolated."""
+    reach: list[list[tuple[str, ...]]]
+    """Of each axis, the paths whose values it changes."""
 
 
 class _Draft(NamedTuple):
@@ -92,26 +102,35 @@ class _Expansion:
     def _settings(self, position: Position) -> dict[str, Any]:
         return {axis.name: axis.values[at] for axis, at in zip(self.axes, position, strict=True)}
 
-    def data(self, position: Position) -> dict[str, Any]:
-        """What the spec says in a variant; it shares what is the same with the spec itself. Raises `UserError` E110."""
+    def setting(self, position: Position) -> _Setting:
+        """What the spec says in a variant; it shares what is the same with the spec itself.
+
+        Raises `UserError` E110, and `_Broken` where an entry is like none.
+        """
         data = self.document.data
         for axis, parts, at in zip(self.axes, self.axis_paths, position, strict=True):
             data = _forked(data, parts)
             compose.override(Document(data), axis.path, axis.values[at], None)
-        return data
+        reach = [list(reached(data, path)) for path in self.axis_paths]
+        document = replace(self.document, data=data, origins={})
+        if spell_out(document):
+            raise _Broken
+        return _Setting(document, reach)
 
-    def draft(self, section: str, name: str, position: Position, data: Mapping[str, Any]) -> _Draft:
+    def draft(self, section: str, name: str, position: Position, setting: _Setting) -> _Draft:
         """An entry of a variant. Raises `_Broken`."""
         known = self.drafts.setdefault((section, name), {})
         for axes, drafts in known.items():
             if found := drafts.get(tuple(position[axis] for axis in sorted(axes))):
                 return found
-        entry = _Entry(self, data)
+        entry = _Entry(self, setting.document)
         node = entry.compiled(section, name)
         if node is None:
             raise _Broken
         axes = frozenset(
-            axis for axis, path in enumerate(self.axis_paths) if any(_overlap(path, read) for read in entry.read)
+            axis
+            for axis, paths in enumerate(setting.reach)
+            if any(_overlap(path, read) for path in paths for read in entry.read)
         )
         types = [(value, reference.types) for _, reference, value in marked(type(node.config), node.config, Reference)]
         found = _Draft(node, axes, types)
@@ -173,12 +192,13 @@ class _Linking:
 
     def __init__(self, expansion: _Expansion, position: Position):
         self.expansion, self.position = expansion, position
-        self.data = expansion.data(position)
+        self.setting = expansion.setting(position)
+        data = self.setting.document.data
         self.sections = {
             str(name): section
             for section in NODE_SECTIONS
             if section != "publish"  # variants would publish to one place
-            for name in self.data.get(section) or {}
+            for name in data.get(section) or {}
         }
         self.nodes: dict[str, str] = {}
         """Name in the spec to the node in the graph."""
@@ -196,7 +216,7 @@ class _Linking:
                 continue
             if here not in self.sections:
                 raise _Broken
-            draft = self.expansion.draft(self.sections[here], here, self.position, self.data)
+            draft = self.expansion.draft(self.sections[here], here, self.position, self.setting)
             missing = [read for read in draft.node.reads if read not in self.nodes]
             if begun & {*missing}:
                 raise _Broken  # they need each other
@@ -219,9 +239,8 @@ class _Linking:
 class _Entry(Compiler):
     """Compiles one entry of a variant and notes what it reads."""
 
-    def __init__(self, expansion: _Expansion, data: Mapping[str, Any]):
-        document = replace(expansion.document, data=data, origins={})
-        super().__init__(document, expansion.folder, [])
+    def __init__(self, expansion: _Expansion, document: Document):
+        super().__init__(replace(document, origins={}), expansion.folder, [])
         self.templates = expansion.templates
         self.definitions = {s: _Definitions(self, s) for s in ("engines", "search_policies", "suites")}
         self.read: set[KeyPath] = set()
