@@ -30,7 +30,9 @@ _REFERENCE = {"$ref": "#/$defs/Interpolated"}
 def spec_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a spec file, with the kinds that other packages add here."""
     holds: dict[str, Any] = {**OTHER_KEYS, "factory": int, "name": str, "include": str | list[str]}
-    entries = {section: _any_of([load_kind(section, kind).Config for kind in kinds(section)]) for section in NODE_SECTIONS}
+    entries = {
+        section: _any_of([load_kind(section, kind).Config for kind in kinds(section)]) for section in NODE_SECTIONS
+    }
     entries |= {section: definition_type(section) for section in DEFINITION_SECTIONS}
     holds |= {section: dict[str, entry | _like_entry(section, entry)] for section, entry in entries.items()}
     fields: dict[str, Any] = {key: (annotation | None, None) for key, annotation in holds.items()}

@@ -158,7 +158,7 @@ def at(value: Any, path: tuple) -> Any:
 
 
 OVERRIDES = [
-    (["stages.base.learning_rate=1e-4"], ["stages.astro_sft.learning_rate=1e-4", "stages.direct_sft.learning_rate=1e-4"]),
+    (["stages.base.epochs=3"], []),
     (["stages.astro_sft.learning_rate=1e-4"], ["stages.direct_sft.learning_rate=1e-4"]),
     (["stages.astro_sft.launch.processes=1"], ["stages.direct_sft.launch.processes=1"]),
     (["stages.base.launch=null"], ["stages.astro_sft.launch=null", "stages.direct_sft.launch=null"]),
@@ -172,14 +172,19 @@ OVERRIDES = [
 
 @pytest.mark.parametrize(("sets", "more"), OVERRIDES)
 def test_an_override_reaches_what_is_like_its_entry(folder, sets, more):
-    short, whole = compile_spec(written(folder), sets=sets), compile_spec(written(folder, SPELLED_OUT), sets=sets + more)
+    short, whole = (
+        compile_spec(written(folder), sets=sets),
+        compile_spec(written(folder, SPELLED_OUT), sets=sets + more),
+    )
     assert keys(short) == keys(whole)
 
 
 def test_an_override_or_a_profile_can_move_or_remove_the_likeness(folder):
     moved = compile_spec(written(folder), sets=["stages.direct_sft.like=base"]).nodes["direct_sft"].config
     assert (moved.epochs, moved.model, moved.data) == (2, "blank", "direct")
-    path = written(folder, SPEC + "profiles: {alone: {suites.more: {problems: [train]}, stages.direct_sft.like: null}}\n")
+    path = written(
+        folder, SPEC + "profiles: {alone: {suites.more: {problems: [train]}, stages.direct_sft.like: null}}\n"
+    )
     with pytest.raises(UserError, match="E114") as caught:
         compile_spec(path, profile="alone")
     assert [found.code for found in caught.value.diagnostics] == ["E114"]
@@ -275,5 +280,7 @@ def test_a_variants_value_is_found_in_the_sweep(folder):
 
 
 def test_a_long_chain(folder):
-    rows = "".join(f"  s{n}: {{like: {f's{n - 1}' if n else 'drill'}, count: {n + 1}}}\n" for n in reversed(range(2000)))
+    rows = "".join(
+        f"  s{n}: {{like: {f's{n - 1}' if n else 'drill'}, count: {n + 1}}}\n" for n in reversed(range(2000))
+    )
     assert len(compile_spec(written(folder, SPEC.replace("publish:", f"{rows}publish:"))).nodes) == 2014
