@@ -8,6 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from astro_factory.core.config import Definition
+from astro_factory.core.registry import OpenUnion
 
 KeyPath = tuple[str | int, ...]
 
@@ -52,8 +53,8 @@ def holds(annotation: Any, marker_type: type) -> bool:
     """Whether a value of the annotation may have a marker of the type anywhere; what has none needs no look."""
     for option in alternatives(annotation):
         bare, markers = unwrap(option)
-        if any(isinstance(marker, marker_type) for marker in markers):
-            return True
+        if any(isinstance(marker, (marker_type, OpenUnion)) for marker in markers):
+            return True  # what other packages add to an open union is not known here
         if isinstance(bare, type) and issubclass(bare, BaseModel):
             if any(holds(field_annotation(bare, name), marker_type) for name in bare.model_fields):
                 return True
@@ -62,11 +63,19 @@ def holds(annotation: Any, marker_type: type) -> bool:
     return False
 
 
+def _members(annotation: Any, raw: Any) -> tuple[Any, ...]:
+    """The alternatives of an annotation; of an open union also the kind of another package that `raw` names."""
+    options = alternatives(annotation)
+    unions = {marker for option in options for marker in unwrap(option)[1] if isinstance(marker, OpenUnion)}
+    added = [member for union in unions if (member := union.member(raw))]
+    return (*options, *added)
+
+
 def substitute(annotation: Any, raw: Any, path: KeyPath, resolve: Callable[[Definition, str, KeyPath], Any]) -> Any:
     """`raw` with every name in a `Definition` field replaced by what `resolve` gives for it."""
     if not holds(annotation, Definition):
         return raw
-    for option in alternatives(annotation):
+    for option in _members(annotation, raw):
         bare, markers = unwrap(option)
         definition = next((marker for marker in markers if isinstance(marker, Definition)), None)
         if definition and isinstance(raw, str):
@@ -127,7 +136,7 @@ def _fields_holding(model: type[BaseModel], marker_type: type) -> list[tuple[str
 
 def model_at(annotation: Any, raw: Any, path: KeyPath) -> type[BaseModel] | None:
     """The model at a path below an annotation, of a union the one that `raw` names; None where there is none."""
-    for option in alternatives(annotation):
+    for option in _members(annotation, raw):
         bare, _ = unwrap(option)
         args = get_args(bare)
         if isinstance(bare, type) and issubclass(bare, BaseModel):

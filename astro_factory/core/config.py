@@ -15,16 +15,19 @@ import textwrap
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.user_code import code_digest
 
 
 class Config(BaseModel):
     """A frozen model that refuses unknown keys; `documentation` has the strings under its fields."""
 
+    code_module: ClassVar[str] = ""
+    """Module whose source counts in keys; set on the configurations of kinds that other packages add."""
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
     @classmethod
@@ -120,14 +123,22 @@ FolderField = Annotated[str, InputFile(folder=True)]
 
 
 def semantic_values(config: Config) -> dict[str, Any]:
-    """A config as JSON without its own not-semantic fields: what the key of an item holds of it."""
+    """A config as JSON without its own not-semantic fields, as the keys of items contain it."""
     outside = {
         name
         for name, field in type(config).model_fields.items()
         for marker in field.metadata
         if isinstance(marker, NotSemantic) or (isinstance(marker, Later) and getattr(config, name) == field.default)
     }
-    return config.model_dump(mode="json", exclude=outside)
+    return added_code(config) | config.model_dump(mode="json", exclude=outside)
+
+
+def added_code(config: Config) -> dict[str, str]:
+    """What keys contain of a kind that another package adds beside its config: the digest of its source.
+
+    Empty for built-in kinds. A field `code` of the config takes its place.
+    """
+    return {"code": code_digest(config.code_module)} if config.code_module else {}
 
 
 class Budget(Config):

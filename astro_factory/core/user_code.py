@@ -1,33 +1,82 @@
-"""Code of one's own that a spec names as `package.module:attribute`, as a digest: it counts like any other input.
+"""User code: Python that a spec names as `package.module:Name`, or that another package adds through an entry point.
 
-Our own code counts by versions, which a test guards (ADR 0015). Nobody guards a user's, so its text counts: that of the
-module and of all that it imports from its own package, directly or through one another.
+It is loaded here, and its source counts in keys like any other input. The code of this package counts by versions, which
+a test guards (ADR 0015). No test guards a user's, so its text counts: that of the module and of everything it imports
+from its own top-level package, directly or indirectly.
 """
 
 import ast
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
+from typing import Any
 
 from astro_factory.core.canonical import digest, file_digest
+from astro_factory.core.errors import UserError
 
-_ENOUGH = 500
-"""Files of a package after which it is not code of one's own any more, but a library."""
+_MAX_FILES = 500
+"""Files of a package that are read; a larger package is a library, not user code."""
+
+
+def import_target(target: str) -> Any:
+    """The object that `package.module:Name` names, or the module that `package.module` names.
+
+    Raises whatever the import raises, and AttributeError where the module lacks the name.
+    """
+    module, _, name = target.partition(":")
+    found = import_module(module)
+    return getattr(found, name) if name else found
+
+
+def load_target(target: str, code: str, what: str) -> Any:
+    """`import_target` for code of a user.
+
+    Raises:
+        UserError: `code`, if the import fails for any reason; `what` names the object, such as `verifier 'mine'`.
+    """
+    try:
+        return import_target(target)
+    except Exception as error:
+        source = "" if target in what else f" from '{target}'"
+        cause = f"{what} cannot be loaded{source} ({type(error).__name__}: {error})"
+        remedy = "install its package, fix the error in its code, or correct the name (package.module:Name)"
+        raise UserError.of(code, cause, remedy) from error
+
+
+_digests: dict[Path, tuple[list[tuple[Path, int, int]], str]] = {}
+"""File of a module to its last digest, with path, time and size of each file that it was computed from."""
 
 
 def code_digest(target: str) -> str:
-    """Digest of the code behind `package.module:attribute`; empty where there is none to be found."""
-    files = source_files(target.partition(":")[0])
-    return digest({name: file_digest(path) for name, path in files.items()}) if files else ""
+    """Digest of the source behind `package.module:Name`; empty if there is no source."""
+    module = target.partition(":")[0]
+    if (source := _path(module)) is None:
+        return ""
+    stamps, known = _digests.get(source, ([], ""))
+    if not stamps or stamps != [_stamp(path) for path, _, _ in stamps]:
+        files = source_files(module)
+        stamps = [_stamp(path) for path in files.values()]
+        known = digest({name: file_digest(path) for name, path in files.items()})
+        _digests[source] = (stamps, known)
+    return known
+
+
+def _stamp(path: Path) -> tuple[Path, int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return path, 0, 0
+    return path, status.st_mtime_ns, status.st_size
 
 
 def source_files(module: str) -> dict[str, Path]:
-    """A module and what it imports of its own top-level package, by name; nothing of it is run but package inits."""
+    """A module and what it imports from its own top-level package, by name. Runs no code but package `__init__`s."""
     package = module.partition(".")[0]
     found: dict[str, Path] = {}
     stack = [module]
-    while stack and len(found) < _ENOUGH:
+    while stack and len(found) < _MAX_FILES:
         name = stack.pop()
         if name not in found and name.partition(".")[0] == package and (path := _path(name)):
             found[name] = path
@@ -38,14 +87,15 @@ def source_files(module: str) -> dict[str, Path]:
 def _path(module: str) -> Path | None:
     try:
         spec = find_spec(module)
-    except (ImportError, ValueError, AttributeError):  # a parent is missing, or is no package
+    except (ImportError, ValueError, AttributeError):  # a parent is missing, or is not a package
         return None
-    is_source = spec is not None and isinstance(spec.loader, SourceFileLoader)
-    return Path(spec.origin) if is_source and spec.origin else None
+    if spec is None or not isinstance(spec.loader, SourceFileLoader) or not spec.origin:
+        return None
+    return Path(spec.origin)
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:
-    """Whatever in a module's text may be the name of another, parents included, which Python runs first."""
+    """Every name in a module's imports that may be a module, with its parent packages, which Python runs first."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     try:
         tree = ast.parse(path.read_bytes())
@@ -56,7 +106,8 @@ def _imports(module: str, path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             named += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            source = resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module
+            dotted = "." * node.level + (node.module or "")
+            source = resolve_name(dotted, package) if node.level else dotted
             named += [source, *(f"{source}.{alias.name}" for alias in node.names)]
     for name in named:
         parts = name.split(".")

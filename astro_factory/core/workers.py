@@ -21,13 +21,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
 from astro_factory.core import stack_dumps
 from astro_factory.core.errors import UserError
+from astro_factory.core.user_code import import_target
 
 START_LIMIT_S = 120.0
 _CPU_GRACE_S = 5
@@ -232,10 +232,9 @@ def _main(handle: str, parent: str, target: str, memory_bytes: str, respawn: str
     if int(memory_bytes):
         _limit_memory(int(memory_bytes))
     connection = Connection(int(handle))
-    module, _, name = target.partition(":")
     if not int(respawn):
         _watch(int(parent))
-    function = getattr(import_module(module), name)
+    function = import_target(target)
     connection.send((0, "ready", None))
     if int(respawn):
         _supervise(connection, function, int(parent))

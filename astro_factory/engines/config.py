@@ -8,10 +8,23 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from astro_factory.core.config import NOT_SEMANTIC, Config, Definition
+from astro_factory.core.registry import KindRegistry, OpenUnion
 from astro_factory.core.user_code import code_digest
 
 
-class TransformersConfig(Config):
+class EngineSettings(Config):
+    """The base of every engine's configuration. Subclasses add `kind: Literal[...]` and their fields."""
+
+    def cores(self) -> int:
+        """CPU cores that one engine keeps busy."""
+        return 1
+
+    def context_length(self) -> int | None:
+        """Longest prompt and sample together, in tokens; None if only the model determines it."""
+        return getattr(self, "max_model_len", None)
+
+
+class TransformersConfig(EngineSettings):
     """The model in this process, by our own batched loop over transformers' modules; for CPUs and single GPUs."""
 
     kind: Literal["transformers"]
@@ -26,8 +39,11 @@ class TransformersConfig(Config):
     max_model_len: int | None = Field(None, gt=1)
     """Longest prompt and sample together, in tokens; default: what the model allows."""
 
+    def cores(self) -> int:
+        return self.threads
 
-class VllmConfig(Config):
+
+class VllmConfig(EngineSettings):
     """vLLM as a library, with prefix caching; for GPUs. Its results are recorded, not reproducible to the bit."""
 
     kind: Literal["vllm"]
@@ -47,7 +63,7 @@ class VllmConfig(Config):
     """An engine that ends no sample for so long counts as hung."""
 
 
-class OpenAIConfig(Config):
+class OpenAIConfig(EngineSettings):
     """Servers that speak OpenAI's completions protocol and return token ids, as `vllm serve` does."""
 
     kind: Literal["openai"]
@@ -69,7 +85,7 @@ class OpenAIConfig(Config):
     """Wait before the first retry; doubles with each, up to a minute. A server's Retry-After counts if longer."""
 
 
-class ScriptedConfig(Config):
+class ScriptedConfig(EngineSettings):
     """Fixed responses instead of a model, for tests and for writing policies."""
 
     kind: Literal["scripted"]
@@ -79,7 +95,7 @@ class ScriptedConfig(Config):
     """Longest prompt and sample together, in tokens."""
 
 
-class PythonConfig(Config):
+class PythonConfig(EngineSettings):
     """An engine of one's own."""
 
     kind: Literal["python"]
@@ -92,7 +108,25 @@ class PythonConfig(Config):
     """What the class is given."""
 
 
+ENGINES = KindRegistry(
+    "astro_factory.engines",
+    "engine",
+    "E605",
+    {
+        "transformers": "astro_factory.engines.transformers_engine:TransformersEngine",
+        "vllm": "astro_factory.engines.vllm_engine:VllmEngine",
+        "openai": "astro_factory.engines.openai_engine:OpenAIEngine",
+        "scripted": "astro_factory.engines.scripted_engine:ScriptedEngine",
+        "python": "",
+    },
+    base=EngineSettings,
+    needs=["open_engine"],
+)
+"""Other packages add a module with a `Config` and `open_engine(config, folder)`."""
+
 EngineConfig = Annotated[
-    TransformersConfig | VllmConfig | OpenAIConfig | ScriptedConfig | PythonConfig, Field(discriminator="kind")
+    TransformersConfig | VllmConfig | OpenAIConfig | ScriptedConfig | PythonConfig,
+    Field(discriminator="kind"),
+    OpenUnion(ENGINES),
 ]
 EngineField = Annotated[EngineConfig, Definition("engines")]

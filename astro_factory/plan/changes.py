@@ -52,6 +52,8 @@ def _change(path: _Path, old: Any, new: Any, node: GraphNode) -> Change:
             place, text = None, f"{path[-1]}:{number}: {_lines(left, right)}"
     elif path[1:] == ("revision",):
         kind = ChangeKind.REVISION
+    elif path[-1] == "code":
+        kind = ChangeKind.CODE
     elif isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
         number, left, right = _first_line(old, new)
         text = f"{name} line {number}: {_lines(left, right)}"

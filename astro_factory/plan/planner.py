@@ -5,7 +5,6 @@ node below one that must run has no key yet: it is pending, and may still turn o
 when somebody who runs reads them, or when it is an end of the graph.
 """
 
-import importlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from astro_factory.core.results import UNBUILT, Plan, PlannedNode, Result, Resul
 from astro_factory.plan.changes import changes
 from astro_factory.plan.records import make_record, record_key
 from astro_factory.runtime.provenance import key_environment, library_versions
+from astro_factory.stages import stage_kind
 from astro_factory.store import Store
 from astro_factory.store.exports import Export
 
@@ -102,8 +102,8 @@ class Resolver:
 
     def _intact(self, planned: PlannedNode, result: Result) -> bool:
         """Whether what a stage made outside the store is still there, as far as its kind can tell."""
-        check = getattr(importlib.import_module(planned.node.module), "intact", None)
-        return check is None or check(planned.config, self.store.output(result))
+        kind = stage_kind(planned.node.module)
+        return "intact" not in kind.hooks or kind.intact(planned.config, self.store.output(result))
 
 
 def make_plan(

@@ -5,7 +5,6 @@
 They are in no key and lead to no result: the folder may be deleted at any time.
 """
 
-import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from astro_factory.core.graph import GraphNode
 from astro_factory.core.results import Result
 from astro_factory.core.workload import Rows, Workload
 from astro_factory.runtime.resources import processors
+from astro_factory.stages import stage_kind
 from astro_factory.store import Store
 
 _READ_BYTES = 1 << 16
@@ -44,9 +44,8 @@ class Cost:
 
 
 def workload_of(node: GraphNode, rows: Rows) -> Workload:
-    """What a run of a node would do, as its kind tells; a kind that tells nothing counts runs."""
-    estimate = getattr(importlib.import_module(node.module), "estimate", None)
-    return estimate(node.config, rows) if estimate else Workload("runs", 1)
+    """How much a run of a node has to do, as its kind estimates it."""
+    return stage_kind(node.module).estimate(node.config, rows)
 
 
 def rows_read(node: GraphNode, rows: Mapping[str, float | None]) -> Rows:

@@ -15,6 +15,7 @@ from astro_factory.runtime.processes import Processes
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.publication import write_provenance
 from astro_factory.runtime.stage_job import Job, StageFailed, occupied
+from astro_factory.stages import stage_kind
 from astro_factory.store import Store
 from astro_factory.store.disk_full import disk_full_as_error
 from astro_factory.store.items import ITEMS
@@ -146,5 +147,5 @@ def _job(plan: Plan, planned: PlannedNode, results: Mapping[str, Result], store:
         scratch=str(staging / "work"),
         items=str(store.root / "items"),
         log=str(log_path(store, planned.key)),
-        threads=getattr(planned.config, "threads", 1),
+        threads=stage_kind(node.module).threads(planned.config),
     )

@@ -1,10 +1,9 @@
 """What stages take of the machine, and who may start next.
 
-A kind may say what a run of it takes: `cores(config)`, `gpus(config)`, `memory_gb(config)`. Where it does not, that is
-one core and no more. A stage that wants more than there is gets all there is.
+A kind states what a run needs by the hooks `cores`, `gpus` and `memory_gb` (`stages.base`). A stage that needs more than
+the machine has gets all of it.
 """
 
-import importlib
 import os
 from heapq import heappop, heappush
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from astro_factory.core.devices import gpus
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.results import PlannedNode, Status
+from astro_factory.stages import stage_kind
 
 
 class Resources(NamedTuple):
@@ -55,9 +55,8 @@ def processors(node: GraphNode) -> tuple[float, str]:
 
 
 def _amounts(node: GraphNode) -> Resources:
-    module = importlib.import_module(node.module)
-    amounts = {name: getattr(module, name) for name in Resources._fields if hasattr(module, name)}
-    return Resources(**{"cores": 1} | {name: amount(node.config) for name, amount in amounts.items()})
+    kind, config = stage_kind(node.module), node.config
+    return Resources(kind.cores(config), kind.gpus(config), kind.memory_gb(config))
 
 
 class Queue:

@@ -1,7 +1,6 @@
 """One stage run as plain data: what the builder sends to a stage process, and what a stage's log holds."""
 
 import fcntl
-import importlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 from astro_factory.core.artifacts import TABLE_FILES
 from astro_factory.core.context import StageContext
 from astro_factory.runtime.events import EventHandler, EventSender
+from astro_factory.stages import stage_kind
 from astro_factory.store.disk_full import disk_full_as_error
 from astro_factory.store.items import ITEMS, StoredItems
 
@@ -39,7 +39,7 @@ class Job:
                 append_line(Path(self.log), event["text"])
             send(event)
 
-        module = importlib.import_module(self.module)
+        kind = stage_kind(self.module)
         events = EventSender(keep)
         context = StageContext(
             name=self.name,
@@ -52,10 +52,10 @@ class Job:
         )
         try:
             with disk_full_as_error(Path(self.items).parent):
-                module.run(context, module.Config.model_validate(self.config))
+                kind.run(context, kind.Config.model_validate(self.config))
         finally:
             events.flush()
-        table = context.out / TABLE_FILES.get(module.OUTPUT, "")
+        table = context.out / TABLE_FILES.get(kind.OUTPUT, "")
         if table.is_file():
             from pyarrow.parquet import read_metadata
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from astro_factory.core.config import Config, Definition
+from astro_factory.core.registry import KindRegistry, OpenUnion
 from astro_factory.core.user_code import code_digest
 
 _USER_PROMPT = "{question}"
@@ -232,7 +233,19 @@ class PythonPolicyConfig(SamplingConfig):
     """Options of your function, which reads them from its config."""
 
 
+POLICIES = KindRegistry(
+    "astro_factory.search_policies",
+    "search policy",
+    "E611",
+    {kind: f"astro_factory.search.{kind}" for kind in ("mcts", "best_of_n", "beam", "dfs", "bfs")} | {"python": ""},
+    base=SamplingConfig,
+    needs=["grow"],
+)
+"""Other packages add a module with a `Config` and a generator `grow(builder, config)`."""
+
 PolicyConfig = Annotated[
-    MctsConfig | BestOfNConfig | BeamConfig | DfsConfig | BfsConfig | PythonPolicyConfig, Field(discriminator="kind")
+    MctsConfig | BestOfNConfig | BeamConfig | DfsConfig | BfsConfig | PythonPolicyConfig,
+    Field(discriminator="kind"),
+    OpenUnion(POLICIES),
 ]
 PolicyField = Annotated[PolicyConfig, Definition("search_policies")]

@@ -7,13 +7,13 @@ No tree waits for another, and timing does not affect a tree: its requests and t
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Tree
+from astro_factory.core.user_code import load_target
 from astro_factory.engines.base import Engine, Request, Sample
-from astro_factory.search.config import PolicyConfig
+from astro_factory.search.config import POLICIES, PolicyConfig, PythonPolicyConfig
 from astro_factory.search.prompts import Prompts
 from astro_factory.search.sample_checks import check_samples
 from astro_factory.search.tree_builder import PolicyRun, TreeBuilder
@@ -26,22 +26,14 @@ _RESPONSES_PER_CALL = 256
 
 
 def policy_for(config: PolicyConfig) -> Policy:
-    """The function that builds trees for a policy's config.
+    """The function that builds trees for a policy's configuration.
 
     Raises:
-        UserError: E611 if the function of a `python` policy cannot be loaded.
+        UserError: E611 if a policy of another package or of the user cannot be loaded.
     """
-    if config.kind != "python":
-        return import_module(f"astro_factory.search.{config.kind}").grow
-    module, _, name = config.target.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UserError.of(
-            "E611",
-            f"cannot load the search policy '{config.target}' ({error})",
-            "install its package, and write target as package.module:function",
-        ) from error
+    if isinstance(config, PythonPolicyConfig):
+        return load_target(config.target, "E611", f"search policy '{config.target}'")
+    return POLICIES.module(config.kind).grow
 
 
 @dataclass(slots=True)

@@ -90,6 +90,8 @@ class _Findings:
             return self.document.diagnose("E113", here[:-1], cause, f"add `{inner[-1]}: …`{meaning}", key=True)
         if kind == "missing":
             return self._wrong("E115", inner[:-1], f"should have more than {inner[-1]} items")
+        if kind == "user_error":  # from `core.registry.OpenUnion`
+            return self.document.diagnose(context["code"], (*here, "kind"), context["cause"], context["remedy"])
         if kind in ("union_tag_invalid", "union_tag_not_found"):
             tag = context.get("tag")
             choices = context.get("expected_tags", "").replace("'", "").split(", ")

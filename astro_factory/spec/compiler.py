@@ -22,7 +22,7 @@ from astro_factory.spec.likeness import spell_out
 from astro_factory.spec.origins import Origins
 from astro_factory.spec.reader import UNRESOLVED, Document, KeyPath, in_reading_order
 from astro_factory.spec.sections import DEFINITION_SECTIONS, LANGUAGE, NODE_SECTIONS, OTHER_KEYS, definition_type
-from astro_factory.stages import kinds, load_kind
+from astro_factory.stages import REGISTRIES, StageKind, load_kind
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -199,10 +199,8 @@ class Compiler:
         if kind is not None and not isinstance(kind, str):
             validate(self.document, (*path, "kind"), str, kind, self.errors)
             return
-        module = load_kind(section, kind) if kind else None
-        if module is None:
-            cause = f"{section}.{name} is of no known kind '{kind}'" if kind else f"{section}.{name} has no `kind`"
-            self._error("E114", (*path, "kind"), cause, near(kind or "", kinds(section)))
+        stage_kind = self._kind(section, name, kind, path)
+        if stage_kind is None:
             return
         if name in self.nodes:
             other = self.nodes[name]
@@ -214,14 +212,13 @@ class Compiler:
             cause = f"'{path[1]}' cannot name an entry of {section}"
             self._error("E117", path, cause, "use letters, digits and _ . -", key=True)
             return
-        filled = substitute(module.Config, raw, path, self._resolve)
-        config = validate(self.document, path, module.Config, filled, self.errors)
+        filled = substitute(stage_kind.Config, raw, path, self._resolve)
+        config = validate(self.document, path, stage_kind.Config, filled, self.errors)
         if config is None:
             return
         files = self._files(config, path)
-        check = getattr(module, "check", None)
-        if check and None not in files.values():
-            for found in check(config, files):
+        if None not in files.values():
+            for found in stage_kind.check(config, files):
                 if found.place is None:
                     here = (*path, *pointed(raw, found.cause))
                     found = self.document.diagnose(found.code, here, found.cause, found.remedy, key=here == path)
@@ -230,16 +227,29 @@ class Compiler:
             name=name,
             section=section,
             kind=str(kind),
-            module=module.__name__,
+            module=stage_kind.module,
             config=config,
-            output=module.OUTPUT,
-            version=module.VERSION,
-            heavy=module.HEAVY,
+            output=stage_kind.OUTPUT,
+            version=stage_kind.VERSION,
+            heavy=stage_kind.HEAVY,
             reads={value: value for _, _, value in marked(type(config), config, Reference)},
             files=files,
             place=self.document.place(path, key=True),
             locate=Origins(self.document, path, self.written),
         )
+
+    def _kind(self, section: str, name: str, kind: str | None, path: KeyPath) -> StageKind | None:
+        """The kind of an entry; None, with a diagnostic, if there is no such kind or it cannot be loaded."""
+        try:
+            found = load_kind(section, kind) if kind else None
+        except UserError as error:
+            for fault in error.diagnostics:
+                self._error(fault.code, (*path, "kind"), fault.cause, fault.remedy)
+            return None
+        if found is None:
+            cause = f"{section}.{name} is of no known kind '{kind}'" if kind else f"{section}.{name} has no `kind`"
+            self._error("E114", (*path, "kind"), cause, near(kind or "", REGISTRIES[section].names()))
+        return found
 
     def _files(self, config: StageConfig, path: KeyPath) -> dict[str, str | None]:
         """The paths that a config names to where they are; None where there is not what it takes."""

@@ -21,7 +21,7 @@ from astro_factory.spec.sections import (
     OTHER_KEYS,
     definition_type,
 )
-from astro_factory.stages import kinds, load_kind
+from astro_factory.stages import REGISTRIES, load_kind
 
 _INTERPOLATED = {"type": "string", "pattern": r"\$\{[^}]*\}", "description": "A value from elsewhere in the spec."}
 _REFERENCE = {"$ref": "#/$defs/Interpolated"}
@@ -30,9 +30,7 @@ _REFERENCE = {"$ref": "#/$defs/Interpolated"}
 def spec_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a spec file, with the kinds that other packages add here."""
     holds: dict[str, Any] = {**OTHER_KEYS, "factory": int, "name": str, "include": str | list[str]}
-    entries = {
-        section: _any_of([load_kind(section, kind).Config for kind in kinds(section)]) for section in NODE_SECTIONS
-    }
+    entries = {section: _any_of(_configs(section)) for section in NODE_SECTIONS}
     entries |= {section: definition_type(section) for section in DEFINITION_SECTIONS}
     holds |= {section: dict[str, entry | _like_entry(section, entry)] for section, entry in entries.items()}
     fields: dict[str, Any] = {key: (annotation | None, None) for key, annotation in holds.items()}
@@ -49,6 +47,13 @@ def spec_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as the file specs/astro-factory.schema.json holds it."""
     return json.dumps(spec_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _configs(section: str) -> list[type[BaseModel]]:
+    """The configurations of every kind of a section, those of other packages included."""
+    registry = REGISTRIES[section]
+    kinds = [load_kind(section, name) for name in (*registry.added(), *registry.builtin)]
+    return [kind.Config for kind in kinds if kind]
 
 
 def _any_of(configs: list[type[BaseModel]]) -> Any:

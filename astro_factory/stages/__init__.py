@@ -1,11 +1,14 @@
-"""The kinds of stage, in one table; a module holds a `Config`, `OUTPUT`, `VERSION`, `HEAVY` and `run(ctx, config)`.
+"""The kinds of stage in one table. Each is a module with the names of `stages.base.StageKind`.
 
 Other packages add kinds through the entry-point group `astro_factory.<section>` (name: the kind, value: the module).
-Modules are imported when a spec uses their kind, and none imports torch at its top.
+A module is imported when a spec uses its kind, and none imports torch at its top.
 """
 
-import importlib
-from types import ModuleType
+from astro_factory.core.config import StageConfig
+from astro_factory.core.registry import KindRegistry
+from astro_factory.stages.base import REQUIRED, StageKind, stage_kind
+
+__all__ = ["KINDS", "REGISTRIES", "StageKind", "load_kind", "stage_kind"]
 
 KINDS: dict[str, dict[str, str]] = {
     "models": {
@@ -37,15 +40,21 @@ KINDS: dict[str, dict[str, str]] = {
 }
 
 
-def kinds(section: str) -> dict[str, str]:
-    """Kind to module name, outsiders' included."""
-    from importlib.metadata import entry_points
+REGISTRIES = {
+    section: KindRegistry(
+        f"astro_factory.{section}",
+        f"{section.removesuffix('s')} kind",
+        "E124",
+        table,
+        base=StageConfig,
+        needs=REQUIRED[1:],
+    )
+    for section, table in KINDS.items()
+}
+"""Section of a spec to the kinds that it takes."""
 
-    found = {point.name: point.value for point in entry_points(group=f"astro_factory.{section}")}
-    return found | KINDS[section]
 
-
-def load_kind(section: str, kind: str) -> ModuleType | None:
-    """The module of a kind, or None where there is no such kind."""
-    name = KINDS[section].get(kind) or kinds(section).get(kind)
-    return importlib.import_module(name) if name else None
+def load_kind(section: str, kind: str) -> StageKind | None:
+    """The kind of a section, None if there is no such kind. Raises what `KindRegistry.load` does, with E124."""
+    module = REGISTRIES[section].load(kind)
+    return None if module is None else stage_kind(module.__name__)

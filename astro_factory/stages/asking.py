@@ -35,7 +35,7 @@ class AskingConfig(StageConfig):
 
 def cores(config: AskingConfig) -> int:
     """CPU cores that the stage keeps busy."""
-    return getattr(config.engine, "threads", 1)
+    return config.engine.cores()
 
 
 class Asked(NamedTuple):

@@ -46,7 +46,7 @@ class Config(StageConfig, Comparison):
 
 def cores(config: Config) -> int:
     """CPU cores that the stage keeps busy."""
-    return config.processes * getattr(config.engine, "threads", 1)
+    return config.processes * config.engine.cores()
 
 
 def estimate(config: Config, rows: Rows) -> Workload:

@@ -29,6 +29,11 @@ def cores(config: Config) -> int:
     return config.launch.processes * config.threads
 
 
+def threads(config: Config) -> int:
+    """CPU threads of each process."""
+    return config.threads
+
+
 def estimate(config: Config, rows: Rows) -> Workload:
     """So many responses a step, whatever the number of problems."""
     samples = config.steps * config.prompts_per_step * config.group_size

@@ -59,7 +59,7 @@ def cores(config: Config) -> int:
     """CPU cores of this machine that the stage keeps busy."""
     if config.backend == "ray":
         return 1
-    return config.processes * getattr(config.engine, "threads", 1)
+    return config.processes * config.engine.cores()
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
@@ -74,7 +74,7 @@ def estimate(config: Config, rows: Rows) -> Workload:
 
 def check(config: Config, files: Mapping[str, str]) -> Iterator[Diagnostic]:
     """What can be seen to fail before anything runs."""
-    longest, needed = getattr(config.engine, "max_model_len", None), config.policy.max_rollout_tokens
+    longest, needed = config.engine.context_length(), config.policy.max_rollout_tokens
     if longest is not None and longest <= needed:
         cause = f"the engine's context of {longest} tokens has no room for a prompt and a rollout of {needed} tokens"
         yield Diagnostic("E617", cause, "raise the engine's max_model_len or lower the policy's max_rollout_tokens")

@@ -22,6 +22,11 @@ def cores(config: Config) -> int:
     return config.launch.processes * config.threads
 
 
+def threads(config: Config) -> int:
+    """CPU threads of each process."""
+    return config.threads
+
+
 def estimate(config: Config, rows: Rows) -> Workload:
     """Steps of a fixed size, or passes over the data."""
     if config.max_steps and config.batch_tokens:

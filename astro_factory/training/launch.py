@@ -9,7 +9,6 @@ processes save a checkpoint first; a parent that is killed takes them with it at
 """
 
 import ctypes
-import importlib
 import json
 import os
 import signal
@@ -26,6 +25,7 @@ from astro_factory.core import stack_dumps
 from astro_factory.core.canonical import digest
 from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.errors import Diagnostic, Place, UserError
+from astro_factory.core.user_code import import_target
 from astro_factory.training.settings import Launch
 
 _INSIDE = "ASTRO_FACTORY_TRAINING_PROCESS"
@@ -220,7 +220,7 @@ def main() -> None:
     die_with_parent()
     stack_dumps.listen(f"rank {os.environ['RANK']}")
     job = json.loads(Path(sys.argv[1]).read_text())
-    module = importlib.import_module(job["module"])
+    module = import_target(job["module"])
     work = Path(job["work"])
     events = _FileEvents(work / "processes.events", os.environ["RANK"] == "0")
     inputs = {name: Path(path) for name, path in job["inputs"].items()}

@@ -1,76 +1,68 @@
-"""The table of verifiers. A verifier's module is imported when it is first asked for.
+"""Verifiers by name. A verifier's module is imported when it is first used.
 
 Beside the names of the table, a problem may name any class as `python:package.module:Class`, and an installed package
-can add names through the entry point group `astro_factory.verifiers`.
+adds names through the entry-point group `astro_factory.verifiers`.
 """
 
-import difflib
+from contextlib import suppress
 from functools import lru_cache
-from importlib import import_module
-from importlib.metadata import entry_points
 
-from astro_factory.core.errors import UserError
+from astro_factory.core.errors import UserError, near
+from astro_factory.core.registry import Registry
+from astro_factory.core.user_code import code_digest, load_target
 from astro_factory.verifiers.base import Verifier
 
-_GROUP = "astro_factory.verifiers"
 _OWN = "python:"
-_TABLE = {
-    "countdown": "astro_factory.verifiers.countdown:Countdown",
-    "math": "astro_factory.verifiers.math.verifier:MathVerifier",
-    "reasoning_gym": "astro_factory.verifiers.gym:ReasoningGymVerifier",
-}
+VERIFIERS = Registry(
+    "astro_factory.verifiers",
+    "verifier",
+    "E402",
+    {
+        "countdown": "astro_factory.verifiers.countdown:Countdown",
+        "math": "astro_factory.verifiers.math.verifier:MathVerifier",
+        "reasoning_gym": "astro_factory.verifiers.gym:ReasoningGymVerifier",
+    },
+)
 
 
 def verifier_names() -> list[str]:
-    """Every name that `get_verifier` knows, without `python:` ones."""
-    return sorted({*_TABLE, *(point.name for point in entry_points(group=_GROUP))})
+    """Every name that `get_verifier` knows, without those of the form `python:...`."""
+    return VERIFIERS.names()
 
 
 def is_known(name: str) -> bool:
-    """Whether there is a verifier of this name; one of `python:` is not looked for."""
-    return user_code_target(name) is not None or name in _TABLE or name in verifier_names()
+    """Whether there is a verifier of this name; a `python:` class is not looked for. Raises UserError E125."""
+    return _user_target(name) is not None or VERIFIERS.target(name) is not None
 
 
-def user_code_target(name: str) -> str | None:
-    """`module:Class` of a verifier of one's own; None for the name of another."""
+def verifier_code(name: str) -> str:
+    """Digest of the source of a verifier that is not built in; empty for a built-in or an unknown one."""
+    if name not in VERIFIERS.builtin:
+        with suppress(UserError):  # of a name that two packages define, which `is_known` reports
+            return code_digest(_user_target(name) or VERIFIERS.target(name) or "")
+    return ""
+
+
+def _user_target(name: str) -> str | None:
+    """`module:Class` of a `python:` name."""
     return name.removeprefix(_OWN) if name.startswith(_OWN) else None
 
 
 @lru_cache
 def get_verifier(name: str) -> Verifier:
-    """The verifier of this name; one instance a process.
+    """The verifier of this name; one instance per process.
 
     Raises:
-        UserError: E401 if there is no such name, E402 if what it names cannot be used.
+        UserError: E401 for an unknown name, E125 for one that two packages define, E402 if it cannot be loaded.
     """
-    target = _target(name)
-    module, _, attribute = target.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError.of(
-            "E402",
-            f"verifier '{name}' cannot be loaded from {target} ({error})",
-            "install the package, or write python:package.module:Class",
-        ) from error
+    target = _user_target(name)
+    if target is None and (target := VERIFIERS.target(name)) is None:
+        raise UserError.of("E401", f"unknown verifier '{name}'", near(name, verifier_names()))
+    found = load_target(target, "E402", f"verifier '{name}'")
     if not (isinstance(found, type) and issubclass(found, Verifier)):
         raise UserError.of(
             "E402",
-            f"verifier '{name}' is {target}, which is not a verifier",
+            f"verifier '{name}' is '{target}', which is not a verifier",
             "derive the class from astro_factory.verifiers.base.Verifier",
         )
     return found()
-
-
-def _target(name: str) -> str:
-    if (own := user_code_target(name)) is not None:
-        return own
-    if name in _TABLE:
-        return _TABLE[name]
-    for point in entry_points(group=_GROUP):
-        if point.name == name:
-            return point.value
-    names = verifier_names()
-    near = difflib.get_close_matches(name, names, n=1)
-    remedy = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(names)}"
-    raise UserError.of("E401", f"unknown verifier '{name}'", remedy)

@@ -28,6 +28,8 @@ TABLE = Path(__file__).with_suffix(".json")
 OUTSIDE = {
     "astro_factory": "holds the release's number",
     "astro_factory.stages": "the table of kinds",
+    "astro_factory.stages.base": "the interface of kinds",
+    "astro_factory.core.registry": "which kinds there are",
     "astro_factory.core.artifacts": "names of files and types",
     "astro_factory.core.config": "what a config holds is in the record itself",
     "astro_factory.core.context": "what a stage is handed",
@@ -37,7 +39,7 @@ OUTSIDE = {
     "astro_factory.core.workers": "processes, whose number is in no key",
 }
 """Modules that cannot change an output, and why."""
-_ASIDE = {"VERSION", "check", "cores", "estimate", "gpus", "intact", "memory_gb", "preflight"}
+_ASIDE = {"VERSION", "check", "cores", "estimate", "gpus", "intact", "memory_gb", "preflight", "threads"}
 """Names of a kind's module that are about running it."""
 _MODULE = re.compile(r"astro_factory(\.\w+)+")
 
@@ -49,7 +51,7 @@ def kinds() -> dict[str, Any]:
 
 def entries() -> dict[str, dict[str, Any]]:
     """Every kind with the version and the digest of its code as they are now."""
-    return {name: {"version": module.VERSION, "digest": digest(module.__name__)} for name, module in kinds().items()}
+    return {name: {"version": module.VERSION, "digest": digest(module.module)} for name, module in kinds().items()}
 
 
 def digest(module: str) -> str:

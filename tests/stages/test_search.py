@@ -138,7 +138,7 @@ def test_no_problems_are_named(tmp_path, model):
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_mistake_in_any_process_reaches_the_user(tmp_path, model, processes):
-    with pytest.raises(UserError, match=r"E605 the engine 'no.such:Engine'"):
+    with pytest.raises(UserError, match=r"E605 engine 'no.such:Engine'"):
         search(tmp_path, model, engine={"kind": "python", "target": "no.such:Engine"}, processes=processes)
 
 

@@ -14,8 +14,7 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
-from astro_factory.core.user_code import code_digest
-from astro_factory.verifiers import get_verifier, is_known, user_code_target, verifier_names
+from astro_factory.verifiers import get_verifier, is_known, verifier_code, verifier_names
 from astro_factory.verifiers.extraction import final_answer
 
 _ROWS_NAMED = 5
@@ -55,11 +54,9 @@ class RowsConfig(StageConfig):
     """Which column holds what."""
     verifier: str = "math"
     """What decides whether an answer is right."""
-    verifier_code: str = Field(
-        default_factory=lambda known: code_digest(user_code_target(known.get("verifier", "")) or "")
-    )
-    """Digest of the source of a verifier of one's own (`python:…`), so that a changed source is a changed key. Write
-    something else, such as a version, to decide yourself when it has changed."""
+    verifier_code: str = Field(default_factory=lambda known: verifier_code(known.get("verifier", "")))
+    """Digest of the source of a verifier that is not built in, so that a changed source changes the key. Write something
+    else, such as a version, to decide yourself when it has changed."""
     answer_form: Literal["value", "solution"] = "value"
     """`value`: the column is the answer; `solution`: it is a worked solution that states the answer (boxed or after
     `####`)."""
@@ -83,9 +80,12 @@ class RowsConfig(StageConfig):
 
 
 def check_verifier(name: str) -> list[Diagnostic]:
-    """What is wrong with a verifier's name, as far as that shows without loading it."""
-    if is_known(name):
-        return []
+    """What is wrong with a verifier's name, found without loading the verifier."""
+    try:
+        if is_known(name):
+            return []
+    except UserError as error:
+        return error.diagnostics
     return [Diagnostic("E401", f"unknown verifier '{name}'", near(name, verifier_names()))]
 
 

@@ -1,0 +1,115 @@
+"""The interface of a stage kind: a module that holds the names of `StageKind`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.config import StageConfig
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import Diagnostic
+from astro_factory.core.graph import GraphNode
+from astro_factory.core.workload import Rows, Workload
+
+REQUIRED = ("Config", "OUTPUT", "VERSION", "HEAVY", "run")
+"""What a module must define. Every other name of `StageKind` is a hook with a default."""
+
+
+class StageKind(Protocol):
+    """What the factory asks of a stage kind. `config` is always an instance of the kind's own `Config`.
+
+    A module defines the five required names, and those hooks whose default does not fit. The bodies below are the
+    defaults. Hooks must be fast and import no heavy library: they run while a spec is checked or planned.
+    """
+
+    Config: type[StageConfig]
+    """The fields of the stage in a spec, with a field `kind: Literal["NAME"]`."""
+    OUTPUT: ArtifactType
+    """Type of the artifact that the stage makes."""
+    VERSION: int
+    """Semantic version of the code, part of the key. Raise it when outputs may differ for equal inputs."""
+    HEAVY: bool
+    """Whether `run` loads a model, and so gets a process of its own. Light stages share processes."""
+
+    module: str
+    """Name of the module; filled in by `stage_kind`."""
+    hooks: frozenset[str]
+    """The hooks that the module defines itself; filled in by `stage_kind`."""
+
+    def run(self, ctx: StageContext, config: Any) -> None:
+        """Read `ctx.inputs`, write files into `ctx.out`. Called in a stage process.
+
+        Raises:
+            UserError: for what the user can fix. Every other exception counts as a defect of the kind.
+        """
+        ...
+
+    def check(self, config: Any, files: Mapping[str, str]) -> Iterable[Diagnostic]:
+        """Errors that can be found without running the stage. Called when a spec is compiled.
+
+        Args:
+            files: path of each input file, as the config writes it, to its path on this machine.
+        """
+        return ()
+
+    def estimate(self, config: Any, rows: Rows) -> Workload:
+        """How much a run has to do. Called by `plan`, and after a run to record its cost.
+
+        Args:
+            rows: number of rows of each artifact that the config names, as far as known.
+        """
+        return Workload("runs", 1)
+
+    def cores(self, config: Any) -> float:
+        """CPU cores that a run keeps busy. Called by the scheduler."""
+        return 1
+
+    def gpus(self, config: Any) -> float:
+        """GPUs that a run needs. Called by the scheduler."""
+        return 0
+
+    def memory_gb(self, config: Any) -> float:
+        """Memory that a run needs. Called by the scheduler."""
+        return 0
+
+    def threads(self, config: Any) -> int:
+        """Threads of numerical libraries in the stage's process. Called when the process starts."""
+        return 1
+
+    def preflight(self, config: Any, upstream: Sequence[GraphNode], online: bool) -> Iterable[Diagnostic]:
+        """What would make a run fail for reasons outside the spec. Called by `build` before anything runs.
+
+        Args:
+            upstream: the nodes that the stage depends on, directly and indirectly.
+            online: whether the network may be used.
+        """
+        return ()
+
+    def intact(self, config: Any, output: Path) -> bool:
+        """Whether what a run left outside the store still exists. Called for each hit; False runs the stage again.
+
+        Args:
+            output: folder of the result in the store.
+        """
+        return True
+
+
+HOOKS = ("check", "estimate", "cores", "gpus", "memory_gb", "threads", "preflight", "intact")
+
+
+class _ModuleKind(StageKind):
+    """A module's own names over the defaults."""
+
+    def __init__(self, module: ModuleType):
+        vars(self).update({name: value for name, value in vars(module).items() if name in (*REQUIRED, *HOOKS)})
+        self.module = module.__name__
+        self.hooks = frozenset(HOOKS) & vars(module).keys()
+
+
+@cache
+def stage_kind(module: str) -> StageKind:
+    """The stage kind that a module defines, with defaults for the hooks that it lacks."""
+    return _ModuleKind(import_module(module))
