@@ -216,7 +216,7 @@ def test_a_cluster_key_that_no_problem_has_is_a_mistake(inputs, tmp_path):
 
 
 def test_a_mistake_in_a_worker_comes_through(inputs, tmp_path):
-    with pytest.raises(UserError, match="E605 the engine 'no_such_module:Engine' cannot be loaded"):
+    with pytest.raises(UserError, match="E605 engine 'no_such_module:Engine' cannot be loaded"):
         evaluate(inputs, tmp_path, processes=2, engine={"kind": "python", "target": "no_such_module:Engine"})
 
 
