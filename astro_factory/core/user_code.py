@@ -1,8 +1,8 @@
 """User code: Python that a spec names as `package.module:Name`, or that another package adds through an entry point.
 
-It is loaded here, and its source counts in keys like any other input. The code of this package counts by versions, which
-a test guards (ADR 0015). No test guards a user's, so its text counts: that of the module and of everything it imports
-from its own top-level package, directly or indirectly.
+It is loaded here, and its source counts in keys like any other input. The code of this package counts by versions,
+which a test guards (ADR 0015). No test guards a user's, so its text counts: that of the module and of everything it
+imports from its own top-level package, directly or indirectly.
 """
 
 import ast

@@ -1,7 +1,7 @@
 """What stages take of the machine, and who may start next.
 
-A kind states what a run needs by the hooks `cores`, `gpus` and `memory_gb` (`stages.base`). A stage that needs more than
-the machine has gets all of it.
+A kind states what a run needs by the hooks `cores`, `gpus` and `memory_gb` (`stages.base`). A stage that needs more
+than the machine has gets all of it.
 """
 
 import os

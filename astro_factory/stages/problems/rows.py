@@ -55,8 +55,8 @@ class RowsConfig(StageConfig):
     verifier: str = "math"
     """What decides whether an answer is right."""
     verifier_code: str = Field(default_factory=lambda known: verifier_code(known.get("verifier", "")))
-    """Digest of the source of a verifier that is not built in, so that a changed source changes the key. Write something
-    else, such as a version, to decide yourself when it has changed."""
+    """Digest of the source of a verifier that is not built in, so that a changed source changes the key. Write
+    something else, such as a version, to decide yourself when it has changed."""
     answer_form: Literal["value", "solution"] = "value"
     """`value`: the column is the answer; `solution`: it is a worked solution that states the answer (boxed or after
     `####`)."""
