@@ -10,7 +10,7 @@ from astro_factory.engines.config import ENGINES, EngineConfig
 from astro_factory.stages import load_kind
 from astro_factory.verifiers.registry import VERIFIERS
 
-KIND = '''
+KIND = """
 from typing import Literal
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.config import StageConfig
@@ -18,7 +18,7 @@ OUTPUT, VERSION, HEAVY = ArtifactType.TRACES, 1, False
 class Config(StageConfig):
     kind: Literal["guest"]
 def run(ctx, config): ...
-'''
+"""
 BROKEN = {
     "no module": ("guest_kind", None),
     "broken source": ("guest_kind", "def (:"),
