@@ -19,7 +19,7 @@ from astro_factory.core.tables import read_table
 from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES
 from astro_factory.evaluation.metrics import solved_at
 from astro_factory.plan import make_plan
-from astro_factory.runtime import build
+from astro_factory.runtime import BuildOptions, build
 from astro_factory.spec import compile_spec
 from astro_factory.store import Store
 
@@ -28,7 +28,7 @@ def built(spec: Path, stage: str, seed: int, store: Store, profile: str | None, 
     """Build a spec up to a stage with one seed; the folder of the stage's output and the seconds it took."""
     graph = compile_spec(spec, sets=[f"params.seed={seed}"], profile=profile)
     started = time.monotonic()
-    done = build(make_plan(graph, store, targets=[stage]), store, _say, jobs=jobs)
+    done = build(make_plan(graph, store, targets=[stage]), store, _say, BuildOptions(jobs))
     if not done.ok:
         raise SystemExit("\n".join(f"{name}: {cause}" for name, cause in done.failures.items()))
     return store.output(done.results[stage]), time.monotonic() - started

@@ -1,9 +1,8 @@
 """`build`: make what is missing."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -26,18 +25,15 @@ from astro_factory.cli.options import (
 from astro_factory.cli.summary import print_summary, summary
 from astro_factory.cli.terminal import open_view
 from astro_factory.core.graph import Graph
-from astro_factory.core.results import Plan
+from astro_factory.core.plans import Plan
 from astro_factory.plan import make_plan
 from astro_factory.plan.estimates import estimates
 from astro_factory.plan.locks import commits_for
 from astro_factory.plan.preflight import preflight
-from astro_factory.runtime import Build
+from astro_factory.runtime import Build, BuildOptions
 from astro_factory.runtime import build as run_build
 from astro_factory.store import Store
 from astro_factory.store.disk_full import disk_full_as_error
-
-if TYPE_CHECKING:
-    from astro_factory.store.caches import Cache
 
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", min=1, help="Cores (or GPUs) to use [default: all].", show_default=False)
@@ -72,45 +68,21 @@ def build(
     others = [name for name in graph.wanted() if graph.nodes[name].section != "publish"]
     targets = list(dict.fromkeys(stages or ())) or (others if no_publish else None)
     place = open_store(store)
-    execute(
-        graph,
-        place,
-        spec,
-        targets=targets,
-        jobs=jobs,
-        keep_going=keep_going,
-        locked=locked,
-        no_import=no_import,
-        caches=open_caches(cache),
-        as_json=as_json,
-    )
+    options = BuildOptions(jobs, keep_going, locked, not no_import, open_caches(cache))
+    execute(graph, place, spec, options, targets=targets, as_json=as_json)
 
 
 def execute(
     graph: Graph,
     place: Store,
     spec: Path,
+    options: BuildOptions,
     *,
     targets: list[str] | None,
-    jobs: int | None,
-    no_import: bool,
     as_json: bool,
-    keep_going: bool = True,
-    locked: bool = False,
-    caches: "Sequence[Cache]" = (),
 ) -> None:
     """Plan, run, summarise; ends the program with code 1 if a stage failed."""
-    found = made(
-        graph,
-        place,
-        targets=targets,
-        jobs=jobs,
-        no_import=no_import,
-        quiet=as_json,
-        keep_going=keep_going,
-        locked=locked,
-        caches=caches,
-    )
+    found = made(graph, place, options, targets=targets, quiet=as_json)
     if as_json:
         print_json(found)
     else:
@@ -122,34 +94,32 @@ def execute(
 def made(
     graph: Graph,
     place: Store,
+    options: BuildOptions,
     *,
-    jobs: int | None,
-    no_import: bool,
     quiet: bool,
     targets: list[str] | None = None,
-    keep_going: bool = True,
-    locked: bool = False,
-    caches: "Sequence[Cache]" = (),
 ) -> dict[str, Any]:
     """Plan and run; the build as `summary` has it."""
     started = time.monotonic()
-    commits, ends = commits_for(graph, locked=locked), _ends(graph, targets)
+    commits, ends = commits_for(graph, locked=options.locked), _ends(graph, targets)
 
     def plan() -> Plan:
-        planned = make_plan(graph, place, targets=ends, commits=commits, use_imports=not no_import, caches=caches)
+        planned = make_plan(
+            graph, place, targets=ends, commits=commits, use_imports=options.use_imports, caches=options.caches
+        )
         preflight(planned, online=True)
         return planned
 
     def run(planned: Plan) -> Build:
         with open_view(planned, quiet=quiet) as watch:
-            return run_build(planned, place, watch, jobs=jobs, keep_going=keep_going)
+            return run_build(planned, place, watch, options)
 
     with disk_full_as_error(place.root), place.building():
-        losses = sum(cache.losses for cache in caches)
+        losses = sum(cache.losses for cache in options.caches)
         planned = plan()
         expected = estimates(planned, place)
         done = run(planned)
-        while not done.ok and losses < (losses := sum(cache.losses for cache in caches)):
+        while not done.ok and losses < (losses := sum(cache.losses for cache in options.caches)):
             # a cache could not give what it had offered: the rest is planned anew without that
             done = run(planned := plan()).after(done)
         return summary(planned, place, done, time.monotonic() - started, expected)

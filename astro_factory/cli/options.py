@@ -17,7 +17,8 @@ from astro_factory.core.graph import Graph
 from astro_factory.spec import compile_spec
 
 if TYPE_CHECKING:
-    from astro_factory.core.results import PlannedNode, Result
+    from astro_factory.core.plans import PlannedNode
+    from astro_factory.core.results import Result
     from astro_factory.store import Store
     from astro_factory.store.caches import Cache
 

@@ -20,6 +20,7 @@ from astro_factory.cli.options import (
     read_graph,
 )
 from astro_factory.core.errors import UserError, near
+from astro_factory.runtime import BuildOptions
 
 
 def publish(
@@ -44,16 +45,8 @@ def publish(
         if name not in offered:
             raise UserError.of("E153", f"{spec} has no entry '{name}' under publish", near(name, offered))
     targets = [offered[name] for name in names or offered]
-    execute(
-        graph,
-        open_store(store),
-        spec,
-        targets=targets,
-        jobs=jobs,
-        no_import=no_import,
-        caches=open_caches(cache),
-        as_json=as_json,
-    )
+    options = BuildOptions(jobs, use_imports=not no_import, caches=open_caches(cache))
+    execute(graph, open_store(store), spec, options, targets=targets, as_json=as_json)
 
 
 def pull(

@@ -63,7 +63,7 @@ def import_(
         results = export.results().values()
         whole = [result for result in results if export.has_blobs(result)]
         for result in results:
-            take(place, export, result, whole=result in whole)
+            take(place, export, result, with_files=result in whole)
     if as_json:
         print_json({"results": len(results), "with_files": len(whole)})
     else:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.core.results import Plan, PlannedNode, Result
+from astro_factory.core.plans import Plan, PlannedNode
+from astro_factory.core.results import Result
 from astro_factory.plan.estimates import Estimate
-from astro_factory.runtime import Build
+from astro_factory.runtime import Build, Outcome
 from astro_factory.runtime.resources import processors
 from astro_factory.store import Store
 
@@ -28,12 +29,12 @@ def summary(
             {
                 "name": name,
                 "kind": item.node.kind,
-                "outcome": done.outcomes.get(name, "skipped"),
+                "outcome": done.outcomes.get(name, Outcome.SKIPPED),
                 "key": result.key if result else None,
                 "path": str(store.output(result)) if present else None,
                 "seconds": done.seconds.get(name, 0.0),
                 "estimate": expected[name].as_json() if name in expected else None,
-                "took": _took(planned.nodes[name], result) if done.outcomes.get(name) == "ran" else None,
+                "took": _took(item, result) if result and done.outcomes.get(name) is Outcome.RAN else None,
             }
         )
     counts: dict[str, int] = {}

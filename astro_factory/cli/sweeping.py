@@ -26,6 +26,7 @@ from astro_factory.cli.sweep_rounds import Rounds, evaluation_of
 from astro_factory.cli.sweep_tables import FILES, print_table, told, write_files
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph
+from astro_factory.runtime import BuildOptions
 from astro_factory.spec.compose import load
 
 
@@ -52,20 +53,11 @@ def sweep(
     name = name or _only_one(load(spec).data.get("sweeps") or {}, spec)
     graph = read_graph(spec, sets, profile, name)
     stage = _compared(graph, f"the sweep '{name}' of {spec}")
-    place, caches = open_store(store), open_caches(cache)
+    place = open_store(store)
+    options = BuildOptions(jobs, keep_going, locked, not no_import, open_caches(cache))
 
     def build(targets: list[str] | None) -> dict[str, Any]:
-        return made(
-            graph,
-            place,
-            targets=targets,
-            jobs=jobs,
-            keep_going=keep_going,
-            locked=locked,
-            no_import=no_import,
-            caches=caches,
-            quiet=as_json,
-        )
+        return made(graph, place, options, targets=targets, quiet=as_json)
 
     halving = graph.sweep.halving
     if halving is None:

@@ -8,17 +8,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from astro_factory.core.results import UNBUILT, Plan, PlannedNode, Status
-from astro_factory.plan.estimates import AT_MOST, Estimate, sums
+from astro_factory.core.plans import UNBUILT, Plan, PlannedNode, Status, node_as_json
+from astro_factory.plan.estimates import AT_MOST, Estimate, totals
 
 
 def plan_as_json(planned: Plan, expected: Mapping[str, Estimate]) -> dict[str, Any]:
     """The plan for machines: every node with its estimate, all together, and how a sweep shares them."""
     stages = [
-        item.as_json() | {"estimate": expected[name].as_json() if name in expected else None}
+        node_as_json(item) | {"estimate": expected[name].as_json() if name in expected else None}
         for name, item in planned.nodes.items()
     ]
-    found: dict[str, Any] = {"stages": stages, "counts": planned.counts(), "estimate": sums(expected)}
+    found: dict[str, Any] = {"stages": stages, "counts": planned.counts(), "estimate": totals(expected)}
     return found | ({"sweep": _sharing(planned)} if planned.graph.variants else {})
 
 
@@ -35,7 +35,7 @@ def print_plan(planned: Plan, expected: Mapping[str, Estimate]) -> None:
     console.print(table)
     console.print(", ".join(f"{count} {status}" for status, count in planned.counts().items() if count), style="bold")
     if expected:
-        console.print(f"to run or pending: {_total(sums(expected))}", highlight=False)
+        console.print(f"to run or pending: {_total(totals(expected))}", highlight=False)
     if planned.graph.variants:
         found = _sharing(planned)
         console.print(

@@ -7,14 +7,14 @@ all is: nobody reads a thousand lines.
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from astro_factory.core.results import Plan, Status
+from astro_factory.core.plans import Hit, Plan
+from astro_factory.runtime.events import BuildEvent, EndEvent, ProgressEvent, Watcher
 
-Watch = Callable[[str, dict[str, Any]], None]
 _PLAIN_EVERY_S = 15.0
 _MANY = 20
 """Stages; where more are to be made, not every one is told."""
@@ -23,12 +23,12 @@ _LONG_S = 30.0
 
 
 @contextmanager
-def open_view(planned: Plan, *, quiet: bool) -> Iterator[Watch]:
+def open_view(planned: Plan, *, quiet: bool) -> Iterator[Watcher]:
     """A watcher of the build's events for as long as the block runs."""
     if quiet:
         yield lambda name, event: None
         return
-    names = [name for name, item in planned.nodes.items() if item.status is not Status.HIT]
+    names = [name for name, item in planned.nodes.items() if not isinstance(item, Hit)]
     totals = Totals(len(names))
     if sys.stdout.isatty() and names:
         from rich.console import Console
@@ -48,7 +48,7 @@ class Totals:
         self._running: set[str] = set()
         self._ended: Counter[str] = Counter()
 
-    def take(self, name: str, event: dict[str, Any]) -> None:
+    def take(self, name: str, event: BuildEvent) -> None:
         if event["event"] == "start":
             self._running.add(name)
         elif event["event"] == "end":
@@ -77,20 +77,20 @@ class _Row:
     first: tuple[float, float] | None = None
     """When it first said how far it was, and how far: a resumed stage does not begin with nothing."""
 
-    def take(self, event: dict[str, Any]) -> None:
-        kind, now = event["event"], time.monotonic()
-        if kind == "start":
+    def take(self, event: BuildEvent) -> None:
+        now = time.monotonic()
+        if event["event"] == "start":
             self.amount, self.started = "starts", now
-        elif kind == "phase":
+        elif event["event"] == "phase":
             if self.total is None:
                 self.amount = event["name"]
             else:
                 self.figures = event["name"]
-        elif kind == "progress":
+        elif event["event"] == "progress":
             self.done, self.total = event["done"], event["total"]
             self.first = self.first or (now, event["done"])
             self.amount, self.figures = _amount(event), _figures(event)
-        elif kind == "end":
+        elif event["event"] == "end":
             self.amount, self.done, self.total, self.ended = event["outcome"], 1, 1, now
 
     def times(self) -> tuple[str, str]:
@@ -118,14 +118,14 @@ class LiveTable:
         self._all = _Row(total=totals.count, started=time.monotonic(), first=(time.monotonic(), 0))
         self._live = Live(console=console, get_renderable=self._table)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Watcher:
         self._live.start()
         return self._watch
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def _watch(self, name: str, event: dict[str, Any]) -> None:
+    def _watch(self, name: str, event: BuildEvent) -> None:
         if name not in self._names:
             return
         self._totals.take(name, event)
@@ -170,7 +170,7 @@ class PlainLines:
         self._last: dict[str, float] = {}
         self._told = time.monotonic()
 
-    def __call__(self, name: str, event: dict[str, Any]) -> None:
+    def __call__(self, name: str, event: BuildEvent) -> None:
         if name in self._names:
             self._totals.take(name, event)
         if text := self._text(name, event):
@@ -179,31 +179,30 @@ class PlainLines:
             self._told = time.monotonic()
             print(f"{'all stages':<14} {self._totals.done:,}/{self._totals.count:,} ({self._totals})", flush=True)
 
-    def _text(self, name: str, event: dict[str, Any]) -> str:
-        kind = event["event"]
-        if kind == "progress":
+    def _text(self, name: str, event: BuildEvent) -> str:
+        if event["event"] == "progress":
             now = time.monotonic()
             # of many stages, one that has just begun is no news
             if now - self._last.setdefault(name, now if self._totals.many else 0.0) < _PLAIN_EVERY_S:
                 return ""
             self._last[name] = now
             return f"{_amount(event)} {_figures(event)}"
-        if kind == "start":
+        if event["event"] == "start":
             return "" if self._totals.many else f"starts ({event['reason']})"
-        if kind == "end":
+        if event["event"] == "end":
             silent = event["outcome"] == "hit" or (self._totals.many and not _worth_telling(event))
             return "" if silent else ended(event)
-        return event["text"] if kind == "log" else ""
+        return event["text"] if event["event"] == "log" else ""
 
 
-def _worth_telling(event: dict[str, Any]) -> bool:
+def _worth_telling(event: EndEvent) -> bool:
     """Whether the end of one of many stages is. What is skipped for a failure follows from that."""
-    return event["outcome"] == "failed" or event.get("seconds", 0.0) >= _LONG_S
+    return event["outcome"] == "failed" or event["seconds"] >= _LONG_S
 
 
-def ended(event: dict[str, Any]) -> str:
+def ended(event: EndEvent) -> str:
     """How a stage ended, in a few words; the summary has the causes of failures."""
-    seconds = f" in {event['seconds']:.1f} s" if event.get("seconds") else ""
+    seconds = f" in {event['seconds']:.1f} s" if event["seconds"] else ""
     reason = f" ({event['reason']})" if event["outcome"] == "skipped" else ""
     return f"{event['outcome']}{seconds}{reason}"
 
@@ -214,9 +213,9 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
-def _amount(event: dict[str, Any]) -> str:
+def _amount(event: ProgressEvent) -> str:
     return f"{event['done']:,}/{event['total']:,} {event['unit']}".rstrip()
 
 
-def _figures(event: dict[str, Any]) -> str:
+def _figures(event: ProgressEvent) -> str:
     return "  ".join(f"{name} {value:,.4g}" for name, value in event["figures"].items())

@@ -29,7 +29,8 @@ class Workload:
 def total(rows: Rows, names: Iterable[str]) -> float | None:
     """The rows of several artifacts together, None if one of them is not known."""
     counts = [rows.get(name) for name in names]
-    return None if None in counts else sum(counts)
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def times(*factors: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""From a graph and a store to a plan: a record and a key for each node, and what must run, with the reason."""
+"""Plans a build: gives each node a record and a key, and decides what must run and why."""
 
 from astro_factory.plan.planner import make_plan
 

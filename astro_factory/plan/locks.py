@@ -1,8 +1,8 @@
-"""The lock file beside a spec: what it names outside itself, as it was when it was locked.
+"""The lock file beside a spec: the state of everything that the spec refers to outside itself.
 
-Every Hub revision that the spec names by branch is resolved to a commit once; a commit is only ever written after the
-Hub named it, and offline a revision that is not locked stays open. `astro-factory lock` adds a digest of every file,
-template and store export that the spec reads, which `--locked` compares. An entry is a line:
+Every Hub revision that the spec names by branch or tag is resolved to a commit once. Only commits that the Hub returned
+are ever written; offline, a revision that is not locked stays open. `astro-factory lock` adds a digest of every file,
+template and store export that the spec reads, and `--locked` compares them. An entry is a line:
 
     {"models/org/model@main": "<commit>", "templates/reflection/paper.jinja": "<sha256>", "files/problems.jsonl": …}
 """
@@ -20,56 +20,62 @@ from astro_factory.core.canonical import file_digest
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import Diagnostic, UserError, near, shown
 from astro_factory.core.graph import Graph, GraphNode
-from astro_factory.plan.planner import is_open
 from astro_factory.plan.records import path_digest
+from astro_factory.plan.revisions import open_revision
 from astro_factory.store.files import write_atomic
 
-_PATIENCE_S = 20.0
+_TIMEOUT_S = 20.0
 
 
 def commits_for(graph: Graph, *, offline: bool = False, locked: bool = False) -> dict[str, str]:
-    """Node name to commit, for the open revisions. Offline and `locked` ask nothing; the first leaves what is missing
-    open, the second refuses it. Raises `UserError` E140 to E143."""
+    """The commit of every open revision, by node. Raises `UserError` E140 to E143.
+
+    `offline` and `locked` never contact the Hub; with the first, a revision that is not locked stays open, with the
+    second it is an error.
+    """
     if locked:
         check_locked(graph)
     return locked_commits(graph) if offline or locked else resolve_commits(graph)
 
 
 def locked_commits(graph: Graph) -> dict[str, str]:
-    """Node name to commit, for the open revisions that the lock file already resolves."""
+    """The commit of every open revision that the lock file resolves, by node."""
     table = _read(graph)
-    return {name: table[_entry(node)] for name, node in graph.nodes.items() if is_open(node) and _entry(node) in table}
+    return {name: table[entry] for name, node in graph.nodes.items() if (entry := _entry(node)) in table}
 
 
 def resolve_commits(graph: Graph) -> dict[str, str]:
-    """`locked_commits`, with what is missing asked of the Hub and added to the lock file. Raises `UserError` E140."""
+    """`locked_commits` after resolving what is missing on the Hub and adding it to the lock file.
+
+    Raises `UserError` E140.
+    """
     table = _read(graph)
     if missing := [node for node in _open_nodes(graph) if _entry(node) not in table]:
-        _write(graph, table | _asked(missing))
+        _write(graph, table | _resolve_all(missing))
     return locked_commits(graph)
 
 
 def check_locked(graph: Graph) -> None:
-    """Raises `UserError` E143 with everything that is not as the lock file has it."""
-    table, outside = _read(graph), _outside(graph)
+    """Raises one `UserError` E143 with everything that differs from the lock file."""
+    table, digests = _read(graph), _external_digests(graph)
     found = [
         Diagnostic("E143", f"{_entry(node)} is not locked", "run `astro-factory lock`", node.place)
         for node in _open_nodes(graph)
         if _entry(node) not in table
     ]
-    for name, sha256 in outside.items():
+    for name, sha256 in digests.items():
         if name not in table:
             found.append(Diagnostic("E143", f"{name} is not locked", "run `astro-factory lock`"))
         elif table[name] != sha256:
-            cause = f"{name} is not what was locked ({table[name]:.12} then, {sha256:.12} now)"
-            found.append(Diagnostic("E143", cause, "restore it, or run `astro-factory lock` to take it as it is"))
+            cause = f"{name} differs from the lock file ({table[name]:.12} locked, {sha256:.12} now)"
+            found.append(Diagnostic("E143", cause, "restore it, or run `astro-factory lock` to accept the change"))
     if found:
         raise UserError(*dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """An entry that is new in the lock file or has another value now."""
+class LockChange:
+    """An entry of the lock file that is new or has a new value."""
 
     name: str
     old: str | None
@@ -82,47 +88,46 @@ class Moved:
         return asdict(self)
 
 
-def refresh(graph: Graph, update: Collection[str] = ()) -> list[Moved]:
-    """Lock what is not locked, take files as they are, and ask anew for the revisions of the nodes named by `update`.
+def refresh(graph: Graph, update: Collection[str] = ()) -> list[LockChange]:
+    """Lock what is not locked, update the digests of files, and resolve the nodes named by `update` again.
 
-    Entries that the spec does not name now stay: a profile may. Raises `UserError` E140, E142, E144.
+    Entries that the spec does not use now stay: a profile may use them. Raises `UserError` E140, E142, E144.
     """
     table = _read(graph)
-    again = [_named(graph, name) for name in update]
+    again = [_updatable(graph, name) for name in update]
     missing = [node for node in _open_nodes(graph) if _entry(node) not in table]
-    fresh = table | _asked([*missing, *again]) | _outside(graph)
-    moved = [Moved(name, table.get(name), value) for name, value in fresh.items() if table.get(name) != value]
-    if moved:
-        _write(graph, fresh)
-    return sorted(moved, key=lambda entry: entry.name)
+    new = table | _resolve_all([*missing, *again]) | _external_digests(graph)
+    found = [LockChange(name, table.get(name), value) for name, value in new.items() if table.get(name) != value]
+    if found:
+        _write(graph, new)
+    return sorted(found, key=lambda change: change.name)
 
 
-def _named(graph: Graph, name: str) -> GraphNode:
-    """A node with an open revision, by its name."""
-    offered = {node.name: node for node in graph.nodes.values() if is_open(node)}
+def _updatable(graph: Graph, name: str) -> GraphNode:
+    """The node of a name that the user wants to update."""
+    offered = {node.name: node for node in graph.nodes.values() if open_revision(node)}
     if name not in offered:
-        cause = f"'{name}' names no model or problem set with a Hub revision that can move"
-        raise UserError.of(
-            "E144", cause, near(name, offered) or "the spec has none: all are commits, or not of the Hub"
-        )
+        cause = f"'{name}' is no model or problem set whose Hub revision is a branch or tag"
+        raise UserError.of("E144", cause, near(name, offered) or "the spec has none, so there is nothing to update")
     return offered[name]
 
 
 def _open_nodes(graph: Graph) -> list[GraphNode]:
-    """What a build needs of what names a Hub revision by branch."""
+    """The nodes with open revisions that a build needs."""
     wanted = graph.wanted()
-    return [node for name, node in graph.nodes.items() if name in wanted and is_open(node)]
+    return [node for name, node in graph.nodes.items() if name in wanted and open_revision(node)]
 
 
 def _entry(node: GraphNode) -> str:
-    """What is locked: one line for each repository and revision."""
-    return f"{node.section}/{node.config.repo}@{node.config.revision}"
+    """The name of a node's entry: one per repository and revision; empty for a node without an open revision."""
+    hub = open_revision(node)
+    return f"{node.section}/{hub.repo}@{hub.revision}" if hub else ""
 
 
-def _outside(graph: Graph) -> dict[str, str]:
-    """Digests of everything outside the spec that a build reads."""
-    wanted, found = graph.wanted(), {}
-    for name in wanted:
+def _external_digests(graph: Graph) -> dict[str, str]:
+    """Digests of all files outside the spec that a build reads."""
+    found: dict[str, str] = {}
+    for name in graph.wanted():
         node = graph.nodes[name]
         found |= {f"files/{path}": path_digest(Path(target)) for path, target in node.files.items()}
         for path, text in _templates(node.config):
@@ -131,7 +136,7 @@ def _outside(graph: Graph) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _templates(value: Any) -> Iterator[tuple[str, str]]:
+def _templates(value: object) -> Iterator[tuple[str, str]]:
     """Path and text of every template file in a config."""
     if isinstance(value, TemplateSource):
         yield from value.sources.items()
@@ -152,7 +157,7 @@ def _read(graph: Graph) -> dict[str, str]:
     except (OSError, ValueError):
         table = None
     if not isinstance(table, dict) or not all(isinstance(commit, str) for commit in table.values()):
-        raise UserError.of("E141", f"'{path.name}' is no lock file", "restore it, or delete it to lock anew")
+        raise UserError.of("E141", f"'{path.name}' is not a lock file", "restore it, or delete it to create a new one")
     return table
 
 
@@ -165,22 +170,25 @@ def _write(graph: Graph, table: Mapping[str, str]) -> None:
         raise UserError.of("E142", cause, "make its folder writable, or copy the spec to one that is") from None
 
 
-def _asked(nodes: Collection[GraphNode]) -> dict[str, str]:
-    """The commits of the nodes' revisions, each asked for once."""
-    return {entry: _ask(node) for entry, node in {_entry(node): node for node in nodes}.items()}
+def _resolve_all(nodes: Collection[GraphNode]) -> dict[str, str]:
+    """The commits of the nodes' revisions by entry; each is looked up once."""
+    return {entry: _resolve(node) for entry, node in {_entry(node): node for node in nodes}.items()}
 
 
-def _ask(node: GraphNode) -> str:
+def _resolve(node: GraphNode) -> str:
     from astro_factory.hub.client import explained, hub_client
 
-    kind = "model" if node.section == "models" else "dataset"
-    repo, revision = node.config.repo, node.config.revision
+    kind, hub = "model" if node.section == "models" else "dataset", open_revision(node)
+    assert hub is not None
     try:
-        return hub_client().repo_info(repo, revision=revision, repo_type=kind, timeout=_PATIENCE_S).sha
+        commit = hub_client().repo_info(hub.repo, revision=hub.revision, repo_type=kind, timeout=_TIMEOUT_S).sha
+        if commit is None:
+            raise ValueError("the answer names no commit")
+        return commit
     except Exception as error:
-        told = explained(error, repo)
-        known = isinstance(told, UserError)
-        reason = told.diagnostics[0].cause if known else next(iter(str(error).splitlines()), type(error).__name__)
-        cause = f"cannot look up {repo}@{revision} on the Hub: {reason:.200}"
+        known = explained(error, hub.repo)
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = known.diagnostics[0].cause if isinstance(known, UserError) else first_line
+        cause = f"cannot look up {hub.repo}@{hub.revision} on the Hub: {reason:.200}"
         remedy = "check the name, your access and the network; `plan --offline` shows what does not need it"
         raise UserError.of("E140", cause, remedy, node.place) from None

@@ -1,7 +1,7 @@
 """Records: the canonical description of one stage run. The key is the record's digest.
 
-A cached build must equal an uncached one, so a record holds everything an output can depend on: the kind and its
-semantic version, the whole config but for its not-semantic fields, and the content of every input.
+A cached build must equal an uncached one, so a record holds everything that an output can depend on: the kind and its
+semantic version, the whole config except fields marked as not semantic, and the content of every input.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,10 @@ from astro_factory.core.canonical import digest, file_digest
 from astro_factory.core.config import Config, InputFile, Later, NotSemantic, Reference, added_code
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import GraphNode
+from astro_factory.core.results import Record
 
 SCHEME = 1
-"""Version of this description; moving it makes every key new."""
+"""Version of the record format; a new version changes every key."""
 
 
 def make_record(
@@ -28,11 +29,11 @@ def make_record(
     contents: Mapping[str, str],
     commits: Mapping[str, str],
     environment: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """The record of a node, given the content digest of every node that it reads.
 
-    `commits` gives the commit of every Hub revision that the config names by branch; `environment` is what a spec with
-    `env: strict` lets count too.
+    `commits` resolves the Hub revisions that a config names by branch or tag, by node; `environment` is part of the
+    record in a spec with `env: strict`.
     """
     described = _Inputs(node, contents).canonical(type(node.config), node.config)
     if node.name in commits:
@@ -43,12 +44,12 @@ def make_record(
     return record | {"config": described}
 
 
-def record_key(record: Mapping[str, Any]) -> str:
+def record_key(record: Record) -> str:
     return digest(record)
 
 
 def path_digest(target: Path) -> str:
-    """Digest of a file's bytes, or of a folder's files by their names. Raises `OSError`."""
+    """Digest of a file's bytes, or of the names and bytes of a folder's files. Raises `OSError`."""
     if target.is_dir():
         inside = sorted(path for path in target.rglob("*") if path.is_file())
         return digest({path.relative_to(target).as_posix(): file_digest(path) for path in inside})
@@ -57,13 +58,13 @@ def path_digest(target: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """What stands in a record where a config names something outside it."""
+    """Replaces what a config names outside itself by its content."""
 
     node: GraphNode
     contents: Mapping[str, str]
 
-    def canonical(self, annotation: Any, value: Any) -> Any:
-        """A config value as JSON: references by content, files by digest, not-semantic fields left out."""
+    def canonical(self, annotation: Any, value: object) -> Any:
+        """A config value as JSON: references by content, files by digest, without fields that are not semantic."""
         if isinstance(value, str):
             return self._text(annotation, value)
         if isinstance(value, BaseModel):
@@ -94,7 +95,7 @@ class _Inputs:
                     content = {"content": self.contents[self.node.reads.get(value, value)]}
                     return {"name": value, **content} if marker.named else content
                 if isinstance(marker, InputFile):
-                    # the ending tells how to read a file
+                    # the suffix decides how the file is read
                     return {"sha256": self._file(value), "suffix": "" if marker.folder else Path(value).suffix}
         return value
 
@@ -109,7 +110,7 @@ class _Inputs:
 
 @cache
 def _semantic_fields(model: type[BaseModel]) -> list[tuple[str, Any, FieldInfo | None]]:
-    """The fields of a model that count: name, annotation, and the field itself where it is `Later`."""
+    """The semantic fields of a model: name, annotation and, if the field is marked `Later`, the field itself."""
     found = []
     for name, field in model.model_fields.items():
         annotation = field_annotation(model, name)
@@ -121,7 +122,7 @@ def _semantic_fields(model: type[BaseModel]) -> list[tuple[str, Any, FieldInfo |
 
 @cache
 def _arguments(annotation: Any, *kinds: type) -> tuple[Any, ...]:
-    """The arguments of the list or mapping among an annotation's alternatives."""
+    """The type arguments of the list or mapping among an annotation's alternatives."""
     for option in alternatives(annotation):
         bare, _ = unwrap(option)
         if get_origin(bare) in kinds and get_args(bare):

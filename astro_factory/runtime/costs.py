@@ -1,8 +1,8 @@
-"""What runs took, kept a line each beside the store's results, so that plans can tell what the next ones will take.
+"""The history of what runs took, which the estimates of a plan are based on: one JSON line per run.
 
     costs/stages.search.jsonl
 
-They are in no key and lead to no result: the folder may be deleted at any time.
+It affects no key and no result, so the folder may be deleted at any time.
 """
 
 import json
@@ -20,7 +20,7 @@ from astro_factory.stages import stage_kind
 from astro_factory.store import Store
 
 _READ_BYTES = 1 << 16
-"""Of a file of costs, from its end."""
+"""How much to read from the end of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Cost:
     stage: str
     unit: str
     units: float
-    """What `estimate` told of this run with the true sizes of its inputs."""
+    """The units of work that the kind's `estimate` computes from the actual sizes of the inputs."""
     processor: str
-    """`cores`, or `GPUs`."""
+    """What `seconds` counts: `cores` or `GPUs`."""
     machine: str
     seconds: float
-    """Of all processors together."""
+    """Summed over all processors."""
     calls: float
     tokens: float
     rows: float | None
@@ -48,20 +48,20 @@ def workload_of(node: GraphNode, rows: Rows) -> Workload:
     return stage_kind(node.module).estimate(node.config, rows)
 
 
-def rows_read(node: GraphNode, rows: Mapping[str, float | None]) -> Rows:
-    """Rows of what a node reads by the names of its config, from those of nodes."""
+def input_rows(node: GraphNode, rows: Mapping[str, float | None]) -> Rows:
+    """The known row counts of a node's inputs by the names that its config uses; `rows` is by node."""
     known = {name: rows.get(source) for name, source in node.reads.items()}
     return {name: count for name, count in known.items() if count is not None}
 
 
 def machine_kind(environment: Mapping[str, Any]) -> str:
-    """What of an environment decides how fast a run is."""
+    """The part of an environment that decides how fast a run is."""
     return ", ".join([environment.get("machine", "?"), *sorted(set(environment.get("gpus", ())))])
 
 
-def keep_cost(store: Store, spec: str, node: GraphNode, rows: Mapping[str, float | None], result: Result) -> None:
-    """Add a line for a run; `rows` are those of the nodes that it read."""
-    workload = workload_of(node, rows_read(node, rows))
+def append_cost(store: Store, spec: str, node: GraphNode, rows: Mapping[str, float | None], result: Result) -> None:
+    """Add a line for a run; `rows` has the row counts of its inputs by node."""
+    workload = workload_of(node, input_rows(node, rows))
     if not workload.units:
         return
     spent, (count, processor) = result.provenance, processors(node)
@@ -80,12 +80,12 @@ def keep_cost(store: Store, spec: str, node: GraphNode, rows: Mapping[str, float
     )
     path = _path(store, node)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:  # one write, so that builders do not mix their lines
+    with path.open("ab") as file:  # a single write, so lines of concurrent builds do not interleave
         file.write(json.dumps(asdict(cost)).encode() + b"\n")
 
 
-def costs(store: Store, node: GraphNode) -> list[Cost]:
-    """The last runs of the node's kind, the youngest last."""
+def read_costs(store: Store, node: GraphNode) -> list[Cost]:
+    """The latest runs of the node's kind, oldest first."""
     try:
         with _path(store, node).open("rb") as file:
             start = max(0, file.seek(0, os.SEEK_END) - _READ_BYTES)
@@ -98,7 +98,7 @@ def costs(store: Store, node: GraphNode) -> list[Cost]:
         try:
             found.append(Cost(**json.loads(line)))
         except (ValueError, TypeError):
-            continue  # torn, or of another version
+            continue  # torn, or written by another version
     return found
 
 

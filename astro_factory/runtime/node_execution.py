@@ -1,103 +1,116 @@
-"""Making one node's result, in a thread of the builder: under the key's lock, run or import, then commit."""
+"""Executes one node in a thread of the builder: takes the key's lock, runs or imports, and commits the result."""
 
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from astro_factory.core.results import Plan, PlannedNode, Result, Status
-from astro_factory.runtime.costs import keep_cost
-from astro_factory.runtime.events import EventHandler
+from astro_factory.core.plans import Executable, Hit, Import, Plan, PlannedNode, ToRun
+from astro_factory.core.results import Result
+from astro_factory.runtime.costs import append_cost
+from astro_factory.runtime.events import EventHandler, StageEvent
 from astro_factory.runtime.limits import Limits
-from astro_factory.runtime.processes import Processes
+from astro_factory.runtime.outcomes import Outcome, StageFailed
+from astro_factory.runtime.processes import ProcessPool
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.publication import write_provenance
-from astro_factory.runtime.stage_job import Job, StageFailed, occupied
+from astro_factory.runtime.stage_job import Job, staging_lock
 from astro_factory.stages import stage_kind
 from astro_factory.store import Store
 from astro_factory.store.disk_full import disk_full_as_error
 from astro_factory.store.items import ITEMS
 from astro_factory.store.transfer import take
 
-_ENDING = "a process of a build that was killed is still ending; waiting"
+_WAITING_FOR_PROCESS = "waiting for a stage process of a killed build to end"
+_WAITING_FOR_BUILD = "waiting for another build, which is running it"
 
 
-def make(
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The end of a successful execution."""
+
+    result: Result
+    outcome: Outcome
+
+
+def execute_node(
     plan: Plan,
-    planned: PlannedNode,
+    planned: Executable,
     results: Mapping[str, Result],
     store: Store,
     on_event: EventHandler,
-    processes: Processes,
-) -> tuple[Result, str]:
-    """The result of a node whose inputs have `results`, and its outcome: `ran`, `import`, or `hit`.
+    processes: ProcessPool,
+) -> Completed:
+    """Run or import a node, given the results of its inputs. Raises `UserError` or `StageFailed`.
 
-    Raises `UserError` or `StageFailed`.
+    The outcome is `HIT` if another build made the result while this one waited for the lock.
     """
-    with disk_full_as_error(store.root), _locked(store, planned.key, on_event):
-        if planned.status is Status.IMPORT:
-            take(store, planned.provider, planned.result, whole=planned.whole)
-            return planned.result, "import"
-        if (fresh := _resolve(plan, planned, results)).status is Status.HIT:
-            return fresh.result, "hit"  # another build made it meanwhile
+    with disk_full_as_error(store.root), _lock(store, planned.key, on_event):
+        if isinstance(planned, Import):
+            take(store, planned.provider, planned.result, with_files=planned.with_files)
+            return Completed(planned.result, Outcome.IMPORT)
+        current = _resolve_again(plan, planned, results)
+        if isinstance(current, Hit):
+            return Completed(current.result, Outcome.HIT)
         log = log_path(store, planned.key)
         log.parent.mkdir(exist_ok=True)
         log.write_bytes(b"")
-        return _run(plan, planned, results, store, on_event, processes), "ran"
+        return Completed(_run(plan, planned, results, store, on_event, processes), Outcome.RAN)
 
 
-def _resolve(plan: Plan, planned: PlannedNode, results: Mapping[str, Result]) -> PlannedNode:
-    """The node as it stands now, after waiting for a lock or running; its key must still be the planned one."""
-    fresh = plan.resolve(planned.node, {name: results[name].content for name in planned.node.references})
-    if fresh.key != planned.key:
-        raise StageFailed("a file that it reads was changed meanwhile; build again")
-    return fresh
+def _resolve_again(plan: Plan, planned: ToRun, results: Mapping[str, Result]) -> PlannedNode:
+    """The node's present state. Raises `StageFailed` if an input file was edited and so its key changed."""
+    current = plan.resolve(planned.node, {name: results[name].content for name in planned.node.references})
+    if current.key != planned.key:
+        raise StageFailed("one of its input files changed during the build; build again")
+    return current
 
 
 def log_path(store: Store, key: str) -> Path:
-    """Where the log of a key's last run lies."""
+    """The log file of the last run of a key."""
     return store.root / "logs" / f"{key}.log"
 
 
 def last_log(store: Store, spec: str, planned: PlannedNode) -> Path | None:
-    """The log of a node's last run: of its key, or of its last result where it has no key yet."""
+    """The log of a node's last run; for a node without a key, the log of its last result."""
     key = planned.key or store.heads(spec).get(planned.node.name)
     log = log_path(store, key) if key else None
     return log if log and log.exists() else None
 
 
-def _locked(store: Store, key: str, on_event: EventHandler) -> AbstractContextManager:
-    """The key's lock; says so where another build holds it."""
+def _lock(store: Store, key: str, on_event: EventHandler) -> AbstractContextManager[object]:
+    """The lock of a key; logs that it waits if another build holds it."""
     from filelock import Timeout
 
     lock = store.lock(key)
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        on_event({"event": "log", "text": "another build is making it; waiting"})
+        on_event({"event": "log", "text": _WAITING_FOR_BUILD})
         return lock.acquire()
 
 
 def _run(
     plan: Plan,
-    planned: PlannedNode,
+    planned: ToRun,
     results: Mapping[str, Result],
     store: Store,
     on_event: EventHandler,
-    processes: Processes,
+    processes: ProcessPool,
 ) -> Result:
     staging = store.staging(planned.key)
     (staging / "work").mkdir(parents=True, exist_ok=True)
-    with occupied(staging, lambda: on_event({"event": "log", "text": _ENDING})):
+    with staging_lock(staging, lambda: on_event({"event": "log", "text": _WAITING_FOR_PROCESS})):
         shutil.rmtree(staging / "out", ignore_errors=True)
         (staging / "out").mkdir()
     limits = Limits(planned.config, staging)
     curve: list[dict[str, Any]] = []
     rows: dict[str, int] = {}
 
-    def keep(event: dict[str, Any]) -> None:
+    def record(event: StageEvent) -> None:
         if event["event"] == "metric":
             curve.append({"step": event["step"], **event["values"]})
         elif event["event"] == "rows":
@@ -107,14 +120,14 @@ def _run(
     started = datetime.now(UTC)
     job = _job(plan, planned, results, store, staging)
     try:
-        processes.run(job, planned.node.heavy, limits, keep)
+        processes.run(job, planned.node.heavy, limits, record)
     except BaseException:
         limits.save()
         raise
     if not any(path.is_file() for path in (staging / "out").rglob("*")):
         raise StageFailed("it ended without any output")
     if planned.node.files:
-        _resolve(plan, planned, results)
+        _resolve_again(plan, planned, results)
     provenance = {
         **environment(),
         "started": started.isoformat(timespec="seconds"),
@@ -124,15 +137,15 @@ def _run(
     }
     result = store.commit(planned.key, planned.record, staging / "out", provenance, staging / ITEMS)
     known = {name: results[name].provenance.get("rows") for name in planned.node.references}
-    keep_cost(store, plan.graph.name, planned.node, known, result)
+    append_cost(store, plan.graph.name, planned.node, known, result)
     shutil.rmtree(staging, ignore_errors=True)
     return result
 
 
-def _job(plan: Plan, planned: PlannedNode, results: Mapping[str, Result], store: Store, staging: Path) -> Job:
+def _job(plan: Plan, planned: ToRun, results: Mapping[str, Result], store: Store, staging: Path) -> Job:
     node = planned.node
     if missing := [name for name in node.references if not store.has_blobs(results[name])]:
-        raise StageFailed(f"the files of '{missing[0]}' are not in this store any more; build again")
+        raise StageFailed(f"the files of '{missing[0]}' disappeared from this store; build again")
     inputs = {name: str(store.output(results[source])) for name, source in node.reads.items()}
     inputs |= dict(node.files)
     if node.section == "publish":

@@ -1,8 +1,8 @@
-"""Stage processes: each runs the jobs that it is given, one at a time, and can be ended at any moment.
+"""Stage processes: each runs the jobs it receives, one at a time, and can be killed at any moment.
 
-A stage that loads a model has a process to itself. Light stages share warm ones, as many as run side by side, so that a
-thousand of them cost no thousand process starts; unlike threads of the builder they have a core each, one that hangs
-can be ended, and one that crashes takes only itself along.
+A stage that loads a model has a process to itself. Light stages share warm processes, as many as run in parallel, so
+that a thousand of them do not cost a thousand process starts. Unlike threads of the builder, processes use a core each,
+can be killed when they hang, and crash alone.
 """
 
 import contextlib
@@ -22,29 +22,30 @@ from typing import Any
 
 from astro_factory.core import stack_dumps
 from astro_factory.core.errors import Diagnostic, Place, UserError
-from astro_factory.runtime.events import EventHandler
+from astro_factory.runtime.events import EventHandler, ProcessMessage
 from astro_factory.runtime.limits import Limits
-from astro_factory.runtime.stage_job import Job, StageFailed, append_line, with_tail
+from astro_factory.runtime.outcomes import StageFailed
+from astro_factory.runtime.stage_job import Job, append_line, with_tail
 
-SAVING_S = 75.0
-"""How long a stage that is told to stop may take to save what it has; training asks its processes for 60 s."""
-_LEAVING_S = 30.0
-"""How long a process may take to end after its work is done."""
-_LOOK_S = 1.0
-"""How often to look whether a silent process still lives: what it started may hold its pipe."""
+_SAVING_S = 75.0
+"""How long a stage may take to save its state when it is asked to stop; training gives its processes 60 s."""
+_EXIT_S = 30.0
+"""How long a process may take to exit after its last job."""
+_POLL_S = 1.0
+"""How often to check whether a silent process is alive: its children may keep the pipe open."""
 _WARM_BYTES = 1 << 30
-"""A shared process that grew beyond this is replaced, so that no leak adds up."""
+"""A shared process that grew beyond this is replaced, so that leaks do not add up."""
 
 
-class Vanished(StageFailed):
-    """A warm process was gone before it took the next job, which another can run."""
+class WarmProcessDied(StageFailed):
+    """A warm process died before it accepted the next job, which another process can run."""
 
 
 class StageProcess:
-    """A process that runs jobs, the leader of a process group of its own."""
+    """A process that runs jobs; it leads its own process group."""
 
     def __init__(self, log: Path, threads: int):
-        """Start it; what goes wrong before its first job is told in `log`."""
+        """Start the process; what it prints before its first job goes to `log`."""
         self._stacks = tempfile.TemporaryDirectory(prefix="astro-factory-stacks-")
         jobs, jobs_write = os.pipe()
         events, events_write = os.pipe()
@@ -71,53 +72,54 @@ class StageProcess:
         self._warm = False
 
     def run(self, job: Job, limits: Limits, on_event: EventHandler) -> int:
-        """Run a job to its end; returns the most bytes of memory the process has ever taken.
+        """Run a job to its end; returns the peak memory of the process in bytes.
 
         Raises:
-            UserError: what the stage raised.
-            Vanished: the process had ended while it had nothing to do.
-            StageFailed: all else that went wrong, with the last lines of the log. The process is of no use any more.
+            UserError: the stage raised it.
+            WarmProcessDied: the process died while it was idle.
+            StageFailed: everything else that went wrong, with the last lines of the log.
+        After any of these the process must not be used again.
         """
-        log, taken = Path(job.log), False
-        with contextlib.suppress(BrokenPipeError):  # it is gone, as its pipe of events will tell
+        log, accepted = Path(job.log), False
+        with contextlib.suppress(BrokenPipeError):  # the process is dead, which the pipe of events will show
             self._send(asdict(job))
-        for event in self._said(limits.left_s):
-            if event is None:
-                if silent := limits.silent():
-                    raise StageFailed(_with_stacks(with_tail(silent, log), Path(self._stacks.name), log))
-            elif event["event"] == "taken":
-                taken = True
-            elif event["event"] == "done":
+        for message in self._receive(limits.seconds_left):
+            if message is None:
+                if missed := limits.heartbeat_missed():
+                    raise StageFailed(_with_stacks(with_tail(missed, log), Path(self._stacks.name), log))
+            elif message["event"] == "accepted":
+                accepted = True
+            elif message["event"] == "done":
                 self._warm = True
-                return event["peak_bytes"]
-            elif event["event"] == "mistakes":
-                raise UserError(*map(_diagnostic, event["diagnostics"]))
-            elif event["event"] == "failed":
-                raise StageFailed(with_tail(event["cause"], log))
+                return message["peak_bytes"]
+            elif message["event"] == "user_error":
+                raise UserError(*map(_diagnostic, message["diagnostics"]))
+            elif message["event"] == "failed":
+                raise StageFailed(with_tail(message["cause"], log))
             else:
-                limits.heard(event)
-                on_event(event)
-            if reached := limits.reached():
+                limits.update(message)
+                on_event(message)
+            if exceeded := limits.exceeded():
                 self.stop(limits)
-                raise StageFailed(reached)
+                raise StageFailed(exceeded)
         code = self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        raise (Vanished if self._warm and not taken else StageFailed)(with_tail(f"its process {how}", log))
+        raise (WarmProcessDied if self._warm and not accepted else StageFailed)(with_tail(f"its process {how}", log))
 
     def _send(self, job: Mapping[str, Any] | None) -> None:
         self._jobs.write(json.dumps(job) + "\n")
         self._jobs.flush()
 
-    def _said(self, patience_s: Callable[[], float]) -> Iterator[dict[str, Any] | None]:
-        """What the process says until it has ended; None where it says nothing for so long, or for a while."""
+    def _receive(self, timeout_s: Callable[[], float]) -> Iterator[ProcessMessage | None]:
+        """The messages of the process until it ends; None when none arrives before the timeout or the next poll."""
         poll = select.poll()
         poll.register(self._events, select.POLLIN)
         while True:
             *lines, self._rest = self._rest.split(b"\n")
             for line in lines:
                 yield json.loads(line)
-            if not poll.poll(1000 * max(0.0, min(patience_s(), _LOOK_S))):
-                if not self.lives():
+            if not poll.poll(1000 * max(0.0, min(timeout_s(), _POLL_S))):
+                if not self.is_alive():
                     return
                 yield None
             elif data := self._events.read(1 << 16):
@@ -125,107 +127,107 @@ class StageProcess:
             else:
                 return
 
-    def tell(self) -> None:
-        """Tell the stage to save what it has and end. What it started is its own to end."""
+    def terminate(self) -> None:
+        """Ask the stage to save its state and exit; it stops its own children."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
 
     def stop(self, limits: Limits) -> None:
-        """Tell the stage to end and give it time to save; take in what it still says."""
-        self.tell()
-        end = time.monotonic() + SAVING_S
-        for event in self._said(lambda: end - time.monotonic()):
-            if event and event["event"] == "spent":
-                limits.heard(event)
-            if time.monotonic() > end or (event and event["event"] in ("done", "mistakes", "failed")):
+        """Ask the stage to exit and give it time to save; counts what it spends meanwhile."""
+        self.terminate()
+        end = time.monotonic() + _SAVING_S
+        for message in self._receive(lambda: end - time.monotonic()):
+            if message and message["event"] == "spent":
+                limits.update(message)
+            if time.monotonic() > end or (message and message["event"] in ("done", "user_error", "failed")):
                 return
 
-    def leave(self) -> None:
-        """Let the process end by itself after its last job, as far as it does."""
+    def let_exit(self) -> None:
+        """Let the process exit by itself after its last job, if it does so in time."""
         with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
             self._send(None)
-            self._process.wait(_LEAVING_S)
+            self._process.wait(_EXIT_S)
 
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         return self._process.poll() is None
 
     def wait(self, seconds: float) -> None:
-        """Wait for the process to end, so long at most."""
+        """Wait for the process to end, for at most so many seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.0, seconds))
 
     def kill(self) -> None:
-        """End the process and all it started, now."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: the latter where only zombies are left
+        """Kill the process and everything it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: the latter if only zombies are left
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def close(self) -> None:
-        """Give up its pipes, when nobody reads them any more."""
+        """Close the pipes, when no thread reads them any more."""
         with contextlib.suppress(BrokenPipeError):
             self._jobs.close()
         self._events.close()
         self._stacks.cleanup()
 
 
-class Processes:
-    """The stage processes of a build. Once they were ended, no other starts."""
+class ProcessPool:
+    """The stage processes of a build. Once the pool is closed, no process starts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._warm: list[StageProcess] = []
         self._running: set[StageProcess] = set()
-        self._ended = False
+        self._closed = False
 
     def run(self, job: Job, heavy: bool, limits: Limits, on_event: EventHandler) -> None:
-        """`StageProcess.run` in a process of its own, or in one that light stages share."""
+        """`StageProcess.run` in a new process or, for a light stage, in a shared one."""
         while True:
-            with contextlib.suppress(Vanished):  # something ended it: no failure of this stage
+            with contextlib.suppress(WarmProcessDied):  # the stage did not cause it, so try another process
                 return self._run(job, heavy, limits, on_event)
 
     def _run(self, job: Job, heavy: bool, limits: Limits, on_event: EventHandler) -> None:
-        if reached := limits.reached():
-            raise StageFailed(reached)
-        process, warm = self._take(job, heavy), False
+        if exceeded := limits.exceeded():
+            raise StageFailed(exceeded)
+        process, reusable = self._acquire(job, heavy), False
         try:
             peak_bytes = process.run(job, limits, on_event)
-            warm = not heavy and peak_bytes <= _WARM_BYTES
-            if not warm:
-                process.leave()
+            reusable = not heavy and peak_bytes <= _WARM_BYTES
+            if not reusable:
+                process.let_exit()
         finally:
-            self._put_back(process, warm)
+            self._release(process, reusable)
 
-    def _take(self, job: Job, heavy: bool) -> StageProcess:
+    def _acquire(self, job: Job, heavy: bool) -> StageProcess:
         with self._lock:
-            if self._ended:
+            if self._closed:
                 raise StageFailed("the build was interrupted")
             process = self._warm.pop() if self._warm and not heavy else StageProcess(Path(job.log), job.threads)
             self._running.add(process)
             return process
 
-    def _put_back(self, process: StageProcess, warm: bool) -> None:
-        """Keep a process for the next light stage, or end it and what it left behind."""
+    def _release(self, process: StageProcess, reusable: bool) -> None:
+        """Keep a process for the next light stage, or kill it and what it left running."""
         with self._lock:
             self._running.discard(process)
-            if warm and not self._ended:
+            if reusable and not self._closed:
                 self._warm.append(process)
                 return
         process.kill()
         process.close()
 
-    def end(self) -> None:
-        """Tell running stages to end, give them time to save, then make them; another interrupt shortens that."""
+    def close(self) -> None:
+        """Ask running stages to stop, give them time to save, then kill them; another Ctrl-C skips the wait."""
         with self._lock:
-            self._ended = True
+            self._closed = True
             running, warm, self._warm = list(self._running), self._warm, []
         try:
             for process in running:
-                process.tell()
-            end = time.monotonic() + SAVING_S
+                process.terminate()
+            end = time.monotonic() + _SAVING_S
             for process in running:
                 process.wait(end - time.monotonic())
         finally:
-            for process in running:  # whoever reads its pipes closes them
+            for process in running:  # the thread that reads its pipes closes them
                 process.kill()
             for process in warm:
                 process.kill()
@@ -244,7 +246,7 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def _with_stacks(cause: str, folder: Path, log: Path) -> str:
-    """A cause with where each process of the stage stands; the stacks of all their threads go to the log."""
+    """A cause and the main thread's stack of each process of the stage; the log gets the stacks of all threads."""
     found = stack_dumps.collect(folder)
     append_line(log, "\n".join(f"{name}:\n{text}" for name, text in found.items()))
     parts = (f"{name}:\n{stack_dumps.main_thread(text)}" for name, text in found.items())

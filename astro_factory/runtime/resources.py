@@ -1,89 +1,88 @@
-"""What stages take of the machine, and who may start next.
+"""The resources that stages need, and the queue that starts a stage as soon as there is room for it.
 
-A kind states what a run needs by the hooks `cores`, `gpus` and `memory_gb` (`stages.base`). A stage that needs more
-than the machine has gets all of it.
+A kind declares what a run needs with the hooks `cores`, `gpus` and `memory_gb` (`stages.base`). A stage that needs more
+than the machine has gets the whole machine.
 """
 
 import os
+from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 from astro_factory.core.devices import gpus
 from astro_factory.core.graph import GraphNode
-from astro_factory.core.results import PlannedNode, Status
+from astro_factory.core.plans import Executable, Import
 from astro_factory.stages import stage_kind
 
 
-class Resources(NamedTuple):
-    """An amount of each; what a stage takes, or what the machine has."""
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """An amount of each resource: what a stage needs, or what a machine has."""
 
     cores: float = 0
     gpus: float = 0
     memory_gb: float = 0
 
     def __add__(self, other: "Resources") -> "Resources":
-        return Resources(*(a + b for a, b in zip(self, other, strict=True)))
+        return Resources(self.cores + other.cores, self.gpus + other.gpus, self.memory_gb + other.memory_gb)
 
     def __sub__(self, other: "Resources") -> "Resources":
-        return Resources(*(a - b for a, b in zip(self, other, strict=True)))
+        return Resources(self.cores - other.cores, self.gpus - other.gpus, self.memory_gb - other.memory_gb)
 
-    def within(self, other: "Resources") -> bool:
-        return all(a <= b for a, b in zip(self, other, strict=True))
+    def fits_in(self, other: "Resources") -> bool:
+        return self.cores <= other.cores and self.gpus <= other.gpus and self.memory_gb <= other.memory_gb
 
-    def at_most(self, other: "Resources") -> "Resources":
-        return Resources(*map(min, self, other))
+    def capped_at(self, other: "Resources") -> "Resources":
+        return Resources(min(self.cores, other.cores), min(self.gpus, other.gpus), min(self.memory_gb, other.memory_gb))
 
 
-def machine(jobs: int | None) -> Resources:
-    """What a build may use: `jobs` cores, by default one for each GPU where there are any, else all of them."""
+def machine_resources(jobs: int | None) -> Resources:
+    """What a build may use: `jobs` cores; by default one for each GPU or, on a machine without GPUs, all cores."""
     devices = len(gpus())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return Resources(jobs or devices or os.cpu_count() or 1, devices, memory)
 
 
-def taken(planned: PlannedNode) -> Resources:
-    """What a node takes while it is made; copying an import takes nothing."""
-    if planned.status is Status.IMPORT:
-        return Resources()
-    return _amounts(planned.node)
+def required(planned: Executable) -> Resources:
+    """What a node needs while it is executed; copying an import needs nothing."""
+    return Resources() if isinstance(planned, Import) else _declared(planned.node)
 
 
 def processors(node: GraphNode) -> tuple[float, str]:
-    """How many processors a run of a node keeps busy, and which: `cores` or, of a model on this machine, `GPUs`."""
-    amount = _amounts(node)
+    """How many processors a run of a node keeps busy, and which: `cores` or, for a model on a GPU machine, `GPUs`."""
+    amount = _declared(node)
     return (amount.gpus or amount.cores, "GPUs") if node.heavy and gpus() else (amount.cores, "cores")
 
 
-def _amounts(node: GraphNode) -> Resources:
+def _declared(node: GraphNode) -> Resources:
     kind, config = stage_kind(node.module), node.config
     return Resources(kind.cores(config), kind.gpus(config), kind.memory_gb(config))
 
 
-class Queue:
-    """Nodes that could start, in the order of the plan; those that take equal amounts stand in one line."""
+class ReadyQueue:
+    """Nodes that are ready to start, in the order of the plan; nodes with equal needs share a heap."""
 
-    def __init__(self, all_: Resources):
-        self.free = self._all = all_
-        self._lines: dict[Resources, list[tuple[int, PlannedNode]]] = {}
+    def __init__(self, total: Resources):
+        self.free = self._total = total
+        self._heaps: dict[Resources, list[tuple[int, Executable]]] = {}
 
-    def put(self, order: int, planned: PlannedNode) -> None:
-        """Let a node wait for its turn; `order` is its place in the plan."""
-        heappush(self._lines.setdefault(taken(planned).at_most(self._all), []), (order, planned))
+    def push(self, order: int, planned: Executable) -> None:
+        """Add a node; `order` is its position in the plan."""
+        heappush(self._heaps.setdefault(required(planned).capped_at(self._total), []), (order, planned))
 
-    def take(self) -> tuple[PlannedNode, Resources] | None:
-        """The first node of the plan that there is room for, and what it takes until `give_back`."""
-        fitting = [amount for amount, line in self._lines.items() if line and amount.within(self.free)]
+    def pop(self) -> tuple[Executable, Resources] | None:
+        """The first node of the plan that there is room for, and the amount that it takes until `release`."""
+        fitting = [amount for amount, heap in self._heaps.items() if heap and amount.fits_in(self.free)]
         if not fitting:
             return None
-        amount = min(fitting, key=lambda amount: self._lines[amount][0][0])
+        amount = min(fitting, key=lambda amount: self._heaps[amount][0][0])
         self.free -= amount
-        return heappop(self._lines[amount])[1], amount
+        return heappop(self._heaps[amount])[1], amount
 
-    def give_back(self, amount: Resources) -> None:
+    def release(self, amount: Resources) -> None:
         self.free += amount
 
-    def clear(self) -> list[PlannedNode]:
-        """Let nobody wait any longer; returns who did."""
-        waited = sorted((entry for line in self._lines.values() for entry in line), key=lambda entry: entry[0])
-        self._lines.clear()
-        return [planned for _, planned in waited]
+    def clear(self) -> list[Executable]:
+        """Remove all nodes and return them in the order of the plan."""
+        waiting = sorted((entry for heap in self._heaps.values() for entry in heap), key=lambda entry: entry[0])
+        self._heaps.clear()
+        return [planned for _, planned in waiting]

@@ -1,209 +1,194 @@
-"""Runs a frozen plan: what is ready side by side, each result committed before its followers start.
+"""Runs a frozen plan: independent stages in parallel, each result committed before its followers start.
 
-A node that was pending gets its key when its inputs are known and may then be a hit (early cut-off). A failed stage
-does not stop those that do not need it. Whatever ends the build, finished stages stay hits and killed ones resume from
-what they kept in their work folder and items.
+A node that was pending gets its key when its inputs have results, and may then be a hit (early cut-off). A failed stage
+does not stop the stages that do not need it. However the build ends, finished stages stay hits, and interrupted ones
+resume from their items and their scratch folder.
 
-Each running stage has a thread; the threads only report, and the builder's own thread decides and tells the watcher. It
-counts for each node the inputs that are still missing, so the work of a build is linear in its nodes and edges.
+Each running stage has a thread. The threads only report; the main thread makes all decisions and calls the watcher. It
+counts the missing inputs of each node, so the work of a build is linear in its nodes and edges.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
 
 from astro_factory.core.errors import UserError
-from astro_factory.core.results import Plan, PlannedNode, Result, Status
-from astro_factory.runtime.node_execution import log_path, make
-from astro_factory.runtime.processes import Processes
-from astro_factory.runtime.resources import Queue, Resources, machine
-from astro_factory.runtime.stage_job import StageFailed
+from astro_factory.core.plans import Executable, Hit, Import, Pending, Plan, PlannedNode, ToRun
+from astro_factory.core.results import Result
+from astro_factory.runtime.events import StageEvent, Watcher
+from astro_factory.runtime.node_execution import Completed, execute_node, log_path
+from astro_factory.runtime.options import BuildOptions
+from astro_factory.runtime.outcomes import Build, Outcome, StageFailed
+from astro_factory.runtime.processes import ProcessPool
+from astro_factory.runtime.resources import ReadyQueue, Resources, machine_resources
 from astro_factory.store import Store
 from astro_factory.store.disk_full import disk_full_as_error
 
-Watcher = Callable[[str, dict[str, Any]], None]
-"""Called with a node's name and an event: `start`, `progress`, `phase`, `metric`, `spent`, `log`, `end`."""
-
-_TOLD = "told to save and stop; another interrupt does not wait for it"
+_STOPPING = "asked to save and stop; press Ctrl-C again to stop it at once"
 
 
-@dataclass
-class Build:
-    """How a build went; `results` holds every node whose output is known."""
+def build(plan: Plan, store: Store, watch: Watcher, options: BuildOptions | None = None) -> Build:
+    """Execute a plan. On KeyboardInterrupt it stops the running stages and raises the interrupt again.
 
-    results: dict[str, Result] = field(default_factory=dict)
-    outcomes: dict[str, str] = field(default_factory=dict)
-    """Node to `hit`, `import`, `ran`, `failed` or `skipped`."""
-    failures: dict[str, str] = field(default_factory=dict)
-    logs: dict[str, Path] = field(default_factory=dict)
-    """Of failed stages that wrote one: the log file."""
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def ok(self) -> bool:
-        return not self.failures
-
-    def after(self, earlier: "Build") -> "Build":
-        """This build as the end of one: what the earlier part made is a hit by now, but was made."""
-        for name, outcome in earlier.outcomes.items():
-            if outcome in ("ran", "import") and self.outcomes.get(name) == "hit":
-                self.outcomes[name], self.seconds[name] = outcome, earlier.seconds.get(name, 0.0)
-        return self
-
-
-def build(plan: Plan, store: Store, watch: Watcher, *, jobs: int | None = None, keep_going: bool = True) -> Build:
-    """Execute a plan on `jobs` cores; on KeyboardInterrupt running stages are ended and the interrupt goes on.
-
-    Where there are GPUs, what keeps a core busy keeps a GPU busy, and they are the fewer. Without `keep_going` nothing
-    more is started after a failure; what runs is let finish.
+    Without `keep_going`, a failure starts no further stage; running stages may finish. Of the other options, the plan
+    was made with `locked`, `use_imports` and `caches`.
     """
-    return _Scheduler(plan, store, watch, machine(jobs), keep_going).run()
+    return _Scheduler(plan, store, watch, options or BuildOptions()).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What the thread of a node sends to the main thread: an event, or how the execution ended."""
+
+    name: str
+    news: StageEvent | Completed | BaseException
 
 
 class _Scheduler:
-    def __init__(self, plan: Plan, store: Store, watch: Watcher, resources: Resources, keep_going: bool):
-        self.plan, self.store, self.watch, self.keep_going = plan, store, watch, keep_going
+    def __init__(self, plan: Plan, store: Store, watch: Watcher, options: BuildOptions):
+        self.plan, self.store, self.watch, self.keep_going = plan, store, watch, options.keep_going
         self.state = Build()
         self.order = {name: number for number, name in enumerate(plan.nodes)}
         self.missing = {name: set(planned.node.references) for name, planned in plan.nodes.items()}
-        """Name to the inputs that are not known yet."""
+        """The inputs of each node that have no result yet."""
         self.followers: dict[str, list[str]] = {name: [] for name in plan.nodes}
         for name, references in self.missing.items():
             for reference in references:
                 self.followers[reference].append(name)
-        self.known: deque[str] = deque()
-        """Names of nodes whose inputs are all known, to be looked at."""
-        self.queue = Queue(resources)
-        self.running: dict[str, tuple[PlannedNode, Resources]] = {}
-        self.inbox: SimpleQueue[tuple[str, Any]] = SimpleQueue()
-        """Name of a node with an event, or with the pair or exception that its thread ended with."""
-        self.processes = Processes()
+        self.unlocked: deque[str] = deque()
+        """Nodes whose inputs all have results, to be resolved."""
+        self.queue = ReadyQueue(machine_resources(options.jobs))
+        self.running: dict[str, tuple[Executable, Resources]] = {}
+        self.inbox: SimpleQueue[_Report] = SimpleQueue()
+        self.processes = ProcessPool()
 
     def run(self) -> Build:
         try:
-            self.known.extend(name for name, references in self.missing.items() if not references)
+            self.unlocked.extend(name for name, references in self.missing.items() if not references)
             self._advance()
             while self.running:
-                name, news = self.inbox.get()
-                if isinstance(news, dict):
-                    self.watch(name, news)
-                else:
-                    self._finish(name, news)
+                report = self.inbox.get()
+                if isinstance(report.news, Completed | BaseException):
+                    self._finish(report.name, report.news)
                     self._advance()
+                else:
+                    self.watch(report.name, report.news)
         except KeyboardInterrupt:
             for name in self.running:
-                self.watch(name, {"event": "log", "text": _TOLD})
+                self.watch(name, {"event": "log", "text": _STOPPING})
             raise
         finally:
-            self.processes.end()
-            self._remember()
+            self.processes.close()
+            self._update_heads()
         return self.state
 
     def _advance(self) -> None:
-        """Look at what got known, which may be hits that make more known; then start what there is room for."""
-        while self.known:
-            self._look_at(self.known.popleft())
+        """Resolve unlocked nodes, whose hits may unlock more; then start what the free resources allow."""
+        while self.unlocked:
+            self._resolve(self.unlocked.popleft())
         if self.state.failures and not self.keep_going:
             for planned in self.queue.clear():
                 self._skip(planned.node.name, f"not started: {next(iter(self.state.failures))} failed")
-        while found := self.queue.take():
-            self._start(*found)
+        while ready := self.queue.pop():
+            self._start(*ready)
 
-    def _look_at(self, name: str) -> None:
-        """Take a node whose inputs are known, or let it wait for its turn."""
+    def _resolve(self, name: str) -> None:
+        """Record a hit, or queue a node that must be executed."""
         try:
-            ready = self._ready(self.plan.nodes[name])
+            planned = self._current_state(self.plan.nodes[name])
         except UserError as error:
             self._fail(name, str(error))
             return
-        if ready.status is Status.HIT:
-            self._have(name, ready.result)
-            self._end(name, "hit")
-        elif ready.status is Status.PENDING:
-            self._fail(name, ready.reason)
-        else:
-            self.queue.put(self.order[name], ready)
+        match planned:
+            case Hit():
+                self._add_result(name, planned.result)
+                self._end(name, Outcome.HIT)
+            case Pending():
+                self._fail(name, planned.reason)
+            case ToRun() | Import():
+                self.queue.push(self.order[name], planned)
 
-    def _ready(self, planned: PlannedNode) -> PlannedNode:
-        """The node with its key. Where an input was not a hit, its content may be another than the plan's."""
+    def _current_state(self, planned: PlannedNode) -> PlannedNode:
+        """The node's state with all inputs built; an input that ran may have other content than the plan assumed."""
         inputs = [self.plan.nodes[name] for name in planned.node.references]
-        if planned.key is not None and all(item.status in (Status.HIT, Status.IMPORT) for item in inputs):
+        if planned.key is not None and all(isinstance(item, Hit | Import) for item in inputs):
             return planned
         contents = {name: self.state.results[name].content for name in planned.node.references}
-        fresh = self.plan.resolve(planned.node, contents)
-        return planned if fresh.key is not None and fresh.key == planned.key else fresh
+        current = self.plan.resolve(planned.node, contents)
+        return planned if current.key is not None and current.key == planned.key else current
 
-    def _start(self, planned: PlannedNode, amount: Resources) -> None:
+    def _start(self, planned: Executable, amount: Resources) -> None:
         name = planned.node.name
         self.watch(name, {"event": "start", "reason": planned.reason})
         self.running[name] = (planned, amount)
-        # a daemon: an interrupted build does not wait for another builder's lock
-        threading.Thread(target=self._work, args=(planned,), daemon=True).start()
+        # a daemon, so that an interrupted build does not wait for another builder's lock
+        threading.Thread(target=self._execute, args=(planned,), daemon=True).start()
 
-    def _work(self, planned: PlannedNode) -> None:
-        """In a thread of its own: make one node's result. What it reads of the results changes no more."""
-        name, results = planned.node.name, self.state.results
+    def _execute(self, planned: Executable) -> None:
+        """Build one node, in a thread of its own. The results that it reads do not change any more."""
+        name = planned.node.name
+
+        def send(event: StageEvent) -> None:
+            self.inbox.put(_Report(name, event))
+
         try:
-            news = make(self.plan, planned, results, self.store, lambda e: self.inbox.put((name, e)), self.processes)
-        except BaseException as error:  # a defect of ours, too, is the end of that stage alone
+            news = execute_node(self.plan, planned, self.state.results, self.store, send, self.processes)
+        except BaseException as error:  # a bug of ours, too, fails only this stage
             news = error
-        self.inbox.put((name, news))
+        self.inbox.put(_Report(name, news))
 
-    def _finish(self, name: str, news: tuple[Result, str] | BaseException) -> None:
+    def _finish(self, name: str, news: Completed | BaseException) -> None:
         planned, amount = self.running.pop(name)
-        self.queue.give_back(amount)
+        self.queue.release(amount)
         if isinstance(news, BaseException):
             log = log_path(self.store, planned.key)
             if log.exists() and log.stat().st_size:
                 self.state.logs[name] = log
-            known = isinstance(news, StageFailed | UserError)
-            self._fail(name, str(news) if known else f"{type(news).__name__}: {news}")
+            expected = isinstance(news, StageFailed | UserError)
+            self._fail(name, str(news) if expected else f"{type(news).__name__}: {news}")
             return
-        result, outcome = news
-        self.state.seconds[name] = result.provenance.get("seconds", 0.0) if outcome == "ran" else 0.0
-        self._have(name, result)
-        self._end(name, outcome, seconds=self.state.seconds[name])
+        ran = news.outcome is Outcome.RAN
+        self.state.seconds[name] = news.result.provenance.get("seconds", 0.0) if ran else 0.0
+        self._add_result(name, news.result)
+        self._end(name, news.outcome, seconds=self.state.seconds[name])
 
-    def _have(self, name: str, result: Result) -> None:
-        """A result is known, and with it perhaps all that a follower waited for."""
+    def _add_result(self, name: str, result: Result) -> None:
+        """Keep a result and unlock the followers that waited only for it."""
         self.state.results[name] = result
         for follower in self.followers[name]:
             self.missing[follower].discard(name)
             if not self.missing[follower]:
-                self.known.append(follower)
+                self.unlocked.append(follower)
 
     def _fail(self, name: str, reason: str) -> None:
         self.state.failures[name] = reason
-        self._end(name, "failed", reason=reason)
+        self._end(name, Outcome.FAILED, reason=reason)
         self._skip_followers(name)
 
     def _skip(self, name: str, reason: str) -> None:
-        self._end(name, "skipped", reason=reason)
+        self._end(name, Outcome.SKIPPED, reason=reason)
         self._skip_followers(name)
 
     def _skip_followers(self, name: str) -> None:
-        lost = deque([name])
-        while lost:
-            cause = lost.popleft()
+        causes = deque([name])
+        while causes:
+            cause = causes.popleft()
             for follower in self.followers[cause]:
                 if follower not in self.state.outcomes:
-                    self._end(follower, "skipped", reason=f"needs {cause}")
-                    lost.append(follower)
+                    self._end(follower, Outcome.SKIPPED, reason=f"needs {cause}")
+                    causes.append(follower)
 
-    def _end(self, name: str, outcome: str, **more: Any) -> None:
+    def _end(self, name: str, outcome: Outcome, *, reason: str = "", seconds: float = 0.0) -> None:
         self.state.outcomes[name] = outcome
-        self.watch(name, {"event": "end", "outcome": outcome, **more})
+        self.watch(name, {"event": "end", "outcome": outcome, "reason": reason, "seconds": seconds})
 
-    def _remember(self) -> None:
-        """Name the results as roots of this spec, for `explain` and garbage collection."""
+    def _update_heads(self) -> None:
+        """Make the results the heads of this spec, for `explain` and garbage collection."""
         keys = {name: result.key for name, result in self.state.results.items()}
         try:
             with disk_full_as_error(self.store.root):
                 self.store.remember(self.plan.graph.name, keys)
         except UserError:
-            if self.state.ok:  # else the failures are what there is to tell
+            if self.state.ok:  # otherwise the failures matter more
                 raise

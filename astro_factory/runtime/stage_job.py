@@ -1,4 +1,4 @@
-"""One stage run as plain data: what the builder sends to a stage process, and what a stage's log holds."""
+"""One stage run as plain data, as the builder sends it to a stage process, and the stage's log."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 from astro_factory.core.artifacts import TABLE_FILES
 from astro_factory.core.context import StageContext
-from astro_factory.runtime.events import EventHandler, EventSender
+from astro_factory.runtime.events import EventHandler, EventSender, StageEvent
 from astro_factory.stages import stage_kind
 from astro_factory.store.disk_full import disk_full_as_error
 from astro_factory.store.items import ITEMS, StoredItems
@@ -18,7 +18,7 @@ from astro_factory.store.items import ITEMS, StoredItems
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Everything a stage run needs."""
+    """Everything that a stage run needs."""
 
     name: str
     module: str
@@ -32,15 +32,15 @@ class Job:
     threads: int
 
     def run(self, send: EventHandler) -> None:
-        """Run the stage in this process; what it says to its log is kept in order with what its process prints."""
+        """Run the stage in this process. Its log events are written in order with what the process prints."""
 
-        def keep(event: dict[str, Any]) -> None:
+        def log_and_send(event: StageEvent) -> None:
             if event["event"] == "log":
                 append_line(Path(self.log), event["text"])
             send(event)
 
         kind = stage_kind(self.module)
-        events = EventSender(keep)
+        events = EventSender(log_and_send)
         context = StageContext(
             name=self.name,
             inputs={name: Path(path) for name, path in self.inputs.items()},
@@ -63,11 +63,11 @@ class Job:
 
 
 @contextmanager
-def occupied(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the folder that a stage runs in for as long as the block runs, after whoever holds it.
+def staging_lock(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Lock the staging folder of a stage; waits, after calling `on_wait`, for a process that holds the lock.
 
-    A builder that was killed takes its stage processes along, but not in the same moment: one may still write. The
-    system lets go for a process that is gone, and for its forks.
+    The stage processes of a killed builder die with it, but not at the same instant: one may still be writing. The
+    system releases the lock when the process and all its forks are gone.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -81,17 +81,13 @@ def occupied(folder: Path, on_wait: Callable[[], None] = lambda: None) -> Iterat
         os.close(handle)
 
 
-class StageFailed(Exception):
-    """A stage ended without its output; the text says why and shows the last lines of its log."""
-
-
 def append_line(log: Path, text: str) -> None:
-    """Add a text to a stage's log."""
+    """Append a text to a stage's log."""
     with log.open("a", encoding="utf-8") as file:
         file.write(text.rstrip("\n") + "\n")
 
 
 def with_tail(cause: str, log: Path, lines: int = 15) -> str:
-    """A cause of failure, and under it the last lines of the stage's log, indented."""
+    """The cause of a failure followed by the last lines of the stage's log, indented."""
     text = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     return "\n".join([cause, *(f"    {line}" for line in text[-lines:])])

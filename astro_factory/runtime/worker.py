@@ -1,9 +1,8 @@
 """The entry point of a stage process: `python -m astro_factory.runtime.worker JOBS_FD EVENTS_FD`.
 
-Jobs come as JSON lines and are run one after another; before each comes the event `taken`, and after it one that says
-how it ended: `done`, `mistakes` or `failed`. The builder alone holds the other end of the pipe of jobs, so that its
-end, even by kill -9, ends this process and all it started. SIGTERM raises SystemExit in the stage, which may save what
-it has.
+Jobs arrive as JSON lines and run one after another. The process sends `accepted` before each job and `done`,
+`user_error` or `failed` after it. Only the builder holds the other end of the pipe of jobs, so that its death, even by
+kill -9, ends this process and everything it started. SIGTERM raises SystemExit in the stage, which may save its state.
 """
 
 import faulthandler
@@ -14,6 +13,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,58 +21,61 @@ from typing import Any, NoReturn
 
 from astro_factory.core import stack_dumps
 from astro_factory.core.errors import UserError
-from astro_factory.runtime.events import EventHandler, line_sender
-from astro_factory.runtime.stage_job import Job, occupied
+from astro_factory.runtime.events import JobEnd, ProcessMessage, line_sender
+from astro_factory.runtime.stage_job import Job, staging_lock
 
-_UNIT = 1 if sys.platform == "darwin" else 1024
-"""Of getrusage's figure of memory, in bytes."""
+_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
+"""The unit of getrusage's `ru_maxrss`."""
+
+_Jobs = SimpleQueue[dict[str, Any] | None]
 
 
 def main(jobs_fd: int, events_fd: int) -> None:
-    """Run jobs until the empty one, or until one does not end well: nobody knows what that one left behind."""
+    """Run jobs until the empty one, or until one does not end well and so may leave the process in a bad state."""
     for handle in (jobs_fd, events_fd):
         os.set_inheritable(handle, False)
     faulthandler.enable()  # a crash in C leaves its Python stack in the log
     stack_dumps.listen("stage")
-    signal.signal(signal.SIGTERM, _tell)
-    jobs: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-    threading.Thread(target=_receive, args=(jobs_fd, jobs), daemon=True).start()
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    jobs: _Jobs = SimpleQueue()
+    threading.Thread(target=_receive_jobs, args=(jobs_fd, jobs), daemon=True).start()
     with os.fdopen(events_fd, "w", encoding="utf-8") as stream:
         send = line_sender(stream)
-        ended = {"event": "done"}
-        while ended["event"] == "done" and (job := jobs.get()):
-            send({"event": "taken"})
-            ended = _outcome(Job(**job), send)
-            send(ended)
+        while job := jobs.get():
+            send({"event": "accepted"})
+            end = _run_job(Job(**job), send)
+            send(end)
+            if end["event"] != "done":
+                break
 
 
-def _receive(jobs_fd: int, jobs: SimpleQueue) -> None:
-    """Read jobs until the builder is gone, then end this process and all it started (it leads its own group)."""
+def _receive_jobs(jobs_fd: int, jobs: _Jobs) -> None:
+    """Read jobs until the builder is gone, then kill this process and everything in its process group."""
     with os.fdopen(jobs_fd, encoding="utf-8") as lines:
         for line in lines:
             jobs.put(json.loads(line))
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _outcome(job: Job, send: EventHandler) -> dict[str, Any]:
-    """Run a job with its log as standard output; the event that says how it ended."""
+def _run_job(job: Job, send: Callable[[ProcessMessage], None]) -> JobEnd:
+    """Run a job with standard output and error going to its log."""
     log = os.open(job.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log, stream.fileno())
     os.close(log)
     try:
-        with occupied(Path(job.scratch).parent):
+        with staging_lock(Path(job.scratch).parent):
             job.run(send)
     except UserError as error:
-        return {"event": "mistakes", "diagnostics": [asdict(diagnostic) for diagnostic in error.diagnostics]}
-    except BaseException as error:  # whatever a stage raises, sys.exit() too, is the end of that stage alone
+        return {"event": "user_error", "diagnostics": [asdict(diagnostic) for diagnostic in error.diagnostics]}
+    except BaseException as error:  # whatever a stage raises, even sys.exit(), ends only this stage
         traceback.print_exc()
         return {"event": "failed", "cause": f"{type(error).__name__}: {error}"}
-    return {"event": "done", "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT}
+    return {"event": "done", "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES}
 
 
-def _tell(*_: object) -> NoReturn:
-    raise SystemExit("the stage was told to stop")
+def _on_sigterm(*_: object) -> NoReturn:
+    raise SystemExit("the stage was asked to stop")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from astro_factory.store.files import TORN
 from astro_factory.store.store import Store
 
 
-def take(store: Store, provider: ResultProvider, result: Result, *, whole: bool = True) -> None:
-    """Take a result into the store, with those of its blobs that are not here yet if `whole`.
+def take(store: Store, provider: ResultProvider, result: Result, *, with_files: bool = True) -> None:
+    """Take a result into the store, with those of its blobs that are not here yet if `with_files`.
 
     Raises `UserError` for a blob that cannot be had or has other bytes; then the result is not taken.
     """
-    sizes = {entry["sha256"]: entry["size"] for entry in result.outputs.values()} if whole else {}
+    sizes = {entry["sha256"]: entry["size"] for entry in result.outputs.values()} if with_files else {}
     staging = store.root / "staging"
     staging.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=staging, prefix=TORN) as folder:

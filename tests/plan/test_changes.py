@@ -2,7 +2,7 @@
 
 import pytest
 
-from astro_factory.core.results import MISSING
+from astro_factory.core.plans import MISSING
 from astro_factory.plan.changes import _lines
 
 

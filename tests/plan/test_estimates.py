@@ -4,8 +4,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from astro_factory.plan.estimates import Estimate, estimates, sums
-from astro_factory.runtime.costs import Cost, costs, machine_kind
+from astro_factory.plan.estimates import Estimate, estimates, totals
+from astro_factory.runtime.costs import Cost, machine_kind, read_costs
 from astro_factory.runtime.provenance import environment
 from astro_factory.search.config import BeamConfig, BestOfNConfig, DfsConfig, MctsConfig, PythonPolicyConfig
 from astro_factory.spec import compile_spec
@@ -89,7 +89,7 @@ def test_before_any_run_there_are_only_limits(bench):
     assert found["their_trees"] == Estimate(None, None, None, "cores", None, None, ""), "nobody knows how many"
     assert (found["drill"].rows, found["traces"].rows, found["direct"].rows) == (10, 150, 150)
     assert found["base"] == Estimate(None, None, None, "cores", None, None, "")
-    assert sums(found)["time_unknown"] == len(found) == 16 and sums(found)["at_most"]
+    assert totals(found)["time_unknown"] == len(found) == 16 and totals(found)["at_most"]
 
 
 def test_runs_of_the_kind_give_the_rates(bench):
@@ -169,7 +169,7 @@ def test_torn_lines_are_left_out(bench):
     keep(bench, "stages.search", RUN)
     path = bench.store.root / "costs/stages.search.jsonl"
     path.write_text('{"spec": "x"}\n[]\n' + path.read_text() + '{"spec": "half')
-    assert costs(bench.store, compile_spec(bench.path).nodes["trees"]) == [RUN]
+    assert read_costs(bench.store, compile_spec(bench.path).nodes["trees"]) == [RUN]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from astro_factory.core.results import Plan
+from astro_factory.core.plans import Plan
 from astro_factory.plan import make_plan
 from astro_factory.plan.explaining import Explanation, explain
 from astro_factory.spec import compile_spec
@@ -119,7 +119,7 @@ def test_the_content_of_what_is_upstream(bench):
     edit(bench, "count: 10", "count: 11")
     waiting = told(bench, "tuned")
     (change,) = waiting.changes
-    assert waiting.waits == ("drill",) and change.text == "data waits for what it reads"
+    assert waiting.waits == ("drill",) and change.text == "data is not built yet"
     heads = bench.store.heads("told")
     bench.run(bench.plan(commits=COMMITS))
     bench.store.remember("told", heads | {"drill": bench.store.heads("told")["drill"]})

@@ -17,8 +17,8 @@ from pydantic import BaseModel
 
 from astro_factory.core.annotations import alternatives, field_annotation, unwrap
 from astro_factory.core.config import InputFile, NotSemantic, Reference, semantic_values
-from astro_factory.plan.planner import is_open
 from astro_factory.plan.records import make_record, record_key
+from astro_factory.plan.revisions import open_revision
 from astro_factory.spec import compile_spec
 from astro_factory.stages import KINDS
 
@@ -145,7 +145,7 @@ def test_input_files_count_by_content(tmp_path, change):
 def test_a_commit_stands_in_the_place_of_its_branch():
     node = GRAPH.nodes["remote"]
     branch = replace(node, config=node.config.model_copy(update={"revision": "main"}))
-    assert not is_open(node) and is_open(branch)
+    assert not open_revision(node) and open_revision(branch)
     assert key(branch, commits={"remote": node.config.revision}) == key(node)
     assert key(branch, commits={"remote": "f" * 40}) != key(node)
 

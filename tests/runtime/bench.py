@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from astro_factory.core.results import Plan
+from astro_factory.core.plans import Plan
 from astro_factory.plan import make_plan
-from astro_factory.runtime import Build, build
+from astro_factory.runtime import Build, BuildOptions, build
 from astro_factory.spec import compile_spec
 from astro_factory.stages import KINDS
 from astro_factory.store import Store
@@ -44,7 +44,7 @@ class Bench:
             if watch:
                 watch(name, event)
 
-        return build(self.plan(*sets), self.store, record, jobs=jobs, keep_going=keep_going)
+        return build(self.plan(*sets), self.store, record, BuildOptions(jobs, keep_going))
 
     def output(self, done: Build, name: str) -> str:
         return (self.store.output(done.results[name]) / "out.txt").read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from astro_factory.core.errors import Diagnostic, Place
-from astro_factory.core.results import Status
+from astro_factory.core.plans import Status
 from astro_factory.runtime import build
 from astro_factory.spec import compile_spec
 from astro_factory.store import Store
@@ -72,7 +72,7 @@ other: {{kind: light, do: [nap]}}
     assert not done.ok
     assert done.outcomes == {"bad": "failed", "follower": "skipped", "last": "skipped", "other": "ran"}
     assert done.failures["bad"].splitlines()[0] == reason
-    assert ("follower", {"event": "end", "outcome": "skipped", "reason": "needs bad"}) in bench.events
+    assert ("follower", {"event": "end", "outcome": "skipped", "reason": "needs bad", "seconds": 0.0}) in bench.events
     assert bench.build().outcomes["other"] == "hit" and len(bench.note("bad.runs")) == 2
     if action == "fail":
         log = done.logs["bad"].read_text()
@@ -136,7 +136,7 @@ def test_no_more_cores_side_by_side_than_given(bench, jobs, most):
     assert max(peak) == most
 
 
-def test_a_changed_input_file_is_noticed(bench):
+def test_a_changed_input_file_is_noticed(bench, golden):
     data = bench.folder / "data.txt"
     data.write_text("first")
     bench.write("a: {kind: light, file: data.txt}\nb: {kind: light}")
@@ -144,15 +144,16 @@ def test_a_changed_input_file_is_noticed(bench):
     data.write_text("second")
     done = build(plan, bench.store, lambda *_: None)
     assert done.outcomes == {"a": "failed", "b": "ran"}
-    assert done.failures["a"] == "a file that it reads was changed meanwhile; build again"
+    golden(done.failures["a"])
     assert bench.output(bench.build(), "a") == "text\nsecond"
 
 
-def test_an_input_file_that_changes_while_it_is_read_is_noticed(bench):
+def test_an_input_file_that_changes_while_it_is_read_is_noticed(bench, golden):
     (bench.folder / "data.txt").write_text("first")
     bench.write("a: {kind: light, file: data.txt, do: [edit]}")
     done = bench.build()
-    assert done.failures == {"a": "a file that it reads was changed meanwhile; build again"}
+    assert list(done.failures) == ["a"]
+    golden(done.failures["a"])
     assert not list(bench.store.root.glob("results/*/*"))
 
 
@@ -164,7 +165,7 @@ def test_an_input_file_that_vanishes(bench):
     done = build(plan, bench.store, lambda *_: None)
     assert done.outcomes == {"a": "failed", "b": "failed", "c": "ran"}
     for name in "ab":
-        assert "E101 cannot read 'data.txt': No such file or directory; check the path" in done.failures[name]
+        assert "E101 cannot read 'data.txt': No such file or directory" in done.failures[name]
 
 
 def test_a_rerun_with_other_content_reaches_what_was_planned_on_the_old(bench):
@@ -198,7 +199,7 @@ def test_a_damaged_import_fails_alone(bench, tmp_path):
     (fresh.folder / "a.tar").write_bytes(data)
     fresh.write("a: {kind: light}\nb: {kind: light, text: other}", "imports: [a.tar]\n")
     done = fresh.build()
-    assert done.outcomes == {"a": "failed", "b": "ran"} and done.failures["a"].startswith("E131 'a.tar' is damaged")
+    assert done.outcomes == {"a": "failed", "b": "ran"} and done.failures["a"].startswith("E131 'a.tar'")
 
 
 def test_an_import_is_taken_and_used(bench, tmp_path):
@@ -290,7 +291,7 @@ def test_a_published_folder_that_is_gone_is_published_again(bench, monkeypatch):
     assert set(bench.build().outcomes.values()) == {"ran"}
     assert set(bench.build().outcomes.values()) == {"hit"}
     next((bench.folder / "out").rglob("*.parquet")).unlink()
-    assert bench.plan().nodes["publish.data"].reason == "what it made elsewhere is gone"
+    assert bench.plan().nodes["publish.data"].reason == "what it published is gone"
     assert bench.build().outcomes == {"drill": "hit", "publish.data": "ran"}
     assert set(bench.build().outcomes.values()) == {"hit"}
 

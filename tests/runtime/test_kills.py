@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from astro_factory.runtime import build
+from astro_factory.runtime import BuildOptions, build
 from astro_factory.store import Store
 from astro_factory.store.fsck import fsck
 from tests.runtime.bench import Bench, gone
@@ -52,7 +52,7 @@ def start(bench: Bench) -> int:
 
         signal.signal(signal.SIGTERM, interrupt)
         signal.signal(signal.SIGINT, interrupt)
-        build(bench.plan(), bench.store, lambda *_: None, jobs=2)
+        build(bench.plan(), bench.store, lambda *_: None, BuildOptions(jobs=2))
     finally:
         os._exit(0)
 

@@ -25,5 +25,5 @@ def test_a_build_waits_for_the_dying_process_of_a_killed_one(bench):
     done = bench.build()
     thread.join()
     assert done.outcomes == {"a": "ran"} and list(done.results["a"].outputs) == ["out.txt"]
-    text = "a process of a build that was killed is still ending; waiting"
+    text = "waiting for a stage process of a killed build to end"
     assert ("a", {"event": "log", "text": text}) in bench.events

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from astro_factory.runtime import build
+from astro_factory.runtime import BuildOptions, build
 from astro_factory.stages import KINDS
 from tests.runtime.bench import TEST_KINDS, Bench, gone
 
@@ -96,7 +96,10 @@ late: {kind: light, text: late}
     assert done.outcomes == {
         "bad": "failed", "needs": "skipped", "running": "ran", "after": "skipped", "late": "skipped",
     }  # fmt: skip
-    assert ("late", {"event": "end", "outcome": "skipped", "reason": "not started: bad failed"}) in bench.events
+    assert (
+        "late",
+        {"event": "end", "outcome": "skipped", "reason": "not started: bad failed", "seconds": 0.0},
+    ) in bench.events
     assert bench.build(jobs=2).outcomes["late"] == "ran"
 
 
@@ -111,7 +114,7 @@ def test_a_thousand_hits_and_failures_are_told_in_time_linear_in_their_number(tm
         ))  # fmt: skip
         plan = bench.plan()
         start = time.process_time()
-        done = build(plan, bench.store, lambda *_: None, jobs=1)
+        done = build(plan, bench.store, lambda *_: None, BuildOptions(jobs=1))
         took.append(time.process_time() - start)
         assert list(done.outcomes.values()).count("skipped") == count
     assert took[1] < 40 * took[0] + 0.5

@@ -115,28 +115,27 @@ def test_any_byte_of_a_result(store):
         assert store.result(path.stem) is None, sound[at - 20 : at + 20]
     path.write_bytes(data)
     (fault,) = fsck(store).faults
-    assert fault.kind == "result" and fault.path == path and fault.cause.startswith("cannot be believed: ")
+    assert fault.kind == "result" and fault.path == path
     assert not fsck(store, repair=True).faults[0].path.exists()
     made(store, 1)
     assert path.read_bytes() == sound
 
 
 BAD_RESULTS = {
-    "the record is not that of the key": lambda d: d | {"record": {"kind": "test", "n": 3}},
-    "it names a file outside its folder, or one without a digest": lambda d: (
-        d | {"outputs": {"../../x": d["outputs"]["empty"]}}
-    ),
-    "it is not as it was written": lambda d: d | {"provenance": {"seconds": 2}},
-    "not a result: ": lambda d: d | {"more": 1},
+    "another record": lambda d: d | {"record": {"kind": "test", "n": 3}},
+    "a file outside its folder": lambda d: d | {"outputs": {"../../x": d["outputs"]["empty"]}},
+    "another provenance": lambda d: d | {"provenance": {"seconds": 2}},
+    "another field": lambda d: d | {"more": 1},
 }
 
 
-@pytest.mark.parametrize("cause", BAD_RESULTS)
-def test_a_result_that_says_something_else(store, cause):
+@pytest.mark.parametrize("edit", BAD_RESULTS)
+def test_an_edited_result(store, edit, golden):
     path = store.result_path(digest({"kind": "test", "n": 1}))
-    path.write_text(json.dumps(BAD_RESULTS[cause](json.loads(path.read_bytes())), indent=1))
+    path.write_text(json.dumps(BAD_RESULTS[edit](json.loads(path.read_bytes())), indent=1))
     (fault,) = fsck(store).faults
-    assert fault.cause.startswith(f"cannot be believed: {cause}") and store.result(path.stem) is None
+    assert fault.kind == "result" and store.result(path.stem) is None
+    golden(fault.cause)
 
 
 def test_a_result_under_another_key(store):
@@ -144,7 +143,7 @@ def test_a_result_under_another_key(store):
     other = path.with_name("0" * 64 + ".json")
     os.replace(path, other)
     (fault,) = fsck(store, repair=True).faults
-    assert fault.path == other and fault.cause.endswith("it lies under another key") and not other.exists()
+    assert fault.path == other and "another key" in fault.cause and not other.exists()
 
 
 def test_a_flipped_bit_in_an_item(store):

@@ -1,0 +1,24 @@
+"""The options of a build."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from astro_factory.store.caches import Cache
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What the command line, or a test, decides about a build; everything else is in the spec."""
+
+    jobs: int | None = None
+    """Cores to use; by default one per GPU or, on a machine without GPUs, all."""
+    keep_going: bool = True
+    """Whether to start stages after another one failed."""
+    locked: bool = False
+    """Whether to refuse inputs that differ from the lock file."""
+    use_imports: bool = True
+    """Whether to use the store exports that the spec offers."""
+    caches: "Sequence[Cache]" = ()
+    """Where to look for results that are neither in the store nor in the spec's exports."""
