@@ -249,7 +249,7 @@ def test_explain(run):
 
 def test_lock(run):
     assert run("lock", "spec.yaml").out == "as it was\n"
-    assert "E144 'drill' names no model or problem set" in run("lock", "spec.yaml", "--update", "drill").err
+    assert "E144 'drill' is no model or problem set" in run("lock", "spec.yaml", "--update", "drill").err
     assert run("build", "spec.yaml", "--no-publish", "--locked").code == 0
 
 

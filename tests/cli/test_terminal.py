@@ -9,10 +9,10 @@ from astro_factory.cli.terminal import LiveTable, PlainLines, Totals
 
 START = {"event": "start", "reason": "never built"}
 STEP = {"event": "progress", "done": 3, "total": 8, "unit": "steps", "figures": {"loss": 0.5}}
-RAN = {"event": "end", "outcome": "ran", "seconds": 2.0}
-FAILED = {"event": "end", "outcome": "failed", "reason": "no such luck"}
-LOST = {"event": "end", "outcome": "skipped", "reason": "needs s1"}
-LONG = {"event": "end", "outcome": "ran", "seconds": 3600.0}
+RAN = {"event": "end", "outcome": "ran", "reason": "", "seconds": 2.0}
+FAILED = {"event": "end", "outcome": "failed", "reason": "no such luck", "seconds": 0.0}
+LOST = {"event": "end", "outcome": "skipped", "reason": "needs s1", "seconds": 0.0}
+LONG = {"event": "end", "outcome": "ran", "reason": "", "seconds": 3600.0}
 
 
 def plain(count: int) -> tuple[PlainLines, list[str]]:
@@ -24,7 +24,7 @@ def test_every_one_of_a_few_stages_is_told(capsys):
     watch, _ = plain(3)
     for name, event in [("s0", START), ("s0", STEP), ("s0", STEP), ("s0", RAN), ("s1", FAILED), ("s2", LOST)]:
         watch(name, event)
-    watch("other", {"event": "end", "outcome": "hit"})
+    watch("other", {"event": "end", "outcome": "hit", "reason": "", "seconds": 0.0})
     watch("s0", {"event": "log", "text": "5 rows"})
     watch("s0", {"event": "metric", "step": 1, "values": {}})
     assert [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()] == [
@@ -63,7 +63,7 @@ def test_the_live_table_has_rows_for_what_runs(count):
         for name in names[:-1]:
             for event in (START, {"event": "phase", "name": "load"}, STEP, FAILED if name == "s1" else RAN):
                 watch(name, event)
-        watch("other", {"event": "end", "outcome": "hit"})
+        watch("other", {"event": "end", "outcome": "hit", "reason": "", "seconds": 0.0})
         watch(names[-1], START)
         watch(names[-1], STEP)
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).splitlines()

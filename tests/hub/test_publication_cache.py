@@ -147,7 +147,7 @@ def test_a_damaged_result_is_refused_told_and_made_here(run):
     code, found, err = run(*BUILT, "ours", "--cache", "file:cache")
     assert code == 0 and outcomes(found) == THERE
     assert all(
-        f"warning: result {path.stem[:12]} of file:cache is damaged (it is not as it was written)" in err
+        f"warning: result {path.stem[:12]} of file:cache is damaged (it was changed after it was written)" in err
         for path in results
     )
 
