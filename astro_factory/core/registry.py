@@ -158,8 +158,8 @@ class OpenUnion:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         found = handler(schema)
-        for name in self.registry.added():
-            config = self._load(name)
-            if config is not None:
-                found["oneOf"] = [*found["oneOf"], handler(config.__pydantic_core_schema__)]
+        configs = {name: self._load(name) for name in self.registry.added()}
+        members = {name: config.__pydantic_core_schema__ for name, config in configs.items() if config}
+        if members:
+            found["oneOf"] = found["oneOf"] + handler(core_schema.tagged_union_schema(members, "kind"))["oneOf"]
         return found

@@ -1,0 +1,1 @@
+"""Words that are spelled backwards, letter by letter: a domain for astro-factory."""
