@@ -1,0 +1,150 @@
+"""The HTML report: one file that needs no network.
+
+The data stand in script elements that are never run, as compressed JSON in base64, so nothing that a model wrote is part
+of the markup; the page's script puts texts into text nodes alone. A content security policy names the digests of the one
+style and the one script, and allows nothing else: no request, no image, no form.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import zlib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from astro_factory import __version__
+from astro_factory.core.artifacts import ArtifactType
+from astro_factory.report.built import BuiltSpec, BuiltStage
+from astro_factory.report.data import data_of
+from astro_factory.report.mathematics import formulas_in
+from astro_factory.report.pipeline import pipeline
+from astro_factory.report.samples import Choice, samples_of
+from astro_factory.report.training import curves_of
+from astro_factory.report.trees import trees_of
+
+SCRIPTS = ("base", "charts", "pipeline", "comparison", "samples", "trees", "training", "data", "main")
+SAMPLES_BYTES, TREES_BYTES = 3_200_000, 1_000_000
+"""Room for the samples and the trees of a report, in the file."""
+MOST_TREES = 300
+_MOST_TRIES = 12
+
+
+def write_report(spec: BuiltSpec, path: Path) -> list[str]:
+    """Write the report of what is built; returns what it leaves out, a sentence each."""
+    sections = sections_of(spec)
+    path.write_text(page(spec.graph.name, sections), encoding="utf-8", newline="\n")
+    overview = sections["overview"]
+    assert isinstance(overview, dict)
+    return overview["notes"]
+
+
+def sections_of(spec: BuiltSpec) -> dict[str, Mapping[str, object] | list]:
+    """The data of a report by the views that read them."""
+    evaluations = [stage for stage in spec.of_type(ArtifactType.REPORT) if stage.table_file is not None]
+    searches = spec.of_type(ArtifactType.TREES)
+    samples = [{"stage": stage.name, **_samples(spec, stage, SAMPLES_BYTES // len(evaluations))} for stage in evaluations]
+    trees = [{"stage": stage.name, **_trees(spec, stage, TREES_BYTES // len(searches))} for stage in searches]
+    found: dict[str, Mapping[str, object] | list] = {
+        "pipeline": pipeline(spec),
+        "comparison": [_comparison(stage, part) for stage, part in zip(evaluations, samples, strict=True)],
+        "samples": samples,
+        "trees": [part for part in trees if part["trees"]],
+        "training": curves_of(spec),
+        "data": data_of(spec),
+    }
+    found["overview"] = {
+        "version": __version__,
+        "views": [name for name, content in found.items() if content],
+        "notes": [note for part, what in ((samples, "samples"), (trees, "trees")) for note in _notes(part, what)],
+        "formulas": formulas_in(_texts(samples, trees)),
+    }
+    return found
+
+
+def _comparison(stage: BuiltStage, samples: Mapping[str, object]) -> dict[str, object]:
+    problems = samples["problems"]
+    assert isinstance(problems, dict)
+    return {
+        "stage": stage.name,
+        "report": stage.json("report.json"),
+        "analysis": stage.json("analysis.json"),
+        "solved": samples["solved"],
+        "problems": problems["all_ids"],
+    }
+
+
+def _samples(spec: BuiltSpec, stage: BuiltStage, room: int) -> dict[str, object]:
+    choice = Choice()
+    for _ in range(_MOST_TRIES):
+        found = samples_of(spec, stage, choice)
+        if len(packed(found)) <= room:
+            break
+        choice = choice.smaller()
+    return found
+
+
+def _trees(spec: BuiltSpec, stage: BuiltStage, room: int) -> dict[str, object]:
+    most = MOST_TREES
+    found = trees_of(spec, stage, most)
+    while most > 1 and (size := len(packed(found))) > room:
+        most = max(1, min(most // 2, most * room // size))
+        found = trees_of(spec, stage, most)
+    return found
+
+
+def _notes(parts: list[dict[str, object]], what: str) -> list[str]:
+    return [
+        f"Of {part['stage']}, the report holds {part['shown']:,} of {part['total']:,} {what}."
+        for part in parts
+        if part["shown"] != part["total"]
+    ]
+
+
+def _texts(samples: list[dict[str, object]], trees: list[dict[str, object]]) -> list[str]:
+    """All texts in which a formula is shown."""
+    found: list[str] = []
+    for part in samples:
+        for table in (part["problems"], part["columns"]):
+            assert isinstance(table, dict)
+            for name in ("question", "answer", "text"):
+                found.extend(table.get(name, ()))
+    for part in trees:
+        shown = part["trees"]
+        assert isinstance(shown, list)
+        for tree in shown:
+            found.append(tree["question"])
+            found.extend(tree["nodes"]["text"])
+    return found
+
+
+def page(title: str, sections: Mapping[str, object]) -> str:
+    """The file's text."""
+    style, script = _asset("style.css"), "\n".join(['"use strict";', *(_asset(f"{name}.js") for name in SCRIPTS)])
+    data = "\n".join(
+        f'<script type="application/octet-stream" id="data-{name}">{packed(content)}</script>'
+        for name, content in sections.items()
+    )
+    policy = (
+        f"default-src 'none'; style-src '{_source(style)}'; script-src '{_source(script)}'; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    fields = {"title": html.escape(title), "csp": policy, "style": style, "script": script, "data": data}
+    return Template(_asset("page.html")).substitute(fields)
+
+
+def packed(content: object) -> str:
+    """A value as the page reads it: JSON, deflated, in base64."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _source(text: str) -> str:
+    """A style or script as a content security policy names it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _asset(name: str) -> str:
+    return (files("astro_factory.report") / "assets" / name).read_text(encoding="utf-8")

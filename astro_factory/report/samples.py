@@ -1,0 +1,142 @@
+"""The samples of an evaluation as columns, with the graph that each response draws.
+
+A graph is two lists over the lines of the text that are not blank: the kind of each line, a letter of `LINE_KINDS`, and
+the state after it. States are numbered in the order of their making, 0 is the problem's, and a step to a new number
+goes on from the state before it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.tables import read_columns
+from astro_factory.evaluation.comparison import Comparison
+from astro_factory.evaluation.samples import MEASURES
+from astro_factory.report.built import BuiltSpec, BuiltStage
+from astro_factory.traces.response_parser import ResponseParser
+
+LINE_KINDS = {"step": "s", "words": "w", "jump": "b", "unresolved": "u"}
+MAX_CHARS = 20_000
+"""Longer texts are cut in the report."""
+_COLUMNS = ("source", "problem", "arm", "sample", "text", "tokens", "finish", "outcome", "extracted", *MEASURES)
+_CODED = ("arm", "finish", "outcome")
+"""Columns of few values, written as indices."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which samples a report shows: every `every`-th problem and at most `each` samples of a problem and arm."""
+
+    every: int = 1
+    each: int | None = None
+
+    def smaller(self) -> "Choice":
+        """The next choice when this one takes too much room: fewer samples of a problem first, then fewer problems."""
+        if self.each is None or self.each > 2:
+            return Choice(self.every, 4 if self.each is None else self.each // 2)
+        return Choice(self.every * 2, self.each)
+
+
+def samples_of(spec: BuiltSpec, stage: BuiltStage, choice: Choice = Choice()) -> dict[str, object]:
+    """Problems, samples and graphs of an evaluate stage."""
+    comparison = stage.node.config
+    assert isinstance(comparison, Comparison)
+    table = {name: column for name, column in zip(_COLUMNS, stage.table(_COLUMNS).columns, strict=True)}
+    columns: dict[str, list] = {name: column.to_pylist() for name, column in table.items()}
+    asked = list(dict.fromkeys(zip(columns["source"], columns["problem"], strict=True)))
+    numbers = {name: number for number, name in enumerate(asked[:: choice.every])}
+    kept = list(_kept(columns, numbers, choice.each))
+    shown = {name: [column[row] for row in kept] for name, column in columns.items()}
+    texts, questions = shown.pop("text"), _questions(spec, stage, comparison)
+    places = [numbers[name] for name in zip(shown.pop("source"), shown.pop("problem"), strict=True)]
+    asked_texts = [questions.get(name, ("", "", "")) for name in numbers]
+    graphs = _graphs(comparison, texts, [asked_texts[place][0] for place in places])
+    values = {name: list(dict.fromkeys([*comparison.arms, *shown[name]] if name == "arm" else shown[name])) for name in _CODED}
+    return {
+        "total": len(columns["arm"]),
+        "shown": len(kept),
+        "problems_total": len(asked),
+        "solved": _solved(columns, asked, comparison),
+        "problems": {
+            "id": [name for _, name in numbers],
+            "source": [source for source, _ in numbers],
+            "question": [cut(question) for question, _, _ in asked_texts],
+            "answer": [answer for _, answer, _ in asked_texts],
+            "level": [level for _, _, level in asked_texts],
+            "all_ids": [name for _, name in asked],
+        },
+        "values": values,
+        "columns": {
+            "problem": places,
+            **{name: _coded(shown[name], values.get(name)) for name in shown},
+            "text": [cut(text) for text in texts],
+            "kinds": [kinds for kinds, _ in graphs],
+            "states": [states for _, states in graphs],
+        },
+    }
+
+
+def _kept(columns: dict[str, list], numbers: dict[tuple[str, str], int], each: int | None) -> Iterator[int]:
+    for row, (source, problem, sample) in enumerate(
+        zip(columns["source"], columns["problem"], columns["sample"], strict=True)
+    ):
+        if (source, problem) in numbers and (each is None or sample < each):
+            yield row
+
+
+def _solved(columns: dict[str, list], asked: Sequence[tuple[str, str]], comparison: Comparison) -> dict[str, list[float]]:
+    """For each arm the share of right samples of every problem, over the samples that the report counts."""
+    counts: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for source, problem, arm, sample, outcome in zip(
+        *(columns[name] for name in ("source", "problem", "arm", "sample", "outcome")), strict=True
+    ):
+        if sample < comparison.suite.samples:
+            entry = counts[source, problem, arm]
+            entry[0] += outcome == "correct"
+            entry[1] += 1
+    return {
+        arm: [round(right / max(all_, 1), 4) for right, all_ in (counts[source, problem, arm] for source, problem in asked)]
+        for arm in comparison.arms
+    }
+
+
+def _questions(spec: BuiltSpec, stage: BuiltStage, comparison: Comparison) -> dict[tuple[str, str], tuple[str, str, str]]:
+    """Source and id of each problem to question, answer and level; of the sources that the store holds."""
+    found = {}
+    for source in comparison.suite.problems:
+        built = spec.stages.get(stage.node.reads[source])
+        if built is not None:
+            path = built.folder / TABLE_FILES[ArtifactType.PROBLEMS]
+            for row in read_columns(path, ["id", "question", "answer", "level"]):
+                found[source, row["id"]] = row["question"], row["answer"], row["level"]
+    return found
+
+
+def _graphs(
+    comparison: Comparison, texts: Sequence[str], questions: Sequence[str]
+) -> list[tuple[str, list[int] | None]]:
+    """Kinds and states of the lines of each text; states are None where each line is a new step."""
+    if comparison.backtracks is None:
+        return [("", None)] * len(texts)
+    parser = ResponseParser(comparison.backtracks)
+    found: list[tuple[str, list[int] | None]] = []
+    for text, question in zip(texts, questions, strict=True):
+        lines = parser.read(cut(text), question).lines
+        states = [state for _, state in lines]
+        chain = states == list(range(1, len(states) + 1))
+        found.append(("", None) if chain else ("".join(LINE_KINDS[kind] for kind, _ in lines), states))
+    return found
+
+
+def _coded(column: list, values: list | None) -> list:
+    if values is None:
+        return column
+    codes = {value: code for code, value in enumerate(values)}
+    return [codes[value] for value in column]
+
+
+def cut(text: str) -> str:
+    """At most `MAX_CHARS` of a text, with a note of how much is left out."""
+    left = len(text) - MAX_CHARS
+    return text if left <= 0 else f"{text[:MAX_CHARS]}\n[{left:,} more characters are not in this report]"
