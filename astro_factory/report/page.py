@@ -138,7 +138,7 @@ def page(title: str, sections: Mapping[str, object]) -> str:
 def packed(content: object) -> str:
     """A value as the page reads it: JSON, deflated, in base64."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    return base64.b64encode(zlib.compress(text.encode())).decode()
 
 
 def _source(text: str) -> str:

@@ -14,7 +14,9 @@ from astro_factory.core.tables import read_columns
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES
 from astro_factory.report.built import BuiltSpec, BuiltStage
+from astro_factory.traces.backtrack_markers import block_markers, marked
 from astro_factory.traces.response_parser import ResponseParser
+from astro_factory.traces.template_renderer import BLOCKS
 
 LINE_KINDS = {"step": "s", "words": "w", "jump": "b", "unresolved": "u"}
 MAX_CHARS = 20_000
@@ -120,8 +122,12 @@ def _graphs(
     if comparison.backtracks is None:
         return [("", None)] * len(texts)
     parser = ResponseParser(comparison.backtracks)
+    speaks = marked(block_markers(comparison.backtracks, tuple(BLOCKS)))
     found: list[tuple[str, list[int] | None]] = []
     for text, question in zip(texts, questions, strict=True):
+        if speaks(text) is None:
+            found.append(("", None))
+            continue
         lines = parser.read(cut(text), question).lines
         states = [state for _, state in lines]
         chain = states == list(range(1, len(states) + 1))

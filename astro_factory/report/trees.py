@@ -9,7 +9,7 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import UserError
 from astro_factory.core.tables import read_batches
-from astro_factory.core.trees import Tree, read_trees
+from astro_factory.core.trees import Tree
 from astro_factory.report.built import BuiltSpec, BuiltStage
 from astro_factory.report.samples import cut
 from astro_factory.traces.render import render
@@ -37,7 +37,7 @@ def trees_of(spec: BuiltSpec, stage: BuiltStage, most: int) -> dict[str, object]
     path = stage.folder / TABLE_FILES[ArtifactType.TREES]
     total = stage.table(["tokens"]).num_rows
     every = -(-total // most) if most else 1
-    trees = [tree for number, tree in enumerate(read_trees(path)) if number % every == 0]
+    trees = list(_every(path, every))
     made = [other for other in spec.of_type(ArtifactType.TRACES) if stage.name in other.node.references]
     traces = _traces(made, {tree.problem.id for tree in trees})
     templates = dict(_templates(made))
@@ -48,6 +48,15 @@ def trees_of(spec: BuiltSpec, stage: BuiltStage, most: int) -> dict[str, object]
         "templates": list(templates),
         "trees": [_tree(tree, traces.get(tree.problem.id, []), renderers) for tree in trees],
     }
+
+
+def _every(path: Path, every: int) -> Iterator[Tree]:
+    """Every so many-th tree of a table; the others are not decoded."""
+    passed = 0
+    for batch in read_batches(path, 2000, ["problem", "nodes", "tokens", "iterations"]):
+        wanted = range(-passed % every, batch.num_rows, every)
+        yield from map(Tree.from_row, batch.take(list(wanted)).to_pylist())
+        passed += batch.num_rows
 
 
 def _templates(made: Sequence[BuiltStage]) -> Iterator[tuple[str, TemplateSource]]:

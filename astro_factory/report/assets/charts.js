@@ -9,15 +9,20 @@ function ticks(low, high, most = 5) {
   return found;
 }
 
-const short = (value) => (Math.abs(value) >= 1e6 ? `${+(value / 1e6).toPrecision(3)}M` : Math.abs(value) >= 1e4 ? `${+(value / 1e3).toPrecision(3)}k` : String(+value.toPrecision(3)));
+const short = (value) => value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(0) : (Math.abs(value) >= 1e6 ? `${+(value / 1e6).toPrecision(3)}M` : Math.abs(value) >= 1e4 ? `${+(value / 1e3).toPrecision(3)}k` : String(+value.toPrecision(3)));
 
 function scale(low, high, start, end) {
   const span = high - low || 1;
   return (value) => start + ((value - low) / span) * (end - start);
 }
 
+// A drawing is as wide as its place, so that its text keeps its size.
+const room = (most) => Math.max(270, Math.min(most, innerWidth - 72));
+
 function frame(width, height, label, ...children) {
-  return s("svg", { viewBox: `0 0 ${width} ${height}`, width: "100%", role: "img", "aria-label": label }, children);
+  const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, width: "100%", role: "img", "aria-label": label }, children);
+  svg.style.maxWidth = `${Math.round(width * 1.2)}px`;
+  return svg;
 }
 
 let tip;
@@ -46,12 +51,12 @@ function axes(width, height, x, y, box, labels = {}) {
 }
 
 // Lines over steps; `lines`: [{name, color, steps, values}].
-function lineChart(title, lines) {
-  const width = 380, height = 210, box = { left: 46, right: 10, top: 8, bottom: 32 };
+function lineChart(title, lines, { unit = "step", most = 380 } = {}) {
+  const width = room(most), height = 210, box = { left: 46, right: 10, top: 8, bottom: 32 };
   const steps = lines.flatMap((line) => line.steps), values = lines.flatMap((line) => line.values).filter((value) => value !== null);
   let low = Math.min(...values), high = Math.max(...values);
   if (low >= 0 && low < high * 0.5) low = 0;
-  if (low === high) [low, high] = [low - (Math.abs(low) * 0.1 || 0.5), high + (Math.abs(high) * 0.1 || 0.5)];
+  if (low === high) [low, high] = low === 0 ? [0, 1] : [low - Math.abs(low) * 0.1, high + Math.abs(high) * 0.1];
   const first = Math.min(...steps), last = Math.max(...steps);
   const x = { at: scale(first, last, box.left, width - box.right), ticks: ticks(first, last, 5) };
   const y = { at: scale(low, high, height - box.bottom, box.top), ticks: ticks(low, high, 4) };
@@ -60,12 +65,12 @@ function lineChart(title, lines) {
     return s("polyline", { class: `mark ${color(line.color)}`, points: points.map(([px, value]) => `${px.toFixed(1)},${y.at(value).toFixed(1)}`).join(" ") });
   });
   const last_values = lines.map((line) => `${line.name} ends at ${figure(line.values.findLast((value) => value !== null))}`).join(", ");
-  const svg = frame(width, height, `${title} by step: ${last_values}`, axes(width, height, x, y, box, { x: "step" }), paths);
+  const svg = frame(width, height, `${title} by ${unit}: ${last_values}`, axes(width, height, x, y, box, { x: unit }), paths);
   return hover(svg, (px) => {
     const step = first + ((px - box.left) / (width - box.left - box.right)) * (last - first);
     const found = lines.map((line) => {
       const near = line.steps.reduce((best, value, index) => (Math.abs(value - step) < Math.abs(line.steps[best] - step) ? index : best), 0);
-      return `${line.name}: ${figure(line.values[near])} (step ${line.steps[near]})`;
+      return `${line.name}: ${figure(line.values[near])} (${unit} ${line.steps[near]})`;
     });
     return found.join("\n");
   });
@@ -73,7 +78,7 @@ function lineChart(title, lines) {
 
 // A row for each entry: a dot at the value, a line over its interval. `rows`: [{name, color, value, low, high, note}].
 function intervalChart(title, rows, { zero = false } = {}) {
-  const width = 620, line = 30, height = rows.length * line + 34, left = Math.min(280, 24 + 7.2 * Math.max(...rows.map((row) => row.name.length)));
+  const width = room(620), line = 30, height = rows.length * line + 34, left = Math.min(width * 0.45, 24 + 7.2 * Math.max(...rows.map((row) => row.name.length)));
   let low = Math.min(...rows.map((row) => row.low)), high = Math.max(...rows.map((row) => row.high));
   if (zero) [low, high] = [Math.min(low, 0), Math.max(high, 0)];
   const margin = (high - low) * 0.06 || 0.05;
@@ -84,7 +89,7 @@ function intervalChart(title, rows, { zero = false } = {}) {
     rows.map((row, index) => {
       const y = index * line + 20;
       return s("g", { class: color(row.color) },
-        s("text", { x: 4, y: y + 4 }, shortened(row.name, 38)),
+        s("text", { x: 4, y: y + 4 }, shortened(row.name, Math.floor(left / 6.8))),
         s("line", { class: "mark", x1: at(row.low), x2: at(row.high), y1: y, y2: y }),
         s("circle", { class: "dot", cx: at(row.value), cy: y, r: 5 }),
         s("text", { class: "soft", x: width - 64, y: y + 4 }, (zero ? signed(row.value) : figure(row.value)) + (row.note || "")));
@@ -93,7 +98,7 @@ function intervalChart(title, rows, { zero = false } = {}) {
 
 // Dots with names; `points`: [{name, color, x, y, low, high}].
 function scatter(title, points, labels) {
-  const width = 620, height = 300, box = { left: 52, right: 90, top: 12, bottom: 36 };
+  const width = room(620), height = 300, box = { left: 52, right: 90, top: 12, bottom: 36 };
   const highX = Math.max(...points.map((point) => point.x)) * 1.05 || 1;
   let low = Math.min(...points.map((point) => point.low)), high = Math.max(...points.map((point) => point.high));
   [low, high] = [Math.max(0, low - 0.04), high + 0.04];
@@ -115,7 +120,7 @@ function scatter(title, points, labels) {
 
 // Bars over bins of equal width.
 function histogramChart(title, { edges, counts }) {
-  const width = 380, height = 190, box = { left: 46, right: 10, top: 8, bottom: 26 };
+  const width = room(380), height = 190, box = { left: 46, right: 10, top: 8, bottom: 26 };
   if (!counts.length) return h("p", { class: "note" }, "no values");
   const most = Math.max(...counts);
   const x = { at: scale(edges[0], edges[edges.length - 1], box.left, width - box.right), ticks: ticks(edges[0], edges[edges.length - 1], 6) };
@@ -132,7 +137,7 @@ function histogramChart(title, { edges, counts }) {
 // Named bars, one a row; `rows`: [[name, count]].
 function barChart(title, rows) {
   const total = rows.reduce((sum, [, value]) => sum + value, 0) || 1, most = Math.max(...rows.map(([, value]) => value), 1);
-  const width = 380, line = 22, left = Math.min(170, 20 + 7 * Math.max(...rows.map(([name]) => name.length), 1));
+  const width = room(380), line = 22, left = Math.min(170, 20 + 7 * Math.max(...rows.map(([name]) => name.length), 1));
   const at = scale(0, most, left, width - 100);
   return frame(width, rows.length * line + 6, `${title}: ${rows.map(([name, value]) => `${name} ${count(value)}`).join(", ")}`,
     rows.map(([name, value], index) => [

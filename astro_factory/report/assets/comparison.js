@@ -60,7 +60,7 @@ function backtracksPanel(report, arms) {
   const groups = Object.entries(report.correct_by_backtracks || {}).filter(([, found]) => Object.keys(found).length > 1);
   if (!groups.length) return null;
   const lines = groups.map(([arm, found]) => ({ name: arm, color: arms.indexOf(arm), steps: Object.keys(found).map(Number), values: Object.values(found).map((entry) => entry.correct) }));
-  return panel("Share correct by number of backtracks", legend(lines.map((line) => line.name), lines.map((line) => line.color)), lineChart("Share correct by number of backtracks", lines),
+  return panel("Share correct by number of backtracks", legend(lines.map((line) => line.name), lines.map((line) => line.color)), lineChart("Share correct by number of backtracks", lines, { unit: "backtracks", most: 620 }),
     h("details", {}, h("summary", {}, "Numbers"), groups.map(([arm, found]) => table([`${arm}: backtracks`, number("samples"), number("correct")], Object.entries(found).map(([name, entry]) => [name, number(count(entry.samples)), number(figure(entry.correct))]), `${arm} by backtracks`))));
 }
 

@@ -16,8 +16,9 @@ async function draw() {
   const view = overview.views.includes(name) ? name : "pipeline", turn = ++drawn, root = h("div", {});
   const active = document.activeElement, focused = active?.id, same = document.querySelector("nav a[aria-current]")?.dataset.view === view;
   shortcuts = {};
+  let after;
   try {
-    await VIEWS[view](root, new URLSearchParams(query || ""));
+    after = await VIEWS[view](root, new URLSearchParams(query || ""));
   } catch (error) {
     build(root, {}, [h("p", { class: "incorrect", role: "alert" }, `This view cannot be drawn: ${error.message}`)]);
     console.error(error);
@@ -30,6 +31,7 @@ async function draw() {
   document.getElementById("main").replaceChildren(root);
   document.documentElement.dataset.ready = view;
   scrollTo(0, top);
+  after?.();
   if (same && focused) document.getElementById(focused)?.focus();
 }
 
@@ -51,5 +53,12 @@ async function start() {
   addEventListener("hashchange", draw);
   await draw();
 }
+
+let width = innerWidth;
+addEventListener("resize", () => {
+  if (Math.abs(innerWidth - width) < 40) return;
+  width = innerWidth;
+  draw();
+});
 
 start();

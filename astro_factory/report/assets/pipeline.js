@@ -12,18 +12,21 @@ async function pipelineView(root, route) {
     h("h2", {}, "Pipeline"),
     h("p", {}, `${stages.filter((stage) => stage.built).length} of ${stages.length} stages are in the store: ${duration(total("seconds"))} of work, ${count(total("tokens"))} tokens, ${count(total("calls"))} model calls.`),
     overview.notes.map((note) => h("p", { class: "note" }, note)),
-    panel("What is made from what", h("p", { class: "note" }, "Solid green: in the store. Dashed: not built. A stage leads to its details below."),
+    panel("What is made from what", h("p", { class: "note" }, "Solid green: in the store. Dashed: its files are not here, or it is not built yet. A stage leads to its details below."),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Graph of the pipeline" }, graph(stages, chosen))),
     chosen && details(chosen, stages, overview),
     panel("Stages", table(["stage", "kind", "state", number("time"), number("tokens"), number("calls"), number("size"), "reads"],
-      stages.map((stage) => [h("a", { href: `#pipeline?stage=${encodeURIComponent(stage.name)}` }, stage.name), stage.kind, stage.built ? "built" : stage.status,
+      stages.map((stage) => [h("a", { href: `#pipeline?stage=${encodeURIComponent(stage.name)}` }, stage.name), stage.kind, state(stage),
         number(duration(stage.seconds)), number(stage.tokens ? count(stage.tokens) : "–"), number(stage.calls ? count(stage.calls) : "–"), number(bytes(stage.bytes)), stage.reads.join(", ")]), "Stages")),
   ]);
-  if (chosen) document.getElementById("details").scrollIntoView({ block: "nearest" });
+  if (chosen) return () => document.getElementById("details").scrollIntoView({ block: "nearest" });
 }
 
+// A stage whose result is known can be without its files: nothing else reads them.
+const state = (stage) => (stage.built ? "built" : stage.status === "hit" ? "not here" : stage.status);
+
 function graph(stages, chosen) {
-  const wide = 150, high = 44, gapX = 46, gapY = 14, rows = new Map(), places = new Map();
+  const wide = 138, high = 44, gapX = 34, gapY = 14, rows = new Map(), places = new Map();
   const readers = (name) => stages.filter((stage) => stage.reads.includes(name));
   for (const stage of stages) {
     // a source stands just before its first reader, so that lines are short
@@ -41,10 +44,10 @@ function graph(stages, chosen) {
     return s("path", { class: on ? "edge on" : "edge", d: `M${x1},${y1} C${x1 + 30},${y1} ${x2 - 30},${y2} ${x2},${y2}` });
   }));
   const boxes = stages.map((stage) => {
-    const { x, y } = places.get(stage.name), took = stage.built ? `${stage.kind}, ${duration(stage.seconds)}` : `${stage.kind}, ${stage.status}`;
+    const { x, y } = places.get(stage.name), took = stage.built ? `${stage.kind}, ${duration(stage.seconds)}` : `${stage.kind}, ${state(stage)}`;
     return s("a", { href: `#pipeline?stage=${encodeURIComponent(stage.name)}`, "aria-label": `${stage.name}, ${took}` },
       s("rect", { class: `box ${stage.built ? "hit" : "todo"} ${near.has(stage.name) ? "on" : ""}`, x, y, width: wide, height: high, rx: 6 }),
-      s("text", { x: x + 10, y: y + 18 }, shortened(stage.name, 20)), s("text", { class: "soft", x: x + 10, y: y + 35 }, shortened(took, 22)));
+      s("text", { x: x + 10, y: y + 18 }, shortened(stage.name, 18)), s("text", { class: "soft", x: x + 10, y: y + 35 }, shortened(took, 21)));
   });
   return s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Stages and what they read" }, edges, boxes);
 }

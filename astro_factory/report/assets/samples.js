@@ -100,7 +100,7 @@ function withKey(filter, key, value, operator = "=") {
 
 function controls(stages, stage, { filter, text, sort }, change) {
   const current = (key) => filter.split(",").map((part) => OPERATORS.exec(part)).find((part) => part?.[1] === key)?.[3] ?? "";
-  const pick = (label, key, values) => select(label, [["", "any"], ...values.map((value) => [value, value.replaceAll("_", " ")])], current(key), (value) => change({ filter: withKey(filter, key, value) }));
+  const pick = (label, key, values) => select(label, [["", "any"], ...values.map((value) => [value, value])], current(key), (value) => change({ filter: withKey(filter, key, value) }));
   const arms = stage.values.arm, measured = stage.columns.backtracks.some((value) => value !== null);
   return h("form", { class: "controls", role: "search", onsubmit: (event) => { event.preventDefault(); change({ filter: document.getElementById("filter").value, text: document.getElementById("text").value }); } },
     stages.length > 1 && select("Evaluation", stages.map((entry) => [entry.stage, entry.stage]), stage.stage, (value) => go("samples", { stage: value })),
@@ -117,7 +117,7 @@ function sampleList(stage, rows, chosen, change, page, kept) {
   const pages = Math.max(1, Math.ceil(rows.length / PAGE)), shown = rows.slice(page * PAGE, (page + 1) * PAGE), { columns } = stage;
   const link = (row) => `#samples?${new URLSearchParams({ stage: stage.stage, ...kept, row, page })}`;
   return h("section", { class: "panel", "aria-label": "Samples found" },
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "List of samples" }, h("table", {}, h("thead", {}, h("tr", {}, ["problem", "arm", "verdict"].map((name) => h("th", { scope: "col" }, name)), ["tokens", "back"].map((name) => h("th", { scope: "col", class: "number" }, name)))),
+    h("div", { class: "scroll list", tabindex: "0", role: "region", "aria-label": "List of samples" }, h("table", {}, h("thead", {}, h("tr", {}, ["problem", "arm", "verdict"].map((name) => h("th", { scope: "col" }, name)), ["tokens", "back"].map((name) => h("th", { scope: "col", class: "number" }, name)))),
       h("tbody", {}, shown.map((row) => h("tr", { class: "pick", "data-row": row, "data-chosen": row === chosen, onclick: () => change({ row, page }) },
         h("td", {}, h("a", { href: link(row), "aria-current": row === chosen ? "true" : null }, shortened(FIELDS.problem(stage, row), 30)), ` #${columns.sample[row]}`),
         h("td", {}, FIELDS.arm(stage, row)), h("td", {}, verdictMark(FIELDS.verdict(stage, row))), h("td", { class: "number" }, columns.tokens[row]), h("td", { class: "number" }, columns.backtracks[row] ?? "–")))))),

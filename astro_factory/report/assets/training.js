@@ -11,12 +11,14 @@ async function trainingView(root, route) {
   const hidden = new Set((route.get("hide") || "").split(",").filter(Boolean));
   const shown = runs.filter((run) => !hidden.has(run.stage));
   const measures = [...new Set(runs.flatMap((run) => Object.keys(run.series)))].sort((a, b) => (FIRST.indexOf(a) + 1 || 99) - (FIRST.indexOf(b) + 1 || 99) || a.localeCompare(b));
+  const zero = (name) => shown.every((run) => (run.series[name] || []).every((value) => !value));
   const toggle = (stage) => go("training", { kind, hide: [...(hidden.has(stage) ? [...hidden].filter((name) => name !== stage) : [...hidden, stage])].join(",") });
   build(root, {}, [
     h("h2", {}, "Training"),
     h("div", { class: "controls" }, kinds.length > 1 && select("Kind of training", kinds.map((name) => [name, name]), kind, (value) => go("training", { kind: value })),
       runs.map((run, index) => h("label", { class: "line" }, h("input", { type: "checkbox", checked: !hidden.has(run.stage), onchange: () => toggle(run.stage) }), h("span", { class: `key ${color(index)}` }, run.stage)))),
-    shown.length ? h("div", { class: "grid" }, measures.map((name) => measurePanel(name, runs, shown))) : h("p", {}, "No run is chosen."),
+    shown.length ? h("div", { class: "grid" }, measures.filter((name) => !zero(name)).map((name) => measurePanel(name, runs, shown))) : h("p", {}, "No run is chosen."),
+    measures.some(zero) && h("p", { class: "note" }, `Always 0: ${measures.filter(zero).join(", ")}.`),
     shown.map((run) => run.rollouts && rolloutsPanel(run)),
     shown.length > 0 && h("details", {}, h("summary", {}, "The last values as a table"), table(["measure", ...shown.map((run) => number(run.stage))], measures.map((name) => [name, ...shown.map((run) => number(figure(run.series[name]?.findLast((value) => value !== null))))]), "Last values")),
   ]);

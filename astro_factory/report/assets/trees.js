@@ -4,8 +4,8 @@ async function treesView(root, route) {
   const stages = await load("trees");
   const wanted = route.get("stage");
   const stage = stages.find((entry) => entry.stage === wanted || entry.trees.some((tree) => tree.traces.some((trace) => trace.stage === wanted))) || stages[0];
-  const index = Math.max(0, stage.trees.findIndex((tree) => tree.id === route.get("tree"))), tree = stage.trees[index];
-  const walk = Math.min(Number(route.get("trace") ?? defaultTrace(tree, wanted)), tree.traces.length - 1), trace = tree.traces[walk];
+  const index = Math.max(0, stage.trees.findIndex(route.get("tree") ? (tree) => tree.id === route.get("tree") : (tree) => tree.traces.some((trace) => trace.backtracks > 1))), tree = stage.trees[index];
+  const walk = Math.min(Number(route.get("trace") || defaultTrace(tree, wanted)), tree.traces.length - 1), trace = tree.traces[walk];
   const change = (changed) => go("trees", { stage: stage.stage, tree: tree.id, trace: walk, left: route.get("left") || "", right: route.get("right") || "", ...changed });
   const where = h("p", { class: "note", "aria-live": "polite" });
   const drawing = drawTree(tree, trace, where);
@@ -46,16 +46,16 @@ function layout(parents) {
 
 function drawTree(tree, trace, where) {
   const { nodes } = tree, { depth, y, rows } = layout(nodes.parent), longest = Math.min(34, Math.max(...nodes.text.map((text) => text.length), 8));
-  const column = 64 + longest * 6.6, line = 26, px = (node) => 24 + depth[node] * column, py = (node) => 18 + y[node] * line;
+  const column = 64 + longest * 6.6, line = 34, px = (node) => 24 + depth[node] * column, py = (node) => 18 + y[node] * line;
   const width = 60 + Math.max(...depth) * column + longest * 7.4 + 130, height = rows * line + 16, most = Math.max(...nodes.visits, 1);
   const visited = new Set(trace ? trace.sequence : []);
   const circles = nodes.parent.map((_, node) => {
     const verdict = nodes.verdict[node], ring = nodes.terminal[node] ? (verdict === "correct" ? "right" : "wrong") : "";
     return s("circle", { class: `state ${ring} ${visited.has(node) ? "visited" : ""}`, cx: px(node), cy: py(node), r: 4 + 5 * Math.sqrt(nodes.visits[node] / most) });
   });
-  const edges = nodes.parent.map((parent, node) => parent >= 0 && s("path", { class: visited.has(node) && visited.has(parent) ? "edge on" : "edge", d: `M${px(parent)},${py(parent)} C${px(parent) + column * 0.75},${py(parent)} ${px(node) - column * 0.35},${py(node)} ${px(node)},${py(node)}` }));
-  const labels = nodes.text.map((text, node) => s("text", { class: "code", x: px(node) + 13, y: py(node) + 4 }, node ? shortened(text.replaceAll("\n", " "), longest) : "", s("title", {}, text || tree.question)));
-  const figures = nodes.text.map((_, node) => s("text", { class: "soft", x: px(node) + (node ? 13 : -10), y: py(node) + (node ? 16 : 20) }, node ? `N ${nodes.visits[node]}  Q ${nodes.value[node].toFixed(2)}` : "", nodes.terminal[node] ? `  ${nodes.verdict[node] === "correct" ? "✓" : "✗"} ${shortened(nodes.answer[node], 14)}` : ""));
+  const edges = nodes.parent.map((parent, node) => parent >= 0 && s("path", { class: visited.has(node) && visited.has(parent) ? "edge on" : "edge", d: `M${px(parent)},${py(parent)} C${px(parent) + column * 0.8},${py(parent)} ${px(node) - column * 0.2},${py(node)} ${px(node)},${py(node)}` }));
+  const labels = nodes.text.map((text, node) => s("text", { class: "code halo", x: px(node) + 13, y: py(node) - 5 }, node ? shortened(text.replaceAll("\n", " "), longest) : "", s("title", {}, text || tree.question)));
+  const figures = nodes.text.map((_, node) => s("text", { class: "soft halo", x: px(node) + (node ? 13 : -10), y: py(node) + (node ? 14 : 20) }, node ? `N ${nodes.visits[node]}  Q ${nodes.value[node].toFixed(2)}` : "", nodes.terminal[node] ? `  ${nodes.verdict[node] === "correct" ? "✓" : "✗"} ${shortened(nodes.answer[node], 14)}` : ""));
   const back = s("path", { class: "back now" });
   const element = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Drawing of the tree" }, s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Search tree of ${nodes.parent.length} nodes` }, edges, back, circles, labels, figures));
   let place = -1;
