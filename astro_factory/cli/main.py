@@ -22,6 +22,7 @@ GROUPS = {
     "language": ("check", "schema", "explain-error"),
     "planning": ("plan", "explain", "lock"),
     "inspecting": ("show",),
+    "reporting": ("report",),
     "trees": ("replay",),
     "building": ("build",),
     "sweeping": ("sweep",),

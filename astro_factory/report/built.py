@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.graph import Graph, GraphNode
@@ -14,6 +14,8 @@ from astro_factory.store import Store
 if TYPE_CHECKING:
     from pyarrow import Table
 
+Section = dict[str, Any]
+"""A part of the data of a report, as JSON."""
 SAMPLES_FILE = "samples.parquet"
 
 
@@ -44,12 +46,12 @@ class BuiltStage:
             raise FileNotFoundError(f"the output of '{self.name}' holds no table")
         return pq.ParquetFile(self.table_file).read(columns=list(columns) if columns else None)
 
-    def json(self, name: str) -> dict[str, object]:
+    def json(self, name: str) -> Section:
         """The content of a JSON file of the output; empty where there is no such file."""
         return json.loads((self.folder / name).read_text(encoding="utf-8")) if name in self.result.outputs else {}
 
     @property
-    def curve(self) -> list[dict[str, object]]:
+    def curve(self) -> list[Section]:
         """The points of its training curves."""
         return [dict(point) for point in self.result.provenance.get("metrics", ())]
 

@@ -1,7 +1,7 @@
 """Choosing rows by what they are: `arm=astro_rl,verdict=incorrect,backtracks>2`.
 
-A filter is conditions joined by commas, all of which hold: a key, one of `= != > < >= <=`, a value. The HTML report reads
-the same language (`assets/samples.js`).
+A filter is a list of conditions, joined by commas, that all hold: a key, one of `= != > < >= <=`, a value. The HTML
+report reads the same language (`assets/samples.js`).
 """
 
 import operator
@@ -39,6 +39,8 @@ class Condition:
         return _ORDERS[self.sign](found, float(self.value))
 
     def _equals(self, found: object) -> bool:
+        if isinstance(found, frozenset):
+            return self.value in found
         if isinstance(found, bool):
             return ("yes" if found else "no") == self.value
         if isinstance(found, int | float):

@@ -18,7 +18,7 @@ MathNode = list[object]
 
 
 def formulas_in(texts: Iterable[str]) -> dict[str, MathNode]:
-    """The formulas of some texts, without their delimiters, each as a tree of MathML. What cannot be read is left out."""
+    """The formulas of some texts, without their delimiters, each as a tree of MathML; those that fail are left out."""
     if find_spec("latex2mathml") is None:
         return {}
     sources: dict[str, None] = {}
@@ -28,11 +28,13 @@ def formulas_in(texts: Iterable[str]) -> dict[str, MathNode]:
                 sources.setdefault(next(group for group in found.groups() if group is not None))
         if len(sources) >= MOST_FORMULAS:
             break
-    return {source: tree for source in sources if len(source) <= _MAX_CHARS and (tree := _converted(source)) is not None}
+    return {
+        source: tree for source in sources if len(source) <= _MAX_CHARS and (tree := _converted(source)) is not None
+    }
 
 
 def _converted(source: str) -> MathNode | None:
-    from latex2mathml.converter import convert
+    from latex2mathml.converter import convert  # pyright: ignore[reportMissingImports]
 
     try:
         return _node(ElementTree.fromstring(convert(source)))

@@ -1,8 +1,8 @@
 """The HTML report: one file that needs no network.
 
-The data stand in script elements that are never run, as compressed JSON in base64, so nothing that a model wrote is part
-of the markup; the page's script puts texts into text nodes alone. A content security policy names the digests of the one
-style and the one script, and allows nothing else: no request, no image, no form.
+The data are compressed JSON in base64, in script elements that are never run, so nothing that a model wrote is part of
+the markup; the page's script puts texts into text nodes alone. A content security policy names the digests of the one
+style and the one script and allows nothing else: no request, no image, no form.
 """
 
 import base64
@@ -10,14 +10,14 @@ import hashlib
 import html
 import json
 import zlib
-from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from astro_factory import __version__
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.report.built import BuiltSpec, BuiltStage
+from astro_factory.report.built import BuiltSpec, BuiltStage, Section
 from astro_factory.report.data import data_of
 from astro_factory.report.mathematics import formulas_in
 from astro_factory.report.pipeline import pipeline
@@ -26,28 +26,33 @@ from astro_factory.report.training import curves_of
 from astro_factory.report.trees import trees_of
 
 SCRIPTS = ("base", "charts", "pipeline", "comparison", "samples", "trees", "training", "data", "main")
-SAMPLES_BYTES, TREES_BYTES = 3_200_000, 1_000_000
-"""Room for the samples and the trees of a report, in the file."""
 MOST_TREES = 300
-_MOST_TRIES = 12
 
 
-def write_report(spec: BuiltSpec, path: Path) -> list[str]:
+@dataclass(frozen=True)
+class Room:
+    """How many bytes of the file the largest parts may take."""
+
+    samples: int = 3_200_000
+    trees: int = 1_000_000
+
+
+def write_report(spec: BuiltSpec, path: Path, room: Room = Room()) -> list[str]:
     """Write the report of what is built; returns what it leaves out, a sentence each."""
-    sections = sections_of(spec)
+    sections = sections_of(spec, room)
     path.write_text(page(spec.graph.name, sections), encoding="utf-8", newline="\n")
-    overview = sections["overview"]
-    assert isinstance(overview, dict)
-    return overview["notes"]
+    return sections["overview"]["notes"]
 
 
-def sections_of(spec: BuiltSpec) -> dict[str, Mapping[str, object] | list]:
+def sections_of(spec: BuiltSpec, room: Room = Room()) -> Section:
     """The data of a report by the views that read them."""
     evaluations = [stage for stage in spec.of_type(ArtifactType.REPORT) if stage.table_file is not None]
     searches = spec.of_type(ArtifactType.TREES)
-    samples = [{"stage": stage.name, **_samples(spec, stage, SAMPLES_BYTES // len(evaluations))} for stage in evaluations]
-    trees = [{"stage": stage.name, **_trees(spec, stage, TREES_BYTES // len(searches))} for stage in searches]
-    found: dict[str, Mapping[str, object] | list] = {
+    samples = [
+        {"stage": stage.name, **_samples(spec, stage, room.samples // len(evaluations))} for stage in evaluations
+    ]
+    trees = [{"stage": stage.name, **_trees(spec, stage, room.trees // len(searches))} for stage in searches]
+    found: Section = {
         "pipeline": pipeline(spec),
         "comparison": [_comparison(stage, part) for stage, part in zip(evaluations, samples, strict=True)],
         "samples": samples,
@@ -64,29 +69,26 @@ def sections_of(spec: BuiltSpec) -> dict[str, Mapping[str, object] | list]:
     return found
 
 
-def _comparison(stage: BuiltStage, samples: Mapping[str, object]) -> dict[str, object]:
-    problems = samples["problems"]
-    assert isinstance(problems, dict)
+def _comparison(stage: BuiltStage, samples: Section) -> Section:
     return {
         "stage": stage.name,
         "report": stage.json("report.json"),
         "analysis": stage.json("analysis.json"),
         "solved": samples["solved"],
-        "problems": problems["all_ids"],
+        "problems": samples["problems"]["all_ids"],
     }
 
 
-def _samples(spec: BuiltSpec, stage: BuiltStage, room: int) -> dict[str, object]:
+def _samples(spec: BuiltSpec, stage: BuiltStage, room: int) -> Section:
     choice = Choice()
-    for _ in range(_MOST_TRIES):
-        found = samples_of(spec, stage, choice)
-        if len(packed(found)) <= room:
-            break
+    found = samples_of(spec, stage, choice)
+    while len(packed(found)) > room and choice.every < found["problems_total"]:
         choice = choice.smaller()
+        found = samples_of(spec, stage, choice)
     return found
 
 
-def _trees(spec: BuiltSpec, stage: BuiltStage, room: int) -> dict[str, object]:
+def _trees(spec: BuiltSpec, stage: BuiltStage, room: int) -> Section:
     most = MOST_TREES
     found = trees_of(spec, stage, most)
     while most > 1 and (size := len(packed(found))) > room:
@@ -95,7 +97,7 @@ def _trees(spec: BuiltSpec, stage: BuiltStage, room: int) -> dict[str, object]:
     return found
 
 
-def _notes(parts: list[dict[str, object]], what: str) -> list[str]:
+def _notes(parts: list[Section], what: str) -> list[str]:
     return [
         f"Of {part['stage']}, the report holds {part['shown']:,} of {part['total']:,} {what}."
         for part in parts
@@ -103,24 +105,21 @@ def _notes(parts: list[dict[str, object]], what: str) -> list[str]:
     ]
 
 
-def _texts(samples: list[dict[str, object]], trees: list[dict[str, object]]) -> list[str]:
+def _texts(samples: list[Section], trees: list[Section]) -> list[str]:
     """All texts in which a formula is shown."""
     found: list[str] = []
     for part in samples:
         for table in (part["problems"], part["columns"]):
-            assert isinstance(table, dict)
             for name in ("question", "answer", "text"):
                 found.extend(table.get(name, ()))
     for part in trees:
-        shown = part["trees"]
-        assert isinstance(shown, list)
-        for tree in shown:
+        for tree in part["trees"]:
             found.append(tree["question"])
             found.extend(tree["nodes"]["text"])
     return found
 
 
-def page(title: str, sections: Mapping[str, object]) -> str:
+def page(title: str, sections: Section) -> str:
     """The file's text."""
     style, script = _asset("style.css"), "\n".join(['"use strict";', *(_asset(f"{name}.js") for name in SCRIPTS)])
     data = "\n".join(

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping
 
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.results import PlannedNode
-from astro_factory.report.built import BuiltSpec
+from astro_factory.report.built import BuiltSpec, Section
 
 _SPENT = ("seconds", "tokens", "calls", "rows", "started")
 
 
-def pipeline(spec: BuiltSpec) -> list[dict[str, object]]:
+def pipeline(spec: BuiltSpec) -> list[Section]:
     """A row for each stage, after the stages that it reads; `layer` is its column in the drawing."""
     layers: dict[str, int] = {}
-    rows: list[dict[str, object]] = []
+    rows: list[Section] = []
     for name, item in spec.planned.items():
         reads = [source for source in item.node.references if source in spec.planned]
         layers[name] = 1 + max((layers[source] for source in reads), default=-1)
@@ -35,7 +35,7 @@ def pipeline(spec: BuiltSpec) -> list[dict[str, object]]:
     return rows
 
 
-def _spent(item: PlannedNode) -> dict[str, object]:
+def _spent(item: PlannedNode) -> Section:
     if item.result is None:
         return {}
     provenance = item.result.provenance

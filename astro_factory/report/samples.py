@@ -13,7 +13,7 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.tables import read_columns
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES
-from astro_factory.report.built import BuiltSpec, BuiltStage
+from astro_factory.report.built import BuiltSpec, BuiltStage, Section
 from astro_factory.traces.backtrack_markers import block_markers, marked
 from astro_factory.traces.response_parser import ResponseParser
 from astro_factory.traces.template_renderer import BLOCKS
@@ -40,7 +40,7 @@ class Choice:
         return Choice(self.every * 2, self.each)
 
 
-def samples_of(spec: BuiltSpec, stage: BuiltStage, choice: Choice = Choice()) -> dict[str, object]:
+def samples_of(spec: BuiltSpec, stage: BuiltStage, choice: Choice = Choice()) -> Section:
     """Problems, samples and graphs of an evaluate stage."""
     comparison = stage.node.config
     assert isinstance(comparison, Comparison)
@@ -54,7 +54,9 @@ def samples_of(spec: BuiltSpec, stage: BuiltStage, choice: Choice = Choice()) ->
     places = [numbers[name] for name in zip(shown.pop("source"), shown.pop("problem"), strict=True)]
     asked_texts = [questions.get(name, ("", "", "")) for name in numbers]
     graphs = _graphs(comparison, texts, [asked_texts[place][0] for place in places])
-    values = {name: list(dict.fromkeys([*comparison.arms, *shown[name]] if name == "arm" else shown[name])) for name in _CODED}
+    values = {
+        name: list(dict.fromkeys([*comparison.arms, *shown[name]] if name == "arm" else shown[name])) for name in _CODED
+    }
     return {
         "total": len(columns["arm"]),
         "shown": len(kept),
@@ -87,7 +89,9 @@ def _kept(columns: dict[str, list], numbers: dict[tuple[str, str], int], each: i
             yield row
 
 
-def _solved(columns: dict[str, list], asked: Sequence[tuple[str, str]], comparison: Comparison) -> dict[str, list[float]]:
+def _solved(
+    columns: dict[str, list], asked: Sequence[tuple[str, str]], comparison: Comparison
+) -> dict[str, list[float]]:
     """For each arm the share of right samples of every problem, over the samples that the report counts."""
     counts: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
     for source, problem, arm, sample, outcome in zip(
@@ -98,12 +102,17 @@ def _solved(columns: dict[str, list], asked: Sequence[tuple[str, str]], comparis
             entry[0] += outcome == "correct"
             entry[1] += 1
     return {
-        arm: [round(right / max(all_, 1), 4) for right, all_ in (counts[source, problem, arm] for source, problem in asked)]
+        arm: [
+            round(right / max(all_, 1), 4)
+            for right, all_ in (counts[source, problem, arm] for source, problem in asked)
+        ]
         for arm in comparison.arms
     }
 
 
-def _questions(spec: BuiltSpec, stage: BuiltStage, comparison: Comparison) -> dict[tuple[str, str], tuple[str, str, str]]:
+def _questions(
+    spec: BuiltSpec, stage: BuiltStage, comparison: Comparison
+) -> dict[tuple[str, str], tuple[str, str, str]]:
     """Source and id of each problem to question, answer and level; of the sources that the store holds."""
     found = {}
     for source in comparison.suite.problems:

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.report.built import BuiltSpec
+from astro_factory.report.built import BuiltSpec, Section
 
 T = TypeVar("T")
 MAX_POINTS = 400
 _NOT_DRAWN = {"step"}
 
 
-def curves_of(spec: BuiltSpec) -> list[dict[str, object]]:
+def curves_of(spec: BuiltSpec) -> list[Section]:
     """The runs that reported points, each with its steps and one list a measure; long runs are thinned."""
-    runs: list[dict[str, object]] = []
+    runs: list[Section] = []
     for stage in spec.of_type(ArtifactType.MODEL):
         points = thinned(stage.curve, MAX_POINTS)
         if not points:
@@ -21,7 +21,9 @@ def curves_of(spec: BuiltSpec) -> list[dict[str, object]]:
         names = [name for name in dict.fromkeys(name for point in points for name in point) if name not in _NOT_DRAWN]
         series = {name: [number(point.get(name)) for point in points] for name in names}
         kept = {name: values for name, values in series.items() if any(value is not None for value in values)}
-        runs.append({"stage": stage.name, "kind": stage.node.kind, "steps": [p.get("step") for p in points], "series": kept})
+        runs.append(
+            {"stage": stage.name, "kind": stage.node.kind, "steps": [p.get("step") for p in points], "series": kept}
+        )
     return runs
 
 

@@ -10,7 +10,7 @@ from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import UserError
 from astro_factory.core.tables import read_batches
 from astro_factory.core.trees import Tree
-from astro_factory.report.built import BuiltSpec, BuiltStage
+from astro_factory.report.built import BuiltSpec, BuiltStage, Section
 from astro_factory.report.samples import cut
 from astro_factory.traces.render import render
 from astro_factory.traces.template_renderer import TemplateRenderer
@@ -32,7 +32,7 @@ class Trace:
     segments: Sequence[Mapping[str, object]]
 
 
-def trees_of(spec: BuiltSpec, stage: BuiltStage, most: int) -> dict[str, object]:
+def trees_of(spec: BuiltSpec, stage: BuiltStage, most: int) -> Section:
     """The trees of a search stage, at most so many, evenly over the table, each with its traces."""
     path = stage.folder / TABLE_FILES[ArtifactType.TREES]
     total = stage.table(["tokens"]).num_rows
@@ -82,17 +82,17 @@ def _traces(made: Sequence[BuiltStage], wanted: set[str]) -> dict[str, list[Trac
 def _rows(path: Path, columns: list[str], wanted: set[str]) -> Iterator[dict]:
     """The rows of the wanted problems; an empty one for each of the others."""
     import pyarrow as pa
-    import pyarrow.compute as pc
+    from pyarrow import compute
 
     names = pa.array(sorted(wanted))
     for batch in read_batches(path, 2000, columns):
-        hits = pc.is_in(batch.column("problem_id"), value_set=names)
+        hits = compute.is_in(batch.column("problem_id"), value_set=names)  # pyright: ignore[reportAttributeAccessIssue]
         rows = iter(batch.filter(hits).to_pylist())
         for hit in hits.to_pylist():
             yield next(rows) if hit else {}
 
 
-def _tree(tree: Tree, traces: Sequence[Trace], renderers: Mapping[str, TemplateRenderer]) -> dict[str, object]:
+def _tree(tree: Tree, traces: Sequence[Trace], renderers: Mapping[str, TemplateRenderer]) -> Section:
     """One tree by columns; numbers are rounded for the eye."""
     nodes: dict[str, list] = {name: [_shown(getattr(node, name)) for node in tree.nodes] for name in _NODE_COLUMNS}
     return {
@@ -113,7 +113,7 @@ def _shown(value: object) -> object:
     return cut(value) if isinstance(value, str) else value
 
 
-def _trace(tree: Tree, trace: Trace, renderers: Mapping[str, TemplateRenderer]) -> dict[str, object]:
+def _trace(tree: Tree, trace: Trace, renderers: Mapping[str, TemplateRenderer]) -> Section:
     texts = {}
     for name, renderer in renderers.items():
         try:

@@ -71,6 +71,7 @@ function bytes(value) {
   return `${(value / 1000 ** power).toPrecision(3)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
 }
 
+const plural = (value, name) => `${count(value)} ${name}${value === 1 ? "" : "s"}`;
 const shortened = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
 const color = (index) => `c${index % 8}`;
 

@@ -45,7 +45,7 @@ function graph(stages, chosen) {
   }));
   const boxes = stages.map((stage) => {
     const { x, y } = places.get(stage.name), took = stage.built ? `${stage.kind}, ${duration(stage.seconds)}` : `${stage.kind}, ${state(stage)}`;
-    return s("a", { href: `#pipeline?stage=${encodeURIComponent(stage.name)}`, "aria-label": `${stage.name}, ${took}` },
+    return s("a", { href: `#pipeline?stage=${encodeURIComponent(stage.name)}` },
       s("rect", { class: `box ${stage.built ? "hit" : "todo"} ${near.has(stage.name) ? "on" : ""}`, x, y, width: wide, height: high, rx: 6 }),
       s("text", { x: x + 10, y: y + 18 }, shortened(stage.name, 18)), s("text", { class: "soft", x: x + 10, y: y + 35 }, shortened(took, 21)));
   });

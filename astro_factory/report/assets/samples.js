@@ -70,7 +70,7 @@ async function samplesView(root, route) {
     h("h2", {}, `Samples: ${stage.stage}`),
     stage.shown < stage.total && h("p", { class: "note" }, `This report holds ${count(stage.shown)} of ${count(stage.total)} samples; \`astro-factory show SPEC:${stage.stage} --filter …\` reads all of them.`),
     controls(stages, stage, { filter, text, sort }, change),
-    fault ? h("p", { class: "incorrect", role: "alert" }, fault) : h("p", { id: "found" }, `${count(rows.length)} samples`),
+    fault ? h("p", { class: "incorrect", role: "alert" }, fault) : h("p", { id: "found" }, plural(rows.length, "sample")),
     h("div", { class: "split" }, sampleList(stage, rows, row, change, Number(route.get("page") || 0), { filter, text, sort }), row >= 0 && sampleDetail(stage, row, text)),
   ]);
   keys({ j: () => step(1), k: () => step(-1), "/": () => document.getElementById("filter").focus() });
@@ -176,7 +176,7 @@ function responseGraph(stage, row) {
   const parents = new Set(states.map((state) => state.parent)), dead = new Set(jumps.filter(([from, to]) => to !== null && !parents.has(from)).map(([from]) => from));
   const lanes = Math.min(jumps.length, 8), left = 16 + lanes * 9, line = 26, height = states.length * line + 10, x = (state) => left + 10 + states[state].depth * 16, y = (state) => 16 + state * line;
   const width = Math.max(340, ...states.map((state, index) => x(index) + 16 + Math.min(state.text.length, 60) * 7.4 + 60));
-  const label = `${states.length - 1} states, ${jumps.length} returns, ${dead.size} dead ends`;
+  const label = [plural(states.length - 1, "state"), plural(jumps.length, "return"), plural(dead.size, "dead end")].join(", ");
   return panel("Graph of the response", h("p", { class: "note" }, `${label}. Dashed: goes back. Red: a dead end, or a return to nowhere.`), h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Graph of the response" },
     s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
       states.map((state, index) => index > 0 && s("path", { class: "edge", d: `M${x(state.parent)},${y(state.parent)} V${y(index)} H${x(index)}` })),

@@ -18,7 +18,7 @@ async function treesView(root, route) {
       h("button", { type: "button", disabled: index === 0, onclick: () => change({ tree: stage.trees[index - 1].id, trace: "" }) }, "Previous tree"),
       h("button", { type: "button", disabled: index + 1 === stage.trees.length, onclick: () => change({ tree: stage.trees[index + 1].id, trace: "" }) }, "Next tree"),
       tree.traces.length > 0 && select("Trace", tree.traces.map((entry, place) => [String(place), `${entry.stage} row ${entry.row} (${entry.backtracks} backtracks)`]), String(walk), (value) => change({ trace: value }))),
-    panel(null, h("p", { class: "text" }, withMath(tree.question)), h("p", { class: "note" }, `${count(tree.nodes.parent.length)} nodes, ${tree.iterations} iterations, ${count(tree.tokens)} tokens; ${ends(tree, "correct")} right ends and ${ends(tree, "incorrect")} wrong ones. Known answer: `, tree.answer || "none", ". A circle is larger the more visits it has; its ring is green at a right end and red at a wrong one.")),
+    panel(null, h("p", { class: "text" }, withMath(tree.question)), h("p", { class: "note" }, `${plural(tree.nodes.parent.length, "node")}, ${plural(tree.iterations, "iteration")}, ${plural(tree.tokens, "token")}; ${plural(ends(tree, "correct"), "right end")} and ${ends(tree, "incorrect")} wrong ones. Known answer: `, tree.answer || "none", ". A circle is larger the more visits it has; its ring is green at a right end and red at a wrong one.")),
     panel("The tree", trace && walkControls(drawing, trace), where, drawing.element),
     trace ? wordings(stage, tree, trace, route, change, drawing) : h("p", { class: "note" }, "No trace was made from this tree."),
   ]);
