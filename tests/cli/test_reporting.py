@@ -38,7 +38,7 @@ def test_report(run, tmp_path):
     assert (code, err) == (0, "") and out.endswith("r.html: 0.1 MB, 10 of 10 stages\n")
     code, out, _ = run("report", "spec.yaml", "traces", "-o", str(tmp_path / "t.html"), "--json")
     found = json.loads(out)
-    assert found["stages"] == ["train", "blank", "trees", "traces"] and found["notes"] == []
+    assert found["stages"] == ["blank", "train", "trees", "traces"] and found["notes"] == []
     assert found["bytes"] == (tmp_path / "t.html").stat().st_size
 
 
