@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.graph import Graph, GraphNode
-from astro_factory.core.results import Plan, PlannedNode, Result
+from astro_factory.core.plans import Plan, PlannedNode
+from astro_factory.core.results import Result
 from astro_factory.store import Store
 
 if TYPE_CHECKING:

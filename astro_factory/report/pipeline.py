@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from astro_factory.core.config import TemplateSource
-from astro_factory.core.results import PlannedNode
+from astro_factory.core.plans import PlannedNode, ToRun
 from astro_factory.report.built import BuiltSpec, Section
 
 _SPENT = ("seconds", "tokens", "calls", "rows", "started")
@@ -46,7 +46,7 @@ def _spent(item: PlannedNode) -> Section:
 
 def settings(item: PlannedNode) -> Iterator[tuple[str, str]]:
     """What the stage's configuration sets: dotted name and value. A template is shown by its path."""
-    config = item.config or item.node.config
+    config = item.config if isinstance(item, ToRun) else item.node.config
     for name in type(config).model_fields:
         if name in config.model_fields_set and name != "kind":
             value = getattr(config, name)

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from astro_factory.core.plans import Plan, PlannedNode, ToRun
 from astro_factory.core.problems import Problem, problem_schema
-from astro_factory.core.results import Plan, PlannedNode, Status
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import tree_schema
 from astro_factory.evaluation.analysis import analysis_from_samples
@@ -120,15 +120,14 @@ def make_store(root: Path, rows: Sequence[dict] | None = None, question: str = "
 
     writers = {"blank": _model(0), "train": problems, "test": problems, "trees": trees, "report": report}
     writers |= {name: _model(30) for name in ("astro_sft", "direct_sft", "astro_rl")}
-    while item := next((item for item in planned(root).nodes.values() if item.status is Status.RUN), None):
+    while item := next((item for item in planned(root).nodes.values() if isinstance(item, ToRun)), None):
         if item.node.kind == "linearize":
             assert build(planned(root, item.node.name), store, lambda name, event: None).ok
             continue
-        folder = store.staging(str(item.key)) / "out"
+        folder = store.staging(item.key) / "out"
         folder.mkdir(parents=True)
         metrics = writers[item.node.name](folder, item)
         provenance = {"seconds": 1.5, "tokens": 100, "calls": 10, "metrics": metrics, "started": "2026-01-01T00:00:00"}
-        assert item.key is not None and item.record is not None
         store.commit(item.key, item.record, folder, provenance)
     return store
 
