@@ -9,8 +9,8 @@ from docs.markdown import table
 _INTRODUCTION = """\
 # JSON
 
-What programs can rely on: the files in stage outputs, and what commands print with `--json`. New fields may be added in any
-release, so ignore fields that you do not know; [Stability](../stability.md) says how a field goes away.
+Programs can rely on the files in stage outputs and on what commands print with `--json`. Any release may add fields, so
+ignore those that you do not know. [Stability](../stability.md) describes how a field is removed.
 
 A command that fails because of the input prints `{"ok": false, "errors": [...]}` with the fields of
 [`check --json`](#check-json) and ends with exit code 2.

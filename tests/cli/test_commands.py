@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from astro_factory.cli.main import main
+from astro_factory.json_shapes import json_shape
 from astro_factory.stages import KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -54,9 +55,20 @@ def run(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["astro-factory", *args])
         with pytest.raises(SystemExit) as ended:
             main()
-        return Ended(ended.value.code or 0, *capsys.readouterr())
+        found = Ended(ended.value.code or 0, *capsys.readouterr())
+        if "--json" in args:
+            assert_documented(args, found)
+        return found
 
     return command
+
+
+def assert_documented(args: tuple[str, ...], found: Ended) -> None:
+    """What a command printed with `--json` has the shape that the reference gives."""
+    shown = next((f" {option}" for option in ("--log", "--tree") if option in args), "")
+    name = "check" if found.code == 2 else "build" if args[0] == "publish" else args[0] + shown
+    for line in found.out.splitlines():
+        json_shape(f"{name} --json").validate_json(line, strict=True)
 
 
 def test_check(run):
