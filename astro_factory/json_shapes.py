@@ -9,29 +9,30 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
 
-_OUTPUT = "astro_factory.cli.json_output"
+_BUILDING = "astro_factory.cli.json_output"
+_INSPECTING = "astro_factory.cli.json_output_inspecting"
 JSON_SHAPES = {
     "report.json": "astro_factory.evaluation.report_schema:Report",
     "analysis.json": "astro_factory.evaluation.report_schema:Analysis",
-        "check --json": f"{_OUTPUT}:CheckOutput",
-    "plan --json": f"{_OUTPUT}:PlanOutput",
-    "explain --json": f"{_OUTPUT}:ExplainOutput",
-    "lock --json": f"{_OUTPUT}:LockOutput",
-    "build --json": f"{_OUTPUT}:BuildOutput",
-    "sweep --json": f"{_OUTPUT}:SweepOutput",
-    "show --json": f"{_OUTPUT}:ShowOutput",
-    "show --log --json": f"{_OUTPUT}:ShowLogOutput",
-    "show --tree --json": f"{_OUTPUT}:ShowTreeOutput",
-    "replay --json": f"{_OUTPUT}:ReplayOutput",
-    "verify --json": f"{_OUTPUT}:VerifyOutput",
-    "samples --json": f"{_OUTPUT}:SamplesOutput",
-    "harness --json": f"{_OUTPUT}:HarnessOutput",
-    "pull --json": f"{_OUTPUT}:PullOutput",
-    "push --json": f"{_OUTPUT}:PushOutput",
-    "import --json": f"{_OUTPUT}:ImportOutput",
-    "gc --json": f"{_OUTPUT}:GcOutput",
-    "fsck --json": f"{_OUTPUT}:FsckOutput",
-    "doctor --json": f"{_OUTPUT}:DoctorOutput",
+    "check --json": f"{_BUILDING}:CheckOutput",
+    "plan --json": f"{_BUILDING}:PlanOutput",
+    "explain --json": f"{_BUILDING}:ExplainOutput",
+    "lock --json": f"{_BUILDING}:LockOutput",
+    "build --json": f"{_BUILDING}:BuildOutput",
+    "sweep --json": f"{_BUILDING}:SweepOutput",
+    "show --json": f"{_INSPECTING}:ShowOutput",
+    "show --log --json": f"{_INSPECTING}:ShowLogOutput",
+    "show --tree --json": f"{_INSPECTING}:ShowTreeOutput",
+    "replay --json": f"{_INSPECTING}:ReplayOutput",
+    "verify --json": f"{_INSPECTING}:VerifyOutput",
+    "samples --json": f"{_INSPECTING}:SamplesOutput",
+    "harness --json": f"{_INSPECTING}:HarnessOutput",
+    "pull --json": f"{_INSPECTING}:PullOutput",
+    "push --json": f"{_INSPECTING}:PushOutput",
+    "import --json": f"{_INSPECTING}:ImportOutput",
+    "gc --json": f"{_INSPECTING}:GcOutput",
+    "fsck --json": f"{_INSPECTING}:FsckOutput",
+    "doctor --json": f"{_INSPECTING}:DoctorOutput",
 }
 """Name to a Pydantic model or a TypedDict, as `module:attribute`."""
 

@@ -21,9 +21,9 @@ from docs.markdown import paragraph, table
 _INTRODUCTION = """\
 # Specs: all fields
 
-[Specs](../guide/specs.md) explains the language; this page lists every field. A field without a default is `required` or
-may be left out. Fields marked *not in the key* cannot change the output, so changing them runs nothing again. Editors with
-a YAML language server show the same texts, from `specs/astro-factory.schema.json`.
+[Specs](../guide/specs.md) explains the language; this page lists every field. A field without a default is `required`
+or may be left out. Fields marked *not in the key* cannot change the output, so changing them runs nothing again.
+Editors with a YAML language server show the same texts, from `specs/astro-factory.schema.json`.
 """
 _SCALARS = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "any value"}
 _SIGNS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}

@@ -1,17 +1,17 @@
-"""What commands print with `--json`, as types; docs/reference/json.md is generated from them."""
+"""What `check`, `plan`, `explain`, `lock`, `build` and `sweep` print with `--json`; docs/reference/json.md shows it."""
 
 from typing import Literal, NotRequired
 
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12 on
 
-from astro_factory.evaluation.harness import ArmComparison
 from astro_factory.evaluation.variants import VariantRow
 
-_documented = with_config(ConfigDict(use_attribute_docstrings=True, extra="forbid"))
+documented = with_config(ConfigDict(use_attribute_docstrings=True, extra="forbid"))
+"""Decorates a TypedDict: the string under a field is its documentation, and fields that are not declared are errors."""
 
 
-@_documented
+@documented
 class Position(TypedDict):
     """A place in a file."""
 
@@ -23,7 +23,7 @@ class Position(TypedDict):
     """From 1; 0 if there is none."""
 
 
-@_documented
+@documented
 class DiagnosticOutput(TypedDict):
     """One error or warning."""
 
@@ -47,7 +47,7 @@ class DiagnosticOutput(TypedDict):
     """Where the value is used, if it is written elsewhere."""
 
 
-@_documented
+@documented
 class CheckOutput(TypedDict):
     """The result of `check`, and the output of any command that fails because of its input."""
 
@@ -61,7 +61,7 @@ class CheckOutput(TypedDict):
     """Parts of the spec that have no effect."""
 
 
-@_documented
+@documented
 class EstimateOutput(TypedDict):
     """What a run is expected to take; null is unknown."""
 
@@ -81,7 +81,7 @@ class EstimateOutput(TypedDict):
     """`at most` for the limits of the config, otherwise the earlier runs that the estimate comes from."""
 
 
-@_documented
+@documented
 class CostOutput(TypedDict):
     """What a run took."""
 
@@ -99,7 +99,7 @@ class CostOutput(TypedDict):
     """Rows of the output."""
 
 
-@_documented
+@documented
 class ChangeOutput(TypedDict):
     """One field of a record that changed."""
 
@@ -117,7 +117,7 @@ class ChangeOutput(TypedDict):
     """Where the spec gives the new value, as `file:line:column`."""
 
 
-@_documented
+@documented
 class PlannedStage(TypedDict):
     """A node of a plan."""
 
@@ -141,7 +141,7 @@ class PlannedStage(TypedDict):
     """What it is expected to take; null for a hit."""
 
 
-@_documented
+@documented
 class EstimateSum(TypedDict):
     """The estimates of all nodes together."""
 
@@ -161,7 +161,7 @@ class EstimateSum(TypedDict):
     """Number of nodes whose time is unknown."""
 
 
-@_documented
+@documented
 class Sharing(TypedDict):
     """How the variants of a sweep share stages."""
 
@@ -175,7 +175,7 @@ class Sharing(TypedDict):
     """Number of nodes that all variants share."""
 
 
-@_documented
+@documented
 class PlanOutput(TypedDict):
     """The result of `plan`."""
 
@@ -189,7 +189,7 @@ class PlanOutput(TypedDict):
     """Only with `--sweep`."""
 
 
-@_documented
+@documented
 class ExplainOutput(TypedDict):
     """The result of `explain`: a node, and the record that it is compared with."""
 
@@ -217,7 +217,7 @@ class ExplainOutput(TypedDict):
     """Nodes that must run first."""
 
 
-@_documented
+@documented
 class LockChange(TypedDict):
     """An entry of the lock file that is new or has a new value."""
 
@@ -229,7 +229,7 @@ class LockChange(TypedDict):
     """The commit or digest now."""
 
 
-@_documented
+@documented
 class LockOutput(TypedDict):
     """The result of `lock`."""
 
@@ -239,7 +239,7 @@ class LockOutput(TypedDict):
     """What was written to it."""
 
 
-@_documented
+@documented
 class BuiltStage(TypedDict):
     """A node of a build."""
 
@@ -261,7 +261,7 @@ class BuiltStage(TypedDict):
     """What it took; null unless it ran."""
 
 
-@_documented
+@documented
 class VariantOutput(TypedDict):
     """A variant of a sweep."""
 
@@ -273,7 +273,7 @@ class VariantOutput(TypedDict):
     """Name in the spec to the node that has these settings."""
 
 
-@_documented
+@documented
 class BuildOutput(TypedDict):
     """The result of `build` and `publish`."""
 
@@ -297,7 +297,7 @@ class BuildOutput(TypedDict):
     """Evaluate stage to the path of its `report.json`."""
 
 
-@_documented
+@documented
 class HalvingRound(TypedDict):
     """A round of successive halving."""
 
@@ -311,7 +311,7 @@ class HalvingRound(TypedDict):
     """The arm whose results decided."""
 
 
-@_documented
+@documented
 class SweepOutput(TypedDict):
     """The result of `sweep`, and the content of `sweep.json`."""
 
@@ -333,231 +333,3 @@ class SweepOutput(TypedDict):
     """A row for each variant and arm."""
     files: NotRequired[list[str]]
     """The files that were written; only with `--json`."""
-
-
-@_documented
-class OutputFile(TypedDict):
-    """A file of a stage's output."""
-
-    sha256: str
-    """Digest of its content."""
-    size: int
-    """Bytes."""
-
-
-@_documented
-class ShowOutput(TypedDict):
-    """The result of `show`."""
-
-    stage: str
-    """Name of the stage."""
-    kind: str
-    """Its kind."""
-    key: str
-    """Digest of its record."""
-    path: str
-    """Folder of the output."""
-    files: dict[str, OutputFile]
-    """Path below the folder to digest and size."""
-    provenance: dict[str, object]
-    """Versions, hardware, times and costs of the run that produced it."""
-
-
-@_documented
-class ShowLogOutput(TypedDict):
-    """The result of `show --log`."""
-
-    stage: str
-    """Name of the stage."""
-    log: str
-    """Path of the log."""
-    text: str
-    """Its content."""
-
-
-@_documented
-class ShowTreeOutput(TypedDict):
-    """The result of `show --tree`."""
-
-    problem: dict[str, object]
-    """The problem, with the columns of a problems table."""
-    nodes: list[dict[str, object]]
-    """The nodes in order of creation, with the fields of `core.trees.TreeNode`; `facts` is JSON text."""
-    tokens: int
-    """Tokens that were sampled for the tree."""
-    iterations: int
-    """Iterations of the search policy."""
-
-
-@_documented
-class ReplayOutput(TypedDict):
-    """The result of `replay`."""
-
-    ok: bool
-    """Whether every tree was reproduced."""
-    trees: int
-    """Number of trees."""
-    different: list[str]
-    """Ids of the problems whose trees differ."""
-
-
-@_documented
-class VerifyOutput(TypedDict):
-    """A line of `verify`, one for each row."""
-
-    verdict: Literal["correct", "incorrect", "no_answer", "unparseable_gold", "timeout", "error"]
-    """The outcome."""
-    extracted: str
-    """The answer as the response states it."""
-    parsed: str
-    """The answer as the verifier understood it."""
-    gold: str
-    """The known answer as the verifier understood it."""
-    detail: str
-    """More about an outcome that is neither correct nor incorrect."""
-
-
-@_documented
-class SamplesOutput(TypedDict):
-    """The result of `samples`."""
-
-    stage: str
-    """Name of the evaluate stage."""
-    files: list[str]
-    """The logs that were written."""
-
-
-@_documented
-class HarnessOutput(TypedDict):
-    """The result of `harness`."""
-
-    stage: str
-    """Name of the evaluate stage."""
-    lm_eval: str
-    """Version of lm-evaluation-harness."""
-    folder: str
-    """Folder of its task and logs."""
-    arms: dict[str, ArmComparison]
-    """Arm to both results."""
-
-
-@_documented
-class PullOutput(TypedDict):
-    """The result of `pull`."""
-
-    source: str
-    """Where it came from, with the commit if there is one."""
-    target: str
-    """The folder."""
-    artifacts: list[str]
-    """Names of the artifacts."""
-    files: list[str]
-    """Paths below the folder."""
-    size: int
-    """Bytes of all files."""
-    changed: bool
-    """Whether anything was written."""
-
-
-@_documented
-class PushOutput(TypedDict):
-    """The result of `push`."""
-
-    results: int
-    """Finished stages of the spec."""
-    new_results: int
-    """How many of them the other store did not have."""
-    new_blobs: int
-    """Files that were written."""
-    bytes: int
-    """Their size."""
-
-
-@_documented
-class ImportOutput(TypedDict):
-    """The result of `import`."""
-
-    results: int
-    """Results in the export."""
-    with_files: int
-    """How many came with their files."""
-
-
-@_documented
-class FolderCount(TypedDict):
-    """What stays and what goes in one folder of the store."""
-
-    kept: int
-    """Entries that stay."""
-    collected: int
-    """Entries that are not needed."""
-    bytes: int
-    """Size of those."""
-
-
-@_documented
-class GcOutput(TypedDict):
-    """The result of `gc`."""
-
-    deleted: bool
-    """Whether `--delete` was given."""
-    builds: int
-    """Builds that were running."""
-    bytes: int
-    """Size of all that is not needed."""
-    folders: dict[str, FolderCount]
-    """Folder of the store to counts."""
-
-
-@_documented
-class FaultOutput(TypedDict):
-    """A damaged or left-over file of the store."""
-
-    kind: str
-    """`blob`, `result`, `item`, `output`, `head`, or the folder of a left-over file."""
-    path: str
-    """The file."""
-    cause: str
-    """What is wrong with it."""
-    healed: str
-    """What `--repair` did; empty without it."""
-
-
-@_documented
-class FsckOutput(TypedDict):
-    """The result of `fsck`."""
-
-    ok: bool
-    """Whether nothing is damaged, or all of it was repaired."""
-    checked: dict[str, int]
-    """Number of `blobs`, `results`, `outputs` and `items`, `bytes` of the blobs, and results `without_files`."""
-    faults: list[FaultOutput]
-    """Damaged files."""
-    leftovers: list[FaultOutput]
-    """Harmless files of killed processes."""
-
-
-@_documented
-class FindingOutput(TypedDict):
-    """One thing that `doctor` checked."""
-
-    name: str
-    """What was checked."""
-    level: Literal["ok", "warning", "problem"]
-    """How serious it is."""
-    text: str
-    """What was found."""
-    remedy: str
-    """What to do about it, or empty."""
-    source: str
-    """Where a known incompatibility is documented, or empty."""
-
-
-@_documented
-class DoctorOutput(TypedDict):
-    """The result of `doctor`."""
-
-    ok: bool
-    """Whether there is no problem."""
-    findings: list[FindingOutput]
-    """Everything that was checked."""

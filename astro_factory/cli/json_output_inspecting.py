@@ -1,0 +1,236 @@
+"""What the commands that inspect, compare and share print with `--json`; docs/reference/json.md shows it."""
+
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+from astro_factory.cli.json_output import documented
+from astro_factory.evaluation.harness import ArmComparison
+
+
+@documented
+class OutputFile(TypedDict):
+    """A file of a stage's output."""
+
+    sha256: str
+    """Digest of its content."""
+    size: int
+    """Bytes."""
+
+
+@documented
+class ShowOutput(TypedDict):
+    """The result of `show`."""
+
+    stage: str
+    """Name of the stage."""
+    kind: str
+    """Its kind."""
+    key: str
+    """Digest of its record."""
+    path: str
+    """Folder of the output."""
+    files: dict[str, OutputFile]
+    """Path below the folder to digest and size."""
+    provenance: dict[str, object]
+    """Versions, hardware, times and costs of the run that produced it."""
+
+
+@documented
+class ShowLogOutput(TypedDict):
+    """The result of `show --log`."""
+
+    stage: str
+    """Name of the stage."""
+    log: str
+    """Path of the log."""
+    text: str
+    """Its content."""
+
+
+@documented
+class ShowTreeOutput(TypedDict):
+    """The result of `show --tree`."""
+
+    problem: dict[str, object]
+    """The problem, with the columns of a problems table."""
+    nodes: list[dict[str, object]]
+    """The nodes in order of creation, with the fields of `core.trees.TreeNode`; `facts` is JSON text."""
+    tokens: int
+    """Tokens that were sampled for the tree."""
+    iterations: int
+    """Iterations of the search policy."""
+
+
+@documented
+class ReplayOutput(TypedDict):
+    """The result of `replay`."""
+
+    ok: bool
+    """Whether every tree was reproduced."""
+    trees: int
+    """Number of trees."""
+    different: list[str]
+    """Ids of the problems whose trees differ."""
+
+
+@documented
+class VerifyOutput(TypedDict):
+    """A line of `verify`, one for each row."""
+
+    verdict: Literal["correct", "incorrect", "no_answer", "unparseable_gold", "timeout", "error"]
+    """The outcome."""
+    extracted: str
+    """The answer as the response states it."""
+    parsed: str
+    """The answer as the verifier understood it."""
+    gold: str
+    """The known answer as the verifier understood it."""
+    detail: str
+    """More about an outcome that is neither correct nor incorrect."""
+
+
+@documented
+class SamplesOutput(TypedDict):
+    """The result of `samples`."""
+
+    stage: str
+    """Name of the evaluate stage."""
+    files: list[str]
+    """The logs that were written."""
+
+
+@documented
+class HarnessOutput(TypedDict):
+    """The result of `harness`."""
+
+    stage: str
+    """Name of the evaluate stage."""
+    lm_eval: str
+    """Version of lm-evaluation-harness."""
+    folder: str
+    """Folder of its task and logs."""
+    arms: dict[str, ArmComparison]
+    """Arm to both results."""
+
+
+@documented
+class PullOutput(TypedDict):
+    """The result of `pull`."""
+
+    source: str
+    """Where it came from, with the commit if there is one."""
+    target: str
+    """The folder."""
+    artifacts: list[str]
+    """Names of the artifacts."""
+    files: list[str]
+    """Paths below the folder."""
+    size: int
+    """Bytes of all files."""
+    changed: bool
+    """Whether anything was written."""
+
+
+@documented
+class PushOutput(TypedDict):
+    """The result of `push`."""
+
+    results: int
+    """Finished stages of the spec."""
+    new_results: int
+    """How many of them the other store did not have."""
+    new_blobs: int
+    """Files that were written."""
+    bytes: int
+    """Their size."""
+
+
+@documented
+class ImportOutput(TypedDict):
+    """The result of `import`."""
+
+    results: int
+    """Results in the export."""
+    with_files: int
+    """How many came with their files."""
+
+
+@documented
+class FolderCount(TypedDict):
+    """What stays and what goes in one folder of the store."""
+
+    kept: int
+    """Entries that stay."""
+    collected: int
+    """Entries that are not needed."""
+    bytes: int
+    """Size of those."""
+
+
+@documented
+class GcOutput(TypedDict):
+    """The result of `gc`."""
+
+    deleted: bool
+    """Whether `--delete` was given."""
+    builds: int
+    """Builds that were running."""
+    bytes: int
+    """Size of all that is not needed."""
+    folders: dict[str, FolderCount]
+    """Folder of the store to counts."""
+
+
+@documented
+class FaultOutput(TypedDict):
+    """A damaged or left-over file of the store."""
+
+    kind: str
+    """`blob`, `result`, `item`, `output`, `head`, or the folder of a left-over file."""
+    path: str
+    """The file."""
+    cause: str
+    """What is wrong with it."""
+    healed: str
+    """What `--repair` did; empty without it."""
+
+
+@documented
+class FsckOutput(TypedDict):
+    """The result of `fsck`."""
+
+    ok: bool
+    """Whether nothing is damaged, or all of it was repaired."""
+    checked: dict[str, int]
+    """Number of `blobs`, `results`, `outputs` and `items`, `bytes` of the blobs, and results `without_files`."""
+    faults: list[FaultOutput]
+    """Damaged files."""
+    leftovers: list[FaultOutput]
+    """Harmless files of killed processes."""
+
+
+@documented
+class FindingOutput(TypedDict):
+    """One thing that `doctor` checked."""
+
+    name: str
+    """What was checked."""
+    level: Literal["ok", "warning", "problem"]
+    """How serious it is."""
+    text: str
+    """What was found."""
+    remedy: str
+    """What to do about it, or empty."""
+    source: str
+    """Where a known incompatibility is documented, or empty."""
+
+
+@documented
+class DoctorOutput(TypedDict):
+    """The result of `doctor`."""
+
+    ok: bool
+    """Whether there is no problem."""
+    findings: list[FindingOutput]
+    """Everything that was checked."""
