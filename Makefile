@@ -76,10 +76,10 @@ reference: setup
 	$(BIN)/python -m docs.generate
 
 docs: docs-setup
-	$(DOCS)/bin/mkdocs build --strict $(ARGS)
+	$(DOCS)/bin/zensical build --strict --clean --config-file mkdocs.yml $(ARGS)
 
 docs-serve: docs-setup
-	$(DOCS)/bin/mkdocs serve $(ARGS)
+	$(DOCS)/bin/zensical serve --config-file mkdocs.yml $(ARGS)
 
 bench: setup
 	@for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
