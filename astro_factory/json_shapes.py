@@ -23,6 +23,7 @@ JSON_SHAPES = {
     "show --json": f"{_INSPECTING}:ShowOutput",
     "show --log --json": f"{_INSPECTING}:ShowLogOutput",
     "show --tree --json": f"{_INSPECTING}:ShowTreeOutput",
+    "report --json": f"{_INSPECTING}:ReportOutput",
     "replay --json": f"{_INSPECTING}:ReplayOutput",
     "verify --json": f"{_INSPECTING}:VerifyOutput",
     "samples --json": f"{_INSPECTING}:SamplesOutput",

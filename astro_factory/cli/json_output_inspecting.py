@@ -63,6 +63,20 @@ class ShowTreeOutput(TypedDict):
 
 
 @documented
+class ReportOutput(TypedDict):
+    """The result of `report`."""
+
+    path: str
+    """The HTML file."""
+    bytes: int
+    """Its size."""
+    stages: list[str]
+    """The stages that it shows."""
+    notes: list[str]
+    """What was left out, and why."""
+
+
+@documented
 class ReplayOutput(TypedDict):
     """The result of `replay`."""
 
