@@ -95,9 +95,9 @@ class Prober:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         from astro_factory.engines.sampler import Sampler
-        from astro_factory.training.weights import quiet
+        from astro_factory.training.weights import silence_transformers
 
-        quiet()
+        silence_transformers()
         source = model_source(folder)
         self.tokenizer = AutoTokenizer.from_pretrained(source)
         self.sampler = Sampler(AutoModelForCausalLM.from_pretrained(source).eval(), self.tokenizer)

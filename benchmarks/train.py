@@ -21,8 +21,8 @@ from transformers.trainer_callback import PrinterCallback
 
 from astro_factory.training.corpus import Collator, Corpus
 from astro_factory.training.settings import SFTSettings
-from astro_factory.training.sft import make_arguments, make_trainer, micro_batches
-from astro_factory.training.weights import quiet
+from astro_factory.training.sft import make_arguments, make_trainer, plan_micro_batches
+from astro_factory.training.weights import silence_transformers
 
 VOCABULARY = 1451
 
@@ -86,7 +86,7 @@ def bare_loop(settings: SFTSettings, network: torch.nn.Module, batches: list[dic
 
 def adapter(settings: SFTSettings, network: torch.nn.Module, corpus: Corpus, work: Path) -> float:
     """Processor seconds of the same steps in our trainer, without loading and saving."""
-    rows = micro_batches(settings, corpus)
+    rows = plan_micro_batches(settings, corpus)
     trainer = make_trainer(settings, make_arguments(settings, work, len(rows)), network, make_tokenizer(), corpus, rows)
     trainer.args.save_strategy = "no"
     trainer.remove_callback(PrinterCallback)
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--hidden", type=int, default=128)
     options = parser.parse_args()
-    quiet()
+    silence_transformers()
     settings = SFTSettings(
         model="",
         data="",

@@ -9,7 +9,7 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table
 from astro_factory.core.workload import Rows, Workload
-from astro_factory.training.launch import inside, spread
+from astro_factory.training.launch import is_training_process, run_distributed
 from astro_factory.training.settings import EngineRollouts, GRPOSettings
 
 OUTPUT = ArtifactType.MODEL
@@ -41,8 +41,8 @@ def estimate(config: Config, rows: Rows) -> Workload:
 
 
 def run(ctx: StageContext, config: Config) -> None:
-    if config.launch.spreads and not inside():
-        return spread(__name__, ctx, config, config.launch)
+    if config.launch.is_distributed and not is_training_process():
+        return run_distributed(__name__, ctx, config, config.launch)
     from astro_factory.traces.response_parser import response_measures
     from astro_factory.training.grpo import Task, train_grpo
     from astro_factory.verifiers import get_verifier

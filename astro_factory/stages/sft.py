@@ -5,7 +5,7 @@ from typing import Literal
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.context import StageContext
 from astro_factory.core.workload import Rows, Workload, times
-from astro_factory.training.launch import inside, spread
+from astro_factory.training.launch import is_training_process, run_distributed
 from astro_factory.training.settings import SFTSettings
 
 OUTPUT = ArtifactType.MODEL
@@ -38,8 +38,8 @@ def estimate(config: Config, rows: Rows) -> Workload:
 
 
 def run(ctx: StageContext, config: Config) -> None:
-    if config.launch.spreads and not inside():
-        return spread(__name__, ctx, config, config.launch)
+    if config.launch.is_distributed and not is_training_process():
+        return run_distributed(__name__, ctx, config, config.launch)
     from astro_factory.training.sft import train_sft
 
     train_sft(config, ctx.inputs[config.model], ctx.inputs[config.data], ctx.out, ctx.scratch, ctx.events)

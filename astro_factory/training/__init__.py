@@ -1,1 +1,1 @@
-"""Thin adapters on TRL's trainers: data and masks, optimizers, resume, launch. Nothing here knows a stage."""
+"""Thin adapters for TRL's trainers: data and masks, optimizers, resume, launch. Independent of stages."""

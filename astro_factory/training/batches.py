@@ -1,9 +1,9 @@
-"""Which sequences go into which optimizer step: decided before training, from lengths and a seed alone.
+"""The sequences of each optimizer step, planned before training from lengths and a seed alone.
 
     steps = plan_steps(lengths, epochs=2, batch_size=64, seed=0)     # steps[7] == [312, 5, 1801, ...]
-    micro = split_step(steps[7], lengths, parts=2)                   # near-equal numbers of tokens, little padding
+    micro = split_step(steps[7], lengths, parts=2)                   # nearly equal token counts, little padding
 
-Neither the number of processes nor a resume can change a step's content.
+Neither the number of processes nor a resume changes the content of a step.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +17,7 @@ _WIDTH_UNIT = 16
 def padded_width(longest: int) -> int:
     """Width to which a batch is padded: a multiple of 16, so that few different shapes occur.
 
-    CPU libraries compile and keep a kernel for every shape they meet; a new one at each step costs time and memory
-    without end.
+    CPU libraries compile and cache a kernel for each shape; a new shape at every step costs time and ever more memory.
     """
     return -(-longest // _WIDTH_UNIT) * _WIDTH_UNIT
 
@@ -33,12 +32,11 @@ def plan_steps(
     length_window: int = 1,
     seed: int = 0,
 ) -> list[list[int]]:
-    """Indices of each optimizer step.
+    """Sequence indices of each optimizer step.
 
-    An epoch visits every sequence once, in a random order. Within windows of `length_window` steps sequences are sorted
-    by length before they are cut into steps, and the steps are shuffled again. A step has `batch_size` sequences, or
-    as many as fit into `batch_tokens` tokens, padding included (at least one). With `max_steps`, epochs go on until
-    there are that many; else `epochs` counts.
+    An epoch visits every sequence once, in random order. Within windows of `length_window` steps, sequences are sorted
+    by length before they are split into steps, and the steps are shuffled again. A step has `batch_size` sequences, or
+    as many as fit into `batch_tokens` tokens, padding included (at least one). `max_steps` overrides `epochs`.
     """
     cut = _by_tokens(lengths, batch_tokens) if batch_tokens else _by_count(batch_size)
     size = max(1, batch_tokens * len(lengths) // max(1, sum(lengths))) if batch_tokens else batch_size
@@ -61,13 +59,13 @@ def plan_steps(
 
 
 def split_step(step: Sequence[int], lengths: Sequence[int], parts: int) -> list[list[int]]:
-    """A step's sequences in `parts` micro-batches of like length and near-equal tokens; some may be empty."""
+    """A step's sequences in `parts` micro-batches of similar lengths and nearly equal tokens; some may be empty."""
     ordered = sorted(step, key=lambda i: lengths[i])
     total = sum(lengths[i] for i in ordered)
     micro: list[list[int]] = [[] for _ in range(parts)]
     seen = 0
     for index in ordered:
-        # The middle of a sequence decides, so that one long sequence does not empty its neighbours.
+        # Place a sequence by its middle, so that one long sequence does not empty its neighbours.
         middle = seen + lengths[index] / 2
         micro[min(parts - 1, int(parts * middle / total))].append(index)
         seen += lengths[index]

@@ -1,16 +1,16 @@
-"""The training texts as ids and masks, built from parts and checked before the first step.
+"""The training data as token ids and masks, built from parts and checked before the first step.
 
-A corpus keeps its ids in one flat array: half a million short dialogues need megabytes, not gigabytes.
+A corpus keeps its ids in one flat array: half a million short dialogues take megabytes, not gigabytes.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.chat import Encoded, Message, encode_dialogues, terminator
@@ -19,27 +19,26 @@ from astro_factory.core.tables import read_batches
 from astro_factory.training.batches import padded_width
 
 IGNORED = -100
-"""The label of a token that is not trained on, as transformers has it."""
+"""Label of a token without loss, as in transformers."""
 
 _CHUNK = 2000
 
 Spans = list[tuple[int, int, float]]
-"""Start, end and weight of pieces of a text, in characters; what is in none has weight 1."""
+"""(start, end, weight) of parts of a text, in characters; text outside them has weight 1."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Encoded dialogues; `ids[starts[i]:starts[i + 1]]` is the i-th."""
+    """Encoded dialogues; dialogue i is `ids[starts[i]:starts[i + 1]]`."""
 
     ids: np.ndarray
     mask: np.ndarray
-    """Beside each id, whether it is part of a response."""
+    """For each id, whether it is part of a response."""
     loss_weights: np.ndarray | None
-    """Beside each id, how much it counts where it is learned (`learn_wrong_steps`, `loss_weights` of linearize); None
-    where all count alike."""
+    """For each id, its weight in the loss (`learn_wrong_steps` and `loss_weights` of linearize); None if all are 1."""
     starts: np.ndarray
     dropped: int
-    """How many dialogues were longer than allowed and left out."""
+    """Dialogues that were left out because they are too long."""
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -52,11 +51,17 @@ class Corpus:
         return Encoded(self.ids[part].tolist(), self.mask[part].astype(int).tolist())
 
 
-def load_corpus(folder: Path, tokenizer: Any, max_length: int) -> Corpus:
-    """Read the `messages` of a traces or dialogues artifact, leaving out dialogues of more than `max_length` tokens."""
-    ids, mask, weights, lengths, dropped = [], [], [], [0], 0
+def load_corpus(folder: Path, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Corpus:
+    """Read a traces or dialogues artifact, without dialogues of more than `max_length` tokens.
+
+    Raises `UserError` E501 if nothing is left, E502 or E503 if the tokenizer cannot represent the data.
+    """
+    ids: list[np.ndarray] = []
+    mask: list[np.ndarray] = []
+    weights: list[np.ndarray | None] = []
+    lengths, dropped = [0], 0
     for chunk, spans in _chunks(_table(folder)):
-        for messages, encoded, own in zip(chunk, encode_dialogues(tokenizer, chunk), spans, strict=True):
+        for messages, encoded, weighted in zip(chunk, encode_dialogues(tokenizer, chunk), spans, strict=True):
             if len(encoded.ids) > max_length:
                 dropped += 1
                 continue
@@ -65,55 +70,60 @@ def load_corpus(folder: Path, tokenizer: Any, max_length: int) -> Corpus:
             lengths.append(len(encoded.ids))
             ids.append(np.array(encoded.ids, np.int32))
             mask.append(np.array(encoded.response_mask, bool))
-            weights.append(_weights(tokenizer, messages, encoded, own))
+            weights.append(_weights(tokenizer, messages, encoded, weighted))
     if not ids:
         raise UserError.of(
             "E501",
-            f"there is nothing to train on: {dropped} of {dropped} dialogues are longer than {max_length} tokens",
-            "raise max_length, or look at the stage that made the data",
+            f"there is nothing to train on: all {dropped} dialogues are longer than {max_length} tokens",
+            "raise max_length, or check the stage that wrote the data",
         )
-    weighed = None
+    loss_weights = None
     if any(found is not None for found in weights):
         ones = (np.ones(len(part), np.float32) for part in ids)
-        weighed = np.concatenate([one if found is None else found for found, one in zip(weights, ones, strict=True)])
-    return Corpus(np.concatenate(ids), np.concatenate(mask), weighed, np.cumsum(lengths), dropped)
+        loss_weights = np.concatenate(
+            [one if found is None else found for found, one in zip(weights, ones, strict=True)]
+        )
+    return Corpus(np.concatenate(ids), np.concatenate(mask), loss_weights, np.cumsum(lengths), dropped)
 
 
-def _weights(tokenizer: Any, messages: list[Message], encoded: Encoded, spans: Spans) -> np.ndarray | None:
-    """The weight of the span of the response in which an id's last character lies, 1 outside; None without spans."""
+def _weights(
+    tokenizer: PreTrainedTokenizerBase, messages: list[Message], encoded: Encoded, spans: Spans
+) -> np.ndarray | None:
+    """Each id's weight: that of the span with the id's last character, else 1. None without spans."""
     if not spans:
         return None
-    found = np.ones(len(encoded.ids), np.float32)
+    weights = np.ones(len(encoded.ids), np.float32)
     first = encoded.response_mask.index(1)
     offsets = tokenizer(messages[-1]["content"], add_special_tokens=False, return_offsets_mapping=True)
     for place, (_, end) in enumerate(offsets["offset_mapping"], start=first):
-        found[place] = next((weight for low, high, weight in spans if low < end <= high), 1.0)
-    return found
+        weights[place] = next((weight for low, high, weight in spans if low < end <= high), 1.0)
+    return weights
 
 
-def check_mask(tokenizer: Any, messages: list[Message], encoded: Encoded) -> None:
-    """Refuse to train where the mask is not exactly the response and its terminator."""
+def check_mask(tokenizer: PreTrainedTokenizerBase, messages: list[Message], encoded: Encoded) -> None:
+    """Check that the mask covers exactly the response and its terminator. Raises `UserError` E502 or E503."""
     first = encoded.response_mask.index(1) if 1 in encoded.response_mask else len(encoded.ids)
     trained, response = encoded.ids[first:], messages[-1]["content"]
     if not trained or 0 in encoded.response_mask[first:] or trained[-1] != terminator(tokenizer):
         raise UserError.of(
             "E502",
-            "the mask of a dialogue is not one response that ends with the tokenizer's end-of-sequence token",
+            "the mask of a dialogue is not a single response that ends with the tokenizer's end-of-sequence token",
             "check the tokenizer's chat template and eos_token",
         )
     text = tokenizer.decode(trained[:-1], clean_up_tokenization_spaces=False)
+    assert isinstance(text, str)
     if text.split() != response.split():
         raise UserError.of(
             "E503",
-            f"the tokenizer does not give back what it was given: {response[:60]!r} became {text[:60]!r}",
-            "train with a tokenizer that can write these texts",
+            f"the tokenizer does not decode a text to itself: {response[:60]!r} became {text[:60]!r}",
+            "use a tokenizer that can represent the training data",
         )
 
 
 class Collator:
     """Pads the sequences of one micro-batch, given as `[{"rows": [indices]}]`, on the right.
 
-    `loss_weights` are in a batch only where some token counts more than nothing and other than in full.
+    A batch has `loss_weights` only if some token's weight is neither 0 nor 1.
     """
 
     def __init__(self, corpus: Corpus, pad_id: int, loss: str):
@@ -124,15 +134,15 @@ class Collator:
         if corpus.loss_weights is not None:
             labels[corpus.loss_weights == 0] = IGNORED
         self._labels = torch.from_numpy(labels)
-        graded = corpus.loss_weights is not None and not np.isin(corpus.loss_weights, (0, 1)).all()
-        self._loss_weights = torch.from_numpy(corpus.loss_weights) if graded else None
+        fractional = corpus.loss_weights is not None and not np.isin(corpus.loss_weights, (0, 1)).all()
+        self._loss_weights = torch.from_numpy(corpus.loss_weights) if fractional else None
         self._spans = list(pairwise(corpus.starts.tolist()))
         self._pad_id = pad_id
 
     def __call__(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
         [row] = rows
         spans = [self._spans[i] for i in row["rows"]]
-        # A process without a sequence of its own in this step still takes part in it, with nothing to learn.
+        # A process without a sequence in this step still takes part in it, with an empty loss.
         width = padded_width(max([end - start for start, end in spans], default=2))
         ids = torch.full((max(1, len(spans)), width), self._pad_id)
         labels = torch.full_like(ids, IGNORED)
@@ -158,12 +168,12 @@ def _table(folder: Path) -> Path:
 
 
 def _chunks(path: Path) -> Iterator[tuple[list[list[Message]], list[Spans]]]:
-    """Dialogues, and of each the spans of its last message that are weighed."""
+    """Dialogues, each with the weighted spans of its last message."""
     import pyarrow.parquet as pq
 
     paths = [column.path for column in pq.ParquetFile(path).schema]
-    marked = next((name for name in ("weight", "learned") if f"segments.list.element.{name}" in paths), None)
-    for batch in read_batches(path, _CHUNK, ["messages", *(["segments"] if marked else [])]):
+    column = next((name for name in ("weight", "learned") if f"segments.list.element.{name}" in paths), None)
+    for batch in read_batches(path, _CHUNK, ["messages", *(["segments"] if column else [])]):
         messages = batch.column("messages").to_pylist()
-        segments = batch.column("segments").to_pylist() if marked else [[]] * len(messages)
-        yield messages, [[(s["start"], s["end"], float(s[marked])) for s in row if s[marked] != 1] for row in segments]
+        segments = batch.column("segments").to_pylist() if column else [[]] * len(messages)
+        yield messages, [[(s["start"], s["end"], float(s[column])) for s in row if s[column] != 1] for row in segments]

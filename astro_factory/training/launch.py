@@ -1,11 +1,11 @@
-"""Several processes that train one model: torchrun starts them, the first one writes, and all die with their parent.
+"""Distributed training: torchrun starts several processes, rank 0 writes the output, and all die with their parent.
 
-    spread("astro_factory.stages.sft", ctx, config, config.launch)      # in the stage's process
-    python -m astro_factory.training.launch JOB.json                    # in each process that torchrun starts
+    run_distributed("astro_factory.stages.sft", ctx, config, config.launch)    # in the stage's process
+    python -m astro_factory.training.launch JOB.json                           # in each process that torchrun starts
 
-Each process runs the stage's own `run(ctx, config)` again; `inside()` tells it that it is one of several. Events of the
-first process come back through a file of JSON lines that the parent reads as it grows. SIGTERM to the parent lets the
-processes save a checkpoint first; a parent that is killed takes them with it at once.
+Each process calls the stage's `run(ctx, config)` again, where `is_training_process()` is true. Rank 0 sends its events
+through a file of JSON lines that the parent follows. On SIGTERM to the parent the processes first save a checkpoint; if
+the parent is killed, they are killed at once.
 """
 
 import ctypes
@@ -19,16 +19,16 @@ import traceback
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from astro_factory.core import stack_dumps
 from astro_factory.core.canonical import digest
 from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.errors import Diagnostic, Place, UserError
 from astro_factory.core.user_code import import_target
-from astro_factory.training.settings import Launch
+from astro_factory.training.settings import Launch, TrainingConfig
 
-_INSIDE = "ASTRO_FACTORY_TRAINING_PROCESS"
+_MARKER = "ASTRO_FACTORY_TRAINING_PROCESS"
 _PARENT_DEATH = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
 _POLL_S = 0.2
@@ -36,25 +36,25 @@ _GRACE_S = 60
 _LAST_LINES = 30
 _FAILURE = "processes.{rank}.failure"
 _TORCHRUN = "torch/distributed/elastic/"
-"""Begins, in a log, what torchrun says after a process has failed."""
+"""In a log, the first line with this path begins torchrun's report of a failure."""
 _COMPILE_S = 900
-"""A compiler's lock older than this was left by one that was killed."""
+"""A compiler lock older than this was left by a killed process."""
 
 
 class Interrupted(SystemExit):
-    """Training was told to stop; what is needed to go on is saved."""
+    """Training was interrupted by a signal after it had saved a checkpoint."""
 
 
-def inside() -> bool:
-    """Whether this process is one of several that `spread` started."""
-    return _INSIDE in os.environ
+def is_training_process() -> bool:
+    """Whether `run_distributed` started this process."""
+    return _MARKER in os.environ
 
 
-def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
+def run_distributed(module: str, ctx: StageContext, config: TrainingConfig, launch: Launch) -> None:
     """Run the stage `module` in `launch.processes` processes and wait for them.
 
-    A user error of a process is raised here; another failure raises `RuntimeError` with what the process said last.
-    Whatever ends the wait, such as the exit that SIGTERM asks of a stage, first lets the processes save a checkpoint.
+    A user error of a process is raised here; any other failure raises `RuntimeError` with the last lines of its output.
+    An exception during the wait, such as the exit on SIGTERM, first lets the processes save a checkpoint.
     """
     if launch.deepspeed and not find_spec("deepspeed"):
         raise UserError.of(
@@ -86,12 +86,12 @@ def spread(module: str, ctx: StageContext, config: Any, launch: Launch) -> None:
     if failure:
         raise failure
     if process.returncode:
-        tail = "\n".join(_last_words(ctx.scratch, log_file))
+        tail = "\n".join(_failure_tail(ctx.scratch, log_file))
         raise RuntimeError(f"{launch.processes} training processes ended with code {process.returncode}:\n{tail}")
 
 
-def _last_words(work: Path, log_file: Path) -> list[str]:
-    """The last lines of what a process failed with; else those of the log, without torchrun's own account of it."""
+def _failure_tail(work: Path, log_file: Path) -> list[str]:
+    """The last lines of a process's traceback, or else of the log, without torchrun's own report."""
     if failures := sorted(work.glob(_FAILURE.format(rank="*"))):
         return failures[0].read_text(errors="replace").splitlines()[-_LAST_LINES:]
     lines = log_file.read_text(errors="replace").splitlines()
@@ -101,30 +101,30 @@ def _last_words(work: Path, log_file: Path) -> list[str]:
 
 
 def die_with_parent() -> None:
-    """Ask Linux to end this process when the one that started it ends, however that happens."""
+    """On Linux, have this process killed when its parent ends, however that happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH, signal.SIGKILL)
-        if os.getppid() == 1:  # it had ended before it could be asked
+        if os.getppid() == 1:  # the parent ended before the call
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _environment(launch: Launch) -> dict[str, str]:
-    """The child's environment: our package and the interpreter's tools (ninja) are found, threads are set by us."""
+    """The children's environment: it finds our package and the interpreter's tools (ninja), and sets threads."""
     root = str(Path(__file__).resolve().parents[2])
-    here = os.environ | {_INSIDE: "1"}
-    here["PYTHONPATH"] = os.pathsep.join(filter(None, [root, here.get("PYTHONPATH")]))
-    here["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), here.get("PATH", "")])
-    here.setdefault("OMP_NUM_THREADS", "1")
+    variables = os.environ | {_MARKER: "1"}
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, [root, variables.get("PYTHONPATH")]))
+    variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", "")])
+    variables.setdefault("OMP_NUM_THREADS", "1")
     if launch.deepspeed and not _has_gpu():
-        here["DS_ACCELERATOR"] = "cpu"
-        here.setdefault("TORCH_EXTENSIONS_DIR", str(_compiled()))
-    return here
+        variables["DS_ACCELERATOR"] = "cpu"
+        variables.setdefault("TORCH_EXTENSIONS_DIR", str(_extensions_folder()))
+    return variables
 
 
-def _compiled() -> Path:
-    """Where DeepSpeed compiles to, without abandoned locks, on which it would wait for ever.
+def _extensions_folder() -> Path:
+    """Where DeepSpeed compiles its extensions; stale locks are removed, since it would wait for them forever.
 
-    Each environment has a folder: in PyTorch's own, two versions of it would load each other's libraries.
+    Each environment has its own folder: in PyTorch's default folder, two versions would load each other's libraries.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "astro-factory" / f"torch-extensions-{digest(sys.prefix)[:12]}"
@@ -140,15 +140,15 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _follow(process: subprocess.Popen, lines: Any, events: Events) -> BaseException | None:
-    """Hand on events until the process has ended; returns what a process says it failed with."""
+def _follow(process: subprocess.Popen[bytes], lines: TextIO, events: Events) -> UserError | None:
+    """Forward events until the process has ended; returns the user error that a process reported, if any."""
     failure = None
     ended = False
     pending = ""
     while True:
         pending += lines.read()
-        *whole, pending = pending.split("\n")
-        for line in whole:
+        *complete, pending = pending.split("\n")
+        for line in complete:
             kind, *values = json.loads(line)
             if kind == "failure":
                 failure = UserError(*[_diagnostic(value) for value in values])
@@ -161,8 +161,8 @@ def _follow(process: subprocess.Popen, lines: Any, events: Events) -> BaseExcept
             time.sleep(_POLL_S)
 
 
-def _end(process: subprocess.Popen) -> None:
-    """Ask torchrun to stop, which stops its processes; then make it."""
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Terminate torchrun, which stops its processes; kill it after a grace period."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -178,12 +178,12 @@ def _diagnostic(value: Mapping[str, Any]) -> Diagnostic:
 
 
 class _FileEvents(Events):
-    """Appends events as JSON lines; in all processes but the first it keeps still."""
+    """Appends events as JSON lines; only rank 0 writes."""
 
     def __init__(self, path: Path, first: bool):
         self._file = path.open("a", buffering=1) if first else None
 
-    def _send(self, *values: Any) -> None:
+    def _send(self, *values: object) -> None:
         if self._file:
             self._file.write(json.dumps(values) + "\n")
 
@@ -207,13 +207,13 @@ class _FileEvents(Events):
 
 
 class _NoItems(Items):
-    """Training keeps checkpoints, not items."""
+    """Training keeps checkpoints instead of items."""
 
     def get(self, key: str) -> bytes | None:
         return None
 
     def put(self, key: str, value: bytes) -> None:
-        raise NotImplementedError("a training process has no items")
+        raise NotImplementedError("training processes have no items")
 
 
 def main() -> None:
@@ -235,7 +235,7 @@ def main() -> None:
         raise
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # destructors of C++ libraries abort when a thread of theirs still runs, which is then no failure
+    os._exit(0)  # destructors of C++ libraries may abort while a thread runs, which would look like a failure
 
 
 if __name__ == "__main__":

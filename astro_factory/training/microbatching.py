@@ -1,44 +1,44 @@
-"""Responses of a round as the model computes on them: sorted, moved together, and cut to what is there.
+"""A round's responses without padding: sorted by length, packed, and trimmed to the longest row.
 
-    for batch in cut(round, parts=4):                                    # equal numbers of rows, like lengths
-        for rows in passes(lengths, most=None, tokens=PASS_TOKENS):      # few enough tokens for the caches
-            per_token(model, ids[rows], mask[rows], width, temperature)
+    for batch in split_by_length(round, parts=4):        # equal numbers of rows, similar lengths
+        for rows in forward_passes(lengths, None, PASS_TOKENS):    # few enough tokens for the caches
+            token_statistics(model, ids[rows], mask[rows], width, temperature)
 
-What comes out has the shape of what went in, so nobody else has to know.
+Results have the shape of the padded input, so callers need not know about packing.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from astro_factory.training.batches import padded_width
 from astro_factory.training.corpus import IGNORED
 
 PASS_TOKENS = 4096
-"""Tokens in one forward pass on a CPU: attention over more of them falls out of its caches and takes twice as long."""
+"""Tokens of one forward pass on a CPU. Attention over more tokens exceeds the caches and takes twice as long."""
 
 
-class PerToken(NamedTuple):
-    """Of each response token; shape [rows, width], 0 where there is none."""
+class TokenStatistics(NamedTuple):
+    """Values of each response token; shape [rows, width], 0 at padding."""
 
     log_probs: Tensor
     entropy: Tensor
 
 
-def cut(batch: dict[str, Any], parts: int) -> list[dict[str, Any]]:
-    """A round's responses, sorted by length, in `parts` micro-batches of equal numbers."""
+def split_by_length(batch: dict[str, Tensor], parts: int) -> list[dict[str, Tensor]]:
+    """A round's responses, sorted by length, in `parts` micro-batches of equally many rows."""
     shares = batch["completion_mask"].sum(1).argsort(stable=True).chunk(parts)
     return [{key: value[share] if value.ndim else value for key, value in batch.items()} for share in shares]
 
 
-def per_token(model: Any, ids: Tensor, mask: Tensor, width: int, temperature: float) -> PerToken:
-    """Log-probabilities and entropies of the last `width` columns of `ids`, where `mask` is 1.
+def token_statistics(model: nn.Module, ids: Tensor, mask: Tensor, width: int, temperature: float) -> TokenStatistics:
+    """Log-probabilities and entropies of the last `width` columns of `ids` where `mask` is 1.
 
     Args:
         ids: prompts padded on the left, then responses padded on the right; shape [rows, prompt width + `width`].
-        mask: 1 where `ids` has a token.
+        mask: 1 at tokens, 0 at padding; same shape.
     """
     responses = mask[:, -width:].bool()
     starts, ends = mask[:, :-width].sum(1, keepdim=True), mask.sum(1, keepdim=True)
@@ -53,23 +53,23 @@ def per_token(model: Any, ids: Tensor, mask: Tensor, width: int, temperature: fl
         values = outputs.log_probs[learned], outputs.entropy[learned]
     else:
         logits = model(input_ids=packed, attention_mask=attention, use_cache=False).logits[:, :-1][learned]
-        chances = (logits.float() / temperature).log_softmax(-1)
-        chosen = chances.gather(-1, packed[:, 1:][learned][:, None])[:, 0]
-        values = chosen, -(chances.detach().exp() * chances.detach()).sum(-1)
-    # Rows keep their order and tokens theirs, so the packed values fall into their places one after another.
-    empty = values[0].new_zeros(responses.shape)
-    return PerToken(*(empty.masked_scatter(responses, value) for value in values))
+        log_probs = (logits.float() / temperature).log_softmax(-1)
+        chosen = log_probs.gather(-1, packed[:, 1:][learned][:, None])[:, 0]
+        values = chosen, -(log_probs.detach().exp() * log_probs.detach()).sum(-1)
+    # Packing keeps the order of rows and tokens, so the packed values fill the padded positions in sequence.
+    padded = values[0].new_zeros(responses.shape)
+    return TokenStatistics(*(padded.masked_scatter(responses, value) for value in values))
 
 
-def passes(lengths: Sequence[int], most: int | None, tokens: int) -> list[slice]:
-    """Consecutive rows that are computed together: at most `most` rows and, padding included, `tokens` tokens.
+def forward_passes(lengths: Sequence[int], max_rows: int | None, max_tokens: int) -> list[slice]:
+    """Consecutive rows of each pass: at most `max_rows` rows and `max_tokens` tokens with padding, at least one row.
 
-    0 tokens and no `most` are no limits; a pass has at least one row.
+    `max_rows` None and `max_tokens` 0 mean no limit.
     """
     shares, start, width = [], 0, 0
     for row, length in enumerate(lengths):
         wider = max(width, padded_width(length))
-        if row > start and (row - start == most or (tokens and (row - start + 1) * wider > tokens)):
+        if row > start and (row - start == max_rows or (max_tokens and (row - start + 1) * wider > max_tokens)):
             shares.append(slice(start, row))
             start, wider = row, padded_width(length)
         width = wider

@@ -1,9 +1,10 @@
-"""AdamW, or Muon for hidden matrices with AdamW for the rest; and the learning rate's course."""
+"""The optimizers (AdamW, or Muon for hidden matrices and AdamW for the rest) and the learning rate schedule."""
 
 import math
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from transformers import PreTrainedModel
 
 from astro_factory.training.settings import TrainingConfig
 
@@ -11,16 +12,16 @@ from astro_factory.training.settings import TrainingConfig
 class MuonWithAdamW(torch.optim.Optimizer):
     """Muon and AdamW as one optimizer with one learning rate.
 
-    Muon's update is scaled to the root mean square of AdamW's (arXiv 2502.16982, section 2.2), so that one learning
-    rate and one schedule suit both. State and groups belong to this object; its two parts only share them.
+    Muon's update is scaled to the root mean square of AdamW's (arXiv 2502.16982, section 2.2), so one learning rate and
+    one schedule suit both. State and parameter groups belong to this object; the two optimizers share them.
     """
 
     def __init__(self, muon: torch.optim.Muon, adamw: torch.optim.AdamW):
         self._parts = (muon, adamw)
         super().__init__([*muon.param_groups, *adamw.param_groups], {})
-        self._share()
+        self._share_state()
 
-    def _share(self) -> None:
+    def _share_state(self) -> None:
         groups = iter(self.param_groups)
         for part in self._parts:
             part.state = self.state
@@ -28,15 +29,15 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict: dict) -> None:
         super().load_state_dict(state_dict)
-        self._share()
+        self._share_state()
 
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         for part in self._parts:
             part.step()
 
 
-def make_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Optimizer:
-    """The optimizer of `settings` over the model's trainable weights; vectors (norms, biases) are not decayed."""
+def make_optimizer(model: PreTrainedModel, settings: TrainingConfig) -> torch.optim.Optimizer:
+    """The optimizer of `settings` for the model's trainable weights; vectors (norms, biases) have no weight decay."""
     named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     outer = {id(m.weight) for m in (model.get_input_embeddings(), model.get_output_embeddings()) if m is not None}
     matrices = [weight for _, weight in named if weight.ndim >= 2]
@@ -58,11 +59,11 @@ def make_optimizer(model: nn.Module, settings: TrainingConfig) -> torch.optim.Op
 
 
 def learning_rate_share(step: int, total: int, settings: TrainingConfig) -> float:
-    """Learning rate of optimizer step `step` (from 0) of `total`, as a share of the highest."""
+    """Learning rate of optimizer step `step` (from 0) of `total`, as a share of the peak."""
     if step < settings.warmup_steps:
         return (step + 1) / settings.warmup_steps
     if settings.schedule == "constant":
         return 1.0
     progress = min(1.0, (step - settings.warmup_steps) / max(1, total - settings.warmup_steps))
-    falling = 1 - progress if settings.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
-    return settings.min_learning_rate_ratio + (1 - settings.min_learning_rate_ratio) * falling
+    remaining = 1 - progress if settings.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
+    return settings.min_learning_rate_ratio + (1 - settings.min_learning_rate_ratio) * remaining

@@ -1,4 +1,4 @@
-"""The settings that SFT and reinforcement learning share; part of their stages' keys, so nothing heavy is imported."""
+"""Settings of SFT and reinforcement learning. They are part of stage keys, so nothing heavy is imported here."""
 
 from typing import Annotated, Literal
 
@@ -8,25 +8,25 @@ from astro_factory.core.config import NOT_SEMANTIC, Config, DialoguesRef, ModelR
 
 
 class DeepSpeed(Config):
-    """DeepSpeed's sharding of what data-parallel processes would otherwise all hold."""
+    """DeepSpeed's sharding of state that data-parallel processes would otherwise duplicate."""
 
     zero_stage: Literal[1, 2, 3] = 2
-    """1: optimizer states are sharded; 2: gradients too; 3: weights too."""
+    """1 shards optimizer states, 2 gradients too, 3 weights too."""
     offload_optimizer: bool = False
-    """Whether optimizer states live in main memory instead of on the device."""
+    """Whether to keep optimizer states in main memory instead of on the device."""
 
 
 class Launch(Config):
-    """How many processes train together. Their number is part of the key: sums in another order are other bits."""
+    """How many processes train together. Their number is part of the key: sums in another order give other bits."""
 
-    processes: int = Field(1, ge=1)
-    """Data-parallel processes: one for each GPU, or a few on a CPU (gloo). A step's batch is divided among them."""
+    processes: int = Field(default=1, ge=1)
+    """Data-parallel processes: one for each GPU, or a few on a CPU (gloo). They divide a step's batch."""
     deepspeed: DeepSpeed | None = None
-    """Shard with DeepSpeed; without it the processes run plain data parallelism (DDP)."""
+    """Shard with DeepSpeed; by default the processes use plain data parallelism (DDP)."""
 
     @property
-    def spreads(self) -> bool:
-        """Whether training happens in processes of its own; DeepSpeed needs its launcher even for one."""
+    def is_distributed(self) -> bool:
+        """Whether training needs the launcher; DeepSpeed needs it even for one process."""
         return self.processes > 1 or self.deepspeed is not None
 
 
@@ -34,25 +34,25 @@ class TrainingConfig(StageConfig):
     """Fields of every training stage."""
 
     model: ModelRef
-    """The model that training starts from."""
+    """The model to start from."""
     learning_rate: float = Field(gt=0)
-    """Highest learning rate of the schedule."""
+    """Peak learning rate."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """Form of the learning rate after the warm-up."""
+    """Shape of the learning rate after the warm-up."""
     min_learning_rate_ratio: float = Field(0.0, ge=0, le=1)
-    """Where cosine and linear schedules end, as a share of `learning_rate`."""
+    """Final learning rate of cosine and linear schedules, as a share of `learning_rate`."""
     warmup_steps: int = Field(0, ge=0)
-    """Optimizer steps in which the learning rate rises from 0."""
+    """Optimizer steps over which the learning rate rises from 0."""
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """`muon` treats hidden matrices with Muon and the rest with AdamW, at one learning rate."""
+    """`muon` uses Muon for hidden matrices and AdamW for the rest, at one learning rate."""
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled weight decay of matrices; norms and biases have none."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
     """Decay rates of AdamW's two moments."""
     max_grad_norm: float = Field(1.0, ge=0)
-    """Gradients are scaled down to this norm; 0 leaves them."""
+    """Gradients are clipped to this norm; 0 turns clipping off."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """`bf16` computes under autocast; the weights that are optimized stay in single precision."""
+    """`bf16` computes under autocast; the optimized weights stay in single precision."""
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
     """Implementation in transformers; `auto` is eager on a CPU, where it is the fastest for short texts, else sdpa."""
     gradient_checkpointing: bool = False
@@ -62,16 +62,16 @@ class TrainingConfig(StageConfig):
     launch: Launch = Launch()
     """Processes and sharding."""
     threads: int = Field(1, ge=1)
-    """CPU threads of each process; part of the key, since they divide sums."""
+    """CPU threads of each process. Part of the key: the order of additions depends on them."""
     save_every: Annotated[int, NOT_SEMANTIC] = Field(500, ge=1)
-    """Optimizer steps between checkpoints. A resumed run gives the same bytes as one that never stopped."""
+    """Optimizer steps between checkpoints. A resumed run gives the same bytes as an uninterrupted one."""
     log_every: Annotated[int, NOT_SEMANTIC] = Field(10, ge=1)
     """Optimizer steps between points of the training curves."""
 
     @model_validator(mode="after")
     def _whole_matrices(self) -> "TrainingConfig":
         if self.optimizer == "muon" and self.launch.deepspeed:
-            raise ValueError("muon works on whole matrices, which DeepSpeed divides; set optimizer to adamw")
+            raise ValueError("muon needs whole matrices, but DeepSpeed shards them; set optimizer to adamw")
         return self
 
 
@@ -79,7 +79,7 @@ class SFTSettings(TrainingConfig):
     """Fields of supervised fine-tuning."""
 
     data: DialoguesRef
-    """Traces or practice documents; every row is one dialogue whose last message is learned."""
+    """Traces or practice documents; each row is a dialogue whose last message is the response to learn."""
     epochs: int = Field(1, ge=1)
     """Passes over the data."""
     max_steps: int | None = Field(None, ge=1)
@@ -87,24 +87,24 @@ class SFTSettings(TrainingConfig):
     batch_size: int = Field(64, ge=1)
     """Sequences in an optimizer step, over all processes."""
     batch_tokens: int | None = Field(None, ge=1)
-    """Tokens in an optimizer step, padding included, over all processes, instead of `batch_size`: as many sequences as
-    fit."""
+    """Tokens in an optimizer step, padding included, over all processes. Replaces `batch_size`: a step has as many
+    sequences as fit."""
     micro_batches: int = Field(1, ge=1)
-    """Forward passes that each process divides its share of a step into; more take less memory."""
+    """Forward passes into which each process divides its share of a step; more passes take less memory."""
     length_window: int = Field(1, ge=1)
-    """Sequences are sorted by length within this many steps, which saves padding; 1 makes each step a fair draw."""
+    """Sequences are sorted by length within this many steps, which saves padding; with 1 steps are random samples."""
     max_length: int | None = Field(None, ge=2)
-    """Longer dialogues (in tokens) are left out, and the log says how many; by default what the model can take."""
+    """Dialogues with more tokens are left out and counted in the log; the default is the model's limit."""
     loss: Literal["response", "all"] = "response"
-    """Which tokens are learned: the last message and its end, or the prompt too."""
+    """Which tokens count in the loss: the last message with its terminator, or the prompt too."""
 
 
 class EngineRollouts(Config):
-    """Rollouts are sampled in the training processes, from the weights that are being trained."""
+    """Rollouts are sampled in the training processes from the current weights."""
 
     kind: Literal["engine"]
-    batch_size: Annotated[int, NOT_SEMANTIC] = Field(256, ge=1)
-    """Samples that are generated side by side in each process; speed and memory, not the samples."""
+    batch_size: Annotated[int, NOT_SEMANTIC] = Field(default=256, ge=1)
+    """Samples generated together in each process; it affects speed and memory, not the samples."""
 
 
 class VLLMRollouts(Config):
@@ -112,86 +112,86 @@ class VLLMRollouts(Config):
 
     kind: Literal["vllm"]
     mode: Literal["colocate", "server"] = "colocate"
-    """`colocate`: an engine in each training process; `server`: a running server (`vllm serve`) gets the weights."""
+    """`colocate`: an engine in each training process; `server`: weights are sent to a running server (`vllm serve`)."""
     server_url: str | None = None
-    """Base address of the server, such as `http://host:8000`."""
+    """Base URL of the server, such as `http://host:8000`."""
     gpu_memory_utilization: float = Field(0.3, gt=0, le=1)
     """Share of each GPU's memory for a colocated engine."""
     tensor_parallel_size: int = Field(1, ge=1)
     """GPUs that share one colocated engine."""
     max_model_len: int | None = Field(None, ge=2)
-    """Longest prompt and response together; by default what the model can take."""
+    """Longest prompt and response together, in tokens; the default is the model's limit."""
     sleep: bool = False
-    """Whether a colocated engine gives its memory back while weights are updated."""
+    """Whether a colocated engine releases its memory while weights are updated."""
 
 
 class Reward(Config):
-    """What an outcome is worth. A group's mean is subtracted, so only differences matter."""
+    """Reward of each outcome. A group's mean is subtracted, so only differences matter."""
 
     correct: float = 1.0
-    """Reward of a right answer."""
+    """Reward of a correct answer."""
     incorrect: float = 0.0
-    """Reward of a wrong answer, and of one that could not be judged in time."""
+    """Reward of an incorrect answer, and of one whose verification timed out."""
     no_answer: float | None = None
-    """Reward of a response without an answer; as a wrong one unless given."""
+    """Reward of a response without an answer; defaults to `incorrect`."""
     truncated: float | None = None
-    """Reward of a response that was cut off at the length limit; by its outcome unless given."""
+    """Reward of a response that was cut off at the length limit; by default it depends on the outcome."""
 
 
 class VerdictAlarm(Config):
-    """Rates of verdicts, at any point of the curves, at which training raises an alarm; a bound of 1 is none."""
+    """Verdict rates above which training raises an alarm at a point of the curves; 1 turns a bound off."""
 
-    no_answer: float = Field(0.5, ge=0, le=1)
-    """Highest share of responses that state no answer."""
-    timeout: float = Field(0.05, ge=0, le=1)
-    """Highest share of responses that could not be judged in time."""
-    unjudged: float = Field(0.01, ge=0, le=1)
-    """Highest share of responses that could not be judged for no fault of theirs: the verifier failed, or the known
-    answer cannot be read."""
-    jump: float = Field(0.2, ge=0, le=1)
-    """How far one of these rates may rise above its mean of the ten points before."""
+    no_answer: float = Field(default=0.5, ge=0, le=1)
+    """Highest share of responses without an answer."""
+    timeout: float = Field(default=0.05, ge=0, le=1)
+    """Highest share of responses whose verification timed out."""
+    unjudged: float = Field(default=0.01, ge=0, le=1)
+    """Highest share of responses that could not be judged through no fault of their own: the verifier failed, or the
+    known answer cannot be parsed."""
+    jump: float = Field(default=0.2, ge=0, le=1)
+    """How far one of these rates may rise above its mean over the last ten points."""
     stop: bool = False
-    """End training where an alarm begins, rather than say so and go on."""
+    """Whether an alarm stops training instead of only logging a warning."""
 
 
 class GRPOSettings(TrainingConfig):
     """Fields of reinforcement learning with verifiable rewards."""
 
     problems: ProblemsRef
-    """What is asked; each problem's verifier judges the responses."""
+    """The problems; each problem's verifier judges its responses."""
     steps: int = Field(ge=1)
-    """Rounds: responses are sampled, judged and learned from, in `num_iterations` optimizer steps."""
+    """Rounds: each samples and judges responses and trains on them for `num_iterations` optimizer steps."""
     prompts_per_step: int = Field(ge=1)
     """Problems in a round, over all processes; a multiple of their number."""
     group_size: int = Field(ge=2)
-    """Responses to each problem, which are compared with one another."""
+    """Responses to each problem; advantages are relative to this group."""
     temperature: float = Field(1.0, gt=0)
-    """Sampling temperature; the loss is computed at the same one."""
+    """Sampling temperature; the loss uses the same one."""
     max_new_tokens: int = Field(ge=1)
-    """Length at which a response is cut off."""
+    """Longest response, in tokens."""
     loss: Literal["dapo", "grpo", "dr_grpo", "cispo"] = "dapo"
     """Normalization: over all tokens of the step (dapo, cispo), over each response's tokens (grpo), over a constant
     length (dr_grpo)."""
     beta: float = Field(0.0, ge=0)
-    """Weight of the divergence from the model that training started from; 0 needs no second model."""
+    """Weight of the KL divergence from the initial model; 0 needs no second model."""
     epsilon: float = Field(0.2, gt=0)
-    """Clip range of the probability ratio below 1, and above it unless `epsilon_high` is given."""
+    """Clip range of the probability ratio below 1; also above 1 unless `epsilon_high` is set."""
     epsilon_high: float | None = Field(None, gt=0)
     """Clip range of the probability ratio above 1."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
-    """By which standard deviation advantages are divided."""
+    """The standard deviation by which advantages are divided."""
     reward: Reward = Reward()
-    """Outcome to number."""
+    """Reward of each outcome."""
     alarm: Annotated[VerdictAlarm, NOT_SEMANTIC] = VerdictAlarm()
-    """When the rates of verdicts are an alarm."""
+    """Verdict rates that raise an alarm."""
     num_iterations: int = Field(1, ge=1)
     """Optimizer steps on each round's responses."""
     mask_truncated: bool = False
-    """Leave responses that were cut off out of the loss."""
+    """Whether to leave cut-off responses out of the loss."""
     micro_batch_size: int = Field(32, ge=1)
-    """Most responses in a forward pass; a process divides its share of a round into equal passes of at most this."""
+    """Maximum responses in a forward pass; a process divides its share of a round into equal passes of at most this."""
     rollouts: Annotated[EngineRollouts | VLLMRollouts, Field(discriminator="kind")] = EngineRollouts(kind="engine")
-    """Where responses are sampled."""
+    """How responses are sampled."""
     log_every: Annotated[int, NOT_SEMANTIC] = Field(1, ge=1)
     """Optimizer steps between points of the training curves."""
     save_every: Annotated[int, NOT_SEMANTIC] = Field(20, ge=1)

@@ -1,15 +1,15 @@
-"""What our SFT and GRPO trainers have in common: arguments, optimizer, events, checkpoints that resume exactly."""
+"""Common parts of our SFT and GRPO trainers: arguments, optimizer, events, checkpoints that resume exactly."""
 
 import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR
-from transformers import TrainerCallback
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from astro_factory.core.context import Events
@@ -18,7 +18,8 @@ from astro_factory.training.launch import Interrupted
 from astro_factory.training.optimizers import learning_rate_share, make_optimizer
 from astro_factory.training.settings import TrainingConfig
 
-_DONE = "complete-{rank}"
+_COMPLETE = "complete-{rank}"
+"""Marker of a rank that finished writing a checkpoint."""
 _CURVES = {
     "loss": "loss",
     "grad_norm": "grad_norm",
@@ -40,39 +41,44 @@ _CURVES = {
     "clip_ratio/region_mean": "clipped_ratios",
     "alarms": "alarms",
 }
-"""TRL's name of a measure to ours; the others are not reported."""
-VERDICTS = "verdict/"
-"""Beginning of the measures that are rates of verdicts; they keep their names."""
+"""TRL's name of a metric to ours; other metrics are not reported."""
+VERDICT_PREFIX = "verdict/"
+"""Prefix of the metrics that are verdict rates; they keep their names."""
+
+Settings = TypeVar("Settings", bound=TrainingConfig)
+_Base = Trainer if TYPE_CHECKING else object
 
 
-class RecipeMixin:
-    """Puts our optimizer and schedule into a TRL trainer and keeps it from writing or sending anything else."""
+class RecipeMixin(Generic[Settings], _Base):
+    """Gives a TRL trainer our optimizer and schedule, and stops it from writing or sending anything else."""
 
-    settings: TrainingConfig
+    settings: Settings
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            self.optimizer = make_optimizer(model or self.model, self.settings)
+            trained: Any = model or self.model
+            self.optimizer = make_optimizer(trained, self.settings)
         return self.optimizer
 
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
         if self.lr_scheduler is None:
+            optimizer = optimizer or self.optimizer
+            assert optimizer is not None
             self.lr_scheduler = LambdaLR(
-                optimizer or self.optimizer,
-                lambda step: learning_rate_share(step, num_training_steps, self.settings),
+                optimizer, lambda step: learning_rate_share(step, num_training_steps, self.settings)
             )
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """Cards are written when something is published."""
+    def create_model_card(self, *_: object, **__: object) -> None:
+        """Do nothing: cards are written when a model is published."""
 
     def _send_telemetry(self) -> None:
-        """Nothing is sent anywhere."""
+        """Do nothing."""
 
 
 def common_arguments(settings: TrainingConfig, work: Path) -> dict[str, Any]:
-    """Arguments of transformers' trainer that both our trainers use."""
+    """Arguments of transformers' Trainer that both our trainers use."""
     cpu = not torch.cuda.is_available()
     return {
         "output_dir": str(work / "checkpoints"),
@@ -98,9 +104,9 @@ def common_arguments(settings: TrainingConfig, work: Path) -> dict[str, Any]:
 
 
 def _deepspeed(settings: TrainingConfig) -> dict[str, Any] | None:
-    """DeepSpeed's own configuration; transformers fills in what is `auto`.
+    """DeepSpeed's configuration; transformers fills in `auto`.
 
-    `train_batch_size` is left out: at stage 3 it would be checked before the number of processes is known.
+    `train_batch_size` is left out: at stage 3 DeepSpeed would check it before it knows the number of processes.
     """
     sharding = settings.launch.deepspeed
     if sharding is None:
@@ -119,13 +125,14 @@ def _deepspeed(settings: TrainingConfig) -> dict[str, Any] | None:
     }
 
 
-def train(trainer: Any, settings: TrainingConfig, work: Path, events: Events, round_steps: int = 1) -> None:
-    """Run a trainer to its end, from the last complete checkpoint if there is one.
+def train(trainer: Trainer, settings: TrainingConfig, work: Path, events: Events, round_steps: int = 1) -> None:
+    """Run a trainer to the end, from the last complete checkpoint if there is one.
 
-    On SIGTERM or Ctrl-C it saves a checkpoint, after a multiple of `round_steps` steps, and raises `Interrupted`.
+    On SIGTERM or Ctrl-C it saves a checkpoint after a multiple of `round_steps` steps and raises `Interrupted`.
     """
     if trainer.accelerator.num_processes != settings.launch.processes:
-        raise RuntimeError(f"{trainer.accelerator.num_processes} processes train, not {settings.launch.processes}")
+        found = trainer.accelerator.num_processes
+        raise RuntimeError(f"training runs in {found} processes, not in {settings.launch.processes}")
     trainer.remove_callback(PrinterCallback)
     stop = _Stop(trainer, round_steps)
     for callback in (_Report(events), _Complete(), stop):
@@ -134,27 +141,28 @@ def train(trainer: Any, settings: TrainingConfig, work: Path, events: Events, ro
     with stop.listening():
         trainer.train(resume_from_checkpoint=last_checkpoint(work, settings.launch.processes))
     if stop.reached:
-        raise Interrupted(f"stopped after step {trainer.state.global_step}; run again to go on")
+        raise Interrupted(f"stopped after step {trainer.state.global_step}; run again to resume")
 
 
 def last_checkpoint(work: Path, processes: int) -> str | None:
     """The newest checkpoint that every process finished writing."""
-    found = sorted((work / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
-    whole = [p for p in found if all((p / _DONE.format(rank=rank)).exists() for rank in range(processes))]
-    return str(whole[-1]) if whole else None
+    checkpoints = sorted((work / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    complete = [p for p in checkpoints if all((p / _COMPLETE.format(rank=rank)).exists() for rank in range(processes))]
+    return str(complete[-1]) if complete else None
 
 
 class _Report(TrainerCallback):
-    """Sends progress and the training curves."""
+    """Reports progress and the training curves."""
 
     def __init__(self, events: Events):
         self._events = events
 
-    def on_step_end(self, args, state, control, **_):
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.is_world_process_zero:
             self._events.progress(state.global_step, state.max_steps, "steps")
 
-    def on_log(self, args, state, control, logs, **_):
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        logs: dict[str, float] = kwargs["logs"]
         if not math.isfinite(logs.get("loss", 0.0)):
             raise UserError.of(
                 "E504",
@@ -162,33 +170,35 @@ class _Report(TrainerCallback):
                 "lower learning_rate, or set max_grad_norm and warmup_steps",
             )
         if state.is_world_process_zero and "loss" in logs:
-            named = {_CURVES.get(key, key if key.startswith(VERDICTS) else ""): value for key, value in logs.items()}
+            named = {
+                _CURVES.get(key, key if key.startswith(VERDICT_PREFIX) else ""): value for key, value in logs.items()
+            }
             self._events.metric(state.global_step, {key: value for key, value in named.items() if key})
 
 
 class _Complete(TrainerCallback):
-    """Marks a checkpoint as whole, last of all, so that a kill in the middle of a save costs only that checkpoint."""
+    """Marks a checkpoint as complete when all is written, so that a kill during a save costs only that checkpoint."""
 
-    def on_save(self, args, state, control, **_):
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        (folder / _DONE.format(rank=args.process_index)).touch()
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        (folder / _COMPLETE.format(rank=args.process_index)).touch()
 
 
 class _Stop(TrainerCallback):
-    """Ends training after the step in which a signal came, with a checkpoint; all processes at the same step."""
+    """Ends training after the step in which a signal arrived, with a checkpoint, in all processes at the same step."""
 
-    def __init__(self, trainer: Any, round_steps: int):
+    def __init__(self, trainer: Trainer, round_steps: int):
         self._trainer = trainer
         self._round_steps = round_steps
-        self._asked = False
+        self._requested = False
         self.reached = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT, where this thread may."""
+        """Handle SIGTERM and SIGINT, if this is the main thread."""
         try:
-            before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
-        except ValueError:  # not the main thread: whoever started it stops it
+            before = {number: signal.signal(number, self._request) for number in (signal.SIGTERM, signal.SIGINT)}
+        except ValueError:  # only the main thread can set handlers
             before = {}
         try:
             yield
@@ -196,13 +206,15 @@ class _Stop(TrainerCallback):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _ask(self, *_: Any) -> None:
-        self._asked = True
+    def _request(self, *_: object) -> None:
+        self._requested = True
 
-    def on_step_end(self, args, state, control, **_):
-        asked = self._asked
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        requested = self._requested
         if args.world_size > 1:
-            flag = torch.tensor(int(asked), device=args.device)
-            asked = bool(self._trainer.accelerator.reduce(flag, "sum").item())
-        if asked and state.global_step % self._round_steps == 0 and state.global_step < state.max_steps:
+            flag = torch.tensor(int(requested), device=args.device)
+            total = self._trainer.accelerator.reduce(flag, "sum")
+            assert isinstance(total, torch.Tensor)
+            requested = bool(total.item())
+        if requested and state.global_step % self._round_steps == 0 and state.global_step < state.max_steps:
             self.reached = control.should_save = control.should_training_stop = True

@@ -1,13 +1,16 @@
-"""A tokenizer with one token a word, for small models of a known language; all other text falls back to bytes.
+"""A tokenizer with one token per word, for small models of a known vocabulary; other text falls back to bytes.
 
-Every line is read as if a space stood before it, so a word that follows a space or begins a line has one id wherever
-it stands, and lines encode one by one: `encode(a + "\\n") + encode(b) == encode(a + "\\n" + b)`. Nothing is lost:
+Every line is encoded as if a space preceded it, so a word has the same id after a space and at the start of a line, and
+lines encode independently: `encode(a + "\\n") + encode(b) == encode(a + "\\n" + b)`. It is lossless:
 `decode(encode(text)) == text` for any text that does not spell a special token.
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 _PIECES = r"\n| ?\p{L}+(?:'\p{L}+)*| ?[0-9]+| ?[^\p{L}0-9\s]"
 _WORDS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|[0-9]+|[^\w\s]|_")
@@ -53,7 +56,7 @@ def words_of(text: str) -> list[str]:
 
 
 def words_of_template(source: str) -> list[str]:
-    """The words that a Jinja template itself can write: its literal text and the strings in its expressions."""
+    """The words in a Jinja template's own output: its literal text and the strings in its expressions."""
     from jinja2 import Environment
 
     pieces = Environment().lex(source)
@@ -64,7 +67,7 @@ def words_of_template(source: str) -> list[str]:
 def vocabulary_of(words: Iterable[str], largest_number: int, specials: Sequence[str]) -> dict[str, int]:
     """Token to id: special tokens, bytes, white space, punctuation, numbers from 0, and the words in sorted order.
 
-    A word stands with the space before it; a punctuation mark also without, for prose.
+    A word token includes the space before it; punctuation marks exist with and without.
     """
     tokens = [*specials, *(f"<0x{byte:02X}>" for byte in range(256)), " ", "\n"]
     tokens += [*_PUNCTUATION, *(f" {mark}" for mark in _PUNCTUATION)]
@@ -73,8 +76,10 @@ def vocabulary_of(words: Iterable[str], largest_number: int, specials: Sequence[
     return {token: index for index, token in enumerate(dict.fromkeys(tokens))}
 
 
-def build_tokenizer(words: Iterable[str], largest_number: int, chat: ChatFormat, max_length: int) -> Any:
-    """A transformers tokenizer, ready for `save_pretrained`; `max_length` in tokens is what the model can read."""
+def build_tokenizer(
+    words: Iterable[str], largest_number: int, chat: ChatFormat, max_length: int
+) -> "PreTrainedTokenizerFast":
+    """A transformers tokenizer, ready for `save_pretrained`; `max_length` is the model's longest input, in tokens."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

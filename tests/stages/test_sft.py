@@ -72,7 +72,7 @@ def test_a_torn_checkpoint_is_passed_over(inputs, tmp_path):
 def test_long_dialogues_are_left_out_and_counted(inputs, tmp_path):
     ctx = context(tmp_path, inputs)
     run(ctx, config(max_length=20))
-    assert ctx.events.lines[0].split("; ")[1].endswith("too long, left out")
+    assert ctx.events.lines[0].split("; ")[1].endswith("left out because they are too long")
     assert int(ctx.events.lines[0].split("; ")[1].split()[0]) > 0
 
 
@@ -80,7 +80,7 @@ def test_long_dialogues_are_left_out_and_counted(inputs, tmp_path):
     ("settings", "code", "cause"),
     [
         ({"max_length": 300}, "E505", "max_length is 300, but the model has 256 positions"),
-        ({"max_length": 5}, "E501", "there is nothing to train on: 40 of 40 dialogues are longer than 5 tokens"),
+        ({"max_length": 5}, "E501", "all 40 dialogues are longer than 5 tokens"),
         ({"learning_rate": 1e30, "max_grad_norm": 0, "log_every": 1}, "E504", "the loss is nan at step"),
     ],
 )

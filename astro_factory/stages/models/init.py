@@ -76,10 +76,10 @@ def run(ctx: StageContext, config: Config) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from astro_factory.training.weights import quiet
+    from astro_factory.training.weights import silence_transformers
     from astro_factory.training.word_tokenizer import CHAT_FORMATS, build_tokenizer
 
-    quiet()
+    silence_transformers()
     shape = config.architecture
     tokenizer = build_tokenizer(
         _words(config), config.vocabulary.numbers, CHAT_FORMATS[config.chat_template], shape.max_position_embeddings
