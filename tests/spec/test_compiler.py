@@ -119,7 +119,7 @@ def test_mistakes_in_overrides_are_told_where_they_were_made(spec, monkeypatch):
     assert heads == [
         "sound.yaml:25:11 E104 unknown key 'cuont' in stages.drill; did you mean 'count'?",
         "sound.yaml:25:61 E115 stages.base.learning_rate should be a number, not the text 'fast'; "
-        "learning_rate is documented as: Highest learning rate of the schedule",
+        "learning_rate is documented as: Peak learning rate",
         "--set engines.cpu.threads=0 E115 engines.cpu.threads should be greater than 0, not the number 0; "
         "threads is documented as: CPU threads",
         "--set stagges.x=1 E104 unknown key 'stagges' in the spec; did you mean 'stages'?",
