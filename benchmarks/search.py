@@ -41,7 +41,7 @@ from astro_factory.spec import compile_spec
 from astro_factory.stages.problems.countdown import make_problems
 from astro_factory.store import Store
 from astro_factory.store.exports import Export
-from astro_factory.store.transfer import take
+from astro_factory.store.transfer import import_result
 
 PAPER = {"expansions": 8, "rollouts": 16, "iterations": 32, "c_puct": 1.0, "prior": "logprob"}
 LIMITS = ("max_depth", "max_step_tokens", "max_rollout_tokens", "rollout_stop")
@@ -168,7 +168,7 @@ def base_model(folder: Path, spec: Path) -> Path:
     """The model that the quickstart's spec brings along."""
     export, store = Export(spec.parent / "exports/quickstart_base.tar"), Store(folder)
     [result] = filter(export.has_blobs, export.results().values())
-    take(store, export, result)
+    import_result(store, export, result)
     return store.output(result)
 
 

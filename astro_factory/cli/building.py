@@ -115,12 +115,12 @@ def made(
             return run_build(planned, place, watch, options)
 
     with disk_full_as_error(place.root), place.building():
-        losses = sum(cache.losses for cache in options.caches)
+        failed = sum(cache.failed_fetches for cache in options.caches)
         planned = plan()
         expected = estimates(planned, place)
         done = run(planned)
-        while not done.ok and losses < (losses := sum(cache.losses for cache in options.caches)):
-            # a cache could not give what it had offered: the rest is planned anew without that
+        while not done.ok and failed < (failed := sum(cache.failed_fetches for cache in options.caches)):
+            # a cache failed to deliver what it had offered: plan the rest again without it
             done = run(planned := plan()).after(done)
         return summary(planned, place, done, time.monotonic() - started, expected)
 

@@ -44,7 +44,7 @@ def samples(
 
     spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
-    with disk_full_as_error(folder), place.steady():
+    with disk_full_as_error(folder), place.gc_paused():
         written = write_logs(_evaluation(spec, graph, stage, place), folder)
     if as_json:
         print_json({"stage": stage, "files": [str(path) for path in written]})

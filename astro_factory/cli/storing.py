@@ -25,7 +25,7 @@ from astro_factory.store.disk_full import disk_full_as_error
 from astro_factory.store.store import GRACE_DAYS, KEEP_LAST
 
 if TYPE_CHECKING:
-    from astro_factory.store.fsck import Checked, Fault
+    from astro_factory.store.fsck import Fault, FsckReport
 
 
 def export(
@@ -40,7 +40,7 @@ def export(
 
     spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
-    with disk_full_as_error(file.parent), place.steady():
+    with disk_full_as_error(file.parent), place.gc_paused():
         planned = make_plan(graph, place, targets=[stage], commits=locked_commits(graph), use_imports=False)
         results = {name: item.result for name, item in planned.nodes.items()}
         if missing := [name for name, result in results.items() if result is None]:
@@ -56,14 +56,14 @@ def import_(
 ) -> None:
     """Take the finished stages of a store export into the store, every file checked."""
     from astro_factory.store.exports import Export
-    from astro_factory.store.transfer import take
+    from astro_factory.store.transfer import import_result
 
     place, export = open_store(store), Export(file)
     with disk_full_as_error(place.root), place.building():
         results = export.results().values()
         whole = [result for result in results if export.has_blobs(result)]
         for result in results:
-            take(place, export, result, with_files=result in whole)
+            import_result(place, export, result, with_files=result in whole)
     if as_json:
         print_json({"results": len(results), "with_files": len(whole)})
     else:
@@ -144,7 +144,7 @@ def fsck(
         raise typer.Exit(1)
 
 
-def _print_checked(checked: "Checked") -> None:
+def _print_checked(checked: "FsckReport") -> None:
     for found in checked.faults:
         _print_fault("damaged", found)
     for found in checked.leftovers:

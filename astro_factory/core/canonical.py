@@ -1,20 +1,19 @@
-"""Canonical JSON and the digests made of it: equal values give equal bytes on every machine."""
+"""Canonical JSON and digests of it: equal values give equal bytes on every machine."""
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-"""Made once: `json.dumps` makes an encoder for every value, which costs more than a short value itself."""
+"""Created once: `json.dumps` creates an encoder for every value, which takes longer than encoding a short one."""
 
 
-def canonical_json(value: Any) -> bytes:
+def canonical_json(value: object) -> bytes:
     """Sorted keys, no white space, UTF-8, no NaN. Floats print as Python's shortest round-trip form."""
     return _encode(value).encode()
 
 
-def digest(value: Any) -> str:
+def digest(value: object) -> str:
     """SHA-256 (hex) of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
@@ -25,9 +24,9 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def seed_for(*parts: Any) -> int:
-    """A 63-bit seed from what it is for, as in `seed_for(config.seed, "search", problem.id, sample)`.
+def seed_for(*parts: object) -> int:
+    """A 63-bit seed for a purpose, as in `seed_for(config.seed, "search", problem.id, sample)`.
 
-    It depends on nothing else, so neither the order of work nor the number of workers can move a sample.
+    It depends on nothing else, so neither the order of work nor the number of workers can change a sample.
     """
     return int(digest(list(parts))[:16], 16) >> 1

@@ -1,6 +1,6 @@
-"""What a running stage gets: its inputs as paths, a folder for its outputs, and a way to say how far it is.
+"""The context of a running stage: its inputs as paths, a folder for its output, and a channel for its progress.
 
-A stage reads only what its context hands out, so its key covers all it can depend on.
+A stage reads only what its context provides, so its key covers everything that it can depend on.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Items(ABC):
-    """Results of single items (one problem's tree, say) under their own keys; they outlive a killed stage."""
+    """Results of single items, such as one problem's tree, under their own keys; they survive a killed stage."""
 
     @abstractmethod
     def get(self, key: str) -> bytes | None: ...
@@ -20,48 +20,48 @@ class Items(ABC):
     def put(self, key: str, value: bytes) -> None: ...
 
     def claim(self, key: str) -> bool:
-        """Whether this process may make the item now; if not, another one is at it. Ends with the process."""
+        """Whether this process may compute the item; False if another one does. A claim ends with the process."""
         return True
 
     def release(self, key: str) -> None:  # noqa: B027
-        """End a claim."""
+        """Release a claim."""
 
 
 @dataclass(frozen=True)
 class StageContext:
-    """Handed to every stage's `run(ctx, config)`."""
+    """The first argument of every stage's `run(ctx, config)`."""
 
     name: str
-    """The stage's name in the spec, for messages only."""
+    """The stage's name in the spec; for messages only."""
     inputs: Mapping[str, Path]
     """Folder of each referenced artifact by the name the config uses."""
     digests: Mapping[str, str]
     """Content digest of each of these artifacts, for item keys."""
     out: Path
-    """Empty folder; the files left here are the output."""
+    """An empty folder; the files that the stage leaves in it are the output."""
     scratch: Path
-    """Scratch folder of this key, kept across a kill and a resume (checkpoints); never part of the output."""
+    """A folder for checkpoints that survives a kill and a resume; never part of the output."""
     items: Items
     events: "Events"
 
 
 class Events(ABC):
-    """What a stage tells the builder. Every call is also its heartbeat, and cheap: the sender limits the rate."""
+    """What a stage reports to the builder. Every call is also a heartbeat, and cheap: the sender limits the rate."""
 
     @abstractmethod
     def progress(self, done: int, total: int, unit: str = "", **figures: float) -> None:
-        """How far the stage is."""
+        """Report progress."""
 
     @abstractmethod
     def metric(self, step: int, values: Mapping[str, Any]) -> None:
-        """A point of a training curve; kept with the run's provenance, not in the output."""
+        """Report a point of a training curve; kept in the run's provenance, not in the output."""
 
     @abstractmethod
     def log(self, text: str) -> None:
-        """A line for the stage's log."""
+        """Add a line to the stage's log."""
 
     def phase(self, name: str) -> None:  # noqa: B027
-        """What begins now ("load", "rollout"); a missed heartbeat names it."""
+        """Report the start of a phase ("load", "rollout"); the error for a missed heartbeat names it."""
 
     def spent(self, tokens: int = 0, calls: int = 0) -> None:  # noqa: B027
-        """Tokens and model calls since the last time it was said; they count against the stage's budget."""
+        """Report tokens and model calls since the last report; they count against the stage's budget."""

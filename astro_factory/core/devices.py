@@ -1,4 +1,4 @@
-"""The GPUs of this machine, counted and dealt out without loading a library that would take hold of them."""
+"""The GPUs of this machine, found without loading a library that would initialize them."""
 
 import os
 from glob import glob
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def gpus() -> list[str]:
-    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES has them."""
+    """The GPUs that this process may use, named as in CUDA_VISIBLE_DEVICES."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name]
@@ -14,13 +14,13 @@ def gpus() -> list[str]:
 
 
 def gpu_models() -> list[str]:
-    """The model of each GPU of this machine, as the driver names it; empty where there is none, or no such driver."""
+    """The model of each GPU as the NVIDIA driver names it; empty without GPUs or driver."""
     texts = [Path(path).read_text() for path in sorted(glob("/proc/driver/nvidia/gpus/*/information"))]
     return [line.partition(":")[2].strip() for text in texts for line in text.splitlines() if line.startswith("Model:")]
 
 
 def gpu_shares(processes: int) -> list[dict[str, str]]:
-    """Environment of each of some processes: the GPUs dealt out evenly where there are enough, else nothing."""
+    """Environment variables for each of several processes, which divide the GPUs evenly; empty if there are too few."""
     devices = gpus()
     if len(devices) < processes:
         return [{}] * processes

@@ -1,7 +1,7 @@
-"""The Python stacks of a stage's processes, for a stage that hangs.
+"""Dumps of the Python stacks of a stage's processes, for a stage that hangs.
 
-Every process that a stage consists of listens under a name; the one that ends the stage asks them all, and reads what
-they wrote. Python's own fault handler writes them, so a process answers in the middle of a C call too.
+Every process of a stage registers under a name. The builder signals them all and reads the files that they write.
+Python's own fault handler writes them, so a process responds even during a C call.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ _SIGNAL = signal.SIGUSR2
 _WRITING_S = 1.0
 
 _file = None
-"""Held open for the fault handler, and locked for as long as this process lives."""
+"""Kept open for the fault handler, and locked until this process ends."""
 
 
 def listen(name: str) -> None:
-    """Let this process write its stacks when it is asked, if it belongs to a stage that is not over."""
+    """Register this process, if it belongs to a running stage, to write its stacks on a signal."""
     global _file
     folder = os.environ.get(FOLDER)
     if folder and Path(folder).is_dir():
@@ -32,27 +32,27 @@ def listen(name: str) -> None:
 
 
 def collect(folder: Path) -> dict[str, str]:
-    """Ask all processes that listen in a folder; what they wrote by their names."""
-    living = sorted(filter(_lives, folder.glob("*")), key=lambda path: path.name.partition(" ")[2])
-    for path in living:
+    """Signal all processes that are registered in a folder; returns their stacks by name."""
+    alive = sorted(filter(_is_alive, folder.glob("*")), key=lambda path: path.name.partition(" ")[2])
+    for path in alive:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(path.name.partition(" ")[0]), _SIGNAL)
     time.sleep(_WRITING_S)
     found = {}
-    for path in living:
+    for path in alive:
         pid, _, name = path.name.partition(" ")
         found[f"{name} (process {pid})"] = path.read_text(encoding="utf-8", errors="replace").rstrip()
     return found
 
 
 def main_thread(stacks: str, lines: int = 12) -> str:
-    """The innermost lines of the thread that a process's stacks are mostly about, indented."""
+    """The innermost frames of a process's main thread, indented."""
     own = stacks[max(0, stacks.rfind("Current thread")) :].splitlines()
     return "\n".join(f"    {line.strip()}" for line in own[1 : 1 + lines])
 
 
-def _lives(path: Path) -> bool:
-    """Whether the process that writes to a file lives; its number alone may be another's by now."""
+def _is_alive(path: Path) -> bool:
+    """Whether the process that owns a file is alive; its ID alone may belong to a new process."""
     with path.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,7 +7,7 @@ from typing import Any
 
 _GROUP_ROWS = 2000
 _GROUP_BYTES = 256 << 20
-"""A row group ends when it holds so much, and a table being written takes little more memory than that."""
+"""A row group ends at this size, which bounds the memory for writing a table."""
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]], schema: Any) -> int:
@@ -23,7 +23,7 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]], schema: Any) -> i
 
 
 def write_batches(path: Path, batches: Iterable[Any], schema: Any) -> int:
-    """The same for rows that are `pyarrow.RecordBatch`es already, of any size; their cut leaves no mark in the file."""
+    """`write_table` for `pyarrow.RecordBatch`es; the file does not depend on how the rows are divided into batches."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -46,9 +46,9 @@ def write_batches(path: Path, batches: Iterable[Any], schema: Any) -> int:
 
 
 def read_batches(path: Path, rows: int, columns: Sequence[str] | None = None) -> Iterator[Any]:
-    """A table as `pyarrow.RecordBatch`es of so many rows at most, in order.
+    """A table as `pyarrow.RecordBatch`es of at most `rows` rows, in order.
 
-    One row group after another is opened: pyarrow's own way over a whole file holds the bytes of all of them at once.
+    It opens one row group at a time: pyarrow's own iterator over a file keeps the bytes of all of them in memory.
     """
     import pyarrow.parquet as pq
 
@@ -65,7 +65,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
 
 
 def read_columns(path: Path, names: Sequence[str]) -> list[dict[str, Any]]:
-    """All rows with some columns only."""
+    """Some columns of all rows of a Parquet file as dicts."""
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(path).read(columns=list(names)).to_pylist()

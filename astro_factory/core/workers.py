@@ -1,13 +1,13 @@
-"""Child processes that run one function, one call at a time, and can be killed in the middle of it.
+"""Child processes that run one function, one call at a time, and can be killed during a call.
 
-A worker is a fresh interpreter and never a fork of its user, so it is safe beside threads and CUDA and can be started
-from any thread. It ignores Ctrl-C, and ends by itself when its parent is gone, however the parent went:
+A worker is a fresh interpreter, not a fork of its parent, so it is safe to use with threads and CUDA and can be started
+from any thread. It ignores Ctrl-C, and exits by itself when its parent is gone, even after kill -9:
 
     with Worker("package.module:function", memory_bytes=2 << 30) as worker:
         worker.call(argument, cpu_s=5.0, timeout_s=60.0)
 
-A limit on computing time (`cpu_s`) is kept by the system's clock of the process, so a busy machine changes no result;
-one on waiting time (`timeout_s`) ends what sleeps or hangs.
+A limit on CPU time (`cpu_s`) counts only the time that the process computes, so a busy machine changes no result; a
+limit on elapsed time (`timeout_s`) ends calls that sleep or hang.
 """
 
 import contextlib
@@ -39,15 +39,15 @@ class WorkerError(Exception):
 
 
 class WorkerTimeout(WorkerError):
-    """No answer within a limit; what was computing it was killed."""
+    """A call exceeded a limit; the process that ran it was killed."""
 
 
 class WorkerDied(WorkerError):
-    """The worker's process ended in the middle of a call (memory limit, crash)."""
+    """The worker's process ended during a call (memory limit, crash)."""
 
 
 class Worker:
-    """One process that runs `target` (`module:function`, of one picklable argument). Not shared between threads."""
+    """A process that runs `target` (`module:function`, with one picklable argument). Not thread-safe."""
 
     def __init__(
         self,
@@ -61,10 +61,10 @@ class Worker:
 
         Args:
             target: what to run; its module is imported before the first call, outside any call's limits.
-            memory_bytes: limit of the address space, where the system has one; 0 is none.
-            environment: variables beside the parent's.
-            respawn: answer from a fork of the process that did the import, so that one that was killed or died is
-                replaced within milliseconds. For modules that start no threads.
+            memory_bytes: limit of the address space, on systems that support it; 0 is no limit.
+            environment: variables to add to the parent's.
+            respawn: run the calls in a fork of the process that did the import, so that a fork that was killed or
+                crashed is replaced within milliseconds. Only for modules that start no threads.
         """
         self._connection, child = Pipe()
         self._number = 0
@@ -74,7 +74,7 @@ class Worker:
             [sys.executable, "-P", "-m", __name__, *settings],
             pass_fds=[child.fileno()],
             stdin=subprocess.DEVNULL,
-            # equal hashes in all workers, so that no order of a set shows in a result
+            # equal hashes in all workers, so that no result depends on the order of a set
             env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", **(environment or {})},
         )
         child.close()
@@ -82,21 +82,21 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether a further call can be answered."""
+        """Whether the worker can run another call."""
         return not self._connection.closed
 
     def call(self, argument: Any, timeout_s: float | None = None, cpu_s: float | None = None) -> Any:
-        """What the function returns.
+        """Run the function and return its result.
 
         Args:
             argument: anything that can be pickled.
-            timeout_s: limit of waiting time; None is none.
-            cpu_s: limit of computing time of the process, all its threads together; None is none.
+            timeout_s: limit of elapsed time; None is no limit.
+            cpu_s: limit of the process's CPU time, summed over its threads; None is no limit.
 
         Raises:
-            WorkerTimeout, WorkerDied: the call has no result; `alive` says whether the worker goes on.
-            WorkerError: the function raised; the worker goes on.
-            UserError: the function raised one.
+            WorkerTimeout, WorkerDied: the call has no result; `alive` tells whether the worker can be used again.
+            WorkerError: the function raised an exception; the worker can be used again.
+            UserError: the function raised a user error; likewise.
         """
         self._number += 1
         try:
@@ -107,11 +107,11 @@ class Worker:
         return self._receive(timeout_s, cpu_s)
 
     def close(self) -> None:
-        """End the process now, whatever it is doing."""
+        """Kill the process."""
         self._end()
 
     def kill(self) -> None:
-        """The same from another thread: a call that is under way raises `WorkerDied`. Close it afterwards."""
+        """Kill the process from another thread: a running call raises `WorkerDied`. Call `close` afterwards."""
         self._process.kill()
 
     def __enter__(self) -> "Worker":
@@ -123,19 +123,18 @@ class Worker:
     def _receive(self, timeout_s: float | None, cpu_s: float | None) -> Any:
         end = None if timeout_s is None else time.monotonic() + timeout_s
         try:
-            number = None
-            while number != self._number:  # an answer that came after its call was given up is passed over
+            while True:
                 if not self._connection.poll(None if end is None else max(0.0, end - time.monotonic())):
                     self._end()
                     raise WorkerTimeout(f"no answer within {timeout_s:g} s")
                 number, state, value = self._connection.recv()
-                if state == "died":
+                if number == self._number or state == "died":  # skip late answers to calls that were given up
                     break
         except (EOFError, ConnectionResetError):
             self._end()
             raise self._death(self._process.returncode, cpu_s) from None
         except BaseException:
-            # an interrupted wait leaves an answer that belongs to no later call
+            # after an interrupted wait, the answer would look like that of the next call
             self._end()
             raise
         if state == "died":
@@ -153,22 +152,22 @@ class Worker:
 
     def _death(self, status: int, cpu_s: float | None) -> WorkerError:
         if status == -signal.SIGPROF and cpu_s is not None:
-            return WorkerTimeout(f"no answer within {cpu_s:g} s of computing")
+            return WorkerTimeout(f"no answer within {cpu_s:g} s of CPU time")
         return WorkerDied(f"the worker's process ended with status {status}")
 
 
 def _supervise(connection: Connection, function: Callable[[Any], Any], parent: int) -> None:
-    """Let a fork of this process answer, and a new one when it is gone; ends with the parent."""
+    """Run the calls in a fork of this process, replaced by a new one when it dies; exits with the parent."""
     while True:
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reader)
-            _watch(os.getppid())
+            _exit_with_parent(os.getppid())
             _answer(connection, function)
             os._exit(0)
         os.close(writer)
-        # the pipe's other end closes with the child, however it goes
+        # the pipe's other end closes when the child ends, for whatever reason
         while not select.select([reader], [], [], _WATCH_S)[0]:
             if os.getppid() != parent:
                 os.kill(child, signal.SIGKILL)
@@ -188,7 +187,7 @@ def _answer(connection: Connection, function: Callable[[Any], Any]) -> None:
             return
         if timeout_s is not None or cpu_s is not None:
             _limit_cpu(timeout_s or cpu_s)
-        # without a handler, the system ends the process when its clock has run out, wherever it is
+        # there is no handler for its signal, so the system kills the process when the timer expires
         signal.setitimer(signal.ITIMER_PROF, cpu_s or 0)
         try:
             reply = (number, "done", function(argument))
@@ -203,27 +202,27 @@ def _answer(connection: Connection, function: Callable[[Any], Any]) -> None:
 def _limit_memory(memory_bytes: int) -> None:
     import resource
 
-    with contextlib.suppress(ValueError, OSError):  # macOS knows the limit but refuses to set it
+    with contextlib.suppress(ValueError, OSError):  # macOS has the limit but refuses to set it
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
 def _limit_cpu(timeout_s: float) -> None:
-    """Let the system end a call that runs on after its parent is gone, even inside one long C operation."""
+    """Let the system kill a call that continues after its parent is gone, even during one long C operation."""
     import resource
 
     soft = math.ceil(time.process_time() + timeout_s) + _CPU_GRACE_S
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
-def _watch(parent: int) -> None:
-    """End this process when its parent is gone."""
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+def _exit_with_parent(parent: int) -> None:
+    """Exit this process when its parent is gone."""
 
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_S)
+        os._exit(1)
 
-def _leave_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_WATCH_S)
-    os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _main(handle: str, parent: str, target: str, memory_bytes: str, respawn: str) -> None:
@@ -233,7 +232,7 @@ def _main(handle: str, parent: str, target: str, memory_bytes: str, respawn: str
         _limit_memory(int(memory_bytes))
     connection = Connection(int(handle))
     if not int(respawn):
-        _watch(int(parent))
+        _exit_with_parent(int(parent))
     function = import_target(target)
     connection.send((0, "ready", None))
     if int(respawn):

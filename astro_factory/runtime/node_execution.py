@@ -22,7 +22,7 @@ from astro_factory.stages import stage_kind
 from astro_factory.store import Store
 from astro_factory.store.disk_full import disk_full_as_error
 from astro_factory.store.items import ITEMS
-from astro_factory.store.transfer import take
+from astro_factory.store.transfer import import_result
 
 _WAITING_FOR_PROCESS = "waiting for a stage process of a killed build to end"
 _WAITING_FOR_BUILD = "waiting for another build, which is running it"
@@ -50,7 +50,7 @@ def execute_node(
     """
     with disk_full_as_error(store.root), _lock(store, planned.key, on_event):
         if isinstance(planned, Import):
-            take(store, planned.provider, planned.result, with_files=planned.with_files)
+            import_result(store, planned.provider, planned.result, with_files=planned.with_files)
             return Completed(planned.result, Outcome.IMPORT)
         current = _resolve_again(plan, planned, results)
         if isinstance(current, Hit):

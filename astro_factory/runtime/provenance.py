@@ -1,4 +1,4 @@
-"""What made a result: versions and hardware. Kept beside the result, never part of its key."""
+"""The versions and hardware that made a result. They are stored with the result and are not part of its key."""
 
 import os
 import platform
@@ -34,13 +34,13 @@ def library_versions() -> dict[str, str]:
 
 
 def key_environment() -> dict[str, Any]:
-    """What of the environment is in the keys of a spec with `env: strict`: versions and hardware, no counts."""
+    """The environment in the keys of a spec with `env: strict`: versions and models of hardware, no counts."""
     found = environment()
     return {name: found[name] for name in ("versions", "machine", "system")} | {"gpus": sorted(set(found["gpus"]))}
 
 
 def environment() -> dict[str, Any]:
-    """Versions of what can change a result, and the machine's kind."""
+    """Versions of everything that can change a result, and the kind of machine."""
     versions = {"astro-factory": __version__, "python": platform.python_version(), **library_versions()}
     return {
         "versions": versions,

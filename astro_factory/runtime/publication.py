@@ -1,4 +1,4 @@
-"""The provenance that a publish stage sends along: the spec as compiled, and the records of all it publishes."""
+"""The provenance in a publication: the compiled spec and the records of everything that is published."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from astro_factory.core.results import Result
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML writes YAML 1.1, in which `1e-5` is text; quoted, it is text in 1.2 as well."""
+    """Quotes strings that YAML 1.2 would read as numbers: PyYAML writes YAML 1.1, in which `1e-5` is a string."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
@@ -23,12 +23,12 @@ _Dumper.add_representer(str, _text)
 
 
 def spec_text(source: Mapping[str, object]) -> str:
-    """A spec as YAML that both YAML 1.1 and 1.2 read as it was meant."""
+    """A spec as text that means the same in YAML 1.1 and 1.2."""
     return yaml.dump(dict(source), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def write_provenance(folder: Path, graph: Graph, node: GraphNode, results: Mapping[str, Result]) -> Path:
-    """`spec.yaml` and `records/<key>.json` for every node upstream of a publish stage; no times, no paths."""
+    """Write `spec.yaml` and `records/<key>.json` for every node upstream of a publish stage; no times, no paths."""
     (folder / "records").mkdir(parents=True, exist_ok=True)
     (folder / "spec.yaml").write_text(spec_text(graph.source), encoding="utf-8")
     for name in graph.closure(set(node.references)):

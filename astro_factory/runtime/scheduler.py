@@ -188,7 +188,7 @@ class _Scheduler:
         keys = {name: result.key for name, result in self.state.results.items()}
         try:
             with disk_full_as_error(self.store.root):
-                self.store.remember(self.plan.graph.name, keys)
+                self.store.update_heads(self.plan.graph.name, keys)
         except UserError:
             if self.state.ok:  # otherwise the failures matter more
                 raise

@@ -1,4 +1,4 @@
-"""The content-addressed store: blobs by digest, results by key, items, locks, exports."""
+"""The content-addressed store: blobs by digest, results by key, per-item results, locks, exports."""
 
 from astro_factory.store.store import Store
 

@@ -1,7 +1,7 @@
-"""A place that the user named as a cache: it may save work, and whatever goes wrong with it only costs that saving.
+"""A cache: a place that the user named, which may save work and whose failures only cost that saving.
 
-Every failure is told once. A place that cannot be reached is asked no more; a blob or a result that is damaged there is
-refused, and its stage is planned anew without it.
+Every failure gives one warning. A place that cannot be reached is not asked again. A damaged blob or result is refused,
+and its stage is planned again without it.
 """
 
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from typing import TypeVar
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.results import Result, ResultProvider
-from astro_factory.store.remotes import told
+from astro_factory.store.remotes import error_summary
 
 T = TypeVar("T")
 
 
 class Cache(ResultProvider):
-    """A provider behind a guard."""
+    """A provider whose failures become warnings."""
 
-    def __init__(self, place: ResultProvider, warn: Callable[[str], None]):
-        self.name, self.losses = place.name, 0
-        """`losses` counts what it had offered and could not give."""
-        self._place, self._warn = place, warn
+    def __init__(self, provider: ResultProvider, warn: Callable[[str], None]):
+        self.name, self.failed_fetches = provider.name, 0
+        """`failed_fetches` counts the blobs that the cache offered but could not deliver."""
+        self._provider, self._warn = provider, warn
         self._reachable = True
         self._refused: set[str] = set()
         """Digests of blobs."""
@@ -29,47 +29,48 @@ class Cache(ResultProvider):
 
     def result(self, key: str) -> Result | None:
         if key not in self._results:
-            self._results[key] = self._asked(lambda: self._place.result(key), f"result {key[:12]}")
+            self._results[key] = self._query(lambda: self._provider.result(key), f"result {key[:12]}")
         return self._results[key] if self._reachable else None
 
     def has_blobs(self, result: Result) -> bool:
         if any(entry["sha256"] in self._refused for entry in result.outputs.values()):
             return False
-        return bool(self._asked(lambda: self._place.has_blobs(result), f"result {result.key[:12]}"))
+        return bool(self._query(lambda: self._provider.has_blobs(result), f"result {result.key[:12]}"))
 
     def fetch(self, sha256: str, path: Path) -> None:
         try:
-            self._place.fetch(sha256, path)
+            self._provider.fetch(sha256, path)
         except FileNotFoundError:
             self._refuse(sha256, f"blob {sha256[:12]} of {self.name} is missing")
             raise UserError.of("E175", f"blob {sha256[:12]} of {self.name} is missing", "build again") from None
         except Exception as error:
-            self.losses += 1
-            self._leave(error)
+            self.failed_fetches += 1
+            self._give_up(error)
             raise UserError.of("E175", f"{self.name} cannot be reached any more", "build again") from error
 
     def damaged(self, sha256: str) -> UserError:
-        error = self._place.damaged(sha256)
-        self._refuse(sha256, told(error))
+        error = self._provider.damaged(sha256)
+        self._refuse(sha256, error_summary(error))
         return error
 
     def _refuse(self, sha256: str, cause: str) -> None:
-        self.losses += 1
+        self.failed_fetches += 1
         self._refused.add(sha256)
-        self._warn(f"{cause}; it is made here instead")
+        self._warn(f"{cause}; the stage runs here instead")
 
-    def _asked(self, question: Callable[[], T], about: str) -> T | None:
+    def _query(self, function: Callable[[], T], what: str) -> T | None:
+        """Call the provider; None if it fails or failed before."""
         if not self._reachable:
             return None
         try:
-            return question()
+            return function()
         except ValueError as error:
-            self._warn(f"{about} of {self.name} is damaged ({told(error)}); it is made here instead")
+            self._warn(f"{what} of {self.name} is damaged ({error_summary(error)}); the stage runs here instead")
         except Exception as error:
-            self._leave(error)
+            self._give_up(error)
         return None
 
-    def _leave(self, error: Exception) -> None:
+    def _give_up(self, error: Exception) -> None:
         if self._reachable:
             self._reachable = False
-            self._warn(f"{self.name} cannot be used ({told(error)}); going on without it")
+            self._warn(f"{self.name} cannot be used ({error_summary(error)}); the build continues without it")

@@ -1,7 +1,7 @@
-"""Store exports: results and blobs in one tar file, so that a costly stage can travel as a cache hit.
+"""Store exports: results and blobs in one tar file, which turns a costly stage into a cache hit elsewhere.
 
-The results of everything upstream come along without their blobs: they give the digests that the exported stage's key
-is made of. Members are sorted and carry no times, so equal exports are equal bytes.
+An export includes the results of everything upstream without their blobs, because the exported stage's key depends on
+their digests. Members are sorted and have no times, so equal exports are equal bytes.
 """
 
 import io
@@ -14,24 +14,24 @@ from typing import BinaryIO
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.results import Result, ResultProvider
-from astro_factory.store.files import TORN
+from astro_factory.store.files import TEMP_PREFIX
 from astro_factory.store.store import Store
 
 _CHUNK = 1 << 20
 
 
-def write_export(store: Store, path: Path, whole: Iterable[Result], records_only: Iterable[Result]) -> int:
+def write_export(store: Store, path: Path, with_files: Iterable[Result], records_only: Iterable[Result]) -> int:
     """Write results with their blobs, and results alone; returns the file's size in bytes."""
-    whole, records_only = list(whole), list(records_only)
+    with_files = list(with_files)
     path.parent.mkdir(parents=True, exist_ok=True)
-    results = {result.key: result for result in (*whole, *records_only)}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=TORN) as folder:
+    results = {result.key: result for result in (*with_files, *records_only)}
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=TEMP_PREFIX) as folder:
         temporary = Path(folder) / path.name
         with tarfile.open(temporary, "w") as tar:
             for key in sorted(results):
                 data = results[key].as_json()
                 _add(tar, f"results/{key}.json", io.BytesIO(data), len(data))
-            for sha256 in sorted({e["sha256"] for result in whole for e in result.outputs.values()}):
+            for sha256 in sorted({e["sha256"] for result in with_files for e in result.outputs.values()}):
                 blob = store.blob_path(sha256)
                 with blob.open("rb") as file:
                     _add(tar, f"blobs/{sha256}", file, blob.stat().st_size)
@@ -46,7 +46,7 @@ def _add(tar: tarfile.TarFile, name: str, data: BinaryIO, size: int) -> None:
 
 
 class Export(ResultProvider):
-    """A store export as a place that offers results."""
+    """A store export as a provider of results."""
 
     def __init__(self, path: Path):
         self.path, self.name = path, path.name
@@ -55,7 +55,7 @@ class Export(ResultProvider):
         return self.results().get(key)
 
     def results(self) -> dict[str, Result]:
-        """All it offers, by key. Raises `UserError` E130 for a file that is no export."""
+        """All results by key. Raises `UserError` E130 if the file is not an export."""
         return self._contents()[0]
 
     def has_blobs(self, result: Result) -> bool:
@@ -78,18 +78,20 @@ class Export(ResultProvider):
 
 
 @lru_cache(maxsize=8)
-def _contents(path: Path, changed: int) -> tuple[dict[str, Result], dict[str, tuple[int, int]]]:
-    """The results by key, and where each blob lies; `changed` makes a replaced file another one."""
+def _contents(path: Path, modified_ns: int) -> tuple[dict[str, Result], dict[str, tuple[int, int]]]:
+    """The results by key, and each blob's offset and size; `modified_ns` invalidates the cache of a replaced file."""
+    results: dict[str, Result] = {}
+    blobs: dict[str, tuple[int, int]] = {}
     try:
         with tarfile.open(path, "r:") as tar:
-            members = tar.getmembers()
-            results = [
-                Result.from_json(tar.extractfile(member).read())
-                for member in members
-                if member.name.startswith("results/")
-            ]
+            for member in tar.getmembers():
+                folder, _, name = member.name.partition("/")
+                if folder == "results" and (file := tar.extractfile(member)):
+                    result = Result.from_json(file.read())
+                    results[result.key] = result
+                elif folder == "blobs":
+                    blobs[name] = (member.offset_data, member.size)
     except (OSError, tarfile.TarError, ValueError) as error:
-        cause = f"'{path.name}' is no store export ({error})"
+        cause = f"'{path.name}' is not a store export ({error})"
         raise UserError.of("E130", cause, "fetch it again, or remove it from `imports:`") from None
-    blobs = {m.name.removeprefix("blobs/"): (m.offset_data, m.size) for m in members if m.name.startswith("blobs/")}
-    return {result.key: result for result in results}, blobs
+    return results, blobs

@@ -1,4 +1,4 @@
-"""Writing that cannot be torn: temporary file in the same file system, fsync, rename."""
+"""Atomic writes: a temporary file in the same file system, fsync, rename."""
 
 import os
 import shutil
@@ -8,17 +8,17 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-TORN = ".tmp-"
-"""How the name of a file begins that is still being written, or that a killed process left."""
+TEMP_PREFIX = ".tmp-"
+"""Prefix of the name of a file that is being written, or that a killed process left unfinished."""
 
-STAMP_NS = 946_684_800 * 10**9
-"""The time that a placed file claims it was last written (the year 2000): another time tells of a later edit."""
+BLOB_MTIME_NS = 946_684_800 * 10**9
+"""The modification time of every stored file (the year 2000), so that any other time reveals an edit."""
 
 
 def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Put `data` at `path`, whole or not at all. `durable` waits for the disk before the name appears."""
+    """Write `data` to `path` completely or not at all. `durable` waits for the disk before the rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TORN)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMP_PREFIX)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -32,13 +32,13 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise
 
 
-def place_file(source: Path, target: Path) -> None:
-    """Let `target` be a read-only file with the bytes of `source`, whole or not at all: a hard link where possible.
+def link_or_copy(source: Path, target: Path) -> None:
+    """Create `target` atomically as a read-only hard link to `source` or, if that is impossible, a copy.
 
-    What a symbolic link points to is copied: it belongs to somebody else. Whether the bytes are on disk is for `sync`.
+    The target of a symbolic link is always copied, because it belongs to the user. The data is not synced; see `sync`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{TORN}{uuid.uuid4().hex}")
+    temporary = target.with_name(f"{TEMP_PREFIX}{uuid.uuid4().hex}")
     try:
         try:
             if source.is_symlink():
@@ -48,14 +48,14 @@ def place_file(source: Path, target: Path) -> None:
         except OSError:
             shutil.copyfile(source, temporary)
         os.chmod(temporary, 0o444)
-        os.utime(temporary, ns=(STAMP_NS, STAMP_NS))
+        os.utime(temporary, ns=(BLOB_MTIME_NS, BLOB_MTIME_NS))
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's bytes are on disk."""
+    """Wait until a file's data is on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -64,7 +64,7 @@ def sync(path: Path) -> None:
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two names lead to one file; a missing one is none."""
+    """Whether two paths lead to the same existing file."""
     try:
         return os.path.samefile(one, other)
     except FileNotFoundError:
@@ -72,14 +72,14 @@ def same_file(one: Path, other: Path) -> bool:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every whole file below a folder, sorted; none where there is no folder. Torn ones are left out."""
+    """Every finished file below a folder, sorted; nothing if the folder does not exist."""
     for path in sorted(folder.rglob("*")):
-        if not path.name.startswith(TORN) and path.is_file():
+        if not path.name.startswith(TEMP_PREFIX) and path.is_file():
             yield path
 
 
-def changed(path: Path) -> float:
-    """When a file, or anything in a folder, was last changed in any way, in seconds; now, if it just went away."""
+def last_change(path: Path) -> float:
+    """The latest ctime of a file, or of a folder and everything in it, in seconds; now, if it has just disappeared."""
     try:
         return max(found.lstat().st_ctime for found in (path, *path.rglob("*")))
     except FileNotFoundError:
@@ -87,7 +87,7 @@ def changed(path: Path) -> float:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -1,9 +1,9 @@
-"""Checking a store: every byte read again, every result against its key; and healing it.
+"""Checks and repairs a store: reads every byte again and compares every result with its key.
 
-A **fault** is something that a build would trust wrongly or stumble over: bytes that are not those of their digest, a
-result that is not as it was written, a torn item. Healing takes it out of the way, so that its stage is no hit any more
-and the next build makes it again. A **leftover** is what a killed process left; it harms nothing. A result without its
-files is neither: imports and `gc` leave such results.
+A **fault** is something that a build would wrongly trust or fail on: a blob that does not match its digest, an edited
+result, a torn item. A repair removes it, so that its stage is no longer a hit and the next build runs it again. A
+**leftover** comes from a killed process and is harmless. A result without its files is neither: imports and `gc` leave
+such results.
 """
 
 import json
@@ -18,42 +18,42 @@ from typing import Any
 
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.results import Result
-from astro_factory.store.files import TORN, changed, files_below, remove, same_file
+from astro_factory.store.files import TEMP_PREFIX, files_below, last_change, remove, same_file
 from astro_factory.store.items import value_of
 from astro_factory.store.store import Store
 
-_QUIET_S = 3600.0
-"""A torn file that nobody touched for so long is nobody's any more."""
+_ABANDONED_S = 3600.0
+"""A temporary file that did not change for so long has no writer any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong, and what healing it did."""
+    """One thing that is wrong, and how it was repaired."""
 
     kind: str
-    """`blob`, `result`, `item`, `output` or `head`."""
+    """`blob`, `result`, `item`, `output` or `head`; for leftovers also `torn` or `staging`."""
     path: Path
     cause: str
     healed: str = ""
-    """What was done about it; nothing without `repair`."""
+    """What the repair did; empty without `repair`."""
 
     def as_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "path": str(self.path), "cause": self.cause, "healed": self.healed}
 
 
 @dataclass
-class Checked:
-    """What a check looked at and found."""
+class FsckReport:
+    """What a check read and found."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    """How many `blobs`, `results`, `outputs` and `items` were read, the `bytes` of the blobs, and how many results are
+    """The number of `blobs`, `results`, `outputs` and `items` read, the `bytes` of the blobs, and the number of results
     `without_files`."""
     faults: list[Fault] = field(default_factory=list)
     leftovers: list[Fault] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong, or not any more."""
+        """Whether there is no fault, or all are repaired."""
         return all(fault.healed for fault in self.faults)
 
     def as_json(self) -> dict[str, Any]:
@@ -65,21 +65,21 @@ class Checked:
         }
 
 
-def fsck(store: Store, *, repair: bool = False) -> Checked:
-    """Read the whole store and compare. Safe beside a running build: what appears or goes meanwhile is passed over."""
-    checked = Checked({"bytes": 0})
-    results = list(_results(store, checked, repair))
-    _blobs(store, results, checked, repair)
-    _outputs(store, results, checked, repair)
-    _items(store, checked, repair)
-    _heads(store, checked, repair)
-    checked.leftovers += _leftovers(store, repair)
-    here = [result for result in results if store.result_path(result.key).exists()]
-    checked.counts["without_files"] = sum(not store.has_blobs(result) for result in here)
-    return checked
+def fsck(store: Store, *, repair: bool = False) -> FsckReport:
+    """Check the whole store. Safe during a build: files that appear or disappear meanwhile are ignored."""
+    report = FsckReport({"bytes": 0})
+    results = list(_results(store, report, repair))
+    _blobs(store, results, report, repair)
+    _outputs(store, results, report, repair)
+    _items(store, report, repair)
+    _heads(store, report, repair)
+    report.leftovers += _leftovers(store, repair)
+    present = [result for result in results if store.result_path(result.key).exists()]
+    report.counts["without_files"] = sum(not store.has_blobs(result) for result in present)
+    return report
 
 
-def _results(store: Store, checked: Checked, repair: bool) -> Iterator[Result]:
+def _results(store: Store, report: FsckReport, repair: bool) -> Iterator[Result]:
     count = 0
     for path in sorted((store.root / "results").glob("*/[!.]*.json")):
         with suppress(FileNotFoundError):
@@ -87,40 +87,40 @@ def _results(store: Store, checked: Checked, repair: bool) -> Iterator[Result]:
             try:
                 result = Result.from_json(path.read_bytes())
                 if store.result_path(result.key) != path:
-                    raise ValueError("it lies under another key")
+                    raise ValueError("it is stored under another key")
                 yield result
             except ValueError as error:
                 healed = _removed(path) if repair else ""
-                checked.faults.append(Fault("result", path, f"cannot be believed: {error}", healed))
-    checked.counts["results"] = count
+                report.faults.append(Fault("result", path, f"cannot be trusted: {error}", healed))
+    report.counts["results"] = count
 
 
-def _blobs(store: Store, results: list[Result], checked: Checked, repair: bool) -> None:
-    """Read every blob. A damaged one is set aside with the results it is part of, so that their stages run again."""
+def _blobs(store: Store, results: list[Result], report: FsckReport, repair: bool) -> None:
+    """Read every blob. A repair quarantines a damaged one with the results that use it, so their stages run again."""
     paths = list(files_below(store.root / "blobs"))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for path, (digest, size) in zip(paths, pool.map(_read, paths), strict=True):
-            checked.counts["bytes"] += size
+            report.counts["bytes"] += size
             named = store.blob_path(path.name) == path
             if digest is None or (named and digest == path.name):
                 continue
             owners = [r for r in results if any(entry["sha256"] == path.name for entry in r.outputs.values())]
-            cause = f"its bytes are not those of its digest; it is part of {_names(owners)}"
+            cause = f"does not match its digest; it is part of {_names(owners)}"
             healed = ""
             if repair and named:
                 healed = f"moved to {store.quarantine(path.name, owners)}"
             elif repair:
                 healed = _removed(path)
-            checked.faults.append(Fault("blob", path, cause, healed))
-    checked.counts["blobs"] = len(paths)
+            report.faults.append(Fault("blob", path, cause, healed))
+    report.counts["blobs"] = len(paths)
 
 
 def _names(results: list[Result]) -> str:
     return ", ".join(f"{result.record.get('kind')} {result.key[:12]}" for result in results) or "no result"
 
 
-def _outputs(store: Store, results: list[Result], checked: Checked, repair: bool) -> None:
-    """Links to blobs are as good as the blobs; what is a file of its own is read."""
+def _outputs(store: Store, results: list[Result], report: FsckReport, repair: bool) -> None:
+    """Read the output files that are copies; links to blobs are checked with the blobs."""
     count = 0
     for result in results:
         folder = store.root / "outputs" / result.key
@@ -131,50 +131,50 @@ def _outputs(store: Store, results: list[Result], checked: Checked, repair: bool
             count += 1
             if not same_file(path, store.blob_path(entry["sha256"])) and _read(path)[0] not in (None, entry["sha256"]):
                 healed = _removed(path) if repair else ""
-                checked.faults.append(Fault("output", path, "its bytes are not those of the blob it shows", healed))
-    checked.counts["outputs"] = count
+                report.faults.append(Fault("output", path, "does not match its blob", healed))
+    report.counts["outputs"] = count
 
 
-def _items(store: Store, checked: Checked, repair: bool) -> None:
+def _items(store: Store, report: FsckReport, repair: bool) -> None:
     paths = list(files_below(store.root / "items"))
     for path in paths:
         with suppress(FileNotFoundError):
             if value_of(path.read_bytes()) is None:
                 healed = _removed(path) if repair else ""
-                checked.faults.append(Fault("item", path, "its bytes are not those of its digest line", healed))
-    checked.counts["items"] = len(paths)
+                report.faults.append(Fault("item", path, "does not match its digest line", healed))
+    report.counts["items"] = len(paths)
 
 
-def _heads(store: Store, checked: Checked, repair: bool) -> None:
+def _heads(store: Store, report: FsckReport, repair: bool) -> None:
     for path in files_below(store.root / "heads"):
         with suppress(FileNotFoundError):
             try:
                 json.loads(path.read_bytes())
             except ValueError:
                 healed = _removed(path) if repair else ""
-                checked.faults.append(Fault("head", path, "cannot be read", healed))
+                report.faults.append(Fault("head", path, "cannot be read", healed))
         heads = store.heads(path.stem)
         if lost := sorted(name for name, key in heads.items() if not store.result_path(key).exists()):
-            checked.leftovers.append(Fault("head", path, f"the results of {', '.join(lost)} are gone"))
+            report.leftovers.append(Fault("head", path, f"the results of {', '.join(lost)} are gone"))
 
 
 def _leftovers(store: Store, repair: bool) -> Iterator[Fault]:
-    """Torn files, and the staging folders of what is finished, that no running build can still need."""
+    """Unfinished files of killed processes and staging folders of finished stages that no running build can need."""
     folders = [store.root / name for name in ("blobs", "results", "items", "outputs", "heads")]
-    torn = [path for folder in folders for path in folder.rglob(f"{TORN}*")]
-    for path in sorted([*torn, *(store.root / "staging").glob(f"{TORN}*")]):
-        if time.time() - changed(path) > _QUIET_S:
+    torn = [path for folder in folders for path in folder.rglob(f"{TEMP_PREFIX}*")]
+    for path in sorted([*torn, *(store.root / "staging").glob(f"{TEMP_PREFIX}*")]):
+        if time.time() - last_change(path) > _ABANDONED_S:
             yield Fault("torn", path, "a killed process was writing it", _removed(path) if repair else "")
     for path in sorted((store.root / "staging").glob("[!.]*")):
         if not store.result_path(path.name).exists():
-            continue  # the work of a killed stage, which goes on from it
-        with store.free(path.name) as free:
-            if free and path.exists():
+            continue  # the work of a killed stage, which can resume from it
+        with store.try_lock(path.name) as locked:
+            if locked and path.exists():
                 yield Fault("staging", path, "its stage is finished", _removed(path) if repair else "")
 
 
 def _read(path: Path) -> tuple[str | None, int]:
-    """A file's digest and size; no digest where the file went away."""
+    """A file's digest and size; no digest if the file has disappeared."""
     try:
         return file_digest(path), path.stat().st_size
     except FileNotFoundError:

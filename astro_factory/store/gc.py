@@ -1,9 +1,9 @@
-"""Collecting what nobody needs any more: mark from the roots, sweep the rest.
+"""Garbage collection of a store: marks from the roots and sweeps the rest.
 
-Kept are the results that are roots (the last keys of each stage of each spec, under `heads/`) and those that were made
-or looked at within the grace time; the blobs, items, outputs and logs of these; the items of unfinished work. What
-belongs to no result stays for the grace time. The grace time reaches back at least to the beginning of the oldest build
-that is running, so nothing goes that a build made or decided to use.
+It keeps the results that are roots (the last keys of each stage of each spec, under `heads/`) and those that were made
+or used within the grace time; the blobs, items, outputs and logs of these results; and the items of unfinished work.
+Files that belong to no result stay for the grace time. The grace time reaches back at least to the start of the oldest
+running build, so nothing is deleted that a build made or decided to use.
 """
 
 import time
@@ -15,7 +15,7 @@ from typing import Any
 
 from astro_factory.core.results import Result, is_digest
 from astro_factory.store import store_locks
-from astro_factory.store.files import changed, remove
+from astro_factory.store.files import last_change, remove
 from astro_factory.store.items import ITEMS
 from astro_factory.store.store import GRACE_DAYS, KEEP_LAST, Store
 
@@ -23,23 +23,23 @@ _DAY_S = 86_400.0
 
 
 @dataclass
-class BlobCount:
-    """What stays and what goes of one folder of the store."""
+class FolderCount:
+    """The entries of one folder of the store."""
 
     kept: int = 0
     collected: int = 0
     bytes: int = 0
-    """Size of what goes."""
+    """Size of what is collected."""
 
 
 @dataclass
-class Collected:
+class GcReport:
     """What a collection found, by folder of the store."""
 
     deleted: bool
     builds: int
-    """How many builds were running."""
-    folders: dict[str, BlobCount] = field(default_factory=dict)
+    """Number of running builds."""
+    folders: dict[str, FolderCount] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -50,20 +50,20 @@ class Collected:
         return {"deleted": self.deleted, "builds": self.builds, "bytes": self.bytes, "folders": folders}
 
 
-def gc(store: Store, *, grace_days: float = GRACE_DAYS, keep_last: int = KEEP_LAST, delete: bool = False) -> Collected:
-    """Find what nobody needs, and delete it if told to.
+def gc(store: Store, *, grace_days: float = GRACE_DAYS, keep_last: int = KEEP_LAST, delete: bool = False) -> GcReport:
+    """Find garbage and, if `delete`, delete it.
 
     Args:
-        grace_days: How long something stays after it was last made or used, whether or not a root needs it.
+        grace_days: How long to keep everything after its last use, whether or not a root needs it.
         keep_last: How many of the last keys of each stage of a spec are roots.
     """
-    with store_locks.alone(store.root / "locks"):
-        began = store_locks.running_since(store.root / "locks")
-        cutoff = min([time.time() - grace_days * _DAY_S, *began])
-        found = Collected(delete, len(began))
+    with store_locks.gc_lock(store.root / "locks"):
+        started = store_locks.build_start_times(store.root / "locks")
+        cutoff = min([time.time() - grace_days * _DAY_S, *started])
+        found = GcReport(delete, len(started))
         keys, blobs, items = _marked(store, cutoff, keep_last)
-        doomed: list[Path] = []
-        # in this order: results before their blobs, so that a kill leaves a sound store
+        garbage: list[Path] = []
+        # results before their blobs, so that the store stays consistent if this process is killed
         for folder, pattern, needed in (
             ("results", "*/*", keys),
             ("blobs", "*/*", blobs),
@@ -74,28 +74,30 @@ def gc(store: Store, *, grace_days: float = GRACE_DAYS, keep_last: int = KEEP_LA
             ("damaged", "*", ()),
             ("locks", "*.lock", ()),
         ):
-            found.folders[folder], unneeded = _divided(store.root / folder, pattern, needed, cutoff)
-            doomed += unneeded
+            found.folders[folder], unneeded = _partition(store.root / folder, pattern, needed, cutoff)
+            garbage += unneeded
         if delete:
-            for path in doomed:  # all were chosen before the first goes: to unlink a name is to change its other names
+            for (
+                path
+            ) in garbage:  # chosen before the first deletion: unlinking a hard link changes the ctime of the others
                 _delete(store, path)
     return found
 
 
 def _marked(store: Store, cutoff: float, keep_last: int) -> tuple[set[str], set[str], set[str]]:
-    """The keys, blobs and items that are needed."""
+    """The keys, blobs and items to keep."""
     keys, blobs, items = set(), set(), set()
     for path in (store.root / "heads").glob("*.json"):
         for history in store.history(path.stem).values():
             keys.update(history[:keep_last])
     for path in (store.root / "results").glob("*/*.json"):
-        if path.stem in keys or changed(path) >= cutoff:
+        if path.stem in keys or last_change(path) >= cutoff:
             keys.add(path.stem)
             items |= _listed(path.with_suffix(ITEMS))
-            with suppress(FileNotFoundError, ValueError):  # one that cannot be read holds nothing; `fsck` tells of it
+            with suppress(FileNotFoundError, ValueError):  # an unreadable result keeps no blobs; `fsck` reports it
                 blobs.update(entry["sha256"] for entry in Result.from_json(path.read_bytes()).outputs.values())
     for path in (store.root / "staging").glob("*"):
-        if changed(path) >= cutoff:
+        if last_change(path) >= cutoff:
             items |= _listed(path / ITEMS)
     return keys, blobs, items
 
@@ -104,14 +106,14 @@ def _listed(path: Path) -> set[str]:
     return set(path.read_text().split()) if path.exists() else set()
 
 
-def _divided(folder: Path, pattern: str, needed: Container[str], cutoff: float) -> tuple[BlobCount, list[Path]]:
-    """What is in a folder, counted, and what of it is neither needed nor young."""
-    count, unneeded = BlobCount(), []
+def _partition(folder: Path, pattern: str, needed: Container[str], cutoff: float) -> tuple[FolderCount, list[Path]]:
+    """The counts of a folder, and its entries that are neither needed nor recent."""
+    count, unneeded = FolderCount(), []
     for path in sorted(folder.glob(pattern)):
         name = path.name.partition(".")[0]
         if folder.name == "locks" and not is_digest(name):
-            continue  # of the store itself
-        if name in needed or changed(path) >= cutoff:
+            continue  # a lock of the store itself
+        if name in needed or last_change(path) >= cutoff:
             count.kept += 1
             continue
         unneeded.append(path)
@@ -121,11 +123,11 @@ def _divided(folder: Path, pattern: str, needed: Container[str], cutoff: float) 
 
 
 def _delete(store: Store, path: Path) -> None:
-    """Delete what nobody holds. A builder that waits for a lock whose file is gone takes a new one."""
+    """Delete an entry unless a builder holds its lock. A builder that waits for a deleted lock file makes a new one."""
     key = path.name.partition(".")[0]
     if path.parent.name in ("staging", "locks") and is_digest(key):
-        with store.free(key) as free:
-            if free:
+        with store.try_lock(key) as locked:
+            if locked:
                 remove(path)
     else:
         remove(path)

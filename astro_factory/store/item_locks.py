@@ -1,8 +1,8 @@
-"""Claims on items: at most one process makes an item, and a claim dies with the process that holds it.
+"""Claims on items: at most one process computes an item, and a claim ends with the process that holds it.
 
-A claim locks one byte of one file, at a place that follows from the key, so thousands of claims cost one open file.
-The system's record locks are per process and end with it, however it ends. Closing any handle of the file would give
-all claims back, hence the one handle a process.
+A claim locks one byte of a shared file, at an offset derived from the key, so thousands of claims need one open file.
+These are POSIX record locks: they belong to the process and end with it. Closing any handle of the file would release
+all of them, so each process opens it only once.
 """
 
 import fcntl
@@ -10,22 +10,22 @@ import os
 from functools import cache
 from pathlib import Path
 
-_PLACES = 1 << 62
-"""Places that a lock can be at; two keys at one place would only wait for each other."""
+_OFFSETS = 1 << 62
+"""Number of possible offsets; two keys at one offset would only wait for each other."""
 
 
 def claim(file: Path, key: str) -> bool:
-    """Take the claim on a key, unless another process has it. A process may take its own claim again."""
+    """Claim a key; False if another process has it. A process may repeat its own claim."""
     try:
-        fcntl.lockf(_handle(file), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(key))
-    except (BlockingIOError, PermissionError):  # systems answer either
+        fcntl.lockf(_handle(file), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(key))
+    except (BlockingIOError, PermissionError):  # which one depends on the system
         return False
     return True
 
 
 def release(file: Path, key: str) -> None:
-    """Give the claim on a key back."""
-    fcntl.lockf(_handle(file), fcntl.LOCK_UN, 1, _place(key))
+    """Release the claim on a key."""
+    fcntl.lockf(_handle(file), fcntl.LOCK_UN, 1, _offset(key))
 
 
 @cache
@@ -34,5 +34,5 @@ def _handle(file: Path) -> int:
     return os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
 
 
-def _place(key: str) -> int:
-    return int(key[:16], 16) % _PLACES
+def _offset(key: str) -> int:
+    return int(key[:16], 16) % _OFFSETS

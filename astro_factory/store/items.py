@@ -1,4 +1,4 @@
-"""Results of single items as files: a digest line, then the bytes, so that a torn one reads as missing."""
+"""Results of single items as files: a digest line, then the bytes, so that a torn file counts as missing."""
 
 import hashlib
 import os
@@ -10,17 +10,17 @@ from astro_factory.store import item_locks
 from astro_factory.store.files import write_atomic
 
 ITEMS = ".items"
-"""Name in a staging folder, and suffix beside a result, of the list of the items that a stage used."""
+"""The list of the items that a stage used: a file name in a staging folder, a suffix beside a result."""
 
 
 class StoredItems(Items):
-    """The items of a store, in its folder `items/`."""
+    """The items in the folder `items/` of a store."""
 
     def __init__(self, root: Path, used: Path | None = None):
-        """`used` is a file that gets a line for each item that was found or put: what `gc` keeps for a stage."""
+        """`used` is a file that lists every item that was read or written, which `gc` keeps for the stage."""
         self.root, self._used = root, used
-        self._noted: set[str] = set()
-        self._claims = root.absolute().parent / "locks" / "items"
+        self._listed: set[str] = set()
+        self._locks = root.absolute().parent / "locks" / "items"
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / key
@@ -31,31 +31,31 @@ class StoredItems(Items):
             value = value_of(path.read_bytes())
         except FileNotFoundError:
             return None
-        if value is not None and key not in self._noted:
-            with suppress(OSError):  # gone since, or a store of somebody else
+        if value is not None and key not in self._listed:
+            with suppress(OSError):  # deleted since, or a store of another user
                 os.utime(path)
-            self._note(key)
+            self._list(key)
         return value
 
     def put(self, key: str, value: bytes) -> None:
         write_atomic(self._path(key), _digest_line(value) + b"\n" + value, durable=False)
-        self._note(key)
+        self._list(key)
 
-    def _note(self, key: str) -> None:
-        if self._used and key not in self._noted:
-            with self._used.open("a") as file:  # one short line: threads and processes do not mix theirs
+    def _list(self, key: str) -> None:
+        if self._used and key not in self._listed:
+            with self._used.open("a") as file:  # a short line is written at once, so lines do not interleave
                 file.write(key + "\n")
-            self._noted.add(key)
+            self._listed.add(key)
 
     def claim(self, key: str) -> bool:
-        return item_locks.claim(self._claims, key)
+        return item_locks.claim(self._locks, key)
 
     def release(self, key: str) -> None:
-        item_locks.release(self._claims, key)
+        item_locks.release(self._locks, key)
 
 
 def value_of(data: bytes) -> bytes | None:
-    """The value in an item's file, if the file is whole."""
+    """The value in the bytes of an item's file; None if the file is torn."""
     head, _, value = data.partition(b"\n")
     return value if head == _digest_line(value) else None
 

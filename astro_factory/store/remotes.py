@@ -1,8 +1,7 @@
-"""Stores elsewhere, behind fsspec: a folder, a bucket, a repository of the Hub with `blobs/` and `results/` as here.
+"""Remote stores through fsspec: a folder, a bucket or a repository of the Hub that holds `blobs/` and `results/`.
 
-To read from one and to write to it are two things: `build --cache URL` only reads, `push SPEC URL` only writes. What is
-read is checked like any import; what is written goes blobs first and results last, so a reader never finds a result
-whose blobs are still on the way.
+Reading and writing are separate: `build --cache URL` only reads, `push SPEC URL` only writes. Whatever is read is
+checked like any import. Blobs are written before results, so a reader never finds a result before its blobs.
 """
 
 import os
@@ -23,20 +22,21 @@ _EXTRAS = {"s3": "install it with `pip install 'astro-factory[s3]'`"}
 
 
 class RemoteStore(ResultProvider):
-    """A store at a URL: `file:PATH`, `s3://bucket/path`, `hf://datasets/org/name`, or what else fsspec knows."""
+    """A store at a URL: `file:PATH`, `s3://bucket/path`, `hf://datasets/org/name` or any other that fsspec supports."""
 
     def __init__(self, url: str):
-        """Raises `UserError` E171 or E172 for a URL that nothing here can open; the network is not asked yet."""
+        """Raises `UserError` E171 or E172 for a URL that cannot be opened; does not use the network yet."""
         self.name = url
-        self._files, self._root = _opened(url)
+        self._files, self._root = _open(url)
 
     def result(self, key: str) -> Result | None:
         try:
-            result = Result.from_json(self._files.cat_file(self._path("results", key, ".json")))
+            data = self._files.cat_file(self._path("results", key, ".json"))
         except FileNotFoundError:
             return None
+        result = Result.from_json(data.encode() if isinstance(data, str) else data)
         if result.key != key:
-            raise ValueError("a result lies under another key")
+            raise ValueError("a result is stored under another key")
         return result
 
     def has_blobs(self, result: Result) -> bool:
@@ -46,26 +46,26 @@ class RemoteStore(ResultProvider):
         self._files.get_file(self._path("blobs", sha256), str(path))
 
     def push(self, store: Store, results: Iterable[Result]) -> "Pushed":
-        """Write results with those of their blobs that are in the store. Raises `UserError` E173."""
-        results = {result.key: result for result in results}
-        sizes = {e["sha256"]: e["size"] for result in results.values() for e in result.outputs.values()}
+        """Write results and those of their blobs that are in the store. Raises `UserError` E173."""
+        by_key = {result.key: result for result in results}
+        sizes = {e["sha256"]: e["size"] for result in by_key.values() for e in result.outputs.values()}
         try:
             blobs = [
                 s for s, size in sorted(sizes.items()) if store.has_blob(s, size) and self._size("blobs", s) != size
             ]
             self._write({self._path("blobs", sha256): store.blob_path(sha256) for sha256 in blobs})
-            new = [key for key in sorted(results) if self._size("results", key, ".json") is None]
-            self._write({self._path("results", key, ".json"): results[key].as_json() for key in new})
+            new = [key for key in sorted(by_key) if self._size("results", key, ".json") is None]
+            self._write({self._path("results", key, ".json"): by_key[key].as_json() for key in new})
         except Exception as error:
-            cause = f"cannot write to {self.name}: {told(error)}"
-            raise UserError.of("E173", cause, "check the address, your rights there and the network") from error
-        return Pushed(len(results), len(new), len(blobs), sum(sizes[sha256] for sha256 in blobs))
+            cause = f"cannot write to {self.name}: {error_summary(error)}"
+            raise UserError.of("E173", cause, "check the address, your access rights and the network") from error
+        return Pushed(len(by_key), len(new), len(blobs), sum(sizes[sha256] for sha256 in blobs))
 
     def _path(self, kind: str, name: str, suffix: str = "") -> str:
         return f"{self._root}/{kind}/{name[:2]}/{name}{suffix}"
 
     def _size(self, kind: str, name: str, suffix: str = "") -> int | None:
-        """Size of a file; None where there is none."""
+        """Size of a file; None if it does not exist."""
         try:
             return self._files.info(self._path(kind, name, suffix))["size"]
         except FileNotFoundError:
@@ -78,7 +78,7 @@ class RemoteStore(ResultProvider):
             self._write_one(path, source)
 
     def _write_one(self, path: str, source: Path | bytes) -> None:
-        """Whole or not at all: an object store does so by itself."""
+        """Write a file atomically; object stores do that by themselves."""
         local = "file" in self._files.protocol
         temporary = f"{path}.tmp-{uuid.uuid4().hex}" if local else path
         if isinstance(source, bytes):
@@ -91,7 +91,7 @@ class RemoteStore(ResultProvider):
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push wrote, and of how many results."""
+    """What a push wrote; `results` counts also those that existed."""
 
     results: int
     new_results: int
@@ -102,22 +102,22 @@ class Pushed:
         return asdict(self)
 
 
-def told(error: BaseException) -> str:
-    """One line of what an error says, whichever library it comes from."""
+def error_summary(error: BaseException) -> str:
+    """The message of an error from any library, in one line."""
     if isinstance(error, UserError):
         return error.diagnostics[0].cause
     lines = (line.strip() for line in str(error).splitlines())
     return f"{next((line for line in lines if line), type(error).__name__):.200}"
 
 
-def _opened(url: str) -> tuple["AbstractFileSystem", str]:
+def _open(url: str) -> tuple["AbstractFileSystem", str]:
     import fsspec
 
     scheme, _, rest = url.partition(":")
     if not rest or scheme not in fsspec.available_protocols():
-        remedy = "write file:PATH, s3://BUCKET/PATH, hf://datasets/ORG/NAME/PATH or, to read only, hub:ORG/NAME"
-        raise UserError.of("E171", f"'{url}' is no place for results", remedy)
-    # listings would go stale beside another writer; the Hub's endpoint is read here as our other client reads it
+        remedy = "use file:PATH, s3://BUCKET/PATH, hf://datasets/ORG/NAME/PATH or, read-only, hub:ORG/NAME"
+        raise UserError.of("E171", f"'{url}' is not the address of a store", remedy)
+    # no cached listings, because others may write meanwhile; the Hub's endpoint is the one that our Hub client uses
     options: dict[str, Any] = {"use_listings_cache": False}
     if scheme == "file":
         rest = str(Path("/" + rest.lstrip("/") if rest.startswith("//") else rest).expanduser().absolute())
@@ -127,22 +127,30 @@ def _opened(url: str) -> tuple["AbstractFileSystem", str]:
     try:
         files, root = fsspec.url_to_fs(f"{scheme}://{rest.removeprefix('//')}", skip_instance_cache=True, **options)
     except ImportError as error:
-        remedy = _EXTRAS.get(scheme, "install the package that it names")
-        raise UserError.of("E172", f"{url} needs a package that is not installed: {told(error)}", remedy) from None
+        remedy = _EXTRAS.get(scheme, "install the package that the message names")
+        cause = f"{url} needs a package that is not installed: {error_summary(error)}"
+        raise UserError.of("E172", cause, remedy) from None
     return files, root.rstrip("/")
 
 
 def _commit(files: "AbstractFileSystem", contents: Mapping[str, Path | bytes]) -> None:
-    """Write many files of one repository of the Hub in one commit."""
-    from huggingface_hub import CommitOperationAdd, HfApi
+    """Write files to one repository of the Hub in one commit."""
+    from huggingface_hub import CommitOperationAdd, HfApi, HfFileSystem
+    from huggingface_hub.hf_file_system import HfFileSystemResolvedRepositoryPath
 
-    places = {path: files.resolve_path(path) for path in contents}
-    place = next(iter(places.values()))
-    additions = [CommitOperationAdd(places[path].path_in_repo, source) for path, source in contents.items()]
+    assert isinstance(files, HfFileSystem)
+
+    def resolved(path: str) -> HfFileSystemResolvedRepositoryPath:
+        place = files.resolve_path(path)
+        assert isinstance(place, HfFileSystemResolvedRepositoryPath)
+        return place
+
+    additions = [CommitOperationAdd(resolved(path).path_in_repo, source) for path, source in contents.items()]
+    target = resolved(next(iter(contents)))
     HfApi(endpoint=files.endpoint, library_name="astro-factory").create_commit(
-        place.repo_id,
+        target.repo_id,
         additions,
         commit_message=f"Push {len(additions)} files with astro-factory",
-        repo_type=place.repo_type,
-        revision=place.revision,
+        repo_type=target.repo_type,
+        revision=target.revision,
     )

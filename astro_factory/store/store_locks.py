@@ -1,8 +1,8 @@
-"""Who is at work in a store: builds, and a collector that takes nothing from under them.
+"""Locks between builds and the garbage collector, which must delete nothing that a build uses.
 
-A build holds a lock file of its own for as long as it lives; the file's age is the build's. Whenever it decides which
-results to use, and whenever a result is written, it holds `gc.lock` together with others; `gc` needs that lock alone.
-All are `flock` locks: they end with their process, however it ends, and hold on one machine only.
+Each build holds a lock file of its own while it runs; the file's age is the age of the build. While a build decides
+which results to use, and while a result is written, the process holds `gc.lock` as a shared lock; `gc` takes it as an
+exclusive one. All are `flock` locks: they end with their process and work on one machine only.
 """
 
 import errno
@@ -14,23 +14,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _BUILD = "build-"
-_NOT_TO_WRITE = (errno.EACCES, errno.EPERM, errno.EROFS)
-"""What a store of somebody else, or on a disk that is mounted to be read, answers."""
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""Errors of a store that belongs to another user or is on a read-only disk."""
 
 
 @contextmanager
-def building(locks: Path) -> Iterator[None]:
-    """Be known as a running build until the block ends."""
+def build_lock(locks: Path) -> Iterator[None]:
+    """Mark this process as a running build until the block ends."""
     path = locks / f"{_BUILD}{uuid.uuid4().hex}.lock"
     try:
         locks.mkdir(parents=True, exist_ok=True)
-        with steady(locks):
+        with gc_paused(locks):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
             fcntl.flock(handle, fcntl.LOCK_EX)
     except OSError as error:
-        if error.errno not in _NOT_TO_WRITE:
+        if error.errno not in _READ_ONLY:
             raise
-        yield  # there is nothing to do in it but to look
+        yield  # such a store can only be read
         return
     try:
         yield
@@ -40,17 +40,17 @@ def building(locks: Path) -> Iterator[None]:
 
 
 @contextmanager
-def steady(locks: Path) -> Iterator[None]:
-    """Let nothing be collected until the block ends; many may hold this at once."""
+def gc_paused(locks: Path) -> Iterator[None]:
+    """Let no garbage collection start until the block ends (shared lock)."""
     try:
         handle = os.open(locks / "gc.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except FileNotFoundError:  # no store yet
+    except FileNotFoundError:  # there is no store yet
         yield
         return
     except OSError as error:
-        if error.errno not in _NOT_TO_WRITE:
+        if error.errno not in _READ_ONLY:
             raise
-        yield  # whoever may collect it cannot be told
+        yield  # nothing can be done against a collection by the store's owner
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_SH)
@@ -60,9 +60,9 @@ def steady(locks: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone(locks: Path) -> Iterator[None]:
-    """Wait until nobody holds the store steady, and keep it so until the block ends."""
-    if not locks.parent.exists():  # no store, so nobody
+def gc_lock(locks: Path) -> Iterator[None]:
+    """Wait until no process holds `gc_paused`, and keep it so until the block ends (exclusive lock)."""
+    if not locks.parent.exists():  # no store, so no processes
         yield
         return
     locks.mkdir(exist_ok=True)
@@ -74,14 +74,14 @@ def alone(locks: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def running_since(locks: Path) -> list[float]:
-    """When each running build began, in seconds, oldest first. Needs `alone`: a build may be about to take its lock."""
-    began = []
+def build_start_times(locks: Path) -> list[float]:
+    """When each running build began, in seconds, oldest first. Call it under `gc_lock`, so that no build can start."""
+    started = []
     for path in locks.glob(f"{_BUILD}*.lock"):
         with suppress(FileNotFoundError), path.open("rb+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink(missing_ok=True)  # its build died
+                path.unlink(missing_ok=True)  # its build was killed
             except BlockingIOError:
-                began.append(os.fstat(file.fileno()).st_mtime)
-    return sorted(began)
+                started.append(os.fstat(file.fileno()).st_mtime)
+    return sorted(started)

@@ -1,26 +1,26 @@
-"""Taking results from elsewhere into the store, every blob checked before it is believed."""
+"""Copies results from a provider into the store; every blob is checked against its digest."""
 
 import tempfile
 from pathlib import Path
 
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.results import Result, ResultProvider
-from astro_factory.store.files import TORN
+from astro_factory.store.files import TEMP_PREFIX
 from astro_factory.store.store import Store
 
 
-def take(store: Store, provider: ResultProvider, result: Result, *, with_files: bool = True) -> None:
-    """Take a result into the store, with those of its blobs that are not here yet if `with_files`.
+def import_result(store: Store, provider: ResultProvider, result: Result, *, with_files: bool = True) -> None:
+    """Copy a result into the store and, `with_files`, those of its blobs that the store lacks.
 
-    Raises `UserError` for a blob that cannot be had or has other bytes; then the result is not taken.
+    Raises `UserError` if a blob is unavailable or damaged; then the result is not imported.
     """
     sizes = {entry["sha256"]: entry["size"] for entry in result.outputs.values()} if with_files else {}
     staging = store.root / "staging"
     staging.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=staging, prefix=TORN) as folder:
+    with tempfile.TemporaryDirectory(dir=staging, prefix=TEMP_PREFIX) as folder:
         fetched: dict[str, Path] = {}
         while True:
-            with store.steady():
+            with store.gc_paused():
                 missing = [sha for sha, size in sizes.items() if sha not in fetched and not store.has_blob(sha, size)]
                 if not missing:
                     for sha256, path in fetched.items():

@@ -101,7 +101,7 @@ def test_computing_time_is_limited_apart_from_waiting_time(respawn):
     with Worker(f"{HERE}:sleep", respawn=respawn) as worker:
         assert worker.call(0.6, cpu_s=0.3)
     with Worker(f"{HERE}:spin", respawn=respawn) as worker:
-        with pytest.raises(WorkerTimeout, match=r"no answer within 0\.3 s of computing"):
+        with pytest.raises(WorkerTimeout, match=r"no answer within 0\.3 s of CPU time"):
             worker.call(None, timeout_s=60, cpu_s=0.3)
         assert worker.alive == respawn
 

@@ -120,7 +120,9 @@ def test_a_damaged_blob_is_refused_told_and_made_here(run):
     flip(blob)
     code, found, err = run(*BUILT, "ours", "--cache", "file:cache")
     assert code == 0 and sorted(outcomes(found).values()) == ["import", "ran"]
-    assert err == (f"warning: blob {blob.name[:12]} of file:cache does not match its digest; it is made here instead\n")
+    assert err == (
+        f"warning: blob {blob.name[:12]} of file:cache does not match its digest; the stage runs here instead\n"
+    )
     assert run("fsck", "--store", "ours")[0] == 0
     blob.unlink()
     code, found, err = run(*BUILT, "third", "--cache", "file:cache")
@@ -135,7 +137,7 @@ def test_what_a_guard_says_of_a_file_that_it_cannot_give(tmp_path):
     )
     with pytest.raises(UserError, match="E175 blob bbbbbbbbbbbb of memory://x is missing; build again"):
         cache.fetch("b" * 64, tmp_path / "x")
-    assert cache.losses == len(told) == 2
+    assert cache.failed_fetches == len(told) == 2
 
 
 def test_a_damaged_result_is_refused_told_and_made_here(run):
@@ -176,7 +178,10 @@ def test_a_place_that_goes_away_at_any_moment_fails_no_build(run, monkeypatch):
         monkeypatch.setattr("astro_factory.hub.publication_cache.RemoteStore", lambda url, n=answers: Flaky(url, n))
         code, found, err = run(*BUILT, f"ours-{answers}", "--cache", "memory://x", "--jobs", "1")
         assert code == 0 and set(outcomes(found).values()) <= {"ran", "import"}
-        assert err == "warning: memory://x cannot be used (no route to host); going on without it\n" or answers == 6
+        assert (
+            err == "warning: memory://x cannot be used (no route to host); the build continues without it\n"
+            or answers == 6
+        )
         seen.add(tuple(sorted(outcomes(found).values())))
         assert run("fsck", "--store", f"ours-{answers}")[0] == 0
     assert seen == {("ran", "ran"), ("import", "ran"), ("import", "import")}
@@ -185,9 +190,9 @@ def test_a_place_that_goes_away_at_any_moment_fails_no_build(run, monkeypatch):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("gopher:hole", "E171 'gopher:hole' is no place for results; write file:PATH, s3://BUCKET/PATH, hf://"),
-        ("cache", "E171 'cache' is no place for results"),
-        ("file:", "E171 'file:' is no place for results"),
+        ("gopher:hole", "E171 'gopher:hole' is not the address of a store; use file:PATH, s3://BUCKET/PATH, hf://"),
+        ("cache", "E171 'cache' is not the address of a store"),
+        ("file:", "E171 'file:' is not the address of a store"),
         ("hub:name", "E714 'name' is no repository name"),
     ],
 )
@@ -303,4 +308,6 @@ def test_kinds_of_place(tmp_path, monkeypatch):
     assert isinstance(open_place("file:other"), RemoteStore) and isinstance(open_place("hub:a/b"), PublishedRepository)
     warned = []
     assert Cache(open_place("file:pub"), warned.append).result("a" * 64) is None
-    assert warned == ["file:pub cannot be used (astro/manifest.json of file:pub cannot be read); going on without it"]
+    assert warned == [
+        "file:pub cannot be used (astro/manifest.json of file:pub cannot be read); the build continues without it"
+    ]

@@ -122,7 +122,7 @@ def test_the_content_of_what_is_upstream(bench):
     assert waiting.waits == ("drill",) and change.text == "data is not built yet"
     heads = bench.store.heads("told")
     bench.run(bench.plan(commits=COMMITS))
-    bench.store.remember("told", heads | {"drill": bench.store.heads("told")["drill"]})
+    bench.store.update_heads("told", heads | {"drill": bench.store.heads("told")["drill"]})
     found = only(bench, "tuned")
     assert (found["kind"], found["text"], found["place"]) == ("upstream", "data has new content", at(bench, "data"))
 

@@ -54,7 +54,7 @@ class Bench:
                 results[name] = self.store.commit(item.key, item.record, out, {})
             else:
                 results[name] = item.result
-        self.store.remember(plan.graph.name, {name: result.key for name, result in results.items()})
+        self.store.update_heads(plan.graph.name, {name: result.key for name, result in results.items()})
         return results
 
     def lose(self, result: Result) -> None:

@@ -37,7 +37,7 @@ def test_a_sound_machine():
     assert texts["machine"] == "8 cores, 64 GB of memory"
     assert texts["gpu"] == "0: NVIDIA H100, 81559 MiB, driver 550.54"
     assert texts["store"] == "500 GB free at /data/.astro"
-    assert texts["hub"] == "a token is there"
+    assert texts["hub"] == "a token is set"
     assert findings(replace(SOUND, gpus=(), driver=False))[3].text == "none: models run on the CPU"
 
 
@@ -54,19 +54,29 @@ def other(**versions: str | None) -> dict[str, dict[str, str]]:
         (other(torch="2.14.1"), "torch", "problem", "2.14.1 is installed, not torch<2.14,>=2.13"),
         (other(typer="0.9"), "typer", "problem", "0.9 is installed, not typer>=0.20"),
         (other(torch=None, vllm=None), "torch", "warning", "torch is not installed: specs can be checked, "),
-        ({"driver": False, "gpus": ("0",)}, "driver", "problem", "there are GPUs, but nvidia-smi does not answer"),
-        (other(torch="2.13.0+cpu"), "torch", "problem", "torch 2.13.0+cpu is built for CPUs, so the GPUs would idle"),
+        ({"driver": False, "gpus": ("0",)}, "driver", "problem", "there are GPUs, but nvidia-smi does not work"),
+        (
+            other(torch="2.13.0+cpu"),
+            "torch",
+            "problem",
+            "torch 2.13.0+cpu is built for CPUs, so it cannot use the GPUs",
+        ),
         ({"free_gb": None}, "store", "problem", "/data/.astro cannot be written"),
         ({"free_gb": 0.4}, "store", "problem", "0 GB free at /data/.astro"),
         ({"free_gb": 12.0}, "store", "warning", "12 GB free at /data/.astro"),
         ({"token": False}, "hub", "warning", "no token: gated models and publishing need one"),
-        ({"offline": True}, "hub", "warning", "HF_HUB_OFFLINE is set: nothing is asked of the Hub"),
-        ({"tools": frozenset({"ninja"})}, "compiler", "problem", "DeepSpeed compiles what it uses and finds no c++"),
+        ({"offline": True}, "hub", "warning", "HF_HUB_OFFLINE is set: the Hub is not used"),
+        (
+            {"tools": frozenset({"ninja"})},
+            "compiler",
+            "problem",
+            "DeepSpeed compiles code at run time and cannot find c++",
+        ),
         (
             {"tools": frozenset()},
             "compiler",
             "problem",
-            "DeepSpeed compiles what it uses and finds no c++ and no ninja",
+            "DeepSpeed compiles code at run time and cannot find c++ and ninja",
         ),
     ],
 )

@@ -42,7 +42,7 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path, small_disk, room):
     builder = bench.start("--json")
     out, err = builder.communicate(timeout=120)
     assert builder.returncode in (1, 2) and "Traceback" not in out + err, (out, err)
-    assert "E170 there is no space left in" in out or '"code": "E170"' in out, (out, err)
+    assert "E170 no space left on the disk" in out or '"code": "E170"' in out, (out, err)
     done = {s["name"] for s in json.loads(out).get("stages", []) if s["outcome"] == "ran"}
     assert not fsck(bench.store).faults
     ballast.unlink()

@@ -63,7 +63,7 @@ def test_a_missed_heartbeat_names_the_phase_and_shows_the_stacks_of_all_processe
     assert parts[0].startswith(f"stage (process {pid}):\n") and "in hang" in parts[0]
     assert "astro_factory/core/workers.py" in parts[1] and "in _main" in parts[1]
     log = done.logs["a"].read_text()
-    assert "Current thread" in log and "in _leave_with" in log, "the log has all threads"
+    assert "Current thread" in log and "in watch" in log, "the log has all threads"
     assert gone(int(pid)) and gone(int(parts[1].partition(")")[0]))
 
 

@@ -12,7 +12,7 @@ from astro_factory.core.canonical import digest
 from astro_factory.core.results import Result
 from astro_factory.store import Store
 from astro_factory.store.fsck import fsck
-from astro_factory.store.gc import Collected, gc
+from astro_factory.store.gc import GcReport, gc
 from astro_factory.store.items import StoredItems
 
 
@@ -37,7 +37,7 @@ def made(store: Store, number: int, shared: bytes = b"the same in all") -> Resul
     return result
 
 
-def now(store: Store, **more) -> Collected:
+def now(store: Store, **more) -> GcReport:
     """A collection without grace."""
     return gc(store, grace_days=0.0, **more)
 
@@ -54,7 +54,7 @@ def test_an_empty_store(store):
 
 def test_roots_stay_and_the_rest_goes(store):
     kept, gone = made(store, 1), made(store, 2)
-    store.remember("spec", {"a": kept.key})
+    store.update_heads("spec", {"a": kept.key})
     dry = now(store)
     before = sorted(path for path in store.root.rglob("*"))
     assert now(store).folders == dry.folders
@@ -75,8 +75,8 @@ def test_roots_stay_and_the_rest_goes(store):
 def test_the_last_keys_of_a_stage_are_roots(store):
     results = [made(store, number) for number in range(8)]
     for result in results:
-        store.remember("spec", {"a": result.key})
-    store.remember("other", {"a": results[0].key})
+        store.update_heads("spec", {"a": result.key})
+    store.update_heads("other", {"a": results[0].key})
     assert store.heads("spec") == {"a": results[7].key} and len(store.history("spec")["a"]) == 5
     now(store, delete=True)
     there = [number for number, result in enumerate(results) if store.result(result.key)]
@@ -143,7 +143,7 @@ def test_a_store_that_may_only_be_read(store, monkeypatch, number):
         return real(path, flags, *more, **kwargs)
 
     monkeypatch.setattr(os, "open", opened)
-    with store.building(), store.steady():
+    with store.building(), store.gc_paused():
         assert store.result(result.key) == result
 
 
@@ -151,12 +151,12 @@ def test_locks_that_nobody_holds(store):
     for key in ("a" * 64, "b" * 64):
         with store.lock(key):
             pass
-    store.remember("spec", {"x": "d" * 64})
+    store.update_heads("spec", {"x": "d" * 64})
     with store.lock("a" * 64):
         now(store, delete=True)
         assert names(store, "locks/*") == {"gc.lock", "heads-spec.lock", "a" * 64 + ".lock"}
-        with store.free("a" * 64) as free:
-            assert not free, "a lock that is held is the same lock still"
+        with store.try_lock("a" * 64) as locked:
+            assert not locked, "a lock that is held is the same lock still"
 
 
 def test_what_was_set_aside_goes_after_the_grace_time(store):
@@ -176,5 +176,5 @@ def test_heads_of_an_earlier_version(store):
     (store.root / "heads").mkdir(parents=True)
     (store.root / "heads/spec.json").write_text('{"a": "1"}')
     assert store.heads("spec") == {"a": "1"}
-    store.remember("spec", {"a": "2"})
+    store.update_heads("spec", {"a": "2"})
     assert store.history("spec") == {"a": ["2", "1"]}

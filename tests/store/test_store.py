@@ -99,7 +99,7 @@ def commit_and_die(root: Path, folder: Path, step: int) -> None:
     result = store.commit(KEY, RECORD, folder, {})
     store.output(result)
     store.items().put("ab" * 32, b"item")
-    store.remember("spec", {"stage": KEY})
+    store.update_heads("spec", {"stage": KEY})
     os._exit(0)
 
 
@@ -285,8 +285,8 @@ def test_a_claim_is_one_processes_and_dies_with_it(store):
 
 def test_heads_are_kept_by_spec(store):
     assert store.heads("a") == {}
-    store.remember("a", {"x": "1"})
-    store.remember("b", {"x": "2"})
+    store.update_heads("a", {"x": "1"})
+    store.update_heads("b", {"x": "2"})
     assert store.heads("a") == {"x": "1"}
     (store.root / "heads/a.json").write_text("{")
     assert store.heads("a") == {}
