@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -24,7 +24,7 @@ from astro_factory.engines.config import EngineField
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES, cluster_of, sample_schema
 from astro_factory.evaluation.votes import representatives
-from astro_factory.stages.sampling import Asked, Group, Texts, sample_all
+from astro_factory.stages.generation import Batch, Response, Sampling, conversation_about, sample_all, verify_all
 from astro_factory.traces.response_parser import response_measures
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import worker_count
@@ -59,46 +59,67 @@ def run(ctx: StageContext, config: Config) -> None:
     from astro_factory.evaluation.analysis import analysis_from_samples
     from astro_factory.evaluation.report import report_from_samples
 
-    asked = list(_asked(ctx, config))
-    groups = list(_groups(ctx, config, asked))
-    texts = sample_all(ctx, groups, config.processes)
-    rows = _judged(ctx, config, groups, texts)
+    groups = list(_groups(config, list(_questions(ctx, config))))
+    responses = sample_all(ctx, [_batch(ctx, config, group) for group in groups], config.processes)
+    rows = _judged(ctx, config, groups, responses)
     write_table(ctx.out / "samples.parquet", rows, sample_schema())
     for content in (report_from_samples(rows, config), analysis_from_samples(rows, config)):
         (ctx.out / content.file_name).write_text(content.to_json(), encoding="utf-8")
 
 
-def _asked(ctx: StageContext, config: Config) -> Iterator[Asked]:
+class _Question(NamedTuple):
+    """A problem and the name of its source."""
+
+    source: str
+    problem: Problem
+
+
+class _Group(NamedTuple):
+    """A range of samples of some problems from one arm."""
+
+    arm: str
+    questions: Sequence[_Question]
+    samples: range
+
+
+def _questions(ctx: StageContext, config: Config) -> Iterator[_Question]:
     """All problems of the suite, in its order. Raises `UserError` E801 for a cluster key that no problem has."""
     key, keys = config.suite.cluster, set()
     for source in config.suite.problems:
         for row in read_table(ctx.inputs[source] / TABLE_FILES[ArtifactType.PROBLEMS]):
             problem = Problem.from_row(row)
             keys.update(problem.info)
-            yield Asked(source, problem)
+            yield _Question(source, problem)
     if key and key not in keys:
         cause = f"no problem of the suite '{config.suite.title}' has '{key}' in its info, which 'cluster' names"
         raise UserError.of("E801", cause, near(key, keys) or "leave 'cluster' out")
 
 
-def _groups(ctx: StageContext, config: Config, asked: Sequence[Asked]) -> Iterator[Group]:
+def _groups(config: Config, questions: Sequence[_Question]) -> Iterator[_Group]:
     """Arm by arm, so that each model is loaded once."""
     suite = config.suite
     for arm in config.arms:
         stops = sorted({0, suite.samples, config.samples_of(arm)})
         for first, last in pairwise(stops):
-            for start in range(0, len(asked), config.group):
-                part = tuple(asked[start : start + config.group])
-                settings = (ctx.inputs[arm], config.engine, suite.temperature, suite.max_tokens, config.seed)
-                yield Group(arm, part, first, last, *settings)
+            for start in range(0, len(questions), config.group):
+                yield _Group(arm, questions[start : start + config.group], range(first, last))
 
 
-def _judged(ctx: StageContext, config: Config, groups: Sequence[Group], texts: Sequence[Texts]) -> list[dict[str, Any]]:
+def _batch(ctx: StageContext, config: Config, group: _Group) -> Batch:
+    folder, digest = ctx.inputs[group.arm], ctx.digests[group.arm]
+    sampling = Sampling(folder, digest, config.engine, config.suite.temperature, config.suite.max_tokens)
+    return Batch(sampling, [conversation_about(problem, config.seed, group.samples) for _, problem in group.questions])
+
+
+def _judged(
+    ctx: StageContext, config: Config, groups: Sequence[_Group], results: Sequence[list[list[Response]]]
+) -> list[dict[str, Any]]:
     """The rows of `samples.parquet`."""
     measures = response_measures(config.backtracks) if config.backtracks else None
-    rows, responses = [], []
-    for group, results in zip(groups, texts, strict=True):
-        for (source, problem), samples in zip(group.asked, results, strict=True):
+    rows: list[dict[str, Any]] = []
+    responses: list[tuple[Problem, str]] = []
+    for group, found in zip(groups, results, strict=True):
+        for (source, problem), samples in zip(group.questions, found, strict=True):
             shared = {
                 "source": source,
                 "problem": problem.id,
@@ -107,26 +128,22 @@ def _judged(ctx: StageContext, config: Config, groups: Sequence[Group], texts: S
                 "verifier": problem.verifier,
                 "arm": group.arm,
             }
-            seeds = group.seeds(problem)
-            for offset, sample in enumerate(samples):
-                own = {"sample": group.first + offset, "seed": seeds[offset]}
+            seeds = conversation_about(problem, config.seed, group.samples).seeds
+            for number, seed, sample in zip(group.samples, seeds, samples, strict=True):
                 read = measures(problem, sample["text"]) if measures else dict.fromkeys(MEASURES)
-                rows.append(shared | own | sample | read)
+                rows.append(shared | {"sample": number, "seed": seed} | sample | read)
                 responses.append((problem, sample["text"]))
-    verdicts = []
+    verdicts = verify_all(ctx, responses)
+    for row, verdict in zip(rows, verdicts, strict=True):
+        row |= {"outcome": str(verdict.outcome), "detail": verdict.detail}
+    by_problem: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        by_problem[row["source"], row["problem"]].append(index)
     with ThreadPoolExecutor(worker_count()) as threads:
-        for verdict in threads.map(lambda pair: get_verifier(pair[0].verifier).verify(*pair), responses):
-            verdicts.append(verdict)
-            ctx.events.progress(len(verdicts), len(rows), "verdicts")
-        for row, verdict in zip(rows, verdicts, strict=True):
-            row |= {"outcome": str(verdict.outcome), "detail": verdict.detail}
-        asked: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for index, row in enumerate(rows):
-            asked[row["source"], row["problem"]].append(index)
         votes = threads.map(
-            lambda own: _votes(responses[own[0]][0], [verdicts[index] for index in own]), asked.values()
+            lambda own: _votes(responses[own[0]][0], [verdicts[index] for index in own]), by_problem.values()
         )
-        for own, answers in zip(asked.values(), votes, strict=True):
+        for own, answers in zip(by_problem.values(), votes, strict=True):
             for index, answer in zip(own, answers, strict=True):
                 rows[index]["extracted"] = answer
     return rows

@@ -17,7 +17,7 @@ from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.votes import vote_schema
 from astro_factory.core.workload import Rows, Workload
-from astro_factory.stages.asking import Asked, AskingConfig, ask, cores
+from astro_factory.stages.generation import Conversation, GenerationConfig, ask_about, cores
 from astro_factory.traces.prompt_templates import Prompt
 from astro_factory.traces.terminals import Terminals
 
@@ -28,7 +28,7 @@ HEAVY = True
 __all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "run"]
 
 
-class Config(AskingConfig):
+class Config(GenerationConfig):
     kind: Literal["judge"]
     trees: TreesRef
     """Search trees, whose right ends are voted on."""
@@ -58,24 +58,25 @@ def run(ctx: StageContext, config: Config) -> None:
     table = ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES]
     total = pq.ParquetFile(table).metadata.num_rows
     prompt = Prompt(config.prompt, "judge")
-    things = ((tree, _asked(tree, config, prompt)) for tree in read_trees(table))
-    write_table(ctx.out / TABLE_FILES[OUTPUT], _rows(config, ask(ctx, config, "trees", things, total)), vote_schema())
+    subjects = ((tree, _conversations(tree, config, prompt)) for tree in read_trees(table))
+    answered = ask_about(ctx, config, "trees", subjects, total)
+    write_table(ctx.out / TABLE_FILES[OUTPUT], _rows(config, answered), vote_schema())
 
 
-def _asked(tree: Tree, config: Config, prompt: Prompt) -> list[Asked]:
+def _conversations(tree: Tree, config: Config, prompt: Prompt) -> list[Conversation]:
     """One for each right end."""
-    asked = []
+    found = []
     for end in Terminals(tree).correct:
         node, steps = tree.nodes[end], [tree.nodes[index].text for index in tree.path(end)]
         solution = "\n".join([*steps, node.closing] if node.closing else steps)
         messages = prompt.messages({"problem": tree.problem, "node": node, "solution": solution})
         seeds = tuple(seed_for(config.seed, "judge", tree.problem.id, end, vote) for vote in range(config.votes))
-        asked.append(Asked(messages, seeds))
-    return asked
+        found.append(Conversation(messages, seeds))
+    return found
 
 
-def _rows(config: Config, asked: Iterator[tuple[Tree, list[list[str]]]]) -> Iterator[dict[str, Any]]:
-    for tree, responses in asked:
+def _rows(config: Config, answered: Iterator[tuple[Tree, list[list[str]]]]) -> Iterator[dict[str, Any]]:
+    for tree, responses in answered:
         for end, votes in zip(Terminals(tree).correct, responses, strict=True):
             yes = sum(config.in_favour.casefold() in vote.casefold() for vote in votes)
             yield {"problem_id": tree.problem.id, "node": end, "votes": len(votes), "in_favour": yes}

@@ -22,7 +22,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.tables import read_batches, write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.workload import Rows, Workload
-from astro_factory.stages.asking import Asked, AskingConfig, ask, cores
+from astro_factory.stages.generation import Conversation, GenerationConfig, ask_about, cores
 from astro_factory.traces import error_codes
 from astro_factory.traces.prompt_templates import Prompt
 from astro_factory.traces.rewriting import Line, RewriteChecker, apply_rewrites, rewritable_lines
@@ -35,7 +35,7 @@ HEAVY = True
 __all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "run"]
 
 
-class Config(AskingConfig):
+class Config(GenerationConfig):
     kind: Literal["rewrite"]
     traces: TracesRef
     """What is reworded."""
@@ -62,8 +62,8 @@ def run(ctx: StageContext, config: Config) -> None:
     table = ctx.inputs[config.traces] / TABLE_FILES[ArtifactType.TRACES]
     total, counts = pq.ParquetFile(table).metadata.num_rows, Counter()
     prompt = Prompt(config.prompt, "rewrite")
-    things = (((row, tree), _asked(row, tree, config, prompt)) for row, tree in _with_trees(ctx, config))
-    rows = _rows(config, ask(ctx, config, "traces", things, total), counts)
+    subjects = (((row, tree), _conversations(row, tree, config, prompt)) for row, tree in _with_trees(ctx, config))
+    rows = _rows(config, ask_about(ctx, config, "traces", subjects, total), counts)
     write_table(ctx.out / TABLE_FILES[OUTPUT], rows, _schema(table))
     text = json.dumps(_statistics(total, counts), indent=2) + "\n"
     (ctx.out / "statistics.json").write_text(text, encoding="utf-8")
@@ -94,10 +94,10 @@ def _with_trees(ctx: StageContext, config: Config) -> Iterator[tuple[dict[str, A
             yield row, tree
 
 
-def _asked(row: dict[str, Any], tree: Tree, config: Config, prompt: Prompt) -> list[Asked]:
+def _conversations(row: dict[str, Any], tree: Tree, config: Config, prompt: Prompt) -> list[Conversation]:
     """One for each line."""
     return [
-        Asked(
+        Conversation(
             prompt.messages({"problem": tree.problem, "line": line.text, "before": line.before}),
             tuple(seed_for(config.seed, "rewrite", row["seed"], line.first, n) for n in range(config.attempts)),
         )

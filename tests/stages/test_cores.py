@@ -2,10 +2,12 @@
 
 import pytest
 
-from astro_factory.stages import evaluate, grpo, sft
+from astro_factory.stages import evaluate, grpo, judge, sft
+from astro_factory.stages.problems import pass_rate
 
 LEARN = {"model": "m", "learning_rate": 1e-3}
 SAMPLE = {"suite": {"problems": ["p"]}, "arms": ["m"], "processes": 3}
+ASK = {"model": "m", "engine": {"kind": "transformers", "threads": 2}, "processes": 3}
 CASES = [
     (sft, LEARN | {"kind": "sft", "data": "d"}, 1),
     (sft, LEARN | {"kind": "sft", "data": "d", "launch": {"processes": 8}, "threads": 2}, 16),
@@ -18,6 +20,8 @@ CASES = [
     ),
     (evaluate, SAMPLE | {"kind": "evaluate", "engine": {"kind": "transformers", "threads": 2}}, 6),
     (evaluate, SAMPLE | {"kind": "evaluate", "engine": {"kind": "vllm"}}, 3),
+    (pass_rate, ASK | {"kind": "pass_rate", "problems": "p"}, 6),
+    (judge, ASK | {"kind": "judge", "trees": "t", "prompt": {"entry": "p", "sources": {"p": ""}}}, 6),
 ]
 
 

@@ -1,7 +1,6 @@
 """Problems of middle difficulty: those that a model solves sometimes, which are the ones that RL can learn from."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -15,9 +14,7 @@ from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workload import Rows, Workload, times
 from astro_factory.engines.config import EngineField
-from astro_factory.stages.sampling import Asked, Group, sample_all
-from astro_factory.verifiers import get_verifier
-from astro_factory.verifiers.pool import worker_count
+from astro_factory.stages.generation import Batch, Sampling, conversation_about, sample_all, verify_all
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 1
@@ -86,15 +83,15 @@ def run(ctx: StageContext, config: Config) -> None:
 
 
 def _rates(ctx: StageContext, config: Config, problems: Sequence[Problem]) -> list[dict[str, Any]]:
-    """How each problem went. What could not be judged counts as no try."""
-    groups = list(_groups(ctx, config, problems))
-    texts = [texts for group in sample_all(ctx, groups, config.processes) for texts in group]
-    tries = [(problem, sample["text"]) for problem, own in zip(problems, texts, strict=True) for sample in own]
-    with ThreadPoolExecutor(worker_count()) as threads:
-        verdicts: list[Verdict] = []
-        for verdict in threads.map(lambda pair: get_verifier(pair[0].verifier).verify(*pair), tries):
-            verdicts.append(verdict)
-            ctx.events.progress(len(verdicts), len(tries), "verdicts")
+    """How often each problem was solved. Responses that could not be judged do not count."""
+    folder, digest = ctx.inputs[config.model], ctx.digests[config.model]
+    sampling = Sampling(folder, digest, config.engine, config.temperature, config.max_tokens)
+    questions = [conversation_about(problem, config.seed, range(config.samples)) for problem in problems]
+    starts = range(0, len(questions), config.group)
+    batches = [Batch(sampling, questions[start : start + config.group]) for start in starts]
+    responses = [own for batch in sample_all(ctx, batches, config.processes) for own in batch]
+    tries = [(problem, sample["text"]) for problem, own in zip(problems, responses, strict=True) for sample in own]
+    verdicts = verify_all(ctx, tries)
     size = config.samples
     return [_rate(problem, verdicts[index * size : (index + 1) * size]) for index, problem in enumerate(problems)]
 
@@ -102,14 +99,6 @@ def _rates(ctx: StageContext, config: Config, problems: Sequence[Problem]) -> li
 def _rate(problem: Problem, verdicts: Sequence[Verdict]) -> dict[str, Any]:
     judged = [verdict.correct for verdict in verdicts if verdict.outcome not in _UNJUDGED]
     return {"id": problem.id, "judged": len(judged), "solved": sum(judged) / len(judged) if judged else 0.0}
-
-
-def _groups(ctx: StageContext, config: Config, problems: Sequence[Problem]) -> Iterator[Group]:
-    asked = [Asked(config.problems, problem) for problem in problems]
-    settings = (ctx.inputs[config.model], config.engine, config.temperature, config.max_tokens, config.seed)
-    for start in range(0, len(asked), config.group):
-        part = tuple(asked[start : start + config.group])
-        yield Group(config.model, part, 0, config.samples, *settings)
 
 
 def _rate_schema() -> Any:

@@ -123,6 +123,22 @@ def test_votes_that_are_there_ask_no_model(tmp_path, model):
     assert (again, items.puts) == (first, stored)
 
 
+def test_processes_change_no_vote(tmp_path, model):
+    alone, _ = judged(tmp_path / "alone", model)
+    assert judged(tmp_path / "two", model, processes=2, group=1)[0] == alone
+
+
+def test_a_killed_run_keeps_every_sample(tmp_path, model):
+    """Samples are stored one by one, so the resumed run generates only those that are missing."""
+    whole, _ = judged(tmp_path / "whole", model)
+    items, events = Items(tmp_path / "items", end_after=3), Spent()
+    with pytest.raises(KeyboardInterrupt):
+        judged(tmp_path / "killed", model, items)
+    items.end_after = None
+    assert judged(tmp_path / "resumed", model, items, events=events)[0] == whole
+    assert events.calls == 4 * len(whole) - 3
+
+
 def test_a_vote_in_favour_says_something():
     with pytest.raises(ValidationError, match="is blank"):
         judge.Config(
