@@ -17,57 +17,65 @@ from astro_factory.cli.options import (
     read_target,
 )
 from astro_factory.cli.trees import print_tree
+from astro_factory.cli.views import show_problem, show_rows, show_sample, show_summary
 from astro_factory.core.errors import UserError
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits
+from astro_factory.report import built_spec
 from astro_factory.runtime.node_execution import last_log
 
 
 def show(
     target: Annotated[str, typer.Argument(metavar="SPEC:STAGE", help="A stage of a spec.", show_default=False)],
+    tree_of: Annotated[
+        str | None, typer.Argument(metavar="ID", help="With --tree: the problem.", show_default=False)
+    ] = None,
     store: StoreOption = None,
     sets: SetOption = None,
     profile: ProfileOption = None,
     path: Annotated[bool, typer.Option("--path", help="Print only the folder of the output.")] = False,
     log: Annotated[bool, typer.Option("--log", help="Print the log of its last run, also of one that failed.")] = False,
-    tree: Annotated[
-        str | None, typer.Option("--tree", metavar="ID", help="Print the search tree of this problem.")
+    sample: Annotated[
+        int | None, typer.Option("--sample", metavar="N", help="Print row N in full.", show_default=False)
     ] = None,
+    problem: Annotated[
+        str | None, typer.Option("--problem", metavar="ID", help="Print the rows of a problem.", show_default=False)
+    ] = None,
+    conditions: Annotated[
+        str | None,
+        typer.Option("--filter", metavar="KEY=VALUE,…", help="List rows; also KEY>N, KEY<N, KEY!=VALUE."),
+    ] = None,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Print the search tree of problem ID, or list all trees.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a stage's output: its files, its key, how it was made."""
+    """Show a stage's output: counts, statistics, examples, key and provenance; or its rows."""
     spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
-    item = make_plan(graph, place, targets=[stage], commits=locked_commits(graph)).nodes[stage]
+    plan = make_plan(graph, place, targets=[stage], commits=locked_commits(graph))
+    item = plan.nodes[stage]
     if log:
         _show_log(stage, spec, last_log(place, graph.name, item), as_json)
         return
     if item.result is None or not place.has_blobs(item.result):
         raise not_built(stage, spec, place, item)
-    folder = place.output(item.result)
+    if tree_of is not None and not tree:
+        raise typer.BadParameter(f"'{tree_of}' needs --tree", param_hint="ID")
+    whole = built_spec(plan, place)
+    built = whole.stages[stage]
     if path:
-        print(folder)
-        return
-    if tree is not None:
-        print_tree(folder, tree, as_json)
-        return
-    found = {
-        "stage": stage,
-        "kind": item.node.kind,
-        "key": item.key,
-        "path": str(folder),
-        "files": item.result.outputs,
-        "provenance": item.result.provenance,
-    }
-    if as_json:
-        print_json(found)
-        return
-    seconds = item.result.provenance.get("seconds", "?")
-    print(f"{stage} ({item.node.kind}), key {item.key[:16]}, made in {seconds} s\n{folder}")
-    for name, entry in item.result.outputs.items():
-        print(f"  {entry['size']:>12,} {name}")
-    if "report.json" in item.result.outputs:
-        _print_report(folder)
+        print(built.folder)
+    elif tree and tree_of is not None:
+        print_tree(built.folder, tree_of, as_json)
+    elif sample is not None:
+        show_sample(whole, built, sample, as_json)
+    elif problem is not None:
+        show_problem(whole, built, problem, as_json)
+    elif conditions is not None or tree:
+        show_rows(built, conditions or "", as_json)
+    else:
+        show_summary(whole, built, target, as_json)
 
 
 def _show_log(stage: str, spec: Path, log: Path | None, as_json: bool) -> None:
@@ -81,18 +89,6 @@ def _show_log(stage: str, spec: Path, log: Path | None, as_json: bool) -> None:
         print(text, end="" if text.endswith("\n") else "\n")
     else:
         print(f"'{stage}' ran and said nothing", file=sys.stderr)
-
-
-def _print_report(folder: Path) -> None:
-    from rich.console import Console
-
-    from astro_factory.evaluation.analysis_table import analysis_table
-    from astro_factory.evaluation.report_schema import Analysis, Report
-    from astro_factory.evaluation.report_tables import comparison_table
-
-    Console().print(comparison_table(Report.read(folder)))
-    if (folder / Analysis.file_name).exists():  # results of earlier versions have none
-        Console().print(analysis_table(Analysis.read(folder)))
 
 
 COMMANDS = (show,)

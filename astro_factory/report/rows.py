@@ -75,7 +75,8 @@ def _problems(stage: BuiltStage) -> Iterator[Row]:
 
 
 def _trees(stage: BuiltStage) -> Iterator[Row]:
-    for row in stage.table(["problem", "nodes", "tokens"]).to_pylist():
+    nodes = "nodes.list.element"
+    for row in stage.table(["problem.id", f"{nodes}.verdict", f"{nodes}.terminal", "tokens"]).to_pylist():
         ends = [node["verdict"] for node in row["nodes"] if node["terminal"]]
         correct, incorrect = ends.count(Outcome.CORRECT), ends.count(Outcome.INCORRECT)
         yield {

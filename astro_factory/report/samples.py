@@ -50,7 +50,7 @@ def samples_of(spec: BuiltSpec, stage: BuiltStage, choice: Choice = Choice()) ->
     numbers = {name: number for number, name in enumerate(asked[:: choice.every])}
     kept = list(_kept(columns, numbers, choice.each))
     shown = {name: [column[row] for row in kept] for name, column in columns.items()}
-    texts, questions = shown.pop("text"), _questions(spec, stage, comparison)
+    texts, questions = shown.pop("text"), questions_of(spec, stage)
     places = [numbers[name] for name in zip(shown.pop("source"), shown.pop("problem"), strict=True)]
     asked_texts = [questions.get(name, ("", "", "")) for name in numbers]
     graphs = _graphs(comparison, texts, [asked_texts[place][0] for place in places])
@@ -110,10 +110,10 @@ def _solved(
     }
 
 
-def _questions(
-    spec: BuiltSpec, stage: BuiltStage, comparison: Comparison
-) -> dict[tuple[str, str], tuple[str, str, str]]:
+def questions_of(spec: BuiltSpec, stage: BuiltStage) -> dict[tuple[str, str], tuple[str, str, str]]:
     """Source and id of each problem to question, answer and level; of the sources that the store holds."""
+    comparison = stage.node.config
+    assert isinstance(comparison, Comparison)
     found = {}
     for source in comparison.suite.problems:
         built = spec.stages.get(stage.node.reads[source])
@@ -142,6 +142,19 @@ def _graphs(
         chain = states == list(range(1, len(states) + 1))
         found.append(("", None) if chain else ("".join(LINE_KINDS[kind] for kind, _ in lines), states))
     return found
+
+
+def segments_of_response(stage: BuiltStage, text: str, question: str, answers: bool) -> list[tuple[str, str]]:
+    """The lines of one response with their kinds, of which the last is `answer` where it states one."""
+    comparison = stage.node.config
+    assert isinstance(comparison, Comparison)
+    lines = [line for line in text.split("\n") if line.strip()]
+    kinds = ["step"] * len(lines)
+    if comparison.backtracks is not None:
+        kinds = [kind for kind, _ in ResponseParser(comparison.backtracks).read(text, question).lines]
+    if answers and kinds and kinds[-1] == "step":
+        kinds[-1] = "answer"
+    return list(zip(kinds, lines, strict=True))
 
 
 def _coded(column: list, values: list | None) -> list:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.report.built import BuiltSpec, Section
+from astro_factory.report.built import BuiltSpec, BuiltStage, Section
 
 T = TypeVar("T")
 MAX_POINTS = 400
@@ -12,19 +12,21 @@ _NOT_DRAWN = {"step"}
 
 
 def curves_of(spec: BuiltSpec) -> list[Section]:
-    """The runs that reported points, each with its steps and one list a measure; long runs are thinned."""
-    runs: list[Section] = []
-    for stage in spec.of_type(ArtifactType.MODEL):
-        points = thinned(stage.curve, MAX_POINTS)
-        if not points:
-            continue
-        names = [name for name in dict.fromkeys(name for point in points for name in point) if name not in _NOT_DRAWN]
-        series = {name: [number(point.get(name)) for point in points] for name in names}
-        kept = {name: values for name, values in series.items() if any(value is not None for value in values)}
-        runs.append(
-            {"stage": stage.name, "kind": stage.node.kind, "steps": [p.get("step") for p in points], "series": kept}
-        )
-    return runs
+    """The training runs that reported points, in the order of the spec."""
+    curves = (curve_of(stage) for stage in spec.of_type(ArtifactType.MODEL))
+    return [curve for curve in curves if curve]
+
+
+def curve_of(stage: BuiltStage) -> Section:
+    """The steps of a run and one list for each measure, thinned if there are many; empty if it reported none."""
+    points = thinned(stage.curve, MAX_POINTS)
+    names = [name for name in dict.fromkeys(name for point in points for name in point) if name not in _NOT_DRAWN]
+    series = {name: [number(point.get(name)) for point in points] for name in names}
+    known = {name: values for name, values in series.items() if any(value is not None for value in values)}
+    if not known:
+        return {}
+    steps = [point.get("step") for point in points]
+    return {"stage": stage.name, "kind": stage.node.kind, "steps": steps, "series": known}
 
 
 def thinned(points: Sequence[T], most: int) -> list[T]:

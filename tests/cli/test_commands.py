@@ -278,7 +278,9 @@ def test_build_plan_show(run):
     folder = Path(run("show", "spec.yaml:drill", "--path").out.strip())
     assert folder.is_relative_to(Path(".astro").absolute()) and (folder / "dialogues.parquet").is_file()
     found = run("show", "spec.yaml:drill", "--json").json
-    assert set(found) == {"stage", "kind", "key", "path", "files", "provenance"} and found["path"] == str(folder)
+    assert set(found) == {"stage", "kind", "key", "path", "summary", "files", "provenance"} and found["path"] == str(
+        folder
+    )
     assert run("show", "spec.yaml:publish.data").code == 0
 
 

@@ -1,12 +1,13 @@
 """`report` and `show` over a store in which everything is built."""
 
 import json
+import re
 import sys
 
 import pytest
 
 from astro_factory.cli.main import main
-from tests.report.workspace import make_store
+from tests.report.workspace import make_store, samples
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +47,72 @@ def test_report_of_nothing(run, tmp_path, golden):
     code, _, err = run("report", "spec.yaml", "--store", str(tmp_path / "empty"))
     assert code == 2 and err.startswith("E166")
     golden(err)
+
+
+@pytest.mark.parametrize("stage", ["train", "trees", "traces", "astro_rl"])
+def test_summary(run, golden, stage):
+    """Everything but the head, which names a folder of the store and the sizes of files."""
+    code, out, err = run("show", f"spec.yaml:{stage}")
+    assert (code, err) == (0, "")
+    head = re.compile(r"\S+ \(\w+\), key |/.*/outputs/| +[\d,]+ [\w.]+$")
+    golden("\n".join(line.rstrip() for line in out.splitlines() if not head.match(line)))
+
+
+def test_summary_of_an_evaluation_is_its_report(run):
+    _, out, _ = run("show", "spec.yaml:report")
+    assert "  samples  36\n" in out and "significance of" in out and "look closer: " in out
+
+
+@pytest.mark.parametrize(
+    ("stage", "conditions", "found"),
+    [
+        ("report", "arm=astro_rl,verdict=incorrect", [26, 27]),
+        ("report", "solved_by=direct_sft,missed_by=astro_sft,arm=astro_sft,sample=0", [12, 16, 20]),
+        ("traces", "problem=p1", [3, 4, 5]),
+        ("trees", "solved=no", []),
+        ("test", "problem!=p0", [1, 2, 3, 4, 5]),
+    ],
+)
+def test_rows_of_a_filter(run, stage, conditions, found):
+    _, out, _ = run("show", f"spec.yaml:{stage}", "--filter", conditions, "--json")
+    assert [row["row"] for row in json.loads(out)["rows"]] == found
+    code, out, _ = run("show", f"spec.yaml:{stage}", "--filter", conditions)
+    assert code == 0 and out.endswith(f"{len(found)} rows; --sample N prints one in full\n")
+
+
+def test_one_row(run, golden):
+    golden(run("show", "spec.yaml:report", "--sample", "12")[1])
+    golden(run("show", "spec.yaml:traces", "--problem", "p2")[1])
+    assert run("show", "spec.yaml:trees", "--sample", "0") == run("show", "spec.yaml:trees", "--tree", "p0")
+    assert json.loads(run("show", "spec.yaml:report", "--sample", "12", "--json")[1])["content"]["arm"] == "astro_sft"
+
+
+def test_trees_are_listed(run):
+    _, out, _ = run("show", "spec.yaml:trees", "--tree")
+    assert [line.split()[1] for line in out.splitlines()[1:5]] == ["p0", "p1", "p2", "p3"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["report", "--sample", "36"], "E167"),
+        (["report", "--problem", "p9"], "E167"),
+        (["astro_rl", "--filter", "step>3"], "E167"),
+        (["traces", "--filter", "backtrack>3"], "E165"),
+    ],
+)
+def test_mistake(run, golden, args, code):
+    ended, out, err = run("show", f"spec.yaml:{args[0]}", *args[1:])
+    assert (ended, out) == (2, "") and err.startswith(code)
+    golden(err)
+
+
+def test_what_a_model_wrote_does_not_steer_the_terminal(tmp_path, monkeypatch, capsys):
+    make_store(tmp_path, list(samples({"direct_sft": ["\x1b[31mred\x07 [bold]x[/bold]"]})))
+    monkeypatch.setenv("ASTRO_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr("sys.argv", ["astro-factory", "show", f"{tmp_path}/spec.yaml:report", "--sample", "0"])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit):
+        main()
+    out = capsys.readouterr().out
+    assert "\\x1b[31mred\\x07 [bold]x[/bold]" in out and "\x1b" not in out
