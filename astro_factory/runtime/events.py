@@ -1,7 +1,7 @@
 """The events of a running build: dicts, because stage processes send them as JSON lines through a pipe.
 
-`StageEvent` is what a stage reports about itself, `BuildEvent` also what the scheduler adds for whoever watches the
-build, and `ProcessMessage` what a stage process sends to the builder.
+`StageEvent` is what a stage reports about itself, `BuildEvent` adds the events of the scheduler, `ProcessMessage` those
+that only the builder reads.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Tables are read as they were written, and never held whole."""
+"""Tables are read as they were written, and never kept in memory as a whole."""
 
 from random import Random
 
@@ -9,7 +9,7 @@ from astro_factory.core.tables import read_batches, read_table, write_table
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
 ROWS = [{"id": index, "text": f"{Random(index).getrandbits(1600):x}"} for index in range(9000)]
-"""Of five row groups."""
+"""Five row groups."""
 
 
 @pytest.fixture(scope="module")

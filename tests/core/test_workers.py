@@ -1,4 +1,4 @@
-"""A worker answers, fails, is killed or outlived, and the caller always learns which."""
+"""A worker answers, fails or is killed, and the caller can always tell which."""
 
 import os
 import signal
@@ -53,7 +53,7 @@ def test_a_call_past_its_limit_is_killed():
     assert not alive(pid)
 
 
-def test_a_death_in_the_middle_of_a_call_is_told():
+def test_a_death_during_a_call_is_reported():
     worker = Worker(f"{HERE}:die")
     with pytest.raises(WorkerDied, match="status 7"):
         worker.call(7)
@@ -79,7 +79,7 @@ def test_a_worker_started_in_a_thread_outlives_it():
 
 
 @pytest.mark.parametrize("busy", [0, 60])
-def test_a_worker_leaves_when_its_parent_is_killed(busy):
+def test_a_worker_exits_when_its_parent_is_killed(busy):
     script = f"""
 import sys, threading
 from astro_factory.core.workers import Worker
@@ -96,8 +96,8 @@ worker.call({busy}) if {busy} else sys.stdin.read()
 
 
 @pytest.mark.parametrize("respawn", [False, True])
-def test_computing_time_is_limited_apart_from_waiting_time(respawn):
-    """Sleeping costs none of it; one long operation of the interpreter is ended in the middle."""
+def test_cpu_time_is_limited_apart_from_elapsed_time(respawn):
+    """Sleeping uses no CPU time; one long operation of the interpreter is interrupted."""
     with Worker(f"{HERE}:sleep", respawn=respawn) as worker:
         assert worker.call(0.6, cpu_s=0.3)
     with Worker(f"{HERE}:spin", respawn=respawn) as worker:
@@ -107,7 +107,7 @@ def test_computing_time_is_limited_apart_from_waiting_time(respawn):
 
 
 def test_a_respawned_worker_answers_again_at_once():
-    with Worker(f"{HERE}:die_or_tell", respawn=True) as worker:
+    with Worker(f"{HERE}:die_or_return_pid", respawn=True) as worker:
         first = worker.call(None)
         assert worker.call(None) == first
         for _ in range(3):
@@ -116,9 +116,9 @@ def test_a_respawned_worker_answers_again_at_once():
         assert worker.call(None) != first
 
 
-def test_an_answer_given_up_belongs_to_no_later_call():
-    """One that dies between two calls spoils the next one at most."""
-    with Worker(f"{HERE}:die_or_tell", respawn=True) as worker:
+def test_a_late_answer_is_not_taken_for_the_next_one():
+    """A worker that dies between two calls fails at most the next one."""
+    with Worker(f"{HERE}:die_or_return_pid", respawn=True) as worker:
         os.kill(worker.call(None), signal.SIGKILL)
         wait_until(lambda: worker._connection.poll())
         with pytest.raises(WorkerDied):
@@ -128,7 +128,7 @@ def test_an_answer_given_up_belongs_to_no_later_call():
 
 
 def test_what_a_respawning_worker_started_ends_with_it():
-    worker = Worker(f"{HERE}:die_or_tell", respawn=True)
+    worker = Worker(f"{HERE}:die_or_return_pid", respawn=True)
     pid = worker.call(None)
     worker.close()
     wait_until(lambda: not alive(pid))

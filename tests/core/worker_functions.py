@@ -1,4 +1,4 @@
-"""What the workers of the tests run."""
+"""The functions that the workers of the tests run."""
 
 import os
 import time
@@ -45,7 +45,7 @@ def spin(_: object) -> None:
     pow(7, 10**9)
 
 
-def die_or_tell(status: int | None) -> int:
+def die_or_return_pid(status: int | None) -> int:
     if status is not None:
         os._exit(status)
     return os.getpid()

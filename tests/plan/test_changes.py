@@ -1,4 +1,4 @@
-"""How two lines of text that differ are told."""
+"""The text for two lines that differ."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from astro_factory.plan.changes import _lines
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "told"),
+    ("left", "right", "text"),
     [
         ("Hmm", "Oops", '"Hmm" -> "Oops"'),
         (
@@ -20,5 +20,5 @@ from astro_factory.plan.changes import _lines
         (MISSING, "right", 'nothing -> "right"'),
     ],
 )
-def test_lines_are_told_from_shortly_before_their_first_change(left, right, told):
-    assert _lines(left, right) == told
+def test_lines_start_shortly_before_their_first_difference(left, right, text):
+    assert _lines(left, right) == text

@@ -1,4 +1,4 @@
-"""About what runs will take: from the config, from earlier runs, and unknown where nobody can tell."""
+"""Estimates: from the config, from earlier runs, or unknown."""
 
 from dataclasses import asdict, replace
 
@@ -65,7 +65,7 @@ def bench(tmp_path) -> Bench:
     return bench
 
 
-def told(bench: Bench) -> dict[str, Estimate]:
+def estimated(bench: Bench) -> dict[str, Estimate]:
     return estimates(bench.plan(), bench.store)
 
 
@@ -79,14 +79,16 @@ def keep(bench: Bench, kind: str, *runs: Cost) -> None:
 
 
 def test_before_any_run_there_are_only_limits(bench):
-    found = told(bench)
+    found = estimated(bench)
     calls = 50 * (2 * 3 + 2 * 3 * 4)
     tokens = 50 * (2 * 3 * 10 + 2 * 3 * 4 * 100)
     limits = "at most, by its config"
     assert found["trees"] == Estimate(calls, tokens, None, "cores", None, 50, limits)
     assert found["report"] == Estimate(50 * (6 + 4), 50 * 10 * 20, None, "cores", None, None, limits)
     assert found["rl"] == Estimate(24, 24 * 16, None, "cores", None, None, limits)
-    assert found["their_trees"] == Estimate(None, None, None, "cores", None, None, ""), "nobody knows how many"
+    assert found["their_trees"] == Estimate(None, None, None, "cores", None, None, ""), (
+        "the number of problems is unknown"
+    )
     assert (found["drill"].rows, found["traces"].rows, found["direct"].rows) == (10, 150, 150)
     assert found["base"] == Estimate(None, None, None, "cores", None, None, "")
     assert totals(found)["time_unknown"] == len(found) == 16 and totals(found)["at_most"]
@@ -94,7 +96,7 @@ def test_before_any_run_there_are_only_limits(bench):
 
 def test_runs_of_the_kind_give_the_rates(bench):
     keep(bench, "stages.search", RUN)
-    found = told(bench)["trees"]
+    found = estimated(bench)["trees"]
     assert found.basis == "from 1 earlier run of search"
     units = 50 * 30 / 1000
     assert (found.calls, found.tokens, found.seconds) == (800 * units, 40_000 * units, 50 * units)
@@ -104,40 +106,40 @@ def test_runs_of_the_kind_give_the_rates(bench):
 def test_runs_of_the_stage_itself_count_before_others(bench):
     own = replace(RUN, spec="costly", stage="trees", seconds=500.0)
     keep(bench, "stages.search", *[RUN] * 5, own, *[RUN] * 5, replace(own, seconds=700.0))
-    found = told(bench)["trees"]
+    found = estimated(bench)["trees"]
     assert found.basis == "from 2 earlier runs" and found.seconds == pytest.approx(600 * 1.5)
 
 
 def test_the_last_three_count(bench):
     keep(bench, "stages.search", *(replace(RUN, seconds=float(s)) for s in (1, 1, 1, 10, 20, 30)))
-    found = told(bench)["trees"]
+    found = estimated(bench)["trees"]
     assert found.basis == "from 3 earlier runs of search" and found.seconds == pytest.approx(20 * 1.5)
 
 
 def test_time_is_that_of_this_kind_of_machine(bench):
     keep(bench, "stages.search", replace(RUN, machine="abacus"))
-    found = told(bench)["trees"]
+    found = estimated(bench)["trees"]
     assert found.seconds is None and found.calls == 800 * 1.5
 
 
 def test_runs_that_count_otherwise_say_nothing(bench):
     """Passes over data are no steps of a fixed size."""
     keep(bench, "stages.sft", replace(RUN, unit="trained tokens", units=1400.0, calls=0, tokens=0, rows=None, bytes=77))
-    found = told(bench)
+    found = estimated(bench)
     assert found["base"].seconds is None and found["base"].basis == ""
     assert (found["fixed"].seconds, found["fixed"].calls, found["fixed"].bytes) == (25.0, None, 77)
 
 
 def test_the_size_of_a_model_does_not_grow_with_the_work(bench):
     keep(bench, "stages.sft", replace(RUN, unit="sequences", units=1.0, calls=0, tokens=0, rows=None, bytes=77))
-    assert told(bench)["base"].bytes == 77 and told(bench)["base"].seconds == 30 * 50
+    assert estimated(bench)["base"].bytes == 77 and estimated(bench)["base"].seconds == 30 * 50
 
 
 def test_rows_that_are_told_reach_what_follows(bench):
     """Few of the trees gave traces, the last time; so there is less to train on."""
     keep(bench, "stages.linearize", replace(RUN, unit="trees", units=100.0, rows=20, calls=0, tokens=0))
     keep(bench, "stages.sft", replace(RUN, unit="sequences", units=10.0, calls=0, tokens=0, rows=None))
-    found = told(bench)
+    found = estimated(bench)
     assert found["traces"].rows == 10 and found["tuned"].seconds == 10 / 10 * 50
 
 
@@ -149,20 +151,20 @@ def test_rows_of_what_is_there_are_known(bench):
     assert estimates(plan, bench.store)["their_trees"].calls == 8 * 30
 
 
-def test_what_is_asked_of_each_tree_or_trace_is_told_from_earlier_runs(bench):
-    """How many right ends a tree has, and how many lines a trace, no config says; a reworded trace is one row."""
-    before = told(bench)
+def test_calls_per_tree_or_trace_are_estimated_from_earlier_runs(bench):
+    """No config gives the number of correct terminals per tree or of lines per trace; a rewritten trace is one row."""
+    before = estimated(bench)
     assert (before["votes"].calls, before["votes"].rows, before["prose"].rows) == (None, None, 150)
     keep(bench, "stages.judge", replace(RUN, unit="trees", units=100.0))
     keep(bench, "stages.rewrite", replace(RUN, unit="traces", units=100.0))
-    votes, prose = told(bench)["votes"], told(bench)["prose"]
+    votes, prose = estimated(bench)["votes"], estimated(bench)["prose"]
     assert (votes.calls, votes.tokens, votes.seconds, votes.rows) == (400, 20_000, 25, 50)
     assert (prose.calls, prose.tokens, prose.seconds, prose.rows) == (1200, 60_000, 75, 150)
 
 
-def test_nothing_to_run_asks_nothing(bench):
+def test_a_plan_of_hits_has_no_estimates(bench):
     bench.run(bench.plan())
-    assert told(bench) == {}
+    assert estimated(bench) == {}
 
 
 def test_torn_lines_are_left_out(bench):

@@ -14,7 +14,7 @@ from tests.plan.test_planner import Bench
 
 SPEC = """\
 factory: 1
-name: told
+name: explained
 params: {rate: 1e-3}
 models:
   blank: {kind: init, vocabulary: {word_sources: [words.jinja]}}
@@ -43,13 +43,13 @@ def bench(tmp_path) -> Bench:
     return bench
 
 
-def told(bench: Bench, stage: str, plan: Plan | None = None, commits=COMMITS) -> Explanation:
+def explained(bench: Bench, stage: str, plan: Plan | None = None, commits=COMMITS) -> Explanation:
     return explain(plan or bench.plan(commits=commits), bench.store, commits, stage)
 
 
 def only(bench: Bench, stage: str, **more) -> dict:
     """The one change of a stage, as JSON."""
-    found = told(bench, stage, **more)
+    found = explained(bench, stage, **more)
     assert found.against == "the last build"
     (change,) = found.changes
     return change.as_json()
@@ -67,8 +67,8 @@ def edit(bench: Bench, old: str, new: str) -> None:
     bench.path.write_text(bench.path.read_text().replace(old, new))
 
 
-def test_nothing_moved(bench):
-    found = told(bench, "trees")
+def test_nothing_changed(bench):
+    found = explained(bench, "trees")
     assert found.changes == () and found.planned.status == "hit" and found.previous.key == found.planned.key
 
 
@@ -84,13 +84,13 @@ def test_a_value_of_the_config(bench):
     }
 
 
-def test_a_parameter_is_told_where_it_is_written(bench):
+def test_a_parameter_is_shown_where_it_is_written(bench):
     edit(bench, "rate: 1e-3", "rate: 2e-3")
     found = only(bench, "tuned")
     assert (found["text"], found["place"]) == ("learning_rate: 0.001 -> 0.002", at(bench, "rate"))
 
 
-def test_a_definition_is_told_where_it_is_written(bench):
+def test_a_definition_is_shown_where_it_is_written(bench):
     edit(bench, "iterations: 4", "iterations: 8")
     found = only(bench, "trees")
     assert (found["text"], found["place"]) == ("policy.iterations: 4 -> 8", at(bench, "iterations"))
@@ -117,12 +117,12 @@ def test_the_bytes_of_an_input(bench):
 
 def test_the_content_of_what_is_upstream(bench):
     edit(bench, "count: 10", "count: 11")
-    waiting = told(bench, "tuned")
+    waiting = explained(bench, "tuned")
     (change,) = waiting.changes
     assert waiting.waits == ("drill",) and change.text == "data is not built yet"
-    heads = bench.store.heads("told")
+    heads = bench.store.heads("explained")
     bench.run(bench.plan(commits=COMMITS))
-    bench.store.update_heads("told", heads | {"drill": bench.store.heads("told")["drill"]})
+    bench.store.update_heads("explained", heads | {"drill": bench.store.heads("explained")["drill"]})
     found = only(bench, "tuned")
     assert (found["kind"], found["text"], found["place"]) == ("upstream", "data has new content", at(bench, "data"))
 
@@ -141,11 +141,11 @@ def test_the_commit_of_a_model(bench):
 
 
 def test_the_environment_where_it_counts(bench, monkeypatch):
-    edit(bench, "name: told", "name: told\nenv: strict")
+    edit(bench, "name: explained", "name: explained\nenv: strict")
     bench.run(bench.plan(commits=COMMITS))
-    assert told(bench, "drill").changes == ()
+    assert explained(bench, "drill").changes == ()
     monkeypatch.setattr("astro_factory.runtime.provenance.library_versions", lambda: {"torch": "99"})
-    kinds = {(str(change.kind), change.name) for change in told(bench, "drill").changes}
+    kinds = {(str(change.kind), change.name) for change in explained(bench, "drill").changes}
     assert ("environment", "environment.versions.torch") in kinds and {kind for kind, _ in kinds} == {"environment"}
 
 
@@ -164,18 +164,18 @@ def test_what_was_never_built_is_compared_with_the_nearest_of_its_kind(bench):
     )
     bench.run(bench.plan(commits=COMMITS))
     bench.path.write_text(text.replace("stages:\n", "stages:\n  new: {kind: practice, count: 12}\n"))
-    found = told(bench, "new")
+    found = explained(bench, "new")
     assert found.against == "the nearest practice in the store"
     assert [str(change) for change in found.changes] == [f"count: 10 -> 12 ({at(bench, 'count')})"]
 
 
 def test_a_kind_that_the_store_has_never_seen(bench):
     edit(bench, "stages:\n", "stages:\n  report: {kind: linearize, trees: trees, template: words.jinja}\n")
-    found = told(bench, "report")
+    found = explained(bench, "report")
     assert found.previous is None and found.changes == () and found.as_json()["against"] is None
 
 
 def test_explanations_are_plain_data(bench):
     edit(bench, "iterations: 4", "iterations: 4, c_puct: 2")
-    assert json.loads(json.dumps(told(bench, "trees").as_json()))["changes"][0]["field"] == "policy.c_puct"
-    assert Path(told(bench, "trees").changes[0].place.file) == bench.path
+    assert json.loads(json.dumps(explained(bench, "trees").as_json()))["changes"][0]["field"] == "policy.c_puct"
+    assert Path(explained(bench, "trees").changes[0].place.file) == bench.path

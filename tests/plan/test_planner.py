@@ -1,4 +1,4 @@
-"""What a plan says of each stage, and why; results are put into the store as a build would."""
+"""The state of each stage in a plan, with its reason; results are committed to the store as a build would."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ stages:
 
 
 class Bench:
-    """A spec in a folder, a store, and a stand-in for running: equal keys give equal files, or `files` if told."""
+    """A spec in a folder, a store, and a substitute for running: equal keys give equal files, except for `files`."""
 
     def __init__(self, folder: Path):
         self.folder, self.store = folder, Store(folder / "store")
@@ -221,7 +221,7 @@ def test_early_cut_off(bench):
     assert set(bench.statuses("stages.drill.seed=1").values()) == {"hit"}
 
 
-def test_files_that_nobody_needs_may_be_gone(bench):
+def test_files_that_no_stage_reads_may_be_missing(bench):
     results = bench.run(bench.plan())
     for name in ("blank", "drill", "base"):
         bench.lose(results[name])
@@ -261,7 +261,7 @@ def test_an_end_needs_its_files(bench):
     assert bench.statuses(targets=["base"]) == {"blank": "hit", "drill": "hit", "base": "hit"}
 
 
-def test_a_lost_result_is_told(bench):
+def test_a_lost_result_is_reported(bench):
     results = bench.run(bench.plan())
     bench.store.result_path(results["drill"].key).unlink()
     assert bench.plan().nodes["drill"].reason == "its last result is gone"
@@ -312,7 +312,7 @@ stages:
 """.replace("COMMIT", "a" * 40)
 
 
-def test_offline_only_the_network_can_tell(bench):
+def test_offline_an_open_revision_is_pending(bench):
     bench.path.write_text(HUB)
     plan = bench.plan()
     assert plan.nodes["base"].status is Status.PENDING
@@ -332,7 +332,7 @@ def test_the_lock_file_pins(bench):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"models/org/model@main": 5}'])
-def test_a_lock_file_that_is_none(bench, text, golden):
+def test_a_file_that_is_not_a_lock_file(bench, text, golden):
     bench.path.write_text(HUB)
     Path(f"{bench.path}.lock").write_text(text)
     with pytest.raises(UserError) as caught:
@@ -364,6 +364,6 @@ def test_preflight_names_the_publication(bench):
     assert {str(found.place) for found in caught.value.diagnostics} == {f"{bench.path}:9:11"}
 
 
-def test_preflight_has_nothing_to_say_of_what_is_published(bench):
+def test_preflight_accepts_a_local_publication(bench):
     bench.path.write_text(SPEC + "publish: {model: {repo: 'file:out', artifact: tuned}}\n")
     preflight(bench.plan(), online=True)

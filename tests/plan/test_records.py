@@ -1,5 +1,5 @@
-"""A record holds all that an output can depend on: every leaf of every kind's configuration moves the key, or says why
-it does not."""
+"""A record holds everything that an output can depend on: every leaf of every kind's config changes the key unless its
+field is marked as not semantic."""
 
 import os
 import subprocess
@@ -127,7 +127,7 @@ def test_input_files_count_by_content(tmp_path, change):
     if change == "content":
         path.write_bytes(path.read_bytes() + b"\n")
         assert key(elsewhere) != key(node)
-    elif change == "suffix":  # it tells how to read the bytes
+    elif change == "suffix":  # it decides how the bytes are read
         config = node.config.model_copy(update={"path": "problems.json"})
         assert key(replace(node, config=config, files={"problems.json": str(path)})) != key(node)
     else:
@@ -224,7 +224,7 @@ def test_what_is_drawn_from_a_mapping_does_not_depend_on_its_order(name, field, 
 
 
 def test_the_form_of_a_record():
-    """What this pins is what keys are made of; it changes only with SCHEME."""
+    """The record that keys are computed from; it changes only with SCHEME."""
     record = make_record(GRAPH.nodes["drill"], CONTENTS, {})
     assert {name: value for name, value in record.items() if name != "config"} == {
         "scheme": 1,
@@ -242,7 +242,7 @@ def test_the_form_of_a_record():
 
 
 def test_a_later_field_is_in_the_record_only_where_it_has_another_value():
-    """So the keys from before there was the field are still good."""
+    """So keys from before the field existed stay valid."""
     plain, graded = (make_record(GRAPH.nodes[name], CONTENTS, {})["config"] for name in ("traces", "graded"))
     assert "loss_weights" not in plain and graded["loss_weights"]["wrong_step"] == 0.2
     assert "loss_weights" not in semantic_values(GRAPH.nodes["traces"].config)

@@ -31,7 +31,7 @@ class Bench:
         self.events: list[tuple[str, dict[str, Any]]] = []
 
     def write(self, stages: str, more: str = "") -> None:
-        """A spec with these stages, a line each; every stage knows where to leave notes."""
+        """Write a spec with these stages, one per line; every stage gets the folder for notes."""
         lines = [f"  {line[:-1]}, notes: {str(self.notes)!r}}}\n" for line in stages.strip().splitlines()]
         self.path.write_text(f"factory: 1\nname: bench\n{more}stages:\n{''.join(lines)}")
 
@@ -50,7 +50,7 @@ class Bench:
         return (self.store.output(done.results[name]) / "out.txt").read_text()
 
     def note(self, name: str, wait_s: float = 60.0) -> list[str]:
-        """The lines of a note, as soon as there is one."""
+        """The lines of a note; waits until it exists."""
         path, end = self.notes / name, time.monotonic() + wait_s
         while not (path.exists() and path.read_text().endswith("\n")):
             assert time.monotonic() < end, f"{name} was never written"
@@ -58,7 +58,7 @@ class Bench:
         return path.read_text().splitlines()
 
     def start(self, *more: str) -> subprocess.Popen:
-        """`astro-factory build` in a process of its own."""
+        """Start `astro-factory build` in a new process."""
         command = [sys.executable, "-m", "tests.runtime.bench", "build", self.path, "--store", self.store.root, *more]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

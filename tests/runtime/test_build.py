@@ -1,4 +1,4 @@
-"""Builds in this process: what runs, what fails alone, what goes on, what is kept."""
+"""Builds in this process: what runs, what fails alone, what resumes, what is kept."""
 
 import json
 import time
@@ -87,7 +87,7 @@ def test_a_users_mistake_keeps_its_place_and_has_no_traceback(bench, kind):
     bench.write(f"bad: {{kind: {kind}, do: [mistake]}}")
     done = bench.build()
     expected = [
-        Diagnostic("E900", "a row is wrong", "mend it", Place("problems.jsonl", 3, 7), "    {oops}\n     ^"),
+        Diagnostic("E900", "a row is wrong", "fix it", Place("problems.jsonl", 3, 7), "    {oops}\n     ^"),
         Diagnostic("E901", "so is another"),
     ]
     assert done.failures == {"bad": "\n".join(map(str, expected))}
@@ -121,7 +121,7 @@ def test_early_cut_off(bench):
 
 
 @pytest.mark.parametrize(("jobs", "most"), [(1, 1), (2, 2), (3, 3), (8, 6)])
-def test_no_more_cores_side_by_side_than_given(bench, jobs, most):
+def test_stages_use_no_more_cores_than_allowed(bench, jobs, most):
     bench.write("\n".join(f"s{cores}{n}: {{kind: light, do: [nap], takes: {cores}}}" for cores in (1, 2) for n in "ab"))
     busy, peak = {}, []
 
@@ -169,7 +169,7 @@ def test_an_input_file_that_vanishes(bench):
 
 
 def test_a_rerun_with_other_content_reaches_what_was_planned_on_the_old(bench):
-    """The files of `a` are lost, and making them again gives other bytes: nothing may be made of the old digest."""
+    """The files of `a` are lost and a new run gives other bytes: `b` must not use the old digest."""
     bench.write("a: {kind: light}\nb: {kind: light, reads: [a], text: before}")
     first = bench.build()
     path = bench.store.output(first.results["a"]) / "out.txt"
@@ -274,8 +274,8 @@ def test_equal_keys_and_bytes_in_two_folders(tmp_path):
     assert seen[0] == seen[1] and set(seen[0]) == {"mine", "puzzles", "drill", "publish.data"}
 
 
-def test_a_config_survives_the_way_into_a_stage_process():
-    """Validators may ask which fields were set, as `match_count` does."""
+def test_a_config_survives_serialization_to_a_stage_process():
+    """Validators may depend on which fields are set, as that of `match_count` does."""
     graph = compile_spec(Path(__file__).parents[1] / "plan/all_kinds.yaml")
     for node in graph.nodes.values():
         sent = json.loads(json.dumps(node.config.model_dump(mode="json", exclude_unset=True)))

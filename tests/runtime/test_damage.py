@@ -44,7 +44,7 @@ def test_a_flipped_bit_in_any_blob(built):
 
 
 def test_an_edit_below_outputs_never_reaches_what_follows(built):
-    """Nobody has to call for a check: the time of writing tells, and the stage runs again before anybody reads it."""
+    """The modification time reveals the edit, and the stage runs again before its output is read."""
     store, sound = built.store, bytes_of(built.store)
     for number, path in enumerate(path for path in sorted((store.root / "outputs").rglob("*")) if path.is_file()):
         path.chmod(0o644)

@@ -1,4 +1,4 @@
-"""Every finding of `doctor`, each by the one fact that brings it about."""
+"""Every finding of `doctor`, each triggered by one fact."""
 
 import os
 import stat
@@ -85,7 +85,7 @@ def test_finding(facts_, name, level, text):
     assert any((f.name, f.level) == (name, level) and f.text.startswith(text) and f.remedy for f in found), found
 
 
-def test_without_deepspeed_no_compiler_is_asked_for():
+def test_without_deepspeed_no_compiler_is_needed():
     found = findings(replace(SOUND, tools=frozenset(), **other(deepspeed=None)))
     assert all(finding.name != "compiler" for finding in found)
 
@@ -115,7 +115,7 @@ def test_the_table_of_known_bad_pairs_is_sound():
     assert not [f for f in findings(SOUND) if " with " in f.name]
 
 
-def test_this_machine_is_looked_at(tmp_path, monkeypatch):
+def test_this_machine_is_inspected(tmp_path, monkeypatch):
     tool = tmp_path / "bin/nvidia-smi"
     tool.parent.mkdir()
     tool.write_text("#!/bin/sh\necho '0, NVIDIA H100 80GB HBM3, 81559 MiB, 550.54.15'\n")

@@ -1,4 +1,4 @@
-"""Builds in processes of their own: killed, interrupted, side by side."""
+"""Builds in separate processes: killed, interrupted, concurrent."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ def chain(kind: str, more: str = "") -> str:
 
 
 def finished(bench, *more: str) -> dict:
-    """Let the sleeper wake and build to the end; the summary."""
+    """Wake the sleeping stage and build to the end; returns the outcomes."""
     (bench.notes / "awake").touch()
     builder = bench.start("--json", *more)
     out, err = builder.communicate(timeout=120)
@@ -28,7 +28,7 @@ def finished(bench, *more: str) -> dict:
     return {stage["name"]: stage["outcome"] for stage in json.loads(out)["stages"]}
 
 
-def test_nothing_outlives_a_builder_killed_by_kill_9(bench):
+def test_no_process_survives_a_builder_killed_by_kill_9(bench):
     bench.write(chain("heavy", "child, forked_child,"))
     builder = bench.start()
     asleep, children = int(bench.note("second.asleep")[0]), [int(pid) for pid in bench.note("second.child")]
@@ -41,7 +41,7 @@ def test_nothing_outlives_a_builder_killed_by_kill_9(bench):
 
 @pytest.mark.parametrize("kind", ["light", "heavy"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_an_interrupted_build_goes_on_later(bench, kind, number):
+def test_an_interrupted_build_resumes(bench, kind, number):
     bench.write(chain(kind))
     builder = bench.start()
     asleep = int(bench.note("second.asleep")[0])

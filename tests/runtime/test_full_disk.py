@@ -1,4 +1,4 @@
-"""A build on a disk that is really full: a small file system in memory."""
+"""A build on a full disk: a small file system in memory."""
 
 import json
 import os
@@ -31,8 +31,8 @@ def small_disk(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", [0, 8, 40, 400])
-def test_a_full_disk_is_told_and_loses_nothing(tmp_path, small_disk, room):
-    """With so many kilobytes left, and then with all of them."""
+def test_a_full_disk_is_reported_and_loses_nothing(tmp_path, small_disk, room):
+    """With so many kilobytes free, and then with all of them."""
     bench = Bench(tmp_path / "bench")
     bench.write(STAGES)
     bench.store = Store(small_disk / "store")

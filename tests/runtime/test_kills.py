@@ -1,7 +1,7 @@
-"""Builds killed at random moments: the next one ends with the bytes of one that nobody disturbed.
+"""Builds killed at random moments: the next build gives the same bytes as an uninterrupted one.
 
-ASTRO_KILLS says how many moments; the default is for every day. Both kinds of process die: the builder by the signal,
-the stages because the builder is gone.
+ASTRO_KILLS sets the number of kills. Both kinds of process die: the builder by the signal, the stages because the
+builder is gone.
 """
 
 import os
@@ -28,7 +28,7 @@ f: {kind: light, do: [tasks], text: f, reads: [d, e]}
 
 
 def made(store: Store, results: dict) -> dict:
-    """All that a build leaves which a later one, or a reader, relies on."""
+    """Everything in a store that a later build or a reader relies on."""
     return {
         "results": {name: (result.key, result.record, result.outputs) for name, result in results.items()},
         "blobs": {path.name: path.read_bytes() for path in (store.root / "blobs").glob("*/*")},
@@ -58,7 +58,7 @@ def start(bench: Bench) -> int:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     """What a build of the spec makes, and how long it takes."""
     from tests.runtime.bench import TEST_KINDS
 
@@ -67,7 +67,7 @@ def undisturbed(tmp_path_factory):
 
         for kind, module in TEST_KINDS.items():
             patch.setitem(KINDS["stages"], kind, module)
-        bench = Bench(tmp_path_factory.mktemp("undisturbed") / "bench")
+        bench = Bench(tmp_path_factory.mktemp("uninterrupted") / "bench")
         bench.write(SPEC)
         clock = time.monotonic()
         done = bench.build(jobs=2)
@@ -80,8 +80,8 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.parametrize(
     ("number", "count"), [(signal.SIGKILL, KILLS), (signal.SIGTERM, 3), (signal.SIGINT, 3)], ids=["kill", "term", "int"]
 )
-def test_a_build_killed_at_random_moments(bench, tmp_path, undisturbed, number, count):
-    expected, seconds = undisturbed
+def test_a_build_killed_at_random_moments(bench, tmp_path, uninterrupted, number, count):
+    expected, seconds = uninterrupted
     rng = random.Random(7)
     finished_before = []
     for index in range(count):
@@ -107,9 +107,9 @@ def test_a_build_killed_at_random_moments(bench, tmp_path, undisturbed, number, 
 
 
 @pytest.mark.slow
-def test_two_builds_of_one_spec_killed_together_and_begun_again_together(bench, undisturbed):
+def test_two_builds_of_one_spec_killed_together_and_begun_again_together(bench, uninterrupted):
     bench.write(SPEC)
-    expected, seconds = undisturbed
+    expected, seconds = uninterrupted
     pids = [start(bench), start(bench)]
     time.sleep(seconds / 2)
     for pid in pids:

@@ -1,4 +1,4 @@
-"""Light stages share processes, and none of them takes the build or another stage down."""
+"""Light stages share processes, and none of them can break the build or another stage."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from astro_factory.stages import KINDS
 from tests.runtime.bench import TEST_KINDS, Bench, gone
 
 
-def test_light_stages_share_as_many_processes_as_run_side_by_side(bench):
+def test_light_stages_share_as_many_processes_as_run_in_parallel(bench):
     bench.write("\n".join(f"s{number}: {{kind: light, do: [count], text: t{number}}}" for number in range(40)))
     assert bench.build(jobs=2).ok
     pids = {bench.note(f"s{number}.runs")[0] for number in range(40)}
@@ -20,7 +20,7 @@ def test_light_stages_share_as_many_processes_as_run_side_by_side(bench):
 
 
 @pytest.mark.parametrize("action", ["fail", "leave", "exit", "die", "crash", "mistake", "swell"])
-def test_whatever_a_light_stage_does_the_next_has_a_sound_process(bench, action):
+def test_after_any_light_stage_the_next_one_has_a_working_process(bench, action):
     lines = [f"s{number}: {{kind: light, do: [count], text: t{number}}}" for number in range(4)]
     bench.write("\n".join([*lines[:2], f"bad: {{kind: light, do: [count, {action}]}}", *lines[2:]]))
     done = bench.build(jobs=1)
@@ -31,8 +31,8 @@ def test_whatever_a_light_stage_does_the_next_has_a_sound_process(bench, action)
     assert 1 < turn < 5 and len(set(pids[:turn])) == len(set(pids[turn:])) == 1 and len(set(pids)) == 2
 
 
-def test_a_warm_process_that_is_gone_is_no_stages_failure(bench):
-    """Something ends it while it has nothing to do: the system, for want of memory, say."""
+def test_the_death_of_a_warm_process_fails_no_stage(bench):
+    """It is killed while idle, for example by the system when memory is low."""
     bench.write("a: {kind: light, do: [count]}\nb: {kind: light, do: [count], reads: [a]}")
 
     def watch(name, event):
@@ -48,13 +48,13 @@ def test_a_warm_process_that_is_gone_is_no_stages_failure(bench):
 def test_what_a_light_stage_prints_goes_to_its_own_log(bench, capfd):
     bench.write("a: {kind: light, do: [fail_silently, fail]}\nb: {kind: light, do: [fail], text: b}")
     done = bench.build(jobs=1)
-    assert done.logs["a"].read_text().startswith("said to nobody\nabout to fail\n")
+    assert done.logs["a"].read_text().startswith("printed to the log\nabout to fail\n")
     assert done.logs["b"].read_text().startswith("about to fail\n")
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_stage_that_is_told_to_stop_saves_and_goes_on(bench):
-    bench.write("a: {kind: heavy, do: [save_when_told]}")
+def test_an_interrupted_stage_saves_and_resumes(bench):
+    bench.write("a: {kind: heavy, do: [save_on_sigterm]}")
 
     def watch(name, event):
         if event["event"] == "log":
@@ -67,7 +67,7 @@ def test_a_stage_that_is_told_to_stop_saves_and_goes_on(bench):
 
 
 def test_memory_is_shared_out_like_cores(bench):
-    """Half of what any machine has, thrice: never more than two side by side."""
+    """Three stages that need 40% of the memory each: never more than two in parallel."""
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     lines = (f"{name}: {{kind: light, do: [nap], text: {name}, memory: {0.4 * gigabytes}}}" for name in "abc")
     bench.write("\n".join([*lines, f"d: {{kind: light, do: [nap], memory: {9 * gigabytes}}}"]))
@@ -103,7 +103,7 @@ late: {kind: light, text: late}
     assert bench.build(jobs=2).outcomes["late"] == "ran"
 
 
-def test_a_thousand_hits_and_failures_are_told_in_time_linear_in_their_number(tmp_path, monkeypatch):
+def test_scheduling_takes_linear_time(tmp_path, monkeypatch):
     """The scheduler alone, on plans whose stages are all hits or all behind a failed one."""
     monkeypatch.setitem(KINDS["stages"], "light", TEST_KINDS["light"])
     took = []

@@ -1,4 +1,4 @@
-"""A full disk: whichever write fails, the store stays sound, what was finished stays, and the same call works later."""
+"""A full disk: whichever write fails, the store stays consistent, finished work stays, and the call works later."""
 
 import errno
 import io
@@ -17,7 +17,7 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class FullDisk:
-    """Fails every call that takes space from number `step` on, until it is told that there is room again."""
+    """Makes every call that needs disk space fail, from call number `step` on."""
 
     def __init__(self, monkeypatch, step: int):
         self.calls, self.step = 0, step
@@ -62,7 +62,7 @@ class FullDisk:
 
 
 def work(store: Store) -> None:
-    """All that a build writes to a store."""
+    """Everything that a build writes to a store."""
     with store.building():
         result = made(store, 2)
         store.output(result)

@@ -1,4 +1,4 @@
-"""Whatever bit flips, a check finds it, and healing leaves a store without a fault and a build that makes it again."""
+"""A check finds every flipped bit; after a repair the store has no fault and a build makes the output again."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def made(store: Store, number: int, files: dict[str, bytes] = FILES) -> Result:
 
 
 def flip(path: Path, at: int = -1) -> None:
-    """Turn one bit as a bad disk does: nothing but the bytes tells of it."""
+    """Flip one bit as a bad disk does, without changing the mtime."""
     before = path.stat()
     path.chmod(0o644)
     data = bytearray(path.read_bytes())
@@ -106,7 +106,7 @@ def test_a_touched_file_is_read_and_believed(store):
 
 
 def test_any_byte_of_a_result(store):
-    """No change to a result's file goes unseen: not in a name, a size or the provenance."""
+    """Every change to a result file is detected: in a name, a size or the provenance."""
     path = store.result_path(digest({"kind": "test", "n": 1}))
     sound = path.read_bytes()
     for at in range(len(sound)):
@@ -182,7 +182,7 @@ def test_what_a_killed_process_left_is_no_fault(store, monkeypatch):
     assert found.ok and [fault.path for fault in found.leftovers] == [store.staging(key)]
     monkeypatch.setattr("astro_factory.store.fsck._ABANDONED_S", 0.0)
     with store.lock(key):
-        assert [fault.kind for fault in fsck(store, repair=True).leftovers] == ["torn"], "a builder is at it"
+        assert [fault.kind for fault in fsck(store, repair=True).leftovers] == ["torn"], "a builder holds the lock"
     assert [fault.kind for fault in fsck(store, repair=True).leftovers] == ["staging"]
     assert not torn.exists() and store.staging("c" * 64).exists(), "unfinished work is kept"
     store.update_heads("spec", {"lost": "d" * 64})

@@ -1,4 +1,4 @@
-"""Collecting: what a root, a running build or somebody's recent use needs stays; the rest is named, or goes."""
+"""Garbage collection keeps what a root, a running build or recent use needs; it lists or deletes the rest."""
 
 import errno
 import os
@@ -38,7 +38,7 @@ def made(store: Store, number: int, shared: bytes = b"the same in all") -> Resul
 
 
 def now(store: Store, **more) -> GcReport:
-    """A collection without grace."""
+    """A collection without grace time."""
     return gc(store, grace_days=0.0, **more)
 
 
@@ -117,7 +117,7 @@ def test_unfinished_work_keeps_its_items_for_the_grace_time(store):
     assert gc(store, delete=True).folders["items"].kept == 1
     with store.lock(key):
         now(store, delete=True)
-        assert store.staging(key).exists(), "a stage is at it"
+        assert store.staging(key).exists(), "a stage is running"
     assert now(store, delete=True).folders["staging"].collected == 1 and not store.staging(key).exists()
 
 
@@ -147,7 +147,7 @@ def test_a_store_that_may_only_be_read(store, monkeypatch, number):
         assert store.result(result.key) == result
 
 
-def test_locks_that_nobody_holds(store):
+def test_unused_locks(store):
     for key in ("a" * 64, "b" * 64):
         with store.lock(key):
             pass
@@ -159,7 +159,7 @@ def test_locks_that_nobody_holds(store):
             assert not locked, "a lock that is held is the same lock still"
 
 
-def test_what_was_set_aside_goes_after_the_grace_time(store):
+def test_quarantined_files_are_deleted_after_the_grace_time(store):
     result = made(store, 1)
     store.quarantine(result.outputs["own"]["sha256"], [result])
     assert gc(store).folders["damaged"].kept == 2 and now(store, delete=True).folders["damaged"].collected == 2

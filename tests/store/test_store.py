@@ -1,4 +1,4 @@
-"""Blobs, results, items: whole or not there, whoever is killed, edited or working beside."""
+"""Blobs, results and items are complete or missing, even after kills, edits and concurrent writes."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def committed(store: Store, files: dict[str, bytes] = FILES) -> Result:
 
 
 def fsck(store: Store) -> None:
-    """What must hold at any time: a name tells the content, and a result has all its blobs."""
+    """The invariant: every name matches its content, and every result has all its blobs."""
     for path in store.root.glob("blobs/*/*"):
         assert path.name.startswith(".tmp-") or file_digest(path) == path.name
     for path in store.root.glob("results/*/*.json"):
@@ -126,7 +126,7 @@ def test_killed_at_every_step(tmp_path):
 
 @pytest.mark.parametrize("seconds", [0.1, 60.0])
 def test_blobs_are_on_disk_before_the_result_has_its_name(store, monkeypatch, seconds):
-    """What a power cut may not undo in part. Whether the result is waited for depends on what it cost."""
+    """So that a power cut never leaves a result without its blobs. Only the result of a slow stage is synced."""
     steps, fsync, replace = [], os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda handle: steps.append(os.fstat(handle).st_ino) or fsync(handle))
     monkeypatch.setattr(os, "replace", lambda old, new: steps.append(str(new)) or replace(old, new))
@@ -203,7 +203,7 @@ def test_edited_output_reaches_neither_the_blob_nor_the_next_stage(store, monkey
     assert path.stat().st_mode & 0o222 == 0
     untouched = path.stat().st_ino
     store.output(result)
-    assert path.stat().st_ino == untouched, "what nobody touched is not written again"
+    assert path.stat().st_ino == untouched, "an unedited file is not written again"
     # as an editor saves: a new file under the old name, of the same size
     (path.parent / "new").write_bytes(b"WORDS")
     os.replace(path.parent / "new", path)
@@ -270,7 +270,7 @@ time.sleep(60)
 """
 
 
-def test_a_claim_is_one_processes_and_dies_with_it(store):
+def test_a_claim_belongs_to_one_process_and_ends_with_it(store):
     items = store.items()
     assert items.claim("b" * 64) and items.claim("b" * 64)
     with subprocess.Popen(

@@ -1,1 +1,1 @@
-"""Two kinds of stage for these tests, one light and one heavy, that do what they are told."""
+"""Two kinds of stage for these tests, one light and one heavy, that perform actions."""

@@ -1,4 +1,4 @@
-"""What the kinds of these tests can do."""
+"""The actions that the stage kinds of these tests can perform."""
 
 import json
 import os
@@ -22,19 +22,19 @@ Any_ = Annotated[str, Reference(tuple(ArtifactType))]
 
 class Actions(StageConfig):
     do: tuple[str, ...] = ()
-    """Names of functions here, in order."""
+    """Names of functions in this module, in order."""
     text: str = "text"
-    """What the output says."""
+    """The content of the output."""
     reads: tuple[Any_, ...] = ()
-    """Whose outputs are repeated in this one."""
+    """Stages whose outputs are copied into this one."""
     file: FileField | None = None
-    """A file outside that is repeated too."""
+    """An input file that is copied too."""
     takes: Annotated[int, NOT_SEMANTIC] = 1
     """Cores."""
     memory: Annotated[float, NOT_SEMANTIC] = 0
     """Gigabytes."""
     notes: Annotated[str, NOT_SEMANTIC] = ""
-    """A folder outside, for the test to look into."""
+    """A folder for notes that the test reads."""
 
 
 def note(ctx: StageContext, config: Actions, name: str, text: object = "") -> None:
@@ -67,13 +67,13 @@ def fail(ctx, config):
 
 
 def fail_silently(ctx, config):
-    print("said to nobody")
+    print("printed to the log")
 
 
 def mistake(ctx, config):
     place = Place("problems.jsonl", 3, 7)
     raise UserError(
-        Diagnostic("E900", "a row is wrong", "mend it", place, "    {oops}\n     ^"),
+        Diagnostic("E900", "a row is wrong", "fix it", place, "    {oops}\n     ^"),
         Diagnostic("E901", "so is another"),
     )
 
@@ -98,7 +98,7 @@ def crash(ctx, config):
 
 
 def die_once(ctx, config):
-    """Keep an item and a file in the work folder, die, and be glad of them the next time."""
+    """Keep an item and a file in the scratch folder, die, and use them in the next run."""
     if ctx.items.get("ab" * 32) is None:
         ctx.items.put("ab" * 32, b"kept")
         (ctx.scratch / "checkpoint").write_text("half way")
@@ -129,7 +129,7 @@ def sleep_unless_woken(ctx, config):
 
 
 def spend(ctx, config):
-    """A hundred tokens, ten at a time; the work folder remembers how far it came."""
+    """Spend a hundred tokens, ten at a time; the scratch folder keeps the progress."""
     kept = ctx.scratch / "spent"
     for number in range(len(kept.read_text()) if kept.exists() else 0, 10):
         kept.write_text("." * (number + 1))
@@ -139,14 +139,14 @@ def spend(ctx, config):
 
 
 def talk(ctx, config):
-    """Seven seconds of small talk."""
+    """Log something for seven seconds."""
     for number in range(14):
         ctx.events.log(str(number))
         time.sleep(0.5)
 
 
 def hang(ctx, config):
-    """Fall silent in the middle of a phase, with a worker that is silent too."""
+    """Hang during a phase, with a worker that hangs too."""
     ctx.events.phase("rollout")
     ctx.events.progress(3, 8, "steps")
     note(ctx, config, "hangs", os.getpid())
@@ -154,8 +154,8 @@ def hang(ctx, config):
         worker.call(600)
 
 
-def save_when_told(ctx, config):
-    """Sleep, and when told to stop keep that for the next time."""
+def save_on_sigterm(ctx, config):
+    """Sleep; when asked to stop, save that for the next run."""
     if (ctx.scratch / "saved").exists():
         return
     note(ctx, config, "asleep", os.getpid())
@@ -168,7 +168,7 @@ def save_when_told(ctx, config):
 
 
 def tasks(ctx, config):
-    """Eight tasks, each kept as an item or in the work folder; afterwards a note that all are done."""
+    """Eight tasks, each kept as an item or in the scratch folder; a note when all are done."""
     kept = ctx.scratch / "kept"
     for number in range(8):
         key = digest([ctx.name, config.text, number])
@@ -183,7 +183,7 @@ def tasks(ctx, config):
 
 
 def swell(ctx, config):
-    """Take more memory than a process that is shared may keep."""
+    """Use more memory than a shared process may keep."""
     bytearray(1100 << 20)
 
 
@@ -195,13 +195,13 @@ def heap(ctx, config):
 
 
 def child(ctx, config):
-    """Leave a process behind that holds everything it inherits."""
+    """Leave a process running that keeps every inherited file open."""
     process = subprocess.Popen(["sleep", "600"], close_fds=False)
     note(ctx, config, "child", process.pid)
 
 
 def forked_child(ctx, config):
-    """As data loaders do: a copy of this very process, with its pipes."""
+    """Leave a fork of this process running, with its pipes, as data loaders do."""
     pid = os.fork()
     if not pid:
         time.sleep(600)
@@ -209,5 +209,5 @@ def forked_child(ctx, config):
 
 
 def edit(ctx, config):
-    """Change the file that is being read."""
+    """Change the input file."""
     ctx.inputs[config.file].write_text("changed while it was read")

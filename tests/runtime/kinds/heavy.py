@@ -1,4 +1,4 @@
-"""A heavy stage that does what it is told."""
+"""A heavy stage that performs actions."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""A light stage that does what it is told."""
+"""A light stage that performs actions."""
 
 from typing import Literal
 
