@@ -45,7 +45,7 @@ def report(
     for name in stages or ():
         known_stage(graph, name, spec)
     path = out or Path(f"{graph.name}.html")
-    with disk_full_as_error(path), place.steady():
+    with disk_full_as_error(path), place.gc_paused():
         plan = make_plan(graph, place, targets=stages or None, commits=locked_commits(graph))
         built = built_spec(plan, place)
         if not built.stages:
