@@ -1,3 +1,5 @@
+import pytest
+
 from benchmarks.build import PHASES, ahead, measure
 from benchmarks.peers import TOOLS, changed, expected, graph
 
@@ -15,6 +17,7 @@ def test_the_graph_is_a_chain_and_a_fan_and_one_that_reads_the_fan():
         assert expected(stages) != expected(other)
 
 
+@pytest.mark.slow
 def test_our_build_of_it_is_right_in_every_phase(tmp_path):
     """`measure` compares what the last stage wrote; the other tools are not there in every environment."""
     seconds = measure(TOOLS["astro-factory"], tmp_path / "build", graph(10))

@@ -55,6 +55,7 @@ def test_offline_plan_marks_what_only_the_network_can_tell(run, tmp_path):
     assert not (tmp_path / "spec.yaml.lock").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["build", "plan"])
 @pytest.mark.parametrize("environment", [NOWHERE, {"HF_HUB_OFFLINE": "1"}], ids=["refused", "offline"])
 def test_without_network_the_message_says_so(run, tmp_path, command, environment):
@@ -86,6 +87,7 @@ def test_what_a_lock_file_pins_needs_no_network(run, tmp_path):
     assert again.returncode == 0 and again.stdout == first.stdout
 
 
+@pytest.mark.slow
 def test_lock_moves_a_revision_and_locked_refuses_drift(run, tmp_path):
     with HubServer() as hub:
         hub.create("org/model", "model")

@@ -58,6 +58,7 @@ def test_greedy_tokens_and_logprobs_equal_the_models_own_forward(changes):
         assert all(other == sample for other in samples)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6), batch_size=st.sampled_from([4, 5, 7, 16, 64]), order=st.randoms())
 def test_a_sample_has_the_same_bits_in_every_batch_and_order(seed, batch_size, order):
@@ -120,6 +121,7 @@ STOPS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stop", "usual"), STOPS)
 @pytest.mark.parametrize("general", [False, True])
 def test_samples_end_where_the_stop_string_first_stands(stop, usual, general, monkeypatch):

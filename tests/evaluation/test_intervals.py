@@ -66,6 +66,7 @@ def coverage(make, count: int = 400) -> float:
     return hits / count
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_claim():
     """A hundred problems of different difficulty, eight samples each; the error of 2000 studies is about 0.005."""
 
@@ -86,6 +87,7 @@ def dependent(clusters: int, known: bool = True):
     return study
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clusters", [ENOUGH_CLUSTERS, 60])
 def test_intervals_of_clusters_hold_the_truth_as_often_as_they_claim(clusters):
     assert 0.93 <= coverage(dependent(clusters), 2000) <= 0.97

@@ -28,6 +28,7 @@ def test_problems_of_one_cluster_are_one_observation():
     assert sign_flip_p([0.0, 0.0], range(2), seed=0) == 1.0
 
 
+@pytest.mark.slow
 def test_equal_arms_are_called_different_as_rarely_as_promised():
     random = np.random.default_rng(5)
     found = [sign_flip_p(random.normal(size=12), range(12), seed=0) < 0.05 for _ in range(1000)]

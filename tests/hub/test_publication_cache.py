@@ -65,6 +65,7 @@ BUILT = ("build", "spec.yaml", "--no-publish", "--store")
 HERE, THERE = {"test": "import", "drill": "import"}, {"test": "ran", "drill": "ran"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["file:cache/deep", "memory://bucket/cache"])
 def test_push_and_build_from_the_cache(run, url, monkeypatch):
     code, found, _ = run("push", "spec.yaml", url)
@@ -113,6 +114,7 @@ def test_what_nobody_reads_comes_without_its_files(bench):
     assert build_from(bench, remote, sets=["stages.c.text=new"]).outcomes == {"a": "hit", "b": "import", "c": "ran"}
 
 
+@pytest.mark.slow
 def test_a_damaged_blob_is_refused_told_and_made_here(run):
     run(*BUILT, "theirs")
     run("push", "spec.yaml", "file:cache", "--store", "theirs")
@@ -140,6 +142,7 @@ def test_what_a_guard_says_of_a_file_that_it_cannot_give(tmp_path):
     assert cache.failed_fetches == len(told) == 2
 
 
+@pytest.mark.slow
 def test_a_damaged_result_is_refused_told_and_made_here(run):
     run(*BUILT, "theirs")
     run("push", "spec.yaml", "file:cache", "--store", "theirs")
@@ -244,6 +247,7 @@ def test_a_push_that_is_cut_leaves_no_result_without_its_blobs(tmp_path, monkeyp
         assert all(reader.has_blobs(found) for result in results if (found := reader.result(result.key)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["file:out", "hub:org/data"])
 def test_a_publication_is_a_cache(run, hub, tmp_path, place, monkeypatch):
     for name, value in hub.environment(tmp_path / "home").items():  # stages run in processes of their own
@@ -260,6 +264,7 @@ def test_a_publication_is_a_cache(run, hub, tmp_path, place, monkeypatch):
     assert outcomes(changed) == {"test": "hit", "drill": "ran"}
 
 
+@pytest.mark.slow
 def test_a_publication_that_was_tampered_with(run, hub):
     run("build", "spec.yaml", "--store", "theirs")
     table = Path("out/data/drill/dialogues.parquet")

@@ -172,6 +172,7 @@ for name, node in compile_spec(Path({spec!r})).nodes.items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["1", "4711"])
 def test_equal_on_another_day_with_other_variables_and_hash_seeds(tmp_path, seed):
     for name in ("all_kinds.yaml", "problems.jsonl"):

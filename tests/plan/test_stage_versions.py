@@ -70,6 +70,7 @@ def known(tmp_path, monkeypatch) -> dict:
     return entries
 
 
+@pytest.mark.slow
 def test_code_that_moved_is_found_and_wants_a_reason(known):
     assert guard.moved() == ["stages.practice"]
     with pytest.raises(ValueError, match=r"say why the outputs of stages.practice are as before, or move VERSION"):
@@ -79,6 +80,7 @@ def test_code_that_moved_is_found_and_wants_a_reason(known):
     assert guard.table()["stages.sft"]["note"] == "as it was"
 
 
+@pytest.mark.slow
 def test_a_version_that_moved_needs_no_other_reason(known):
     known["stages.practice"]["version"] = 0
     guard.TABLE.write_text(json.dumps(known))

@@ -246,6 +246,7 @@ def test_an_error_of_the_watcher_ends_the_build_and_its_stages(bench):
     assert gone(int(bench.note("a.asleep")[0]))
 
 
+@pytest.mark.slow
 def test_equal_keys_and_bytes_in_two_folders(tmp_path):
     spec = (Path(__file__).parents[1] / "plan/problems.jsonl").read_text()
     seen = []

@@ -32,6 +32,7 @@ def bytes_of(store) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (store.root / "blobs").glob("*/*")}
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_any_blob(built):
     store, sound = built.store, bytes_of(built.store)
     assert len(sound) == 3
@@ -43,6 +44,7 @@ def test_a_flipped_bit_in_any_blob(built):
         assert bytes_of(store) == sound and not fsck(store).faults
 
 
+@pytest.mark.slow
 def test_an_edit_below_outputs_never_reaches_what_follows(built):
     """The modification time reveals the edit, and the stage runs again before its output is read."""
     store, sound = built.store, bytes_of(built.store)

@@ -10,6 +10,7 @@ from tests.runtime.bench import gone
 BOTH = pytest.mark.parametrize("kind", ["light", "heavy"])
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_token_budget_stops_a_stage_which_resumes_when_it_is_raised(bench, kind, golden):
     bench.write(f"a: {{kind: {kind}, do: [spend], budget: {{tokens: 40}}}}\nb: {{kind: light, reads: [a]}}")
@@ -50,6 +51,7 @@ def test_spending_is_counted_across_killed_runs(bench):
     assert "(69 so far)" in bench.build().failures["a"]
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_missed_heartbeat_names_the_phase_and_shows_the_stacks_of_all_processes(bench, kind):
     bench.write(f"a: {{kind: {kind}, do: [fail_silently, hang], heartbeat_s: 4}}\nb: {{kind: light}}")

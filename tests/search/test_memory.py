@@ -3,6 +3,7 @@
 import gc
 from collections import Counter
 
+import pytest
 from pydantic import TypeAdapter
 
 from astro_factory.core.trees import Tree
@@ -20,6 +21,7 @@ from tests.stages.test_search import POLICY, SCRIPTED, Items
 IN_FLIGHT = 8
 
 
+@pytest.mark.slow
 def test_only_trees_in_flight_are_in_memory(tmp_path):
     """Finished trees are freed at once: the collector is off, so reference cycles would show too."""
     problems = {f"{index:064x}": letters("ab", name) for index, name in enumerate("pqrstu" * 50)}

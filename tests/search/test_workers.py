@@ -43,6 +43,7 @@ def test_an_engine_fault_is_an_error_and_keeps_finished_trees(tmp_path, model, f
     assert items.puts == 6 and files == whole
 
 
+@pytest.mark.slow
 def test_the_problems_of_a_lost_process_are_searched_again(tmp_path, model):  # noqa: F811
     whole, _ = search(tmp_path / "a", model, PROBLEMS, engine=faulty(SCRIPTED))
     engine = faulty(SCRIPTED, fault="die", at=2, once=str(tmp_path / "died"))
@@ -101,6 +102,7 @@ def test_a_worker_that_hangs_is_replaced(tmp_path, golden):
     golden(str(caught.value))
 
 
+@pytest.mark.slow
 def test_a_hanging_process_can_be_closed(tmp_path, model):  # noqa: F811
     engine = faulty(SCRIPTED, fault="hang", once=str(tmp_path / "hung"))
     engine, policy = TypeAdapter(EngineConfig).validate_python(engine), MctsConfig(**POLICY)

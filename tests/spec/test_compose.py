@@ -172,6 +172,7 @@ def leaves(value, path=()):
         yield ".".join(path), value
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(data=trees, parts=st.lists(keys | st.integers(0, 3), min_size=1, max_size=4), value=st.integers() | st.text())
 def test_an_override_lands_where_it_says_and_nowhere_else(data, parts, value):

@@ -111,6 +111,7 @@ def _at(value: Any, path: tuple) -> Any:
     return value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PIECES, ids=lambda path: path.stem)
 @fuzz(60)
 @given(data=st.data())
@@ -160,6 +161,7 @@ def broken(data: st.DataObject, raw: bytes) -> bytes:
 FILES = [path for path in sorted(SPECS.rglob("*.yaml")) if path.stat().st_size < 20_000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 @fuzz(12)
 @given(data=st.data())
@@ -195,6 +197,7 @@ def test_any_bytes_of_a_template(workspace, path, data):
         target.write_bytes(path.read_bytes())
 
 
+@pytest.mark.slow
 @fuzz(150)
 @given(
     st.lists(

@@ -100,6 +100,7 @@ def check(path: Path, axes: dict) -> Graph:
     return graph
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.sampled_from([a for a in AXES if a != "params.small"]), min_size=1, max_size=3, unique=True))
 def test_a_variant_is_the_spec_with_set(folder, names):

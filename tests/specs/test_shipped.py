@@ -37,6 +37,7 @@ def test_spec_compiles_without_warnings(path, profile):
     assert compile_spec(path, profile=profile).warnings == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SHIPPED, ids=name)
 def test_plan_needs_no_network(path, tmp_path):
     """A proxy that nobody serves would fail whatever reaches for the Hub."""

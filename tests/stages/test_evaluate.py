@@ -160,6 +160,7 @@ def test_every_number_can_be_made_again_from_the_samples(inputs, tmp_path):
     assert any(row["finish"] == "length" and row["tokens"] == 24 for row in rows)
 
 
+@pytest.mark.slow
 def test_processes_change_nothing(inputs, tmp_path):
     alone = evaluate(inputs, tmp_path / "alone")
     assert evaluate(inputs, tmp_path / "two", processes=2) == alone

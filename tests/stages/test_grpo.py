@@ -39,6 +39,7 @@ def config(**changes) -> Config:
     return Config(**fields | changes)
 
 
+@pytest.mark.slow
 def test_the_model_learns_what_the_verifier_rewards(inputs, tmp_path):
     ctx = context(tmp_path, inputs)
     run(ctx, config(steps=12, group_size=8, schedule="constant"))
@@ -50,6 +51,7 @@ def test_the_model_learns_what_the_verifier_rewards(inputs, tmp_path):
     assert contents(ctx.out).keys() == contents(inputs["base"]).keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"num_iterations": 2, "beta": 0.05, "precision": "bf16"}])
 def test_a_resumed_run_gives_the_bytes_of_one_that_never_stopped(inputs, tmp_path, settings):
     whole = context(tmp_path / "whole", inputs)

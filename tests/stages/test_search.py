@@ -90,6 +90,7 @@ def test_trees_stand_in_the_problems_order_with_their_statistics(tmp_path, model
     assert figures["solved"] == sum(any(n.verdict == "correct" for n in tree.nodes) for tree in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "processes"), [(SCRIPTED, 1), (LLAMA, 2)], ids=["scripted", "llama"])
 def test_processes_neighbours_and_interruptions_leave_no_mark(tmp_path, model, engine, processes):
     whole, _ = search(tmp_path / "a", model, engine=engine)

@@ -48,6 +48,7 @@ def weights(folder: Path):
     return load_file(folder / "model.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "config"), [(sft, sft_config), (grpo, grpo_config)])
 def test_two_processes_give_equal_bytes_and_nearly_what_one_gives(inputs, tmp_path, stage, config):
     runs = {}
@@ -62,11 +63,13 @@ def test_two_processes_give_equal_bytes_and_nearly_what_one_gives(inputs, tmp_pa
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_mistake_found_by_the_processes_is_said_as_plainly(inputs, tmp_path):
     with pytest.raises(UserError, match="E501"):
         sft.run(context(tmp_path, inputs), sft_config(max_length=5))
 
 
+@pytest.mark.slow
 def test_a_crash_shows_the_last_lines_of_the_log(inputs, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RuntimeError, match=r"(?s)2 training processes ended with code 1:.*holds neither traces"):
@@ -139,6 +142,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to end children")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_processes_end_with_their_parent_and_go_on_from_their_checkpoint(inputs, tmp_path, number):

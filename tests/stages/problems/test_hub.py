@@ -58,6 +58,7 @@ def lines(rows: list[dict]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
+@pytest.mark.slow
 def test_reads_a_split_at_a_commit_and_says_what_is_not_there(server, tmp_path):
     first = server.repo("org/sums").commits[-2].oid
     faulty = [{"repo": "org/none"}, {"split": "test"}, {"config": "other"}]

@@ -25,6 +25,7 @@ def test_the_fast_reading_is_the_full_one(text):
     assert read(parse) == read(_Reader(PredictionMode.LL).parse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", ["()", "{}", "[]", (r"\sqrt{", "}"), (r"\frac{1}{1+", "}"), ("((", ")(x))")], ids=str)
 @pytest.mark.parametrize("closed", [True, False])
 def test_deep_brackets_are_read_or_refused_at_once(pair, closed):

@@ -85,6 +85,7 @@ def test_forms_of_one_value_are_one_answer():
     assert {verdict.answer for verdict in right} == {"1/2"} and all(verdict.correct for verdict in right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_costs_its_time_limit_and_the_pool_lives_on(bomb, monkeypatch):
     target = "astro_factory.verifiers.math.worker:compare"
