@@ -28,6 +28,7 @@ def finished(bench, *more: str) -> dict:
     return {stage["name"]: stage["outcome"] for stage in json.loads(out)["stages"]}
 
 
+@pytest.mark.slow
 def test_no_process_survives_a_builder_killed_by_kill_9(bench):
     bench.write(chain("heavy", "child, forked_child,"))
     builder = bench.start()
@@ -39,6 +40,7 @@ def test_no_process_survives_a_builder_killed_by_kill_9(bench):
     assert finished(bench) == {"first": "hit", "second": "ran", "third": "ran"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["light", "heavy"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_an_interrupted_build_resumes(bench, kind, number):
@@ -71,6 +73,7 @@ def test_an_interrupt_does_not_wait_for_another_builders_lock(bench):
         one.communicate()
 
 
+@pytest.mark.slow
 def test_two_builders_share_the_work(bench):
     bench.write("""
 a: {kind: heavy, do: [count, nap]}

@@ -19,6 +19,7 @@ def test_light_stages_share_as_many_processes_as_run_in_parallel(bench):
     assert all(gone(int(pid)) for pid in pids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["fail", "leave", "exit", "die", "crash", "mistake", "swell"])
 def test_after_any_light_stage_the_next_one_has_a_working_process(bench, action):
     lines = [f"s{number}: {{kind: light, do: [count], text: t{number}}}" for number in range(4)]
@@ -103,6 +104,7 @@ late: {kind: light, text: late}
     assert bench.build(jobs=2).outcomes["late"] == "ran"
 
 
+@pytest.mark.slow
 def test_scheduling_takes_linear_time(tmp_path, monkeypatch):
     """The scheduler alone, on plans whose stages are all hits or all behind a failed one."""
     monkeypatch.setitem(KINDS["stages"], "light", TEST_KINDS["light"])

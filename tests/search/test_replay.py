@@ -24,6 +24,7 @@ def replayed(root, model, engine, policy):  # noqa: F811
     return Replay(model, config.policy, config.seed), trees
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [SCRIPTED, LLAMA], ids=["scripted", "llama"])
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 def test_trees_are_rebuilt_from_their_calls(tmp_path, model, engine, policy):  # noqa: F811
