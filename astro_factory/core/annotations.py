@@ -1,4 +1,4 @@
-"""Walking configuration models by their annotations: definitions put in, references read out."""
+"""Walks configuration models along their annotations: fills in definitions, finds references."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -10,12 +10,14 @@ from pydantic import BaseModel
 from astro_factory.core.config import Definition
 from astro_factory.core.registry import OpenUnion
 
-KeyPath = tuple[str | int, ...]
+Key = str | int
+KeyPath = tuple[Key, ...]
+"""Keys and list indices from the top of a value, as in `("stages", "trees", "policy")`."""
 
 
 @cache
 def field_annotation(model: type[BaseModel], name: str) -> Any:
-    """A field's annotation with the markers that Pydantic moved to its metadata."""
+    """A field's annotation with the markers that Pydantic moved into its metadata."""
     field = model.model_fields[name]
     annotation = field.annotation
     for marker in field.metadata:
@@ -43,14 +45,14 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-def item_of(args: tuple[Any, ...], index: int) -> Any:
-    """The annotation of an item, from the arguments of `list[X]`, `tuple[X, ...]` or `tuple[X, Y]`."""
-    return args[index] if index < len(args) and args[index] is not ... else args[0]
+def item_of(args: tuple[Any, ...], index: Key) -> Any:
+    """The annotation of one item, from the arguments of `list[X]`, `tuple[X, ...]` or `tuple[X, Y]`."""
+    return args[index] if isinstance(index, int) and index < len(args) and args[index] is not ... else args[0]
 
 
 @cache
 def holds(annotation: Any, marker_type: type) -> bool:
-    """Whether a value of the annotation may have a marker of the type anywhere; what has none needs no look."""
+    """Whether a value of this annotation can contain a marker of the type; if not, there is no need to walk it."""
     for option in alternatives(annotation):
         bare, markers = unwrap(option)
         if any(isinstance(marker, (marker_type, OpenUnion)) for marker in markers):
@@ -72,7 +74,7 @@ def _members(annotation: Any, raw: Any) -> tuple[Any, ...]:
 
 
 def substitute(annotation: Any, raw: Any, path: KeyPath, resolve: Callable[[Definition, str, KeyPath], Any]) -> Any:
-    """`raw` with every name in a `Definition` field replaced by what `resolve` gives for it."""
+    """`raw` with every name in a `Definition` field replaced by what `resolve` returns for it."""
     if not holds(annotation, Definition):
         return raw
     for option in _members(annotation, raw):
@@ -96,14 +98,14 @@ def substitute(annotation: Any, raw: Any, path: KeyPath, resolve: Callable[[Defi
 
 
 def _fits(model: type[BaseModel], raw: dict) -> bool:
-    """Whether a tagged union's member is the one that `raw` names."""
+    """Whether `raw` belongs to this member of a tagged union."""
     if "kind" not in model.model_fields or "kind" not in raw:
         return True
     return raw["kind"] in get_args(model.model_fields["kind"].annotation)
 
 
 def marked(annotation: Any, value: Any, marker_type: type, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any, Any]]:
-    """Every (path, marker, value) of a validated value whose annotation carries a marker of the type."""
+    """Yield (path, marker, value) for every validated string whose annotation has a marker of the type."""
     if not holds(annotation, marker_type):
         return
     for option in alternatives(annotation):
@@ -129,13 +131,13 @@ def marked(annotation: Any, value: Any, marker_type: type, path: KeyPath = ()) -
 
 @cache
 def _fields_holding(model: type[BaseModel], marker_type: type) -> list[tuple[str, Any]]:
-    """The fields of a model below which a marker of the type may stand, with their annotations."""
+    """The fields of a model that can contain a marker of the type, with their annotations."""
     fields = [(name, field_annotation(model, name)) for name in model.model_fields]
     return [(name, annotation) for name, annotation in fields if holds(annotation, marker_type)]
 
 
 def model_at(annotation: Any, raw: Any, path: KeyPath) -> type[BaseModel] | None:
-    """The model at a path below an annotation, of a union the one that `raw` names; None where there is none."""
+    """The model at a path below an annotation, or None. In a union, the `kind` in `raw` selects the member."""
     for option in _members(annotation, raw):
         bare, _ = unwrap(option)
         args = get_args(bare)

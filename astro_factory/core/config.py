@@ -1,12 +1,12 @@
-"""The base of every configuration model, and the markers that give its fields meaning.
+"""The base class of all configuration models, and the markers that give their fields meaning.
 
-A stage's `Config` is schema, cache key and documentation at once: the string under a field is its documentation,
-and the annotation says what the field stands for:
+A stage's `Config` is its schema, its cache key and its documentation. The string under a field documents it; the
+annotation defines its role:
 
     class Config(StageConfig):
         model: ModelRef                        # the name of an artifact: an edge of the graph
         policy: PolicyField                    # a name from `search_policies:`, or the mapping itself
-        threads: Annotated[int, NOT_SEMANTIC] = 1   # outside the key: the output does not depend on it
+        threads: Annotated[int, NOT_SEMANTIC] = 1   # not in the key: the output does not depend on it
 """
 
 import ast
@@ -24,7 +24,7 @@ from astro_factory.core.user_code import code_digest
 
 
 class Config(BaseModel):
-    """A frozen model that refuses unknown keys; `documentation` has the strings under its fields."""
+    """A frozen model that rejects unknown keys; `documentation` returns the strings under its fields."""
 
     code_module: ClassVar[str] = ""
     """Module whose source counts in keys; set on the configurations of kinds that other packages add."""
@@ -41,10 +41,10 @@ class Config(BaseModel):
 
 @cache
 def documentation(model: type[BaseModel]) -> dict[str, str]:
-    """What stands under each field of a model and of those it derives from.
+    """The string under each field of a model and of its base classes.
 
-    Pydantic's own `use_attribute_docstrings` reads the source of every model when it is defined, which would be a fifth
-    of the time that `check` takes; this reads it when somebody asks.
+    Pydantic's own `use_attribute_docstrings` reads the source of every model when it is defined, which would take a
+    fifth of the time of `check`; this function reads it on demand.
     """
     found = {name: field.description for name, field in model.model_fields.items() if field.description}
     for base in reversed(model.__mro__):
@@ -52,23 +52,25 @@ def documentation(model: type[BaseModel]) -> dict[str, str]:
             continue
         try:
             (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-        except (OSError, TypeError):  # made by a program
+        except (OSError, TypeError):  # the class has no source, for example one from `create_model`
             continue
+        assert isinstance(definition, ast.ClassDef)
         for field, text in pairwise(definition.body):
-            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-                found[field.target.id] = inspect.cleandoc(str(text.value.value))
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(string))):
+                    found[name] = inspect.cleandoc(string)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class NotSemantic:
-    """Marks a field that cannot change the output (device, worker count, log level): it stays out of the key."""
+    """Marks a field that cannot change the output (device, worker count, log level). It is not part of the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Marks a field that came after its kind: at its default, outputs are as they were without it, and it stays out of
-    the key, so that keys from before are still good."""
+    """Marks a field that was added to an existing kind. At its default the outputs are the same as before, so the field
+    is left out of the key and older keys stay valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +79,19 @@ class Reference:
 
     types: tuple[ArtifactType, ...]
     named: bool = False
-    """Whether the name itself appears in the output (an arm in a report) and so belongs to the key."""
+    """Whether the name itself appears in the output (an arm in a report) and so is part of the key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """Marks a field that takes a name from a section of the spec, or the value itself."""
+    """Marks a field that takes either a name from a section of the spec or the value itself."""
 
     section: str
     form: str = "reflection"
-    """Of a template: what it is for, by which it is checked."""
+    """For templates: the intended use, which determines how the template is checked."""
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        """In a spec the value of a template is a text: its name, or its path."""
+        """In a spec, a template is given as a string: its name or its path."""
         name = {"type": "string"}
         return name if self.section == "templates" else {"anyOf": [name, handler(core_schema)]}
 
@@ -98,12 +100,12 @@ class Definition:
 class InputFile:
     """Marks a string field that is a path outside the store, relative to the spec's folder.
 
-    The compiler checks that it exists, the record holds the content's digest in the path's place, and
+    The compiler checks that it exists, the record contains the digest of the content instead of the path, and
     `ctx.inputs[config.path]` is the path on this machine.
     """
 
     folder: bool = False
-    """Whether it is a folder, which counts by the names and contents of all files below it."""
+    """Whether it is a folder; its digest then covers the names and contents of all files below it."""
 
 
 NOT_SEMANTIC = NotSemantic()
@@ -117,13 +119,13 @@ TreesRef = Annotated[str, Reference((ArtifactType.TREES,))]
 VotesRef = Annotated[str, Reference((ArtifactType.VOTES,))]
 TracesRef = Annotated[str, Reference((ArtifactType.TRACES,))]
 DialoguesRef = Annotated[str, Reference((ArtifactType.TRACES, ArtifactType.DIALOGUES))]
-"""What SFT trains on: traces, or practice documents."""
+"""What SFT trains on: traces or dialogues."""
 FileField = Annotated[str, InputFile()]
 FolderField = Annotated[str, InputFile(folder=True)]
 
 
 def semantic_values(config: Config) -> dict[str, Any]:
-    """A config as JSON without its own not-semantic fields, as the keys of items contain it."""
+    """A config as JSON without its non-semantic fields, as used in the key of an item."""
     outside = {
         name
         for name, field in type(config).model_fields.items()
@@ -142,34 +144,34 @@ def added_code(config: Config) -> dict[str, str]:
 
 
 class Budget(Config):
-    """What a stage may use up, all its runs together; one that is resumed goes on counting."""
+    """Limits on what a stage may use, summed over all its runs; a resumed stage continues counting."""
 
-    tokens: int | None = Field(None, gt=0)
+    tokens: int | None = Field(default=None, gt=0)
     """Tokens that models sample or are trained on."""
-    wall_time_s: float | None = Field(None, gt=0)
-    """Time that passes while it runs."""
+    wall_time_s: float | None = Field(default=None, gt=0)
+    """Running time."""
 
 
 class StageConfig(Config):
-    """The base of every stage's Config. Subclasses add `kind: Literal[...]` and their fields."""
+    """The base class of every stage's Config. Subclasses add `kind: Literal[...]` and their own fields."""
 
     budget: Annotated[Budget, NOT_SEMANTIC] = Budget()
-    """Hard limits. A stage that reaches one ends, keeps what it has, and goes on where the limit is raised."""
+    """Hard limits. A stage that reaches one stops and keeps its work; raise the limit to resume it."""
     heartbeat_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 3600.0
-    """How long a stage may say nothing of itself; then it hangs, and is ended with the stacks of its processes."""
+    """Longest time without any sign of life. Then the stage is stopped; its log gets the stacks of its processes."""
 
 
 class TemplateSource(Config):
-    """A template as the compiler found it: the entry's name and the text of every file it needs.
+    """A template as compiled: its path and the text of every file it needs.
 
-    In a spec the field takes a name from `templates:` or a path below the `templates/` folder; the texts are in the
-    record, so a changed phrase is a changed key and `explain` can show the line.
+    In a spec the field takes a name from `templates:` or a path below the `templates/` folder. The record contains the
+    texts, so changing a phrase changes the key and `explain` can show the line.
     """
 
     entry: str
     """Path of the template below `templates/`."""
     sources: dict[str, str]
-    """Path below `templates/` to text: the entry and everything it includes, imports or extends."""
+    """Path below `templates/` to text: the entry itself and everything it includes, imports or extends."""
 
 
 TemplateField = Annotated[TemplateSource, Definition("templates")]

@@ -1,6 +1,6 @@
-"""The catalogue of codes: what each error and warning means, with an example that breaks and how to mend it.
+"""The catalogue of error codes: what each error and warning means, with an example and its fix.
 
-It is the page docs/reference/errors.md, which travels with the package; a code is a heading of it.
+It is the page docs/reference/errors.md, which ships with the package; each code is a heading.
 """
 
 import re
@@ -12,15 +12,15 @@ _ENTRY = re.compile(r"^### (?P<code>[EW]\d{3}) (?P<title>.+)\n(?P<text>(?:(?!^##
 
 
 def catalogue() -> dict[str, tuple[str, str]]:
-    """Code to its title and its text in Markdown."""
+    """Map each code to its title and its text in Markdown."""
     page = (shipped_folder("docs") / "reference/errors.md").read_text(encoding="utf-8")
     return {entry["code"]: (entry["title"], entry["text"].strip()) for entry in _ENTRY.finditer(page)}
 
 
 def explain(code: str) -> str:
-    """The catalogue's entry as text for a terminal. Raises `UserError` E155."""
+    """The entry of a code as text for a terminal. Raises `UserError` E155 for an unknown code."""
     entries = catalogue()
     if code.upper() not in entries:
-        raise UserError.of("E155", f"there is no code '{code}'", near(code.upper(), entries))
+        raise UserError.of("E155", f"there is no error code '{code}'", near(code.upper(), entries))
     title, text = entries[code.upper()]
     return f"{code.upper()} {title}\n\n" + re.sub(r"^```.*\n?", "", text, flags=re.MULTILINE)

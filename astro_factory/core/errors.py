@@ -1,6 +1,6 @@
-"""User errors: a code, a place, a cause and a remedy; several at once; never a traceback.
+"""User errors: a code, a place, a cause and a remedy; several at once; no traceback.
 
-`UserError` is the one class for everything the user can mend. A defect of ours stays an ordinary exception.
+`UserError` is the one class for every mistake the user can fix. A bug in this package stays an ordinary exception.
 """
 
 import difflib
@@ -12,14 +12,14 @@ from typing import Any
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _EXCERPT = 120
-"""Characters of a line that an excerpt shows."""
+"""Longest excerpt of a line, in characters."""
 _CHOICES = 20
-"""Choices that a remedy lists."""
+"""Most choices that a remedy lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a file the user wrote something; line and column count from 1."""
+    """A position in a file that the user wrote. Line and column start at 1; line 0 means the whole file."""
 
     file: str
     line: int = 0
@@ -36,19 +36,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One thing that is wrong, as the user reads it."""
+    """One error or warning as shown to the user."""
 
     code: str
     """Stable identifier, such as `E104`."""
     cause: str
     """What is wrong, in one sentence without a full stop."""
     remedy: str = ""
-    """What to do about it; one made by `near` carries the choices."""
+    """How to fix it. A remedy from `near` also carries the choices."""
     place: Place | None = None
     excerpt: str = ""
     """The source line with a caret line under it, or nothing."""
     used_at: Place | None = None
-    """Where the value is used, if it is written elsewhere and came there by `${...}` or by its name."""
+    """Where the value is used, if it is written elsewhere and got here by `${...}`, `like` or its name."""
 
     def __str__(self) -> str:
         head = f"{self.place} " if self.place else ""
@@ -59,10 +59,12 @@ class Diagnostic:
             text += f" (used at {self.used_at})"
         if self.excerpt:
             text += "\n" + self.excerpt
-        return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)  # what a file holds drives no terminal
+        return _CONTROL.sub(
+            lambda found: f"\\x{ord(found[0]):02x}", text
+        )  # control characters from a file must not reach the terminal
 
     def as_json(self) -> dict:
-        """All of it; `choices` and `used_at` only where there are any."""
+        """All fields; `choices` and `used_at` only if there are any."""
         found = {"code": self.code, **(self.place or Place("")).as_json(), "excerpt": self.excerpt}
         found |= {"cause": self.cause, "remedy": str(self.remedy)}
         if isinstance(self.remedy, Choices):
@@ -73,7 +75,7 @@ class Diagnostic:
 
 
 class UserError(Exception):
-    """One or more diagnostics that the user can mend; the program ends with exit code 2."""
+    """One or more diagnostics of mistakes that the user can fix; the program exits with code 2."""
 
     def __init__(self, *diagnostics: Diagnostic):
         super().__init__("\n".join(str(d) for d in diagnostics))
@@ -86,7 +88,7 @@ class UserError(Exception):
 
 
 class Choices(str):
-    """A remedy in words that carries what there is to choose from, for `Diagnostic.as_json`."""
+    """A remedy that also carries the possible choices, for `Diagnostic.as_json`."""
 
     def __new__(cls, text: str, choices: Iterable[str] = ()) -> "Choices":
         remedy = super().__new__(cls, text)
@@ -97,7 +99,7 @@ class Choices(str):
 
 
 def near(name: Any, choices: Iterable[Any]) -> str:
-    """A remedy: the nearest choice where one is near, else the choices there are."""
+    """A remedy: the closest choice if one is similar to `name`, else the list of choices."""
     names = sorted({str(choice) for choice in choices})
     if close := difflib.get_close_matches(str(name), names, n=1, cutoff=0.6):
         return Choices(f"did you mean '{close[0]}'?", names)
@@ -106,14 +108,14 @@ def near(name: Any, choices: Iterable[Any]) -> str:
 
 
 def excerpt(line: str, column: int) -> str:
-    """A source line with a caret under the column, for `Diagnostic.excerpt`; of a long line, what surrounds it."""
+    """A source line with a caret under the column, for `Diagnostic.excerpt`; long lines are cut around the column."""
     start = max(0, column - _EXCERPT // 2) if len(line) > _EXCERPT else 0
     shown = line[start : start + _EXCERPT].rstrip()
     return f"    {shown}\n    {' ' * (column - 1 - start)}^"
 
 
 def shown(path: Path) -> str:
-    """A path as messages show it: relative to the working folder where that is shorter."""
+    """A path as messages show it: relative to the working directory if it is below it."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

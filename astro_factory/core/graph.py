@@ -1,4 +1,4 @@
-"""The graph that a spec compiles to: what `spec` makes, `plan` gives keys to, and `runtime` executes."""
+"""The graph that a spec compiles to: `spec` creates it, `plan` adds keys, and `runtime` executes it."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from astro_factory.core.errors import Diagnostic, Place
 
 @dataclass(frozen=True, slots=True)
 class GraphNode:
-    """One artifact of the graph and the stage that makes it; problem sources and models are nodes too."""
+    """One artifact of the graph and the stage that produces it. Problem sources and models are nodes, too."""
 
     name: str
     section: str
-    """The section of the spec it stands in: `models`, `problems`, `stages` or `publish`."""
+    """Its section of the spec: `models`, `problems`, `stages` or `publish`."""
     kind: str
     module: str
     """Python module of the stage kind."""
@@ -24,78 +24,78 @@ class GraphNode:
     version: int
     """Semantic version of the kind's code; part of the key."""
     heavy: bool
-    """Whether it loads a model and so runs in a process of its own."""
+    """Whether it loads a model and so runs in its own process."""
     reads: Mapping[str, str]
-    """What it reads, in the order of its fields: the name that its config uses to the node that stands for it. They
-    differ only in a sweep, where a variant of a stage stands for the stage."""
+    """Its inputs in the order of its fields: each name in its config to the name of the node. The two differ only in a
+    sweep, where the node is a variant."""
     files: Mapping[str, str]
-    """Input files outside the store: the path as the config writes it to the path on this machine."""
+    """Input files outside the store: the path in the config to the path on this machine."""
     place: Place
     locate: Callable[[tuple[str | int, ...]], Place | None] = lambda path: None
-    """Where the spec gives the value at a path of the config."""
+    """Where the spec sets the value at a path of the config."""
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Names of the nodes whose output it reads."""
+        """Names of the nodes that it reads."""
         return tuple(self.reads.values())
 
 
 def is_seed(path: str) -> bool:
-    """Whether a sweep's axis makes repetitions of one variant, by its dotted path or the short end of it."""
+    """Whether an axis of a sweep, given by its path or short name, repeats variants with other seeds."""
     return path.rpartition(".")[2] == "seed"
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One combination of a sweep's settings."""
+    """One combination of values of a sweep's axes."""
 
     settings: Mapping[str, Any]
-    """Short name of each axis to its value here."""
+    """Short name of each axis to its value in this variant."""
     nodes: Mapping[str, str]
-    """Name in the spec to the node that stands for it here; variants share what their settings do not touch."""
+    """Name in the spec to its node in this variant. Variants share the nodes that their settings do not affect."""
     baseline: bool
-    """Whether the others are compared with it."""
+    """Whether the other variants are compared with this one."""
 
     @property
     def own(self) -> dict[str, Any]:
-        """The settings but for the seeds: variants that are alike in these are one, repeated."""
+        """The settings without seeds. Variants with the same `own` are repetitions of one variant."""
         return {name: value for name, value in self.settings.items() if not is_seed(name)}
 
     @property
     def seed(self) -> str:
-        """The seeds, which tell its repetitions apart, as in `seed=0`."""
+        """The seeds, which distinguish repetitions, as in `seed=0`."""
         return ", ".join(f"{name}={value}" for name, value in self.settings.items() if is_seed(name))
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """All nodes of a compiled spec in an order in which each stands after what it reads."""
+    """All nodes of a compiled spec, each after the nodes that it reads."""
 
     name: str
     nodes: Mapping[str, GraphNode]
     source: Mapping[str, object]
-    """The spec as it was compiled: includes merged, overrides and interpolation applied."""
+    """The spec as compiled: includes merged, overrides applied, `like` and `${...}` resolved."""
     imports: tuple[str, ...] = ()
-    """Store exports that the spec offers, as paths on this machine."""
+    """Store exports listed under `imports:`, as paths on this machine."""
     lock_path: str = ""
     """The lock file beside the spec."""
     warnings: tuple[Diagnostic, ...] = field(default=())
     targets: tuple[str, ...] | None = None
-    """What a build is for; by default all stages and publications."""
+    """What to build; by default all stages and publications."""
     sweeps: tuple[str, ...] = ()
-    """Names of the sweeps that the spec offers."""
+    """Names of the sweeps that the spec defines."""
     variants: tuple[Variant, ...] = ()
-    """Of the sweep that this is."""
+    """If this is the graph of a sweep, its variants."""
     sweep: Config | None = None
-    """The sweep that this is, as the spec writes it (`spec.sweeps.Sweep`)."""
+    """If this is the graph of a sweep, its definition (a `spec.sweeps.Sweep`)."""
     strict: bool = False
-    """Whether versions and hardware count (`env: strict`)."""
+    """Whether library versions and hardware are part of the keys (`env: strict`)."""
 
     def wanted(self, targets: Collection[str] | None = None) -> set[str]:
-        """What a build of the targets is about: they and all they depend on.
+        """The targets and everything they depend on.
 
-        By default the targets are all stages and publications, so that a model or a problem set that nothing uses costs
-        nothing; a graph without stages is all models and problem sets.
+        The default targets are all stages and publications, so an unused model or problem set costs nothing. A graph
+        without stages is all models and problem sets.
         """
         targets = self.targets if targets is None else targets
         if targets is None:
@@ -103,7 +103,7 @@ class Graph:
         return self.closure(set(targets or self.nodes))
 
     def closure(self, names: set[str]) -> set[str]:
-        """The named nodes and all they depend on."""
+        """The named nodes and everything they depend on."""
         found: set[str] = set()
         stack = list(names)
         while stack:

@@ -1,4 +1,4 @@
-"""The specs, templates and pages that come with the package, found in a checkout and in an installed wheel alike."""
+"""Finds the specs, templates and pages that ship with the package, in a checkout or an installed wheel."""
 
 import shutil
 from pathlib import Path
@@ -11,14 +11,14 @@ _IN_WHEEL, _IN_CHECKOUT = _PACKAGE / "_data", _PACKAGE.parent
 
 
 def shipped_folder(name: Literal["specs", "templates", "docs"]) -> Path:
-    """The folder as shipped; only ever read. Of `docs`, what the program itself prints."""
+    """The shipped folder, which is read-only. `docs` contains the pages that the program prints."""
     return (_IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CHECKOUT) / name
 
 
 def make_workspace(target: Path) -> list[Path]:
-    """Copy `specs/` and `templates/` into a new folder that the user edits; returns the files written, sorted.
+    """Copy `specs/` and `templates/` into a new folder for the user to edit; returns the written files, sorted.
 
-    `specs/my_problems.yaml` and the `specs/problems.jsonl` it reads are the ones to begin with.
+    The files to start with are `specs/my_problems.yaml` and its `specs/problems.jsonl`. Raises `UserError` E154.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError.of("E154", f"{target} exists and is not an empty folder", "name a new folder")

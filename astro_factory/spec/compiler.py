@@ -1,10 +1,10 @@
-"""From a spec file to a checked graph: every error of the spec at once, nothing run.
+"""Compiles a spec file to a checked graph. Reports all errors of the spec at once and runs nothing.
 
 graph = compile_spec(Path("specs/quickstart.yaml"), profile="smoke", sets=["params.seed=3"])
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -32,13 +32,13 @@ def compile_spec(
 ) -> Graph:
     """Read, compose, check and link a spec, or all variants of one of its sweeps.
 
-    Raises `UserError` with everything that is wrong.
+    Raises `UserError` with all errors of the spec.
     """
     document = compose.load(path)
     overrides = [(compose.apply_profile, profile)] if profile else []
-    for override, said in (*overrides, *((compose.apply_set, assignment) for assignment in sets)):
+    for override, argument in (*overrides, *((compose.apply_set, assignment) for assignment in sets)):
         try:
-            override(document, said)
+            override(document, argument)
         except UserError as error:
             document.errors += error.diagnostics
     if sweep:
@@ -49,31 +49,34 @@ def compile_spec(
 
 
 def compile_document(document: Document, path: Path) -> Graph:
-    """`compile_spec` from where includes, profile and overrides are in."""
+    """`compile_spec` for a document whose includes, profile and overrides are already applied."""
     errors = [*document.errors, *spell_out(document), *compose.interpolate(document)]
     return Compiler(document, path.resolve().parent, errors).graph(path)
 
 
 class Compiler:
-    """Checks what one document says and makes its nodes; all that is wrong is in `errors`."""
+    """Checks one document and creates its nodes; collects `errors`."""
 
     def __init__(self, document: Document, folder: Path, errors: list[Diagnostic]):
         self.document, self.folder, self.errors = document, folder, errors
-        self.definitions: dict[str, dict[str, Any]] = {}
+        self.definitions: Mapping[str, Mapping[str, Any]] = {}
+        """The values of each section of definitions."""
         self.written: dict[KeyPath, KeyPath] = {}
-        """Where a name stands to where its value is written."""
+        """Path of a name to the path of the definition it refers to."""
         self.templates: dict[tuple[str, str], Any] = {}
-        """What it is for and path to sources, of the sound ones."""
+        """Use and path of each valid template to its sources."""
         self.used: set[tuple[str, str]] = set()
+        """Section and name of each definition that something refers to."""
         self.ambiguous: set[str] = set()
-        """Names that stand in two sections."""
+        """Names that occur in two sections."""
         self.nodes: dict[str, GraphNode] = {}
 
     def graph(self, path: Path) -> Graph:
         data = self.document.data
         self._check_top(data)
+        self.definitions = definitions = {}
         for section in DEFINITION_SECTIONS:
-            self.definitions[section] = self._definitions(section)
+            definitions[section] = self._definitions(section)
         for section in NODE_SECTIONS:
             for name, raw in self._entries(section):
                 self.add_node(section, str(name), raw)
@@ -82,7 +85,7 @@ class Compiler:
         order = self._order()
         if self.errors:
             raise UserError(*in_reading_order(self.errors, shown(path)))
-        source = {key: value for key, value in data.items() if key not in compose.APART}
+        source = {str(key): value for key, value in data.items() if key not in compose.APART}
         imports = tuple(str(self.folder / name) for name in self._top("imports") or ())
         nodes = {name: self.nodes[name] for name in order}
         lock = str(path.with_suffix(path.suffix + ".lock"))
@@ -93,11 +96,11 @@ class Compiler:
         return replace(graph, warnings=self._warnings(shown(path), graph.wanted()))
 
     def _top(self, key: str) -> Any:
-        """The value of a top-level key, or None where it is missing or not of its form."""
+        """The value of a top-level key, or None if it is missing or invalid."""
         value = self.document.data.get(key)
         return None if value is None else validate(self.document, (key,), OTHER_KEYS[key], value, [])
 
-    def _check_top(self, data: dict) -> None:
+    def _check_top(self, data: Mapping[Any, Any]) -> None:
         known = (*OTHER_KEYS, "include", *DEFINITION_SECTIONS, *NODE_SECTIONS)
         for key, value in data.items():
             if key not in known:
@@ -105,26 +108,30 @@ class Compiler:
             elif value is UNRESOLVED:
                 continue
             elif key in DEFINITION_SECTIONS + NODE_SECTIONS and not isinstance(value, dict | None):
-                self._error("E115", (key,), f"{key} is a mapping of names", f"write `{key}: {{NAME: {{kind: …}}}}`")
+                self._error(
+                    "E115", (key,), f"{key} must be a mapping of names", f"write `{key}: {{NAME: {{kind: …}}}}`"
+                )
             elif key in OTHER_KEYS and value is not None:
                 validate(self.document, (key,), OTHER_KEYS[key], value, self.errors)
         if data.get("factory") not in (LANGUAGE, UNRESOLVED):
             cause = f"`factory` must be {LANGUAGE}, the version of the language"
-            self._error("E118", ("factory",), cause, f"begin with `factory: {LANGUAGE}`")
+            self._error("E118", ("factory",), cause, f"start with `factory: {LANGUAGE}`")
         if "name" not in data:
-            self._error("E113", ("name",), "the spec lacks a `name`", "add `name: …`")
+            self._error("E113", ("name",), "the spec has no `name`", "add `name: …`")
         elif data["name"] is not UNRESOLVED and not _NAME.fullmatch(str(data["name"])):
-            self._error("E117", ("name",), f"'{data['name']}' cannot name a spec", "use letters, digits and _ . -")
+            self._error(
+                "E117", ("name",), f"'{data['name']}' is not a valid name for a spec", "use letters, digits and _ . -"
+            )
         for index, name in enumerate(self._top("imports") or ()):
             if kind_of(self.folder / name) != "file":
                 remedy = "paths are relative to the spec's folder"
-                self._error("E101", ("imports", index), f"there is no store export '{name}'", remedy)
+                self._error("E101", ("imports", index), f"the store export '{name}' does not exist", remedy)
 
     def _error(self, code: str, path: KeyPath, cause: str, remedy: str = "", *, key: bool = False) -> None:
         self.errors.append(self.document.diagnose(code, path, cause, remedy, key=key))
 
     def _source(self, path: KeyPath) -> KeyPath:
-        """Where the value at a path is written, if a name stands in its place."""
+        """Where the value at a path is written, following the names of definitions."""
         for size in range(len(path) - 1, 0, -1):
             if path[:size] in self.written:
                 return (*self.written[path[:size]], *path[size:])
@@ -144,7 +151,7 @@ class Compiler:
         return UNRESOLVED if value is None else value
 
     def _resolve(self, definition: Definition, name: str, path: KeyPath) -> Any:
-        """The value a name stands for, or `UNRESOLVED`; a template's name or path becomes its sources."""
+        """The value of a definition's name, or `UNRESOLVED`; the name or path of a template becomes its sources."""
         if definition.section == "templates":
             return self._template(name, path, definition.form)
         self.used.add((definition.section, name))
@@ -177,21 +184,21 @@ class Compiler:
         return UNRESOLVED
 
     def named_template(self, name: str) -> Any:
-        """What `templates:` says of a name, or None."""
+        """The entry of `templates:` with this name, or None."""
         return (self._top("templates") or {}).get(name)
 
     def _template_folders(self, entry: str) -> list[Path]:
-        """`templates/` beside the folder of specs or beside the spec, the spec's own, then those of the package."""
+        """`templates/` next to the folder of the spec, then next to the spec, the spec's own folder, the package's."""
         own = [self.folder] if kind_of(self.folder / entry) == "file" else []
         return [self.folder.parent / "templates", self.folder / "templates", *own, shipped_folder("templates")]
 
     def add_node(self, section: str, name: str, raw: Any) -> None:
-        """Check an entry of a section and make its node, if it is sound."""
+        """Check an entry of a section and, if it is valid, create its node."""
         path: KeyPath = (section, name)
         if raw is UNRESOLVED or (isinstance(raw, dict) and raw.get("kind") is UNRESOLVED):
             return
         if not isinstance(raw, dict):
-            self._error("E115", path, f"{section}.{name} is a mapping", "give it a `kind` and its fields")
+            self._error("E115", path, f"{section}.{name} must be a mapping", "give it a `kind` and its fields")
             return
         if section == "publish":
             raw, name = {"kind": "publish", **raw}, f"publish.{name}"
@@ -205,11 +212,11 @@ class Compiler:
         if name in self.nodes:
             other = self.nodes[name]
             self.ambiguous.add(name)
-            cause = f"'{name}' is also a name in {other.section} ({other.place})"
+            cause = f"'{name}' is already the name of an entry of {other.section} ({other.place})"
             self._error("E119", path, cause, "rename one", key=True)
             return
         if not _NAME.fullmatch(name.removeprefix("publish.")):
-            cause = f"'{path[1]}' cannot name an entry of {section}"
+            cause = f"'{path[1]}' is not a valid name for an entry of {section}"
             self._error("E117", path, cause, "use letters, digits and _ . -", key=True)
             return
         filled = substitute(stage_kind.Config, raw, path, self._resolve)
@@ -220,8 +227,8 @@ class Compiler:
         if None not in files.values():
             for found in stage_kind.check(config, files):
                 if found.place is None:
-                    here = (*path, *pointed(raw, found.cause))
-                    found = self.document.diagnose(found.code, here, found.cause, found.remedy, key=here == path)
+                    at = (*path, *pointed(raw, found.cause))
+                    found = self.document.diagnose(found.code, at, found.cause, found.remedy, key=at == path)
                 self.errors.append(found)
         self.nodes[name] = GraphNode(
             name=name,
@@ -233,7 +240,7 @@ class Compiler:
             version=stage_kind.VERSION,
             heavy=stage_kind.HEAVY,
             reads={value: value for _, _, value in marked(type(config), config, Reference)},
-            files=files,
+            files={name: target for name, target in files.items() if target is not None},
             place=self.document.place(path, key=True),
             locate=Origins(self.document, path, self.written),
         )
@@ -247,21 +254,23 @@ class Compiler:
                 self._error(fault.code, (*path, "kind"), fault.cause, fault.remedy)
             return None
         if found is None:
-            cause = f"{section}.{name} is of no known kind '{kind}'" if kind else f"{section}.{name} has no `kind`"
+            cause = f"{section}.{name} has the unknown kind '{kind}'" if kind else f"{section}.{name} has no `kind`"
             self._error("E114", (*path, "kind"), cause, near(kind or "", REGISTRIES[section].names()))
         return found
 
     def _files(self, config: StageConfig, path: KeyPath) -> dict[str, str | None]:
-        """The paths that a config names to where they are; None where there is not what it takes."""
+        """Map each path in a config to the path on this machine, or to None if it is missing or of the wrong type."""
         files: dict[str, str | None] = {}
         for where, marker, value in marked(type(config), config, InputFile):
             target, wanted = self.folder / value, "folder" if marker.folder else "file"
             found = kind_of(target)
             if found is None:
                 remedy = "paths are relative to the spec's folder"
-                self._error("E101", (*path, *where), f"there is no '{value}'", remedy)
+                self._error("E101", (*path, *where), f"'{value}' does not exist", remedy)
             elif found != wanted:
-                self._error("E101", (*path, *where), f"'{value}' is a {found}", f"name a {wanted}")
+                self._error(
+                    "E101", (*path, *where), f"'{value}' is a {found}, not a {wanted}", f"give the path of a {wanted}"
+                )
             files[value] = str(target) if found == wanted else None
         return files
 
@@ -278,20 +287,22 @@ class Compiler:
                 fitting = [n.name for n in self.nodes.values() if n.output in reference.types and n.name != base[1]]
                 wanted = " or ".join(reference.types)
                 if name not in self.nodes:
-                    cause = f"'{name}' is not defined, but {dotted(path)} names it"
-                    self._error("E120", path, cause, near(name, fitting) or f"define an entry that gives {wanted}")
+                    cause = f"'{name}' is not defined, but {dotted(path)} refers to it"
+                    self._error("E120", path, cause, near(name, fitting) or f"define an entry of type {wanted}")
                 elif self.nodes[name].output not in reference.types:
-                    cause = f"{dotted(path)} needs {wanted}, but '{name}' gives {self.nodes[name].output}"
-                    self._error("E121", path, cause, near("", fitting) or f"define an entry that gives {wanted}")
+                    cause = (
+                        f"{dotted(path)} must be of type {wanted}, but '{name}' is of type {self.nodes[name].output}"
+                    )
+                    self._error("E121", path, cause, near("", fitting) or f"define an entry of type {wanted}")
 
     def _check_set_params(self) -> None:
-        """A parameter set on the command line that nothing reads is a slip, which would change nothing."""
+        """Setting a parameter that nothing reads has no effect, so on the command line it is an error."""
         params = self._top("params") or {}
         for name in params:
             place = self.document.place(("params", name))
-            if name not in self.document.params_read and place and not place.line:
+            if name not in self.document.params_read and not place.line:
                 read = [f"params.{other}" for other in self.document.params_read & params.keys()]
-                remedy = near(f"params.{name}", read) or "set a value of the spec"
+                remedy = near(f"params.{name}", read) or "set another value of the spec"
                 self._error("E110", ("params", name), f"nothing in the spec reads params.{name}", remedy)
 
     def _order(self) -> list[str]:
@@ -299,38 +310,38 @@ class Compiler:
         try:
             return list(TopologicalSorter(known).static_order())
         except CycleError as error:
-            circle = list(reversed(error.args[1]))
-            node = self.nodes[circle[0]]
-            cause = f"these need each other: {' -> '.join(circle)}"
-            self._error("E122", (node.section, node.name), cause, "break the circle", key=True)
+            cycle = list(reversed(error.args[1]))
+            node = self.nodes[cycle[0]]
+            cause = f"these entries depend on each other: {' -> '.join(cycle)}"
+            self._error("E122", (node.section, node.name), cause, "break the cycle", key=True)
             return []
 
     def _swept(self) -> list[Any]:
-        """The values that sweeps put in: a name among them is used by some variant."""
+        """The values of all axes: a name among them is used by some variant."""
         sweeps = [sweep for _, sweep in self._entries("sweeps") if isinstance(sweep, dict)]
         axes = [axes for sweep in sweeps if isinstance(axes := sweep.get("axes"), dict)]
         return [value for axis in axes for values in axis.values() if isinstance(values, list) for value in values]
 
     def _warnings(self, main: str, wanted: Collection[str]) -> tuple[Diagnostic, ...]:
-        """What the spec itself says to no effect; an include may offer more than one takes."""
+        """Entries of the file `main` that have no effect. Includes may define more than the spec uses."""
         found = []
 
         def warn(code: str, path: KeyPath, cause: str, remedy: str) -> None:
-            if (place := self.document.place(path, key=True)) and place.file == main:
+            if self.document.place(path, key=True).file == main:
                 found.append(self.document.diagnose(code, path, cause, remedy, key=True))
 
         swept, bases = self._swept(), {source[:2] for source in self.document.likes.values()}
         for section in (*DEFINITION_SECTIONS, "templates"):
             for name, _ in self._entries(section):
                 if (section, str(name)) not in self.used and name not in swept and (section, name) not in bases:
-                    warn("W101", (section, name), f"{section}.{name} is never used", "remove it, or name it in a stage")
+                    warn("W101", (section, name), f"{section}.{name} is never used", "remove it, or use it in a stage")
         for name in self.nodes.keys() - wanted:
             section = self.nodes[name].section
             if (section, name) in bases:
                 continue
-            warn("W102", (section, name), f"no stage needs {section}.{name}", "remove it, or name it in a stage")
+            warn("W102", (section, name), f"no stage needs {section}.{name}", "remove it, or use it in a stage")
         for name in self._top("params") or ():
             if name not in self.document.params_read:
-                remedy = f"write ${{params.{name}}} where it acts"
+                remedy = f"write ${{params.{name}}} where it should apply"
                 warn("W103", ("params", name), f"nothing reads params.{name}", remedy)
         return tuple(in_reading_order(found, main))

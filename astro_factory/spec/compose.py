@@ -1,12 +1,13 @@
-"""From files to one document: includes merged, overrides applied, `${...}` resolved.
+"""Composes a spec: merges includes, applies the profile and `--set`, resolves `${...}`.
 
-Order: includes, then the spec itself (a key with two different values is an error), then the profile, then `--set`,
-then interpolation, so that `--set params.seed=3` reaches every place that says `${params.seed}`.
+The order is: includes and the spec itself (a key with two different values is an error), the profile, `--set`, `like`
+(see `likeness`), `${...}`. So `--set params.seed=3` reaches every `${params.seed}`.
 """
 
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,28 +29,28 @@ from astro_factory.spec.reader import (
 )
 
 APART = ("profiles", "sweeps")
-"""Sections of overrides: what they say is interpolated where it is put."""
+"""Sections that contain overrides. Their values are interpolated where they are applied."""
 MAX_FILES = 100
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _PARAM = re.compile(r"\$\{\s*params\.([^.}\s]+)")
 
 
 def load(path: Path) -> Document:
-    """Read a spec and merge what it includes, depth first and each file once.
+    """Read a spec and merge its includes, depth first and each file once.
 
-    Raises `UserError` where a file cannot be read (E101, E102, E106, E107) or they are too large together (E105); what
-    is wrong with keys and values is in the document's errors.
+    Raises `UserError` if a file cannot be read (E101, E102, E106, E107) or the files are too large together (E105).
+    Errors in keys and values are in the document's `errors`.
     """
     files = _Files()
     document = files.read(path, ())
     if files.errors:
         raise UserError(*in_reading_order([*document.errors, *files.errors], shown(path)))
-    document.params_read = set(_PARAM.findall(repr(document.data)))  # what a profile takes away is read all the same
+    document.params_read = set(_PARAM.findall(repr(document.data)))  # before a profile removes any
     return document
 
 
 class _Files:
-    """The files of one spec."""
+    """Reads the files of one spec."""
 
     def __init__(self) -> None:
         self.seen: set[Path] = set()
@@ -57,7 +58,7 @@ class _Files:
         self.errors: list[Diagnostic] = []
 
     def read(self, path: Path, trail: tuple[Path, ...]) -> Document:
-        """A file with what it includes; `trail` are the files that led to it."""
+        """A file with its includes; `trail` lists the files that include it."""
         document = read_yaml(path, shown(path))
         trail = (*trail, path.resolve())
         self.seen.add(trail[-1])
@@ -65,17 +66,19 @@ class _Files:
             here, target = ("include", index), path.parent / name
             resolved = target.resolve() if kind_of(target) == "file" else None
             if resolved is None:
-                self._error(document, "E101", here, f"there is no file '{name}' to include", f"create {shown(target)}")
+                self._error(
+                    document, "E101", here, f"the included file '{name}' does not exist", f"create {shown(target)}"
+                )
             elif resolved in trail:
                 self._error(document, "E107", here, f"'{name}' includes itself", "remove one of the includes")
             elif resolved not in self.seen:
                 self.size += target.stat().st_size
                 if len(self.seen) >= MAX_FILES or self.size > MAX_BYTES:
-                    cause = f"the spec has more than {MAX_FILES} files or {MAX_BYTES} bytes with what it includes"
+                    cause = f"the spec with its includes exceeds {MAX_FILES} files or {MAX_BYTES} bytes"
                     self._error(document, "E105", here, cause, "move long data into files that a stage reads")
                     break
                 try:
-                    _merge(document, _seen_from(path.parent, self.read(target, trail), target.parent, document))
+                    _merge(document, _rebased(path.parent, self.read(target, trail), target.parent, document))
                 except UserError as error:
                     place = document.place(here)
                     self.errors += [
@@ -88,21 +91,21 @@ class _Files:
 
 
 def _included(document: Document) -> list[str]:
-    """The files that a document includes; the key is taken out of it."""
+    """The files that a document includes; removes the key `include` from it."""
     names = document.data.pop("include", None)
     if names is None or names is UNRESOLVED:
         return []
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         document.errors.append(
-            document.diagnose("E115", ("include",), "include is a list of files", "write `include: [FILE]`")
+            document.diagnose("E115", ("include",), "`include` must be a list of files", "write `include: [FILE]`")
         )
         return []
     return names
 
 
-def _seen_from(folder: Path, other: Document, home: Path, document: Document) -> Document:
-    """What is included as its includer takes it: under its own name, with imports where they lie."""
+def _rebased(folder: Path, other: Document, home: Path, document: Document) -> Document:
+    """An included document with the includer's name, and with paths of imports relative to the includer's folder."""
     if "name" in document.data:
         other.data.pop("name", None)
     imports = other.data.get("imports")
@@ -112,7 +115,7 @@ def _seen_from(folder: Path, other: Document, home: Path, document: Document) ->
 
 
 def _merge(into: Document, other: Document) -> None:
-    """Add what `other` says; two different values for one key are an error that names both places."""
+    """Merge `other` in; two different values for one key are an error that names both places."""
 
     def walk(left: dict, right: dict, path: KeyPath) -> None:
         for key, value in right.items():
@@ -125,9 +128,9 @@ def _merge(into: Document, other: Document) -> None:
             elif left[key] != value and UNRESOLVED not in (left[key], value):
                 name = ".".join(map(str, here))
                 cause = f"'{name}' has two values: {left[key]!r:.60} here, {value!r:.60} at {other.place(here)}"
-                remedy = "keep one; what an include says can be changed by a profile or --set"
+                remedy = "remove one; a profile or --set can change a value of an include"
                 into.errors.append(into.diagnose("E108", here, cause, remedy))
-                if isinstance(value, dict):  # the more telling of the two, so that no further errors follow
+                if isinstance(value, dict):  # keep the more detailed one to avoid follow-up errors
                     left[key] = value
                     _copy_places(into, other, here)
 
@@ -144,7 +147,10 @@ def _copy_places(into: Document, other: Document, prefix: KeyPath) -> None:
 
 
 def apply_profile(document: Document, name: str) -> None:
-    """Apply `profiles.<name>`, a mapping of dotted paths to values; what has another form is the compiler's to tell."""
+    """Apply `profiles.<name>`, a mapping of dotted paths to values. Raises `UserError` E109, E110.
+
+    The compiler reports profiles of any other form.
+    """
     profiles = document.data.get("profiles") or {}
     if not isinstance(profiles, dict):
         return
@@ -158,7 +164,7 @@ def apply_profile(document: Document, name: str) -> None:
 
 
 def apply_set(document: Document, assignment: str) -> None:
-    """Apply one `--set a.b.c=value`."""
+    """Apply one `--set a.b.c=value`. Raises `UserError` E102, E105, E110."""
     dotted, equals, value = assignment.partition("=")
     if not equals or not dotted:
         cause = f"--set {assignment!r} is not of the form a.b.c=value"
@@ -167,24 +173,23 @@ def apply_set(document: Document, assignment: str) -> None:
 
 
 def override(document: Document, dotted: str, value: Any, place: Place | None, source: KeyPath | None = None) -> None:
-    """Put a value at a dotted path, where a number names an entry of a list; `null` removes a key, also one that the
-    entry would have by `like`.
+    """Set the value at a dotted path; a number selects an item of a list. `null` removes a key, even an inherited one.
 
-    A key that has dots itself, such as an axis of a sweep, is found where it is there.
-    `source` is where the document has the value, if it has: places inside the value are taken from there.
+    Existing keys that contain dots, such as the axes of a sweep, are found as well. `source` is the path of the value
+    in the document, if it has one: places inside the value are copied from there. Raises `UserError` E110.
     """
     here: Any = document.data
     path: list[Key] = []
 
     def step(part: str) -> str | int:
-        """A part of the path as the key or index of the value reached so far."""
+        """The key or index that a part of the path selects in the current value."""
         name = ".".join(map(str, path))
         key = _key(here, part) if isinstance(here, dict | list) else None
         if key is None:
-            cause, remedy = f"'{dotted}' leads through '{name}', which holds no keys", f"set '{name}' itself"
+            cause, remedy = f"'{dotted}' goes through '{name}', which has no keys", f"set '{name}' itself"
         elif isinstance(here, list) and key not in range(len(here)):
-            cause = f"'{dotted}' leads through '{name}', a list of {len(here)}, which has no entry '{part}'"
-            remedy = "entries count from 0"
+            cause = f"'{dotted}' goes through '{name}', a list of {len(here)} without an item '{part}'"
+            remedy = "items are numbered from 0"
         else:
             return key
         raise UserError(Diagnostic("E110", cause, remedy, place, document.excerpt(place)))
@@ -209,8 +214,19 @@ def override(document: Document, dotted: str, value: Any, place: Place | None, s
         here[key] = value
 
 
+def split(data: Any, dotted: str) -> tuple[str, ...]:
+    """The keys along a dotted path, as `override` finds them."""
+    path, parts = [], dotted.split(".")
+    while parts:
+        part, parts = _first_key(data, parts)
+        path.append(part)
+        child = _child(data, part)
+        data = child[1] if child else None
+    return tuple(path)
+
+
 def _inherits(document: Document, path: list[Key]) -> bool:
-    """Whether a path leads into an entry that has `like`."""
+    """Whether a path is inside an entry that has `like`."""
     if len(path) < 3 or path[0] not in likeness.SECTIONS:
         return False
     entry = document.data[path[0]][path[1]]
@@ -218,7 +234,7 @@ def _inherits(document: Document, path: list[Key]) -> bool:
 
 
 def _first_key(value: Any, parts: list[str]) -> tuple[str, list[str]]:
-    """How much of a dotted path is the next key, and the rest: the longest key that is there, else one part."""
+    """Split off the next key of a dotted path: the longest existing key, else the first part."""
     if isinstance(value, dict):
         for size in range(len(parts), 1, -1):
             if (key := ".".join(parts[:size])) in value:
@@ -226,14 +242,24 @@ def _first_key(value: Any, parts: list[str]) -> tuple[str, list[str]]:
     return parts[0], parts[1:]
 
 
-def _key(value: dict | list, part: str) -> str | int:
-    """A part of a dotted path as a key: a number where it is an entry of a list or a mapping has it as a number."""
+def _key(value: dict | list, part: str) -> Key:
+    """A part of a dotted path as a key: a number for an item of a list or a numeric key of a mapping."""
     number = int(part) if re.fullmatch(r"[0-9]{1,9}", part) else None
     return part if number is None or (isinstance(value, dict) and number not in value) else number
 
 
+def _child(value: Any, part: str) -> tuple[Key, Any] | None:
+    """The key and value that a part of a dotted path selects, or None."""
+    if isinstance(value, dict):
+        key = _key(value, part)
+        return (key, value[key]) if key in value else None
+    if isinstance(value, list) and isinstance(index := _key(value, part), int) and index < len(value):
+        return index, value[index]
+    return None
+
+
 def _move_places(document: Document, path: KeyPath, place: Place | None, source: KeyPath | None) -> None:
-    """What stood at `path` stands nowhere now; the new value came from `source`, or from the command line."""
+    """Forget the places at and below `path`; the new value came from `source` or from the command line."""
     for table in (document.places, document.key_places):
         moved = {}
         if source is not None:
@@ -247,9 +273,9 @@ def _move_places(document: Document, path: KeyPath, place: Place | None, source:
 
 
 def interpolate(document: Document) -> list[Diagnostic]:
-    """Replace `${a.b}` by the value at that path: whole strings keep its type, parts of strings take its text.
+    """Replace `${a.b}` by the value at that path. Alone it keeps the type of the value; inside a string it becomes text.
 
-    Returns what is wrong; a reference that leads nowhere becomes `UNRESOLVED`, so that all else can be checked.
+    Returns the errors; a reference that cannot be resolved becomes `UNRESOLVED`, so the rest can still be checked.
     """
     apart = {key: document.data[key] for key in APART if key in document.data}
     resolver = Interpolation(document)
@@ -259,13 +285,15 @@ def interpolate(document: Document) -> list[Diagnostic]:
 
 
 class Interpolation:
+    """Resolves the references of one document and collects their errors."""
+
     def __init__(self, document: Document):
         self.document = document
         self.errors: list[Diagnostic] = []
         self.size = 0
 
     def resolve(self, value: Any, path: KeyPath, trail: tuple[KeyPath, ...] = ()) -> Any:
-        """`value` with its references replaced; `trail` are the references that led here."""
+        """`value` with its references replaced; `trail` lists the references being resolved."""
         self._count(1, path)
         if isinstance(value, dict):
             return {key: self.resolve(item, (*path, key), trail) for key, item in value.items()}
@@ -283,45 +311,47 @@ class Interpolation:
 
     def _look_up(self, name: str, path: KeyPath, trail: tuple[KeyPath, ...]) -> Any:
         value: Any = self.document.data
-        parts: KeyPath = ()
+        keys: list[Key] = []
         for part in name.strip().split("."):
-            key = _key(value, part) if isinstance(value, dict | list) else part
             if value is UNRESOLVED:
                 return value
-            if not (key in value if isinstance(value, dict) else isinstance(value, list) and key in range(len(value))):
-                return self._error("E111", path, f"'${{{name}}}' names nothing in the spec", self._nearest(name, parts))
-            value, parts = value[key], (*parts, key)
-        if parts[0] == "params":
-            self.document.params_read |= {str(parts[1])} if len(parts) > 1 else set(map(str, value))
+            if (found := _child(value, part)) is None:
+                cause = f"'${{{name}}}' does not refer to anything in the spec"
+                return self._error("E111", path, cause, self._nearest(name, keys))
+            key, value = found
+            keys.append(key)
+        if keys[0] == "params":
+            self.document.params_read |= {str(keys[1])} if len(keys) > 1 else set(map(str, value))
+        parts = tuple(keys)
         if parts in trail:
-            return self._error("E112", path, f"'${{{name}}}' leads back to itself", "break the circle")
+            return self._error("E112", path, f"'${{{name}}}' refers back to itself", "break the cycle")
         if len(trail) == MAX_DEPTH:
-            return self._error("E105", path, f"more than {MAX_DEPTH} references in a row", "simplify the spec")
-        # found mistakes are where the value is written, not where it is used
+            return self._error("E105", path, f"a chain of more than {MAX_DEPTH} references", "simplify the spec")
+        # errors inside the value are reported where it is written, not where it is used
         found = self.resolve(value, parts, (*trail, parts))
         if found is not UNRESOLVED:
             self.document.origins[path] = parts
         return found
 
-    def _nearest(self, name: str, parts: KeyPath) -> str:
-        """What could be meant: a parameter, or a neighbour of the part that is not there."""
-        value = self.document.data
+    def _nearest(self, name: str, parts: Sequence[Key]) -> str:
+        """A remedy: similar parameters, or similar neighbours of the missing part."""
+        value: Any = self.document.data
         for part in parts:
             value = value[part]
         prefix = ".".join(map(str, parts)) if parts else "params"
         value = value if parts else value.get("params")
         keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-        return near(name, [f"{prefix}.{key}" for key in keys]) or "name a value of the spec, such as params.seed"
+        return near(name, [f"{prefix}.{key}" for key in keys]) or "refer to a value of the spec, such as params.seed"
 
     def _text(self, name: str, path: KeyPath, trail: tuple[KeyPath, ...]) -> Any:
         value = self._look_up(name, path, trail)
-        self.document.origins.pop(path, None)  # the text is written here
+        self.document.origins.pop(path, None)  # the string itself is written here
         if value is UNRESOLVED:
             return value
         if isinstance(value, dict | list):
             kind = "mapping" if isinstance(value, dict) else "list"
-            cause = f"'${{{name}}}' is a {kind} and cannot be part of a text"
-            return self._error("E111", path, cause, "let it stand alone, or name one of its values")
+            cause = f"'${{{name}}}' is a {kind} and cannot be inserted into a string"
+            return self._error("E111", path, cause, "use it as the whole value, or refer to one of its values")
         text = value if isinstance(value, str) else json.dumps(value)
         self._count(len(text), path)
         return text
@@ -329,7 +359,9 @@ class Interpolation:
     def _count(self, size: int, path: KeyPath) -> None:
         self.size += size
         if self.size > MAX_BYTES + MAX_NODES:
-            raise UserError(self.document.diagnose("E105", path, "the spec grows too large here", "use fewer `${...}`"))
+            raise UserError(
+                self.document.diagnose("E105", path, "the spec becomes too large here", "use fewer `${...}`")
+            )
 
     def _error(self, code: str, path: KeyPath, cause: str, remedy: str) -> Any:
         found = self.document.diagnose(code, path, cause, remedy)

@@ -1,9 +1,9 @@
-"""`like: NAME`: an entry of a section as another one, except for what it says itself.
+"""`like: NAME`: an entry that inherits from another entry of its section.
 
     direct_sft: {like: astro_sft, data: direct}
 
-Mappings merge, lists and scalars replace, `null` removes a key: JSON Merge Patch (RFC 7386). Entries are spelled out
-after the profile and `--set` and before `${...}`, so an override of `astro_sft` reaches `direct_sft`.
+Mappings merge, lists and scalars replace, `null` removes a key: JSON Merge Patch (RFC 7386). Entries are resolved after
+the profile and `--set` and before `${...}`, so an override of `astro_sft` also reaches `direct_sft`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,10 +19,10 @@ SECTIONS = (*NODE_SECTIONS, *DEFINITION_SECTIONS)
 
 
 def spell_out(document: Document) -> list[Diagnostic]:
-    """Replace every entry that is `like` another by its full content.
+    """Replace every entry that has `like` by its full content.
 
-    `document.likes` then maps each inherited value to where it comes from. Returns what is wrong; an entry that cannot
-    be spelled out becomes `UNRESOLVED`. Raises `UserError` E105 where the entries grow too large.
+    `document.likes` then maps the path of each inherited value to its source. Returns the errors; an entry that cannot
+    be resolved becomes `UNRESOLVED`. Raises `UserError` E105 if the entries become too large.
     """
     document.likes = {}
     errors: list[Diagnostic] = []
@@ -43,9 +43,9 @@ class _Section:
         self.names = {str(name): name for name in entries}
         self.size = 0
         self.spelled: dict[Key, Any] = {}
-        """The entries spelled out so far."""
+        """The entries resolved so far."""
         self.bases: dict[Key, Key] = {}
-        """An entry to the one it is like."""
+        """Entry to the entry that it inherits from."""
         for name, own in entries.items():
             if not isinstance(own, dict) or LIKE not in own:
                 self.spelled[name] = own
@@ -60,13 +60,13 @@ class _Section:
         return {name: self._entry(name) for name in self.entries}
 
     def _base(self, name: Key, like: Any) -> Key | None:
-        """The entry that `like` names, or None where it names none."""
+        """The entry that `like` refers to, or None with an error."""
         path = (self.section, name, LIKE)
         if like is UNRESOLVED:
             return None
         if isinstance(like, bool) or not isinstance(like, str | int) or "${" in str(like):
-            cause = f"{self.section}.{name}.like takes the name of an entry of {self.section}"
-            self._error("E115", path, cause, "write `like: NAME`; an override or a profile can change it")
+            cause = f"{self.section}.{name}.like must be the name of an entry of {self.section}"
+            self._error("E115", path, cause, "write `like: NAME`; use a profile or --set to change it")
         elif str(like) not in self.names:
             cause = f"'{like}' is not defined in {self.section}"
             others = [other for other in self.names if other != str(name)]
@@ -79,17 +79,18 @@ class _Section:
         self.errors.append(self.document.diagnose(code, path, cause, remedy))
 
     def _entry(self, name: Key) -> Any:
+        """The full content of an entry."""
         chain: dict[Key, None] = {}
         while name not in self.spelled and name not in chain:
             chain[name] = None
             name = self.bases[name]
         if name in chain:
             names = list(chain)
-            circle = names[names.index(name) :]
-            text = " -> ".join(map(str, (*circle, name)))
-            path = (self.section, name, LIKE)
-            self._error("E123", path, f"these entries of {self.section} are like each other: {text}", "spell one out")
-            self.spelled |= dict.fromkeys(circle, UNRESOLVED)
+            cycle = names[names.index(name) :]
+            text = " -> ".join(map(str, (*cycle, name)))
+            cause = f"these entries of {self.section} are like each other: {text}"
+            self._error("E123", (self.section, name, LIKE), cause, "write one of them without `like`")
+            self.spelled |= dict.fromkeys(cycle, UNRESOLVED)
         for heir in reversed(chain):
             base = self.bases[heir]
             if heir not in self.spelled:
@@ -99,7 +100,7 @@ class _Section:
         return self.spelled[next(iter(chain), name)]
 
     def _merged(self, base: Any, own: dict[Key, Any], base_path: KeyPath, path: KeyPath) -> dict[Key, Any]:
-        """`own` over `base`."""
+        """`base` patched with `own`."""
         merged = dict(base) if isinstance(base, dict) else {}
         for key in merged.keys() - own.keys():
             self.document.likes[(*path, key)] = (*base_path, key)
@@ -112,20 +113,20 @@ class _Section:
                 merged[key] = value
         self.size += len(merged)
         if self.size > MAX_NODES:
-            remedy = "split the chain of `like`"
-            raise UserError(self.document.diagnose("E105", path, "the entries grow too large here", remedy))
+            cause, remedy = "the inherited entries become too large here", "use shorter chains of `like`"
+            raise UserError(self.document.diagnose("E105", path, cause, remedy))
         return merged
 
 
 def _itself(own: dict[Key, Any]) -> dict[Key, Any]:
-    """What an entry says besides `like`."""
+    """The content of an entry without `like`."""
     return {key: value for key, value in own.items() if key != LIKE}
 
 
-def reached(data: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The paths whose values change with the value at `path`: itself, and those that inherit it.
+def reached(data: Mapping[Any, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The paths whose values change with the value at `path`: `path` itself and the entries that inherit from it.
 
-    `data` is not spelled out yet. The answer holds for any value at `path`.
+    `data` still contains `like`. The result does not depend on the value at `path`.
     """
     yield path
     entries = data.get(path[0])
@@ -135,7 +136,7 @@ def reached(data: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[st
     own_of = {str(key): own for key, own in entries.items() if isinstance(own, dict)}
     for heir in own_of:
         at, seen = heir, set()
-        while at not in seen and LIKE in (own := own_of.get(at, {})) and not _settles(own, rest):
+        while at not in seen and LIKE in (own := own_of.get(at, {})) and not _overrides(own, rest):
             seen.add(at)
             at = str(own[LIKE])
             if at == name:
@@ -143,8 +144,8 @@ def reached(data: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[st
                 break
 
 
-def _settles(own: dict[Key, Any], rest: list[str]) -> bool:
-    """Whether an entry says itself what it has at a path, whatever it is like."""
+def _overrides(own: dict[Key, Any], rest: list[str]) -> bool:
+    """Whether an entry determines the value at a path itself, whatever it inherits."""
     if rest[:1] == [LIKE]:
         return False
     value: Any = own

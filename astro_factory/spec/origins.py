@@ -1,4 +1,4 @@
-"""Where the spec gives a value: through names of definitions, `${...}` and a sweep's axes to the line that says it."""
+"""Finds the line that sets a value, through names of definitions, `like`, `${...}` and the axes of a sweep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,17 +9,17 @@ from astro_factory.spec.reader import Document, KeyPath
 
 @dataclass(frozen=True)
 class Origins:
-    """Called with a path of a node's config, the place of its value or, of a default, the nearest that is written."""
+    """Maps a path of a node's config to the place of its value, or of the nearest written value above a default."""
 
     document: Document
     base: KeyPath
     """Path of the node's entry in the document."""
     written: Mapping[KeyPath, KeyPath]
-    """Where a name stands to the definition it names."""
+    """Path of a name to the path of the definition it refers to."""
     moved: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
-    """Where an axis puts its value to where the sweep writes it; all parts are texts."""
+    """Path that an axis sets to the path of the value in the sweep; all parts of the former are strings."""
 
-    def __call__(self, path: KeyPath) -> Place | None:
+    def __call__(self, path: KeyPath) -> Place:
         here, seen = (*self.base, *path), set()
         while here not in seen:
             seen.add(here)
@@ -27,7 +27,7 @@ class Origins:
         return self.document.place(here)
 
     def _step(self, path: KeyPath) -> KeyPath:
-        """Where the value at a path came from; the path itself where it is written."""
+        """Where the value at a path was taken from; the path itself if it is written there."""
         for size in range(len(path), 0, -1):
             head, rest = path[:size], path[size:]
             if source := self.moved.get(tuple(map(str, head))):

@@ -1,7 +1,7 @@
-"""YAML 1.2 through PyYAML's node graph: plain values, and the place of every key and value.
+"""Reads YAML 1.2 through PyYAML's node graph: plain values, and the place of every key and value.
 
-PyYAML's own constructors read YAML 1.1 (`no` is false, `010` is 8, `1e-5` is text) and drop duplicate keys, so only its
-parser is used. A path is a tuple of keys and list indices, as in `("stages", "trees", "policy")`.
+PyYAML's own constructors implement YAML 1.1 (`no` is false, `010` is 8, `1e-5` is a string) and drop duplicate keys, so
+only its parser is used.
 """
 
 import re
@@ -13,20 +13,18 @@ from typing import Any
 
 import yaml
 
+from astro_factory.core.annotations import Key, KeyPath
 from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt
 
-Key = str | int
-KeyPath = tuple[Key, ...]
-
 UNRESOLVED = object()
-"""Stands in a value for a name that means nothing, so that checking can go on; its error is known already."""
+"""Replaces a value that cannot be resolved, so that checking can continue. Its error is already recorded."""
 
 MAX_BYTES = 1 << 20
-"""Of a spec with all it includes."""
+"""Size limit of a spec with all its includes."""
 MAX_DEPTH = 40
 MAX_NODES = 100_000
 MAX_DIGITS = 400
-"""Of a number; Python's own integers stop at 4300 digits."""
+"""Longest number; Python itself refuses to parse integers of more than 4300 digits."""
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -38,52 +36,50 @@ _INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 @dataclass
 class Document:
-    """A mapping read from YAML with the place of everything in it.
+    """A mapping read from YAML, with the place of every key and value.
 
-    What is wrong so far is in `errors`; a value that cannot be read is `UNRESOLVED`, so that all else can be checked.
+    `errors` collects all problems. A value that cannot be read is `UNRESOLVED`, so the rest can still be checked.
     """
 
-    data: dict[str, Any]
-    places: dict[KeyPath, Place] = field(default_factory=dict)
-    """Place of the value at a path."""
+    data: dict[Key, Any]
+    places: dict[KeyPath, Place] = field(default_factory=lambda: {(): Place("")})
+    """Place of the value at a path; `()` is always known."""
     key_places: dict[KeyPath, Place] = field(default_factory=dict)
-    """Place of the key that the path ends with."""
+    """Place of the last key of a path."""
     lines: dict[str, list[str]] = field(default_factory=dict)
     """Source lines of each file, for excerpts."""
     origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
-    """Path of a value that came by `${...}` to the path where it is written."""
+    """Path of a value inserted by `${...}` to the path where it is written."""
     likes: dict[KeyPath, KeyPath] = field(default_factory=dict)
-    """Path of a value that came by `like` to its path in the entry that it came from."""
+    """Path of a value inherited by `like` to its path in the other entry."""
     params_read: set[str] = field(default_factory=set)
-    """Names under `params` that some `${...}` asks for."""
+    """Names under `params` that some `${...}` refers to."""
     errors: list[Diagnostic] = field(default_factory=list)
 
     def origin(self, path: KeyPath) -> KeyPath:
-        """The path where the value at a path is written: another one where it came by `${...}` or by `like`."""
+        """Where the value at a path is written: a different path if it came from `${...}` or `like`."""
         for size in range(len(path), 0, -1):
             if source := self.source(path[:size]):
                 return self.origin((*source, *path[size:]))
         return path
 
     def source(self, path: KeyPath) -> KeyPath | None:
-        """Where exactly this value came from, by `${...}` or by `like`."""
+        """The path that this value was taken from by `${...}` or `like`, if any."""
         return self.origins.get(path) or self.likes.get(path)
 
     def _key_origin(self, path: KeyPath) -> KeyPath:
-        """The path where the key at a path is written."""
+        """Where the key at a path is written."""
         while (written := self.likes.get(path) or (*self.origin(path[:-1]), path[-1])) != path:
             path = written
         return path
 
-    def place(self, path: KeyPath, *, key: bool = False) -> Place | None:
+    def place(self, path: KeyPath, *, key: bool = False) -> Place:
         """The nearest known place at or above a path."""
         if key and path in self.key_places:
             return self.key_places[path]
-        while path:
-            if path in self.places:
-                return self.places[path]
+        while path not in self.places:
             path = path[:-1]
-        return self.places.get(())
+        return self.places[path]
 
     def excerpt(self, place: Place | None) -> str:
         """The source line of a place with a caret under the column."""
@@ -92,7 +88,7 @@ class Document:
         return excerpt(self.lines[place.file][place.line - 1], place.column)
 
     def diagnose(self, code: str, path: KeyPath, cause: str, remedy: str = "", *, key: bool = False) -> Diagnostic:
-        """A diagnostic at the value (or key) of a path: where it is written, and where it is used if that differs."""
+        """A diagnostic at the value (or key) of a path: where it is written and, if that differs, where it is used."""
         written = self._key_origin(path) if key and path else self.origin(path)
         place = self.place(written, key=key)
         used_at = self.place(path, key=key) if self.origins or self.likes else None
@@ -100,9 +96,9 @@ class Document:
 
 
 def in_reading_order(errors: Iterable[Diagnostic], main: str) -> list[Diagnostic]:
-    """Each error once, as the user meets them in the files: those of the file `main` first.
+    """Each error once, sorted by place with the file `main` first.
 
-    An error of a value that came from elsewhere is left out if the value has the same error where it is written.
+    An error in a value that was taken from elsewhere is dropped if the same error is reported where it is written.
     """
     errors = list(errors)
     places = {error: error.place for error in errors if error.place}
@@ -114,7 +110,7 @@ def in_reading_order(errors: Iterable[Diagnostic], main: str) -> list[Diagnostic
 
 
 def read_yaml(path: Path, shown_as: str) -> Document:
-    """Read a YAML file whose top is a mapping. Raises `UserError` E101 (cannot be read) and as `parse_yaml` does."""
+    """Read a YAML file with a mapping at its top. Raises `UserError` E101 (unreadable) and as `parse_yaml`."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -134,7 +130,7 @@ def read_yaml(path: Path, shown_as: str) -> Document:
 
 
 def _place_after(text: str, file: str) -> Place:
-    """The place of the character that follows a text from the beginning of a file."""
+    """The place right after a text that starts at the beginning of a file."""
     *lines, last = f"{text}^".splitlines()
     return Place(file, len(lines) + 1, len(last))
 
@@ -143,8 +139,8 @@ _REFERENCE = re.compile(r"\$\{([\w .-]*)\}")
 
 
 def _stand_ins(text: str) -> tuple[str, str]:
-    """Two characters that the text does not have: they stand for the braces of `${...}` while YAML is parsed, which
-    would take them for a flow mapping. One character each, so that columns stay right."""
+    """Two characters that do not occur in the text. They replace the braces of `${...}` during parsing, because YAML
+    would read these as a flow mapping. They are single characters so that columns stay correct."""
     used = set(text)
     private = map(chr, chain(range(0xE000, 0xF900), range(0xF0000, 0xFFFFE)))
     opening, closing = islice((character for character in private if character not in used), 2)
@@ -152,13 +148,13 @@ def _stand_ins(text: str) -> tuple[str, str]:
 
 
 def parse_yaml(text: str, shown_as: str) -> Document:
-    """`read_yaml` for a text at hand. Raises `UserError` E102 (not YAML), E105 (limits), E106 (no mapping); what can be
-    read around (duplicate keys, tags) is in the document's errors."""
+    """`read_yaml` for a string. Raises `UserError` E102 (not YAML), E105 (limits), E106 (no mapping). Errors that do not
+    prevent reading the rest (duplicate keys, tags) are in the document's `errors`."""
     lines = text.splitlines()
     document = Document({}, places={(): Place(shown_as, 1, 1)}, lines={shown_as: lines})
     if odd := yaml.reader.Reader.NON_PRINTABLE.search(text):
         place = _place_after(text[: odd.start()], shown_as)
-        cause = f"not valid YAML: it holds the character U+{ord(odd[0]):04X}"
+        cause = f"not valid YAML: it contains the character U+{ord(odd[0]):04X}"
         raise UserError(Diagnostic("E102", cause, "remove the character", place, document.excerpt(place)))
     opening, closing = _stand_ins(text)
     hidden = _REFERENCE.sub(lambda match: f"${opening}{match[1]}{closing}", text)
@@ -167,19 +163,23 @@ def parse_yaml(text: str, shown_as: str) -> Document:
         root = yaml.compose(hidden, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        if error.context_mark and mark.line >= len(lines):  # at the end of the file: rather where it began
+        if error.context_mark and (mark is None or mark.line >= len(lines)):  # at the end of the file: show its start
             mark = error.context_mark
-        if "nesting depth" in (error.problem or ""):  # the parser's own limit, which it may come to first
+        assert mark is not None
+        if "nesting depth" in (error.problem or ""):  # the parser's own limit, which may come first
             raise _too_large(document, f"{MAX_DEPTH} levels", mark, shown_as) from None
         place = Place(shown_as, mark.line + 1, mark.column + 1)
-        said = " ".join(filter(None, (error.context, error.problem)))
-        remedy = next((mend for words, mend in _MENDS.items() if words in said), "mend the line")
-        raise UserError(Diagnostic("E102", f"not valid YAML: {said}", remedy, place, document.excerpt(place))) from None
+        problem = " ".join(filter(None, (error.context, error.problem)))
+        remedy = next((remedy for words, remedy in _REMEDIES.items() if words in problem), "fix the line")
+        found = Diagnostic("E102", f"not valid YAML: {problem}", remedy, place, document.excerpt(place))
+        raise UserError(found) from None
     builder = _Builder(document, shown_as, str.maketrans({opening: "{", closing: "}"}))
     data = builder.value(root, ()) if root is not None else {}
     if data is not UNRESOLVED and not isinstance(data, dict):
         document.errors.append(
-            document.diagnose("E106", (), "a spec is a mapping of sections", "begin with `factory: 1`")
+            document.diagnose(
+                "E106", (), "the top level of a spec must be a mapping of sections", "start with `factory: 1`"
+            )
         )
     if not isinstance(data, dict):
         raise UserError(*document.errors)
@@ -187,26 +187,26 @@ def parse_yaml(text: str, shown_as: str) -> Document:
     return document
 
 
-_MENDS = {
-    "found character '\\t'": "indent with spaces, not with tabs",
-    "cannot start any token": "indent with spaces, and quote texts that begin with @, ` or %",
-    "mapping values are not allowed": "quote a text with a colon in it, or indent the line as its neighbours",
-    "undefined alias": "quote a text that begins with *",
-    "expected ',' or '}'": "close the { or separate its entries by commas",
-    "expected ',' or ']'": "close the [ or separate its entries by commas",
-    "another document": "keep one document a file: remove the line ---",
+_REMEDIES = {
+    "found character '\\t'": "indent with spaces, not tabs",
+    "cannot start any token": "indent with spaces, and quote strings that start with @, ` or %",
+    "mapping values are not allowed": "quote a string that contains a colon, or indent the line like its neighbours",
+    "undefined alias": "quote a string that starts with *",
+    "expected ',' or '}'": "close the { or separate its entries with commas",
+    "expected ',' or ']'": "close the [ or separate its entries with commas",
+    "another document": "keep one document per file: remove the line ---",
     "could not find expected ':'": "write `key: value`, or indent the text under its key",
     "unexpected end of stream": "close the quotes",
-    "expected alphabetic or numeric character": "quote a text that begins with * or &",
-    "did not find expected key": "indent the line as its neighbours, or close what stands open above",
-    "expected '-' indicator": "keep to one form: a list of `- x`, or a mapping of `key: value`",
-    "unknown escape": "write the text in single quotes, where a backslash is a backslash",
+    "expected alphabetic or numeric character": "quote a string that starts with * or &",
+    "did not find expected key": "indent the line like its neighbours, or close the bracket or quote above",
+    "expected '-' indicator": "use either a list of `- x` or a mapping of `key: value`",
+    "unknown escape": "use single quotes, in which a backslash is a plain character",
 }
-"""Words of the YAML parser to what mostly mends it."""
+"""Words of a YAML parser error to the usual fix."""
 
 
 def _check_depth(text: str, document: Document, file: str) -> None:
-    """Refuse what is nested too deeply before it is composed: that recurses, in C without any limit."""
+    """Reject deep nesting before composing, which recurses (in C without any limit)."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -218,14 +218,14 @@ def _check_depth(text: str, document: Document, file: str) -> None:
 
 
 def _too_large(document: Document, limit: str, at: Any, file: str) -> UserError:
-    """The error of a limit that is passed at one of the parser's marks."""
+    """The error for a limit exceeded at one of the parser's marks."""
     place = Place(file, at.line + 1, at.column + 1)
-    cause = f"more than {limit} (aliases counted)"
+    cause = f"more than {limit} (counting aliases)"
     return UserError(Diagnostic("E105", cause, "simplify the spec", place, document.excerpt(place)))
 
 
 def parse_value(text: str, shown_as: str) -> Any:
-    """A value as `--set a.b=VALUE` writes it: YAML 1.2, flow collections included."""
+    """The value of `--set a.b=VALUE`: YAML 1.2, including flow collections. Raises `UserError` E102, E105."""
     try:
         document = parse_yaml(f"value: {text}", shown_as)
         if document.errors:
@@ -234,19 +234,19 @@ def parse_value(text: str, shown_as: str) -> Any:
         found = error.diagnostics[0]
         raise UserError.of(found.code, found.cause, "quote the value", Place(shown_as)) from None
     if len(document.data) > 1:
-        raise UserError.of("E102", "the value is more than one line of YAML", "quote the value", Place(shown_as))
+        raise UserError.of("E102", "the value must be a single line of YAML", "quote the value", Place(shown_as))
     return document.data["value"]
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Leaves what a plain text means to `_scalar`, so that a tag stands only where the spec writes one."""
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # pyright: ignore[reportGeneralTypeIssues]
+    """Assigns no implicit tags: `_scalar` interprets plain scalars, and only tags in the file become tags."""
 
     def resolve(self, kind: type, value: Any, implicit: Any) -> None:
         return None
 
 
 class _Builder:
-    """Turns nodes into values; what it meets that is wrong goes to the document's errors."""
+    """Converts YAML nodes to values; errors go to the document."""
 
     def __init__(self, document: Document, file: str, braces: dict[int, str]):
         self.document, self.file, self.braces = document, file, braces
@@ -260,29 +260,32 @@ class _Builder:
             raise _too_large(self.document, limit, node.start_mark, self.file)
         self.document.places[path] = place
         if node.tag:
-            cause, remedy = f"a spec has no YAML tags such as '{node.tag}'", "quote a number to make it text"
+            cause, remedy = f"YAML tags such as '{node.tag}' are not allowed", "quote a number to make it a string"
             return self._error("E102", cause, remedy, place)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
         text = node.value.translate(self.braces)
         if node.style:
             return text
         if len(text) > MAX_DIGITS and _FLOAT.fullmatch(text):
-            return self._error("E105", f"a number of more than {MAX_DIGITS} digits", "quote it if it is text", place)
+            return self._error(
+                "E105", f"a number of more than {MAX_DIGITS} digits", "quote it if it is a string", place
+            )
         return _scalar(text)
 
     def _error(self, code: str, cause: str, remedy: str, place: Place) -> Any:
         self.document.errors.append(Diagnostic(code, cause, remedy, place, self.document.excerpt(place)))
         return UNRESOLVED
 
-    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
-        result: dict[str, Any] = {}
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Key, Any]:
+        result: dict[Key, Any] = {}
         for key_node, value_node in node.value:
             place = Place(self.file, key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag:
-                self._error("E102", "a key must be plain text", "put the value in quotes or give it a name", place)
+                self._error("E102", "a key must be a plain string", "quote it or give it a name", place)
                 continue
             key = self._key(key_node)
             if key in result:
@@ -293,8 +296,8 @@ class _Builder:
             result[key] = self.value(value_node, (*path, key))
         return result
 
-    def _key(self, node: yaml.ScalarNode) -> str | int:
-        """Keys are text, but for whole numbers (a histogram's bins)."""
+    def _key(self, node: yaml.ScalarNode) -> Key:
+        """Keys are strings, except for integers (bins of a histogram)."""
         whole = not node.style and len(node.value) <= MAX_DIGITS and _INT.fullmatch(node.value)
         return int(node.value) if whole else node.value.translate(self.braces)
 

@@ -1,7 +1,7 @@
-"""The language as a JSON Schema with the documentation of every field: what editors complete and check a spec by.
+"""The language as a JSON Schema with the documentation of every field, for completion and checks in editors.
 
-It describes one file, which may leave to its includes what it does not say, so nothing at the top is required. It knows
-less than the compiler: names are only texts to it, and `${...}` may stand wherever a value does, but not for a `kind`.
+It describes a single file, which may rely on its includes, so nothing at the top is required. It checks less than the
+compiler: names are plain strings, and `${...}` may replace any value except a `kind`.
 """
 
 import json
@@ -28,9 +28,9 @@ _REFERENCE = {"$ref": "#/$defs/Interpolated"}
 
 
 def spec_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a spec file, with the kinds that other packages add here."""
+    """The JSON Schema (2020-12) of a spec file, including the kinds of installed packages."""
     holds: dict[str, Any] = {**OTHER_KEYS, "factory": int, "name": str, "include": str | list[str]}
-    entries = {section: _any_of(_configs(section)) for section in NODE_SECTIONS}
+    entries: dict[str, Any] = {section: _any_of(_configs(section)) for section in NODE_SECTIONS}
     entries |= {section: definition_type(section) for section in DEFINITION_SECTIONS}
     holds |= {section: dict[str, entry | _like_entry(section, entry)] for section, entry in entries.items()}
     fields: dict[str, Any] = {key: (annotation | None, None) for key, annotation in holds.items()}
@@ -45,36 +45,36 @@ def spec_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """The schema as the file specs/astro-factory.schema.json holds it."""
+    """The content of specs/astro-factory.schema.json."""
     return json.dumps(spec_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _configs(section: str) -> list[type[BaseModel]]:
-    """The configurations of every kind of a section, those of other packages included."""
+    """The configurations of all kinds of a section, including those of other packages."""
     registry = REGISTRIES[section]
     kinds = [load_kind(section, name) for name in (*registry.added(), *registry.builtin)]
     return [kind.Config for kind in kinds if kind]
 
 
 def _any_of(configs: list[type[BaseModel]]) -> Any:
-    """One of several kinds, told apart by their `kind`."""
+    """A union of several kinds, distinguished by `kind`."""
     return Annotated[reduce(operator.or_, configs), Field(discriminator="kind")] if len(configs) > 1 else configs[0]
 
 
 def _like_entry(section: str, entry: Any) -> type[BaseModel]:
-    """An entry of a section that is `like` another: any fields of its kinds, none required."""
+    """An entry with `like`: any field of any kind of the section, none required."""
     models = [unwrap(option)[0] for option in alternatives(entry)]
     texts = {name: text for model in models for name, text in documentation(model).items()}
     names = {name: texts.get(name, "The kind of the entry.") for model in models for name in model.model_fields}
     fields: dict[str, Any] = {name: (Any, Field(None, description=text)) for name, text in names.items()}
-    like = f"The entry of `{section}` that this one is like, except for what it says itself."
+    like = f"The entry of `{section}` that this one is the same as, except for its own fields."
     return create_model(f"Like_{section}", __base__=Config, like=(str | int, Field(description=like)), **fields)
 
 
 def _tidied(schema: Any, *, named: bool = False) -> Any:
-    """Without generated titles and defaults of nothing, with `${...}` wherever a value stands.
+    """Remove generated titles and null defaults, and allow `${...}` wherever a value is allowed.
 
-    `named`: the keys of this mapping are names of the spec or of definitions, not words of JSON Schema.
+    `named`: the keys of this mapping are names from the spec or of definitions, not JSON Schema keywords.
     """
     if isinstance(schema, list):
         return [_tidied(item) for item in schema]
@@ -102,9 +102,9 @@ def _tidied(schema: Any, *, named: bool = False) -> Any:
 
 
 def _or_interpolated(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a value that `${...}` may stand for."""
+    """The schema of a value that may be replaced by `${...}`."""
     outer = {key: value for key, value in schema.items() if key in ("description", "default")}
     inner = {key: value for key, value in schema.items() if key not in outer}
     if not inner or "const" in inner or {"type": "string"} in (inner, *inner.get("anyOf", ())):
-        return schema  # anything, a kind, or a text: nothing to add
+        return schema  # accepts anything, is a kind, or accepts any string
     return outer | {"anyOf": [*inner.get("anyOf", [inner]), _REFERENCE]}

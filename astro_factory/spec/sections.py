@@ -1,4 +1,4 @@
-"""The keys at the top of a spec: what each holds, and what it is for."""
+"""The top-level keys of a spec: the type and documentation of each."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -18,31 +18,31 @@ OTHER_KEYS: Mapping[str, Any] = {
     "env": Literal["recorded", "strict"],
     "templates": dict[str, str],
 }
-"""The keys that are no sections of definitions or nodes, with what they hold."""
+"""The types of the top-level keys other than the sections above."""
 
 DOCUMENTATION = {
     "factory": f"Version of the language: {LANGUAGE}.",
     "name": "Name of the study: letters, digits and _ . -",
     "include": "Files that are merged into this one, relative to its folder.",
-    "params": "Values that the rest of the spec takes as ${params.NAME}.",
+    "params": "Values that the rest of the spec refers to as ${params.NAME}.",
     "models": "Where weights come from.",
-    "problems": "Questions with answers, and the verifier that decides.",
+    "problems": "Questions with answers, and the verifier that checks them.",
     "engines": "How text is generated.",
     "search_policies": "How to search.",
-    "templates": "Names for the templates that word traces: NAME to a path below a templates/ folder.",
+    "templates": "Names for the templates that phrase traces: NAME to a path below a templates/ folder.",
     "suites": "What to measure: problems, samples, metrics.",
-    "stages": "The work: each stage names what it reads.",
-    "publish": "What goes where.",
-    "imports": "Store exports that came with the spec, relative to its folder.",
-    "env": "`recorded`: versions of libraries are told with a result; `strict`: other versions mean another result.",
+    "stages": "The work: each stage names its inputs.",
+    "publish": "What to publish, and where.",
+    "imports": "Store exports that come with the spec, relative to its folder.",
+    "env": "`recorded`: library versions are recorded with each result. `strict`: they are part of its key.",
     "profiles": "Named sets of overrides, for --profile: dotted path to value.",
-    "sweeps": "Variants of this spec that share every stage they can.",
+    "sweeps": "Variants of this spec, which share every stage that they can.",
 }
-"""Every key of a spec, in the order of the guide."""
+"""Every top-level key, in the order of the guide."""
 
 
 def definition_type(section: str) -> Any:
-    """What a definition of the section is made of."""
+    """The type of the definitions in a section."""
     if section == "engines":
         from astro_factory.engines.config import EngineConfig
 

@@ -1,4 +1,4 @@
-"""Sweeps as a spec writes them: axes, and the combinations of their values.
+"""The definition of sweeps in a spec: axes and the combinations of their values.
 
 sweeps:
   phrasing:
@@ -8,8 +8,8 @@ sweeps:
     compare: report
     baseline: {stages.traces.template: paper, params.seed: 0}
 
-An axis is a dotted path as `--set` takes it; one that ends in `seed` makes repetitions, not variants. What is compared
-is what is built; without `compare` that is every stage.
+An axis is a dotted path as in `--set`; an axis that ends in `seed` creates repetitions, not variants. Only the stage in
+`compare` and its inputs are built; without `compare`, every stage is.
 """
 
 import json
@@ -29,53 +29,54 @@ _PLAIN = re.compile(r"[\w./:+-]{1,40}")
 
 
 class Halving(Config):
-    """Successive halving: variants that do worse on the first seeds are not built for the others.
+    """Successive halving: variants that do worse on the first seeds are not built for the remaining seeds.
 
-    A seed is built whole or not at all: who goes on has lost nothing, and who is dropped is measured, on fewer seeds.
+    Each seed is built completely or not at all: variants that stay lose nothing, and dropped variants have results for
+    fewer seeds.
     """
 
     after: tuple[Annotated[int, Field(gt=0)], ...] | None = None
-    """Numbers of seeds after which variants are dropped, rising. Default: 1, 2, 4, ..., as long as seeds remain."""
-    keep: float = Field(0.5, gt=0, lt=1)
-    """Share of the variants that goes on each time, rounded up, and at least one. The baseline always does."""
+    """Seed counts after which variants are dropped, increasing. Default: 1, 2, 4, ..., as long as seeds remain."""
+    keep: float = Field(default=0.5, gt=0, lt=1)
+    """Share of the variants that are kept each time, rounded up. The baseline is always kept."""
     arm: str | None = None
-    """Whose results decide, where the evaluation has several arms."""
+    """The arm whose results decide, if the evaluation has several."""
 
     @model_validator(mode="after")
     def _rising(self) -> "Halving":
         if self.after is not None and not (self.after and all(a < b for a, b in pairwise(self.after))):
-            raise ValueError("`after` lists numbers of seeds, each larger than the one before, such as [1, 3]")
+            raise ValueError("`after` must be an increasing list of seed counts, such as [1, 3]")
         return self
 
     def rungs(self, seeds: int) -> list[int]:
-        """After how many of that many seeds variants are dropped."""
+        """The seed counts after which variants are dropped, given the total number of seeds."""
         if self.after is not None:
             return list(self.after)
         return [2**power for power in range(seeds.bit_length()) if 2**power < seeds]
 
 
 class Sweep(Config):
-    """A value of `sweeps:`."""
+    """One entry of `sweeps:`."""
 
     axes: dict[str, list[Any]] = Field(min_length=1)
-    """Dotted paths of the spec and the values that each takes; every combination is a variant."""
+    """Dotted paths in the spec and the values of each; every combination is a variant."""
     compare: str | None = None
-    """The stage whose results are compared: it and what it needs are built for every variant. Default: all stages."""
+    """The stage whose results are compared. It and its inputs are built for every variant. Default: all stages."""
     baseline: Any = None
-    """What the others are compared with: a mapping of each axis to one of its values, or with a single axis the value
-    itself. Default: the first value of each."""
+    """The variant that the others are compared with: a mapping of each axis to one of its values or, for a single axis,
+    the value itself. Default: the first value of each axis."""
     halving: Halving | None = None
-    """Drop the worse variants after the first seeds; without it every variant is built for every seed."""
+    """Drop the worse variants after the first seeds. By default every variant is built for every seed."""
 
     @model_validator(mode="after")
     def _sound(self) -> "Sweep":
         for path, values in self.axes.items():
             if not values:
-                raise ValueError(f"'{path}' takes no value; list at least one")
+                raise ValueError(f"axis '{path}' has no values; list at least one")
             if len({_text(value) for value in values}) < len(values):
-                raise ValueError(f"'{path}' lists a value twice; every variant is built once")
+                raise ValueError(f"axis '{path}' has a duplicate value; list each value once")
         if (variants := prod(map(len, self.axes.values()))) > MAX_VARIANTS:
-            raise ValueError(f"has {variants} variants; {MAX_VARIANTS} at most")
+            raise ValueError(f"the sweep has {variants} variants; the limit is {MAX_VARIANTS}")
         self.baseline_position()
         if self.halving is not None:
             seeds = prod(len(values) for path, values in self.axes.items() if is_seed(path))
@@ -86,30 +87,30 @@ class Sweep(Config):
         return self
 
     def baseline_position(self) -> tuple[int, ...]:
-        """The baseline as the position of each axis' value. Raises ValueError if it is none."""
+        """The baseline as the index of each axis' value. Raises ValueError if it is not one of the variants."""
         chosen = self.baseline
         if chosen is None:
             return (0,) * len(self.axes)
         if len(self.axes) == 1 and not (isinstance(chosen, dict) and chosen.keys() == self.axes.keys()):
             chosen = {next(iter(self.axes)): chosen}
         if not isinstance(chosen, dict) or chosen.keys() != self.axes.keys():
-            raise ValueError("baseline gives each axis one of its values: write `baseline: {AXIS: VALUE}`")
+            raise ValueError("`baseline` must give one value for each axis; write `baseline: {AXIS: VALUE}`")
         for path, value in chosen.items():
             if value not in self.axes[path]:
-                raise ValueError(f"baseline is none of the values of '{path}': {_text(value)}")
+                raise ValueError(f"the baseline of '{path}' is not one of its values: {_text(value)}")
         return tuple(self.axes[path].index(chosen[path]) for path in self.axes)
 
 
 class Axis(NamedTuple):
-    """One setting that a sweep moves."""
+    """One setting that a sweep varies."""
 
     path: str
-    """Dotted, as the spec has it."""
+    """Dotted, as in the spec."""
     name: str
-    """The shortest end of the path that names no other axis."""
+    """The shortest suffix of the path that belongs to no other axis."""
     values: tuple[Any, ...]
     labels: tuple[str, ...]
-    """Each value as the names of variants show it."""
+    """Each value as shown in the names of variants."""
 
 
 def axes_of(sweep: Sweep) -> list[Axis]:
@@ -121,7 +122,7 @@ def axes_of(sweep: Sweep) -> list[Axis]:
 
 
 def positions(axes: list[Axis]) -> Iterator[tuple[int, ...]]:
-    """Every combination as the positions of the values; the last axis moves first."""
+    """Every combination as the indices of the values; the last axis varies fastest."""
     return product(*(range(len(axis.values)) for axis in axes))
 
 
@@ -132,7 +133,7 @@ def _shortest(path: str, others: Any) -> str:
 
 
 def _labels(values: list[Any]) -> Iterator[str]:
-    """Plain words and numbers as they are; what is longer, or not told apart that way, by its position."""
+    """Plain words and numbers as they are; longer or ambiguous values as `#INDEX`."""
     texts = [value if isinstance(value, str) else _text(value) for value in values]
     for index, text in enumerate(texts):
         yield text if _PLAIN.fullmatch(text) and texts.count(text) == 1 else f"#{index}"

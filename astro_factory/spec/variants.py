@@ -1,9 +1,9 @@
-"""One graph for all variants of a sweep, in which they share every stage that their settings do not touch.
+"""Expands a sweep to one graph, in which variants share every stage that their settings do not affect.
 
-A variant is the spec with one value for each axis, put there as `--set` would put it. An entry is compiled alone, and
-what it reads of the spec is noted: it depends on the axes among that and on no others, so it is compiled once for each
-combination of their values however many variants there are. A node is named by the axes that it, or anything above it,
-depends on: `traces[template=terse]`. What is wrong with a variant is found by compiling it as a whole.
+A variant is the spec with one value for each axis, set as `--set` would set it. Each entry is compiled on its own while
+recording which parts of the spec it reads. It depends only on the axes that change those parts, so it is compiled once
+per combination of their values, however many variants there are. A node is named by the axes that it or its inputs
+depend on: `traces[template=terse]`. To report the errors of a variant, it is compiled as a whole.
 """
 
 import copy
@@ -18,25 +18,26 @@ from astro_factory.core.config import Reference
 from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.core.graph import Graph, GraphNode, Variant
 from astro_factory.spec import compose
+from astro_factory.spec.checking import dotted
 from astro_factory.spec.compiler import Compiler, compile_document
 from astro_factory.spec.likeness import reached, spell_out
+from astro_factory.spec.origins import Origins
 from astro_factory.spec.reader import Document, KeyPath
 from astro_factory.spec.sections import NODE_SECTIONS
 from astro_factory.spec.sweeps import Sweep, axes_of, positions
 
 _MOST_FAILURES = 20
-"""Variants whose errors are told."""
+"""Most variants whose errors are reported."""
 
 Position = tuple[int, ...]
-"""A variant: the position of its value on each axis."""
+"""A variant: the index of its value on each axis."""
 
 
 def expand(document: Document, path: Path, name: str) -> Graph:
     """The graph of a sweep, from a document that is not interpolated yet.
 
     Raises:
-        UserError: what is wrong with the spec or a variant; E160 for a sweep that there is none of, E161 for an axis
-            that changes nothing.
+        UserError: the errors of the spec or of a variant; E160 for an unknown sweep, E161 for an axis without effect.
     """
     base = compile_document(replace(document, data=dict(document.data), origins={}), path)
     sweeps = document.data.get("sweeps") or {}
@@ -47,26 +48,26 @@ def expand(document: Document, path: Path, name: str) -> Graph:
 
 
 class _Broken(Exception):
-    """The variant at hand is not sound."""
+    """The current variant is not valid."""
 
 
-class _Setting(NamedTuple):
+class _VariantSpec(NamedTuple):
     """The spec of one variant."""
 
     document: Document
-    """Spelled out, not interpolated."""
+    """With `like` resolved and `${...}` not yet."""
     reach: list[list[tuple[str, ...]]]
-    """Of each axis, the paths whose values it changes."""
+    """For each axis, the paths whose values it changes."""
 
 
 class _Draft(NamedTuple):
-    """An entry compiled alone."""
+    """An entry compiled on its own."""
 
     node: GraphNode
     axes: frozenset[int]
-    """The axes that it depends on itself."""
+    """The axes that the entry itself depends on."""
     types: list[tuple[str, tuple[ArtifactType, ...]]]
-    """What it names and what that may be."""
+    """The names of its inputs and their allowed types."""
 
 
 class _Expansion:
@@ -74,13 +75,13 @@ class _Expansion:
         self.document, self.path, self.name, self.sweep, self.base = document, path, name, sweep, base
         self.folder = path.resolve().parent
         self.axes = axes_of(sweep)
-        self.axis_paths = [tuple(axis.path.split(".")) for axis in self.axes]
+        self.axis_paths = [compose.split(document.data, axis.path) for axis in self.axes]
         self.templates: dict[tuple[str, str], Any] = {}
         self.drafts: dict[tuple[str, str], dict[frozenset[int], dict[Position, _Draft]]] = {}
-        """Section and name, the axes that an entry depends on, their positions."""
+        """By section and name, by the axes that the entry depends on, by their positions."""
         self.nodes: dict[str, GraphNode] = {}
         self.touched: dict[str, frozenset[int]] = {}
-        """Node to the axes that it or anything above it depends on."""
+        """Node to the axes that it or its inputs depend on."""
 
     def graph(self) -> Graph:
         targets, variants, broken = {}, [], []
@@ -102,10 +103,10 @@ class _Expansion:
     def _settings(self, position: Position) -> dict[str, Any]:
         return {axis.name: axis.values[at] for axis, at in zip(self.axes, position, strict=True)}
 
-    def setting(self, position: Position) -> _Setting:
-        """What the spec says in a variant; it shares what is the same with the spec itself.
+    def spec(self, position: Position) -> _VariantSpec:
+        """The spec of a variant; it shares all unchanged values with the original.
 
-        Raises `UserError` E110, and `_Broken` where an entry is like none.
+        Raises `UserError` E110, and `_Broken` if `like` cannot be resolved.
         """
         data = self.document.data
         for axis, parts, at in zip(self.axes, self.axis_paths, position, strict=True):
@@ -115,21 +116,21 @@ class _Expansion:
         document = replace(self.document, data=data, origins={})
         if spell_out(document):
             raise _Broken
-        return _Setting(document, reach)
+        return _VariantSpec(document, reach)
 
-    def draft(self, section: str, name: str, position: Position, setting: _Setting) -> _Draft:
+    def draft(self, section: str, name: str, position: Position, spec: _VariantSpec) -> _Draft:
         """An entry of a variant. Raises `_Broken`."""
         known = self.drafts.setdefault((section, name), {})
         for axes, drafts in known.items():
             if found := drafts.get(tuple(position[axis] for axis in sorted(axes))):
                 return found
-        entry = _Entry(self, setting.document)
+        entry = _Entry(self, spec.document)
         node = entry.compiled(section, name)
         if node is None:
             raise _Broken
         axes = frozenset(
             axis
-            for axis, paths in enumerate(setting.reach)
+            for axis, paths in enumerate(spec.reach)
             if any(_overlap(path, read) for path in paths for read in entry.read)
         )
         types = [(value, reference.types) for _, reference, value in marked(type(node.config), node.config, Reference)]
@@ -138,23 +139,26 @@ class _Expansion:
         return found
 
     def add(self, draft: _Draft, position: Position, reads: Mapping[str, str]) -> str:
-        """The node of a draft with these inputs, by its name in the graph."""
+        """Add the node of a draft with these inputs, unless it exists; returns its name in the graph."""
         touched = draft.axes.union(*(self.touched[name] for name in reads.values()))
         settings = [f"{self.axes[axis].name}={self.axes[axis].labels[position[axis]]}" for axis in sorted(touched)]
         name = f"{draft.node.name}[{','.join(settings)}]" if settings else draft.node.name
         if name not in self.nodes:
-            moved = {self.axis_paths[axis]: self._source(axis, position[axis]) for axis in touched}
+            moved: dict[KeyPath, KeyPath] = {
+                self.axis_paths[axis]: self._source(axis, position[axis]) for axis in touched
+            }
+            assert isinstance(draft.node.locate, Origins)
             locate = replace(draft.node.locate, moved=moved)
             self.nodes[name] = replace(draft.node, name=name, reads=reads, locate=locate)
             self.touched[name] = touched
         return name
 
     def _source(self, axis: int, at: int) -> KeyPath:
-        """Where the sweep writes a value."""
+        """Path of an axis value in the sweep."""
         return ("sweeps", self.name, "axes", self.axes[axis].path, at)
 
     def errors(self, position: Position) -> list[Diagnostic]:
-        """What is wrong with a variant, found as for a spec of its own; places are in the sweep."""
+        """The errors of a variant, compiled as a spec of its own; their places are in the sweep."""
         tables = {name: dict(getattr(self.document, name)) for name in ("places", "key_places")}
         document = replace(self.document, data=copy.deepcopy(self.document.data), origins={}, **tables)
         try:
@@ -168,12 +172,12 @@ class _Expansion:
         path, compare = ("sweeps", self.name, "compare"), self.sweep.compare
         remedy = near(compare or "", compiled.nodes)
         return [
-            self.document.diagnose("E120", path, f"'{compare}' is not defined, but {'.'.join(path)} names it", remedy)
+            self.document.diagnose("E120", path, f"'{compare}' is not defined, but {dotted(path)} refers to it", remedy)
         ]
 
     def _check_axes(self, targets: list[str]) -> None:
-        """Every axis has to change something. Raises `UserError` E161, or what is wrong with the axis' values."""
-        used = frozenset().union(*(self.touched[name] for name in targets))
+        """Check that every axis has an effect. Raises `UserError` E161, or the errors of the values of the axis."""
+        used = {axis for name in targets for axis in self.touched[name]}
         baseline = self.sweep.baseline_position()
         for number in sorted(set(range(len(self.axes))) - used):
             axis = self.axes[number]
@@ -184,20 +188,20 @@ class _Expansion:
             wanted = f"'{self.sweep.compare}' needs" if self.sweep.compare else "the stages need"
             path = ("sweeps", self.name, "axes", axis.path)
             cause = f"the axis '{axis.path}' changes nothing that {wanted}"
-            raise UserError(self.document.diagnose("E161", path, cause, "remove it, or mend its path", key=True))
+            raise UserError(self.document.diagnose("E161", path, cause, "remove it or fix its path", key=True))
 
 
 class _Linking:
-    """The nodes of one variant, found from its targets upwards."""
+    """Finds the nodes of one variant, from its targets to their inputs."""
 
     def __init__(self, expansion: _Expansion, position: Position):
         self.expansion, self.position = expansion, position
-        self.setting = expansion.setting(position)
-        data = self.setting.document.data
+        self.spec = expansion.spec(position)
+        data = self.spec.document.data
         self.sections = {
             str(name): section
             for section in NODE_SECTIONS
-            if section != "publish"  # variants would publish to one place
+            if section != "publish"  # all variants would publish to the same place
             for name in data.get(section) or {}
         }
         self.nodes: dict[str, str] = {}
@@ -207,28 +211,29 @@ class _Linking:
         self.targets = [self.node(name) for name in wanted]
 
     def node(self, name: str) -> str:
-        """The node that stands for a name, once all that it reads is there. Raises `_Broken`."""
+        """The node for a name, after adding its inputs. Raises `_Broken`."""
         stack, begun = [name], set()
         while stack:
-            here = stack[-1]
-            if here in self.nodes:
+            current = stack[-1]
+            if current in self.nodes:
                 stack.pop()
                 continue
-            if here not in self.sections:
+            if current not in self.sections:
                 raise _Broken
-            draft = self.expansion.draft(self.sections[here], here, self.position, self.setting)
+            draft = self.expansion.draft(self.sections[current], current, self.position, self.spec)
             missing = [read for read in draft.node.reads if read not in self.nodes]
             if begun & {*missing}:
-                raise _Broken  # they need each other
+                raise _Broken  # a cycle
             if missing:
-                begun.add(here)
+                begun.add(current)
                 stack += missing
             else:
-                self.nodes[here] = self._made(draft)
-                begun.discard(here)
+                self.nodes[current] = self._linked(draft)
+                begun.discard(current)
         return self.nodes[name]
 
-    def _made(self, draft: _Draft) -> str:
+    def _linked(self, draft: _Draft) -> str:
+        """Add the node of a draft, whose inputs exist. Raises `_Broken`."""
         reads = {read: self.nodes[read] for read in draft.node.reads}
         for read, types in draft.types:
             if self.expansion.nodes[reads[read]].output not in types:
@@ -237,7 +242,7 @@ class _Linking:
 
 
 class _Entry(Compiler):
-    """Compiles one entry of a variant and notes what it reads."""
+    """Compiles one entry of a variant and records which parts of the spec it reads."""
 
     def __init__(self, expansion: _Expansion, document: Document):
         super().__init__(replace(document, origins={}), expansion.folder, [])
@@ -250,9 +255,9 @@ class _Entry(Compiler):
         return None if self.errors else self.nodes.get(name)
 
     def interpolated(self, section: str, name: str) -> Any:
-        """The value of an entry."""
+        """The value of an entry with `${...}` resolved."""
         self.read.add((section, name))
-        resolver = _Noting(self.document, self.read)
+        resolver = _Recording(self.document, self.read)
         value = resolver.resolve((self.document.data.get(section) or {}).get(name), (section, name))
         self.errors += resolver.errors
         return value
@@ -262,7 +267,7 @@ class _Entry(Compiler):
 
 
 class _Definitions(Mapping):
-    """The definitions of a section, each checked when somebody takes it."""
+    """The definitions of a section, each checked on access."""
 
     def __init__(self, entry: _Entry, section: str):
         self.entry, self.section = entry, section
@@ -284,8 +289,8 @@ class _Definitions(Mapping):
         return len(self.raw)
 
 
-class _Noting(compose.Interpolation):
-    """Interpolation that notes every path that a `${...}` names."""
+class _Recording(compose.Interpolation):
+    """Interpolation that records every path that a `${...}` refers to."""
 
     def __init__(self, document: Document, read: set[KeyPath]):
         super().__init__(document)
@@ -297,12 +302,12 @@ class _Noting(compose.Interpolation):
 
 
 def _overlap(one: KeyPath, other: KeyPath) -> bool:
-    """Whether one path is the other or leads to or from it."""
+    """Whether the paths are equal or one is a prefix of the other."""
     return all(left == right for left, right in zip(one, other, strict=False))
 
 
-def _forked(value: Any, path: KeyPath) -> Any:
-    """A value whose containers along a path are copies, so that something can be put there."""
+def _forked(value: Any, path: tuple[str, ...]) -> Any:
+    """`value` with copies of the containers along a path, so that the value there can be replaced."""
     if not path or not isinstance(value, dict | list):
         return value
     fork = copy.copy(value)

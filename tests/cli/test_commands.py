@@ -107,7 +107,7 @@ def test_mistakes_end_with_2_and_without_traceback(run):
     assert ended == Ended(
         2,
         "",
-        "--set problems.test.split=tset E115 problems.test.split cannot be the text 'tset'; did you mean 'test'?\n"
+        "--set problems.test.split=tset E115 problems.test.split cannot be the string 'tset'; did you mean 'test'?\n"
         "--set stages.drill.cuont=1 E104 unknown key 'cuont' in stages.drill; did you mean 'count'?\n",
     )
     ended = run("check", "spec.yaml", "--set", "stages.drill.cuont=1", "--json")

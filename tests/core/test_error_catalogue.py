@@ -48,6 +48,6 @@ def test_every_entry_says_what_it_means_and_shows_how_to_mend_it():
 
 
 def test_explain():
-    assert explain("e103").startswith("E103 A key twice\n\nThe same key stands twice")
-    with pytest.raises(UserError, match="E155 there is no code 'E1'; "):
+    assert re.match(r"E103 .+\n\n.+", explain("e103"))
+    with pytest.raises(UserError, match="E155 "):
         explain("E1")

@@ -1,7 +1,7 @@
-"""Every broken spec and template beside its expected errors: `broken_specs/x/y.yaml` and `y.txt`.
+"""Broken specs and templates with their expected errors: `broken_specs/x/y.yaml` and `y.txt`.
 
-A spec whose first line is `# astro-factory check --set a.b=c` is checked with these options. A template under
-`templates/broken` is checked as the wording of `wording.yaml`. All but those in `many/` have one fault.
+A spec whose first line is `# astro-factory check --set a.b=c` is checked with these options. A template in
+`templates/broken` is checked as the template of `wording.yaml`. Each has one error, except for those in `many/`.
 """
 
 import shlex
@@ -14,7 +14,7 @@ from astro_factory.spec import compile_spec
 
 HERE = Path(__file__).parents[1] / "broken_specs"
 HELPERS = ("parts", "wording.yaml")
-"""Sound specs that broken ones are made of."""
+"""Valid specs that the broken ones include."""
 CASES = sorted(
     path.relative_to(HERE)
     for pattern in ("**/*.yaml", "templates/broken/*.jinja")
@@ -24,7 +24,7 @@ CASES = sorted(
 
 
 def errors_of(case: Path) -> list[Diagnostic]:
-    """What `astro-factory check` would say of a case, in the folder of all."""
+    """The errors of `astro-factory check` for a case."""
     if case.suffix == ".jinja":
         case, options = Path("wording.yaml"), ["--set", f"templates.words={case.relative_to('templates')}"]
     else:
@@ -50,7 +50,7 @@ def test_broken_spec(case, monkeypatch, pytestconfig):
     assert case.parts[0] == "many" or len(found) == 1
 
 
-def test_there_are_many_and_each_is_broken_in_its_own_way():
+def test_every_case_is_broken_in_its_own_way():
     assert len(CASES) >= 80
     expected = [(HERE / case).with_suffix(".txt").read_text(encoding="utf-8").partition(" ")[2] for case in CASES]
     assert len(set(expected)) == len(expected)

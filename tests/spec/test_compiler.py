@@ -1,4 +1,4 @@
-"""What a sound spec compiles to."""
+"""What a valid spec compiles to, and the errors of overrides and templates."""
 
 import subprocess
 import sys
@@ -94,7 +94,7 @@ def test_sets_beat_the_profile_and_the_profile_the_spec(spec):
     assert "profiles" not in graph.source and graph.source["stages"]["drill"]["seed"] == 5
 
 
-def test_only_what_the_spec_itself_leaves_unused_is_worth_a_warning(spec):
+def test_warnings_are_only_about_entries_of_the_spec_itself(spec):
     spec.write_text(SPEC.replace("problems: [test, extra]", "problems: [test]").replace("org: me", "org: me, idle: 1"))
     assert [(found.code, found.cause, found.place.line) for found in compile_spec(spec).warnings] == [
         ("W103", "nothing reads params.idle", 4),
@@ -105,28 +105,26 @@ def test_only_what_the_spec_itself_leaves_unused_is_worth_a_warning(spec):
     assert ("W102", "no stage needs models.idle") in {(w.code, w.cause) for w in compile_spec(spec).warnings}
 
 
-def test_what_a_profile_takes_away_was_read_all_the_same(spec):
+def test_a_parameter_used_only_by_a_removed_value_counts_as_read(spec):
     overrides = ["stages.drill.seed=1", "models.m.seed=1"]
     assert not [found for found in compile_spec(spec, sets=overrides).warnings if found.code == "W103"]
 
 
-def test_mistakes_in_overrides_are_told_where_they_were_made(spec, monkeypatch):
+def test_mistakes_in_overrides_are_reported_where_they_were_made(spec, monkeypatch, golden):
     monkeypatch.chdir(spec.parent)
     spec.write_text(SPEC + "  wrong: {stages.drill.cuont: 3, stages.base.learning_rate: fast}\n")
     with pytest.raises(UserError) as caught:
         compile_spec(Path("sound.yaml"), profile="wrong", sets=["engines.cpu.threads=0", "stagges.x=1"])
-    heads = [str(found).splitlines()[0] for found in caught.value.diagnostics]
-    assert heads == [
-        "sound.yaml:25:11 E104 unknown key 'cuont' in stages.drill; did you mean 'count'?",
-        "sound.yaml:25:61 E115 stages.base.learning_rate should be a number, not the text 'fast'; "
-        "learning_rate is documented as: Peak learning rate",
-        "--set engines.cpu.threads=0 E115 engines.cpu.threads should be greater than 0, not the number 0; "
-        "threads is documented as: CPU threads",
-        "--set stagges.x=1 E104 unknown key 'stagges' in the spec; did you mean 'stages'?",
+    assert [(str(found.place), found.code) for found in caught.value.diagnostics] == [
+        ("sound.yaml:25:11", "E104"),
+        ("sound.yaml:25:61", "E115"),
+        ("--set engines.cpu.threads=0", "E115"),
+        ("--set stagges.x=1", "E104"),
     ]
+    golden(str(caught.value))
 
 
-def test_a_broken_template_is_told_once_and_in_its_own_file(spec, monkeypatch):
+def test_a_broken_template_is_reported_once_and_in_its_own_file(spec, monkeypatch):
     monkeypatch.chdir(spec.parents[1])
     Path("templates/reflection/again.jinja").write_text("from\n{{ start }}\n")
     with pytest.raises(UserError) as caught:
@@ -135,7 +133,7 @@ def test_a_broken_template_is_told_once_and_in_its_own_file(spec, monkeypatch):
     assert found.code == "E307" and found.place == Place("templates/reflection/again.jinja", 2, 4)
 
 
-def test_a_template_may_lie_beside_the_spec(spec):
+def test_a_template_may_be_next_to_the_spec(spec):
     (spec.parent / "mine.jinja").write_text((spec.parents[1] / "templates/reflection/sober.jinja").read_text())
     graph = compile_spec(spec, sets=["stages.traces.template=mine.jinja"])
     assert list(graph.nodes["traces"].config.template.sources) == ["mine.jinja", "reflection/again.jinja"]
@@ -162,7 +160,7 @@ def test_a_copied_workspace_compiles_alike(spec, tmp_path):
         ["stages.drill={kind: practice, count: 99999999999999999999999999}"],
     ],
 )
-def test_odd_overrides_are_mistakes_or_sound_but_never_a_crash(spec, sets):
+def test_odd_overrides_never_crash(spec, sets):
     try:
         compile_spec(spec, sets=sets)
     except UserError as error:

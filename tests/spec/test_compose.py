@@ -1,4 +1,4 @@
-"""Includes, profiles, `--set` and `${...}`: what lands where, and what is said where it cannot."""
+"""Includes, profiles, `--set` and `${...}`: the resulting values, places and errors."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_includes_merge_at_any_depth(tmp_path, monkeypatch):
 
 
 def test_a_spec_can_build_on_another(tmp_path):
-    """Its own name counts, and what the other imports lies beside the other."""
+    """Its own name wins, and imports of the other spec stay relative to that spec."""
     (tmp_path / "parts").mkdir()
     main = files(tmp_path / "parts", main="name: mine\ninclude: ../whole.yaml\n")
     files(tmp_path, whole="name: whole\nimports: [exports/base.tar]\nx: 1\n")
@@ -44,7 +44,7 @@ def test_a_spec_can_build_on_another(tmp_path):
     assert load(files(tmp_path, main="include: whole.yaml")).data["name"] == "whole"
 
 
-def test_one_file_may_be_included_on_two_ways(tmp_path):
+def test_one_file_may_be_included_twice(tmp_path):
     main = files(tmp_path, main="include: [a.yaml, b.yaml]", a="include: c.yaml", b="include: c.yaml", c="x: [1]")
     assert load(main).data == {"x": [1]}
 
@@ -64,16 +64,15 @@ def test_profile_overrides_and_points_into_itself():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("profiles: {smoke: {}, full: {}}", "s.yaml:1:11 E109 the spec has no profile 'smok'; did you mean 'smoke'?"),
-        ("a: 1", "s.yaml:1:1 E109 the spec has no profile 'smok'; add it to `profiles:`"),
-    ],
+    ("text", "column", "remedy"),
+    [("profiles: {smoke: {}, full: {}}", 11, "did you mean 'smoke'?"), ("a: 1", 1, "add it to `profiles:`")],
+    ids=["near", "none"],
 )
-def test_profile_that_cannot_be(text, message):
-    with pytest.raises(UserError) as caught:
+def test_unknown_profile(text, column, remedy):
+    with pytest.raises(UserError, match="E109") as caught:
         apply_profile(document(text), "smok")
-    assert str(caught.value.diagnostics[0]).startswith(message)
+    (found,) = caught.value.diagnostics
+    assert (found.place, found.remedy) == (Place("s.yaml", 1, column), remedy)
 
 
 @pytest.mark.parametrize(
@@ -125,30 +124,13 @@ def test_an_override_is_the_place_of_its_value():
     assert spec.place(("a", "b", "c")) == Place("--set a.b=5")
 
 
-@pytest.mark.parametrize(
-    ("assignment", "message"),
-    [
-        ("a", "--set a E110 --set 'a' is not of the form a.b.c=value; write --set params.seed=1"),
-        ("=1", "--set =1 E110 --set '=1' is not of the form a.b.c=value; write --set params.seed=1"),
-        ("a.b.c=1", "--set a.b.c=1 E110 'a.b.c' leads through 'a.b', which holds no keys; set 'a.b' itself"),
-        (
-            "l.x=1",
-            "--set l.x=1 E110 'l.x' leads through 'l', a list of 2, which has no entry 'x'; entries count from 0",
-        ),
-        (
-            "l.2=1",
-            "--set l.2=1 E110 'l.2' leads through 'l', a list of 2, which has no entry '2'; entries count from 0",
-        ),
-        (
-            "l.²=1",
-            "--set l.²=1 E110 'l.²' leads through 'l', a list of 2, which has no entry '²'; entries count from 0",
-        ),
-    ],
-)
-def test_set_that_cannot_be(assignment, message):
+@pytest.mark.parametrize("assignment", ["a", "=1", "a.b.c=1", "l.x=1", "l.2=1", "l.²=1"])
+def test_set_of_an_impossible_path(assignment, golden):
     with pytest.raises(UserError) as caught:
         apply_set(document("{a: {b: 1}, l: [1, 2]}"), assignment)
-    assert str(caught.value) == message
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.place) == ("E110", Place(f"--set {assignment}"))
+    golden(str(found))
 
 
 keys = st.text("abc", min_size=1, max_size=2)
@@ -220,26 +202,27 @@ def test_set_and_profile_reach_every_use():
     assert spec.data["profiles"]["other"] == {"a": "${p.y}"}
 
 
-def test_what_leads_nowhere_is_left_open_and_told_once():
+def test_an_unresolved_reference_is_reported_once(golden):
     spec = document("p: {x: '${q.z}'}\na: ${p.x}\nb: n${p.x}")
-    assert [str(found).splitlines()[0] for found in interpolate(spec)] == [
-        "s.yaml:1:8 E111 '${q.z}' names nothing in the spec; name a value of the spec, such as params.seed"
-    ]
+    (found,) = interpolate(spec)
+    assert (found.code, found.place) == ("E111", Place("s.yaml", 1, 8))
+    golden(str(found))
     assert spec.data == {"p": {"x": UNRESOLVED}, "a": UNRESOLVED, "b": UNRESOLVED}
 
 
-def test_circle_through_a_mapping():
-    found = interpolate(document("a: {b: '${a}'}"))
-    assert [str(d).splitlines()[0] for d in found] == ["s.yaml:1:8 E112 '${a}' leads back to itself; break the circle"]
+def test_cycle_through_a_mapping(golden):
+    (found,) = interpolate(document("a: {b: '${a}'}"))
+    assert (found.code, found.place) == ("E112", Place("s.yaml", 1, 8))
+    golden(str(found))
 
 
-def test_chain_without_end():
+def test_long_chain_of_references():
     chain = "\n".join(f"  x{n}: ${{p.x{n + 1}}}" for n in range(2000))
     found = interpolate(document(f"p:\n{chain}\n  x2000: 1"))
     assert {d.code for d in found} == {"E105"}
 
 
-def test_a_value_is_told_where_it_is_written_and_where_it_is_used():
+def test_an_error_shows_where_the_value_is_written_and_where_it_is_used():
     spec = document("p: {x: {y: 1}, z: '${p.x}'}\na: ${p.z}\nb: [${p.x.y}, 'v${p.x.y}']")
     assert interpolate(spec) == []
     for used, written, used_at in [
@@ -255,9 +238,8 @@ def test_a_value_is_told_where_it_is_written_and_where_it_is_used():
 
 def test_interpolation_reaches_the_entries_of_lists():
     spec = document("p: {x: [a, {y: 5}]}\na: ${p.x.1.y}\nb: ${p.x.2}")
-    assert [str(found).splitlines()[0] for found in interpolate(spec)] == [
-        "s.yaml:3:4 E111 '${p.x.2}' names nothing in the spec; did you mean 'p.x.1'?"
-    ]
+    (found,) = interpolate(spec)
+    assert (found.code, found.place, found.remedy) == ("E111", Place("s.yaml", 3, 4), "did you mean 'p.x.1'?")
     assert spec.data["a"] == 5
 
 
@@ -268,7 +250,7 @@ def test_keys_inside_the_value_of_a_profile_keep_their_places():
 
 
 def test_a_file_is_read_once_however_often_it_is_included(tmp_path):
-    """Without that, thirty files of two lines would be read a thousand million times."""
+    """Otherwise these thirty files of two lines would be read a billion times."""
     texts = {f"f{n}": f"include: [f{n + 1}.yaml, f{n + 1}.yaml]\nx: {{k{n}: 1}}\n" for n in range(30)}
     main = files(tmp_path, **texts, f30="x: {end: 1}", main="include: f0.yaml")
     assert len(load(main).data["x"]) == 31
@@ -287,10 +269,10 @@ def test_includes_have_limits(tmp_path, monkeypatch, texts, place):
     names = "[f0.yaml, f1.yaml]" if "f2" not in texts else "f0.yaml"
     with pytest.raises(UserError) as caught:
         load(files(tmp_path, **texts, main=f"include: {names}"))
-    assert str(caught.value).startswith(f"{place} E105 the spec has more than 100 files or 1048576 bytes")
+    assert str(caught.value).startswith(f"{place} E105 ")
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\\0b"])
-def test_an_include_that_no_file_system_can_hold_is_missing(tmp_path, name):
-    with pytest.raises(UserError, match="E101 there is no file"):
+def test_an_include_with_an_impossible_path_is_missing(tmp_path, name):
+    with pytest.raises(UserError, match="E101 "):
         load(files(tmp_path, main=f'include: ["{name}"]'))

@@ -33,10 +33,11 @@ def faults(text: str) -> list[Diagnostic]:
         return error.diagnostics
 
 
-@pytest.mark.parametrize(("text", "message"), CASES["faults"])
-def test_fault(text, message):
+@pytest.mark.parametrize(("text", "start"), CASES["faults"])
+def test_fault(text, start, golden):
     found = faults(text)[0]
-    assert str(found).startswith(message) and found.remedy
+    assert f"{found.place} {found.code}" == start and found.remedy
+    golden(str(found))
 
 
 def test_infinity_and_nan():
@@ -45,7 +46,7 @@ def test_infinity_and_nan():
     assert data["c"] != data["c"]
 
 
-def test_what_can_be_read_around_is_told_at_once_and_left_open():
+def test_faults_that_do_not_stop_reading_are_reported_together_and_left_unresolved():
     document = parse_yaml("a: 1\na: 2\nb: !x 3\n? {c: 1}\n: 4\nd: 5\n", "s.yaml")
     assert [d.code for d in document.errors] == ["E103", "E102", "E102"]
     assert document.data == {"a": 1, "b": UNRESOLVED, "d": 5}
@@ -60,31 +61,34 @@ def test_empty_file_has_a_place():
     assert document.data == {} and document.place(("factory",)) == Place("s.yaml", 1, 1)
 
 
-def test_byte_order_mark_is_no_text(tmp_path):
+def test_byte_order_mark_is_ignored(tmp_path):
     (tmp_path / "s.yaml").write_bytes(b"\xef\xbb\xbfname: x\n")
     assert read_yaml(tmp_path / "s.yaml", "s.yaml").data == {"name": "x"}
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "code", "place"),
     [
-        (None, "E101 cannot read 's.yaml': No such file or directory; check the path"),
-        (b"x: 1\na: \xff\n", "s.yaml:2:4 E102 the file is not UTF-8; save it as UTF-8\n    a: \ufffd\n       ^"),
-        (b"#" * (MAX_BYTES + 1), f"E105 's.yaml' is larger than {MAX_BYTES} bytes; split it with `include:`"),
+        (None, "E101", None),
+        (b"x: 1\na: \xff\n", "E102", Place("s.yaml", 2, 4)),
+        (b"#" * (MAX_BYTES + 1), "E105", None),
     ],
+    ids=["missing", "not_utf8", "large"],
 )
-def test_file_that_cannot_be_read(tmp_path, content, message):
+def test_file_that_cannot_be_read(tmp_path, content, code, place, golden):
     if content is not None:
         (tmp_path / "s.yaml").write_bytes(content)
     with pytest.raises(UserError) as caught:
         read_yaml(tmp_path / "s.yaml", "s.yaml")
-    assert str(caught.value) == message
+    (found,) = caught.value.diagnostics
+    assert (found.code, found.place) == (code, place)
+    golden(str(found))
 
 
 def test_alias_bomb_is_refused():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    with pytest.raises(UserError, match=r"E105 more than 100000 values \(aliases counted\)"):
+    with pytest.raises(UserError, match="E105 more than 100000 values"):
         parse_yaml("\n".join(lines), "s.yaml")
 
 
@@ -97,7 +101,7 @@ def test_deep_nesting_is_refused(text):
 @pytest.mark.parametrize("number", ["9" * 5000, "-" + "1" * 401, "0." + "3" * 500])
 def test_endless_numbers_are_refused(number):
     (found,) = faults(f"a: {number}")
-    assert str(found).startswith("s.yaml:1:4 E105 a number of more than 400 digits; quote it if it is text")
+    assert (found.code, found.place) == ("E105", Place("s.yaml", 1, 4)) and "400 digits" in found.cause
     assert parse_yaml(f"a: '{number}'", "s.yaml").data == {"a": number}
 
 
@@ -118,14 +122,13 @@ def test_excerpt_of_a_long_line_is_what_surrounds_the_place():
     assert len(source) <= 124 and source[caret.index("^") :].startswith("k700: 700")
 
 
-def test_value_of_an_assignment():
+def test_value_of_an_assignment(golden):
     assert parse_value("{a: [1, 1e-3], b: no}", "--set x") == {"a": [1, 1e-3], "b": "no"}
     assert parse_value("", "--set x") is None
     with pytest.raises(UserError) as caught:
         parse_value("a: b", "--set x=a: b")
-    assert str(caught.value) == (
-        "--set x=a: b E102 not valid YAML: mapping values are not allowed in this context; quote the value"
-    )
+    assert caught.value.diagnostics[0].code == "E102"
+    golden(str(caught.value))
 
 
 @pytest.mark.parametrize("text", ["1\nother: 2", "1\nvalue: 2", "!!str x"])
@@ -134,7 +137,7 @@ def test_an_assignment_is_one_value(text):
         parse_value(text, "--set x")
 
 
-# beyond these, JSON writes pairs of surrogates, which YAML does not know
+# beyond these, JSON writes surrogate pairs, which YAML does not have
 texts = st.text(st.characters(max_codepoint=0xD7FF), max_size=8)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -146,5 +149,5 @@ plain = st.recursive(
 @settings(max_examples=50, deadline=None)
 @given(plain)
 def test_json_is_read_as_json(value):
-    """YAML 1.2 contains JSON, so what a machine writes is read as it was meant."""
+    """YAML 1.2 is a superset of JSON, so generated specs are read correctly."""
     assert parse_yaml(json.dumps({"a": value}), "s.json").data == {"a": value}
