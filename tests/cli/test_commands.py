@@ -1,4 +1,4 @@
-"""Every command: what it prints for people and for machines, and with which code it ends."""
+"""Every command: its output for people, its JSON output and its exit code."""
 
 import json
 import os
@@ -71,14 +71,10 @@ def assert_documented(args: tuple[str, ...], found: Ended) -> None:
         json_shape(f"{name} --json").validate_json(line, strict=True)
 
 
-def test_check(run):
+def test_check(run, golden):
     ended = run("check", "spec.yaml")
     assert (ended.code, ended.err) == (0, "")
-    assert [line for line in ended.out.splitlines() if not line.startswith(" ")] == [
-        "spec.yaml:4:13 W101 templates.spare is never used; remove it, or name it in a stage",
-        "spec.yaml:7:3 W102 no stage needs problems.unused; remove it, or name it in a stage",
-        "spec.yaml: 4 stages, no errors, 2 warnings",
-    ]
+    golden(ended.out)
     found = run("check", "spec.yaml", "--json").json
     assert (found["ok"], found["nodes"], found["errors"]) == (True, 4, [])
     assert [(warning["code"], warning["line"], warning["column"]) for warning in found["warnings"]] == [
@@ -92,7 +88,7 @@ def test_explain_error(run):
         ended = run("explain-error", code)
         assert ended.code == 0 and ended.out.startswith(f"{code.upper()} ") and "```" not in ended.out
     ended = run("explain-error", "E999")
-    assert ended.code == 2 and ended.err.startswith("E155 there is no code 'E999'; ")
+    assert ended.code == 2 and ended.err.startswith("E155 ")
 
 
 @pytest.mark.parametrize(("stages", "made"), [(["test"], ["test"]), (["drill", "test", "drill"], ["test", "drill"])])
@@ -102,14 +98,10 @@ def test_build_of_some_stages_makes_them_and_what_they_need(run, stages, made):
     assert not Path("out").exists()
 
 
-def test_mistakes_end_with_2_and_without_traceback(run):
+def test_mistakes_exit_with_2_and_without_traceback(run, golden):
     ended = run("check", "spec.yaml", "--set", "stages.drill.cuont=1", "--set", "problems.test.split=tset")
-    assert ended == Ended(
-        2,
-        "",
-        "--set problems.test.split=tset E115 problems.test.split cannot be the string 'tset'; did you mean 'test'?\n"
-        "--set stages.drill.cuont=1 E104 unknown key 'cuont' in stages.drill; did you mean 'count'?\n",
-    )
+    assert (ended.code, ended.out) == (2, "")
+    golden(ended.err)
     ended = run("check", "spec.yaml", "--set", "stages.drill.cuont=1", "--json")
     (found,) = ended.json["errors"]
     assert ended.code == 2 and ended.json["ok"] is False and "count" in found.pop("choices")
@@ -124,31 +116,26 @@ def test_mistakes_end_with_2_and_without_traceback(run):
     }
 
 
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (["check", "nothing.yaml"], "E101 cannot read 'nothing.yaml': No such file or directory; check the path\n"),
-        (["check", "spec.yaml", "--profile", "tny"], "E109 the spec has no profile 'tny'; did you mean 'tiny'?\n"),
-        (
-            ["show", "spec.yaml"],
-            "E150 'spec.yaml' names no stage; write SPEC:STAGE, as in specs/quickstart.yaml:report\n",
-        ),
-        (["show", "spec.yaml:dril"], "E151 'spec.yaml' has no stage 'dril'; did you mean 'drill'?\n"),
-        (["build", "spec.yaml", "drill", "tset"], "E151 'spec.yaml' has no stage 'tset'; did you mean 'test'?\n"),
-        (["export", "drill", "x.tar"], "E150 'drill' names no stage; write SPEC:STAGE, as in specs/quickstart.yaml"),
-        (["show", "spec.yaml:drill"], "E152 'drill' is not built in this store; run `astro-factory build spec.yaml`\n"),
-        (["export", "spec.yaml:drill", "x.tar"], "E152 'drill' is not built in this store; run `astro-factory build"),
-        (["publish", "spec.yaml", "dat"], "E153 spec.yaml has no entry 'dat' under publish; did you mean 'data'?\n"),
-        (
-            ["publish", "spec.yaml", "--set", "publish=null"],
-            "E153 spec.yaml publishes nothing; add a `publish:` section\n",
-        ),
-        (["init", "."], "E154 . exists and is not an empty folder; name a new folder\n"),
-    ],
-)
-def test_mistake(run, args, message):
-    ended = run(*args)
-    assert ended.code == 2 and ended.out == "" and message in ended.err and "Traceback" not in ended.err
+MISTAKES = [
+    ("E101", "check nothing.yaml"),
+    ("E109", "check spec.yaml --profile tny"),
+    ("E150", "show spec.yaml"),
+    ("E151", "show spec.yaml:dril"),
+    ("E151", "build spec.yaml drill tset"),
+    ("E150", "export drill x.tar"),
+    ("E152", "show spec.yaml:drill"),
+    ("E152", "export spec.yaml:drill x.tar"),
+    ("E153", "publish spec.yaml dat"),
+    ("E153", "publish spec.yaml --set publish=null"),
+    ("E154", "init ."),
+]
+
+
+@pytest.mark.parametrize(("code", "command"), MISTAKES)
+def test_mistake(run, code, command, golden):
+    ended = run(*command.split())
+    assert (ended.code, ended.out) == (2, "") and f"{code} " in ended.err and "Traceback" not in ended.err
+    golden(ended.err)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +149,7 @@ def test_mistake(run, args, message):
         ["plan", "--json"],
     ],
 )
-def test_usage_errors_end_with_2(run, args):
+def test_usage_errors_exit_with_2(run, args):
     ended = run(*args)
     assert ended.code == 2 and "Usage: " in ended.err and "Traceback" not in ended.err
 
@@ -188,10 +175,10 @@ def test_plan(run):
         "changes": [],
         "needs": ["test", "drill"],
     }
-    assert not Path(".astro").exists(), "looking makes nothing"
+    assert not Path(".astro").exists(), "plan creates nothing"
 
 
-def test_a_plan_tells_what_runs_will_take_from_those_that_were(run):
+def test_a_plan_estimates_from_earlier_runs(run):
     stages = {stage["name"]: stage for stage in run("plan", "spec.yaml", "--json").json["stages"]}
     drill = {
         "calls": None,
@@ -208,9 +195,11 @@ def test_a_plan_tells_what_runs_will_take_from_those_that_were(run):
     took = found["drill"]["took"]
     assert took["rows"] == 20 and took["bytes"] > 0 and found["drill"]["estimate"] == drill
     again = run("plan", "spec.yaml", "--set", "params.count=40", "--json").json
-    told = {stage["name"]: stage["estimate"] for stage in again["stages"]}["drill"]
-    assert told["basis"] == "from 1 earlier run" and told["rows"] == 40 and told["bytes"] == 2 * took["bytes"]
-    assert again["estimate"]["time_unknown"] == 0 and again["estimate"]["bytes"] >= told["bytes"]
+    estimate = {stage["name"]: stage["estimate"] for stage in again["stages"]}["drill"]
+    assert (
+        estimate["basis"] == "from 1 earlier run" and estimate["rows"] == 40 and estimate["bytes"] == 2 * took["bytes"]
+    )
+    assert again["estimate"]["time_unknown"] == 0 and again["estimate"]["bytes"] >= estimate["bytes"]
     assert " core-seconds, " in run("plan", "spec.yaml", "--set", "params.count=40").out.splitlines()[-1]
 
 
@@ -293,7 +282,7 @@ def test_summary_for_machines(run):
     assert stage["outcome"] == "ran" and Path(stage["path"], "dialogues.parquet").is_file()
 
 
-def test_a_users_mistake_in_a_stage_ends_with_1(run):
+def test_a_users_mistake_in_a_stage_exits_with_1(run):
     Path("mine.jsonl").write_text('{"question": "1 + 1", "answer": "2"}\n{oops}\n')
     sets = ("problems.mine={kind: file, path: mine.jsonl}", "publish.data.artifacts=[drill, mine]")
     args = ("spec.yaml", "--set", sets[0], "--set", sets[1])
@@ -307,7 +296,7 @@ def test_a_users_mistake_in_a_stage_ends_with_1(run):
     assert found.json["counts"] == {"hit": 1, "failed": 1, "skipped": 1}
 
 
-def test_a_defect_in_a_stage_names_its_log(run, monkeypatch):
+def test_a_bug_in_a_stage_names_its_log(run, monkeypatch):
     monkeypatch.setitem(KINDS["stages"], "light", "tests.runtime.kinds.light")
     defect = "stages.drill={kind: light, do: [fail]}"
     ended = run("build", "spec.yaml", "--no-publish", "--set", defect)
@@ -346,7 +335,7 @@ def test_store_and_profile(run, monkeypatch):
     assert reason == "count: 3 -> 20 (spec.yaml:3:17)"
 
 
-def test_export_travels_as_a_hit(run):
+def test_an_export_is_imported_as_a_hit(run):
     run("build", "spec.yaml", "--no-publish")
     ended = run("export", "spec.yaml:drill", "shared/drill.tar")
     size = Path("shared/drill.tar").stat().st_size
@@ -375,7 +364,7 @@ def test_import_takes_an_export(run):
     assert "E130 'none.tar' is not a store export" in run("import", "none.tar").err
 
 
-def test_gc_says_what_it_would_delete_and_deletes_it(run):
+def test_gc_reports_before_it_deletes(run):
     assert run("gc").code == 0 and not Path(".astro").exists()
     for count in (20, 21):
         run("build", "spec.yaml", "--no-publish", "--set", f"params.count={count}")
@@ -412,8 +401,8 @@ def test_fsck_finds_and_heals(run):
     assert ended.code == 1 and f"damaged: blob {blob.absolute()}: does not match its digest" in ended.out
     assert ended.out.endswith("run `astro-factory fsck --repair`, then build: what was damaged is made again\n")
     assert run("fsck", "--json").json["ok"] is False
-    mended = run("fsck", "--repair")
-    assert mended.code == 0 and f"; moved to {Path('.astro/damaged').absolute()}/{blob.name}\n" in mended.out
+    repaired = run("fsck", "--repair")
+    assert repaired.code == 0 and f"; moved to {Path('.astro/damaged').absolute()}/{blob.name}\n" in repaired.out
     assert run("build", "spec.yaml", "--no-publish", "--json").json["counts"] == {"hit": 1, "ran": 1}
     assert run("fsck").code == 0 and blob.exists()
 
@@ -445,8 +434,8 @@ def test_as_a_module():
     assert done.returncode == 0 and "Usage: " in done.stdout
 
 
-def test_looking_and_hits_load_nothing_heavy(run, tmp_path):
-    """In a process of its own: compile, plan and a build with nothing to do start in a moment."""
+def test_commands_that_run_nothing_load_nothing_heavy(run, tmp_path):
+    """In a separate process: `check`, `plan` and a build with nothing to do start fast."""
     assert run("build", "spec.yaml").code == 0
     heavy = {"torch", "transformers", "trl", "datasets", "pyarrow", "numpy", "huggingface_hub", "sympy"}
     small = {"filelock", "rich.progress", "jinja2", "asyncio"}
@@ -487,7 +476,7 @@ def test_doctor(run, monkeypatch):
     assert "         make it writable, or name another with --store or ASTRO_STORE" in ended.out
 
 
-def test_check_looks_at_every_variant_of_every_sweep(run):
+def test_check_covers_every_variant_of_every_sweep(run):
     sweeps = "sweeps: {one: {axes: {params.count: [20, 30]}}, two: {axes: {stages.drill.cuont: [1]}}}"
     Path("swept.yaml").write_text(SPEC + sweeps)
     ended = run("check", "swept.yaml")
