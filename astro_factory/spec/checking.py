@@ -93,7 +93,7 @@ class _Findings:
         if kind == "missing":
             return self._wrong("E115", inner[:-1], f"should have more than {inner[-1]} items")
         if kind == "user_error":  # from `core.registry.OpenUnion`
-            return self.document.diagnose(context["code"], (*here, "kind"), context["cause"], context["remedy"])
+            return self.document.diagnose(context["code"], (*path, "kind"), context["cause"], context["remedy"])
         if kind in ("union_tag_invalid", "union_tag_not_found"):
             tag = context.get("tag")
             choices = context.get("expected_tags", "").replace("'", "").split(", ")

@@ -273,7 +273,7 @@ def _move_places(document: Document, path: KeyPath, place: Place | None, source:
 
 
 def interpolate(document: Document) -> list[Diagnostic]:
-    """Replace `${a.b}` by the value at that path. Alone it keeps the type of the value; inside a string it becomes text.
+    """Replace `${a.b}` by the value at that path. Alone it keeps its type; inside a string it becomes text.
 
     Returns the errors; a reference that cannot be resolved becomes `UNRESOLVED`, so the rest can still be checked.
     """

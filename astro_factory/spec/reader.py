@@ -148,8 +148,8 @@ def _stand_ins(text: str) -> tuple[str, str]:
 
 
 def parse_yaml(text: str, shown_as: str) -> Document:
-    """`read_yaml` for a string. Raises `UserError` E102 (not YAML), E105 (limits), E106 (no mapping). Errors that do not
-    prevent reading the rest (duplicate keys, tags) are in the document's `errors`."""
+    """`read_yaml` for a string. Raises `UserError` E102 (not YAML), E105 (limits), E106 (no mapping). Other
+    errors (duplicate keys, tags) do not prevent reading the rest; they are in the document's `errors`."""
     lines = text.splitlines()
     document = Document({}, places={(): Place(shown_as, 1, 1)}, lines={shown_as: lines})
     if odd := yaml.reader.Reader.NON_PRINTABLE.search(text):
