@@ -85,15 +85,15 @@ def solvable(numbers: tuple[int, ...], target: int) -> bool:
     return False
 
 
-def returns(reader: ResponseParser, response: Response) -> Iterator[tuple[str, bool | None]]:
+def returns(parser: ResponseParser, response: Response) -> Iterator[tuple[str, bool | None]]:
     """Each backtrack's kind of state and whether the attempt after it is right; None where it was cut off."""
-    thought = reader.read(response.text, response.problem.question)
-    places = [state for _, state in thought.jumps()]
+    graph = parser.parse(response.text, response.problem.question)
+    places = [state for _, state in graph.jumps()]
     target = response.problem.info["target"]
     for index, state in enumerate(places):
         kind = "start"
         if state:
-            left = thought.texts[state].rpartition(" left ")[2].split()
+            left = graph.texts[state].rpartition(" left ")[2].split()
             if not left or not all(number.isdecimal() for number in left):
                 continue  # a line that only looks like a step
             numbers = tuple(sorted(int(number) for number in left))
@@ -104,7 +104,7 @@ def returns(reader: ResponseParser, response: Response) -> Iterator[tuple[str, b
 
 def figures(template: TemplateSource, responses: Iterator[Response]) -> dict[str, Any]:
     """All figures of the responses that speak as the template does."""
-    reader = ResponseParser(template, lambda line: " left " in line)
+    parser = ResponseParser(template, lambda line: " left " in line)
     kinds, judged, right, counts = Counter(), Counter(), Counter(), Counter()
     for response in responses:
         counts["all"] += 1
@@ -112,7 +112,7 @@ def figures(template: TemplateSource, responses: Iterator[Response]) -> dict[str
             counts["wrong"] += 1
             counts["false_step"] += response.stepped_falsely
             counts["false_check"] += response.checked_falsely
-        for kind, ok in returns(reader, response):
+        for kind, ok in returns(parser, response):
             kinds[kind] += 1
             judged[kind] += ok is not None
             right[kind] += bool(ok)

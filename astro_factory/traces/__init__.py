@@ -1,1 +1,1 @@
-"""Trees to text and back: node sequences (Algorithm 1), renderer by templates, parsing. No model is asked here."""
+"""Trees to text and back: node sequences (Algorithm 1), rendering by templates, and parsing. No model is used here."""

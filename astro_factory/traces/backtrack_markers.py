@@ -1,4 +1,4 @@
-"""Counting how often a text goes back, by the words a template uses for it: for what a model writes by itself."""
+"""Counts backtracks in text that a model wrote, by the words that a template uses for going back."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -7,25 +7,25 @@ from itertools import pairwise
 from typing import Any
 
 from astro_factory.core.config import TemplateSource
-from astro_factory.traces.render import Move, closing, jump, move_variables
+from astro_factory.traces.render import Move, move_variables
 from astro_factory.traces.sample_tree import sample_tree
 from astro_factory.traces.template_renderer import TemplateRenderer
 
 _TOKENS = re.compile(r"\w+|[^\w\s]")
-_MOVES = (jump(2, 1), jump(3, 0), jump(2, 0), jump(3, 1), closing(5))
-"""Leaf and target in the sample tree."""
+_MOVES = (Move.jump(2, 1), Move.jump(3, 0), Move.jump(2, 0), Move.jump(3, 1), Move.finish(5))
+"""Moves over the sample tree."""
 
 
 def backtrack_counter(template: TemplateSource) -> Callable[[str], int]:
-    """A function that counts the backtracks and restarts in a response, worded as the template words them.
+    """A function that counts the backtracks and restarts in a response, by the template's words for them.
 
-    White space and case do not matter, nor do the numbers and quotations in a phrase. A template without words for
-    going back gives a counter that finds nothing.
+    White space, case, and the numbers and quotations in a phrase are ignored. If a template has no words for going
+    back, the counter returns 0.
     """
     markers = backtrack_markers(template)
     if not markers:
         return lambda text: 0
-    pattern = _compiled(markers)
+    pattern = _compile(markers)
     return lambda text: sum(1 for _ in pattern.finditer(text))
 
 
@@ -37,29 +37,28 @@ def backtrack_markers(template: TemplateSource) -> list[tuple[str, ...]]:
 def block_markers(template: TemplateSource, blocks: Sequence[str]) -> list[tuple[str, ...]]:
     """The longest run of the template's own words in each phrase of these blocks, longest first.
 
-    What is the template's own and what comes from a problem is found by comparing its words over two samples that have
-    nothing in common.
+    Words that occur in renderings of two unrelated samples are the template's own; the others come from the problem.
     """
     renderer = TemplateRenderer(template)
-    found: set[tuple[str, ...]] = set()
+    markers: set[tuple[str, ...]] = set()
     for attempt, move in enumerate(_MOVES, start=1):
         for block in set(move.blocks).intersection(blocks):
             first, second = (
                 list(renderer.alternatives(block, _variables(variant, move, attempt * variant))) for variant in (1, 2)
             )
-            found.update(_common(one, other) for one, other in zip(first, second, strict=False))
-    return sorted((marker for marker in found if any(map(str.isalpha, marker))), key=lambda m: (-len(m), m))
+            markers.update(_common_run(one, other) for one, other in zip(first, second, strict=False))
+    return sorted((marker for marker in markers if any(map(str.isalpha, marker))), key=lambda m: (-len(m), m))
 
 
-def marked(markers: Sequence[tuple[str, ...]]) -> Callable[[str], int | None]:
-    """A function that says where the first marker in a text ends; None where it has none."""
+def marker_finder(markers: Sequence[tuple[str, ...]]) -> Callable[[str], int | None]:
+    """A function that returns where the first marker in a text ends; None if there is none."""
     if not markers:
         return lambda text: None
-    pattern = _compiled(markers)
+    pattern = _compile(markers)
     return lambda text: found.end() if (found := pattern.search(text)) else None
 
 
-def _compiled(markers: Sequence[tuple[str, ...]]) -> re.Pattern[str]:
+def _compile(markers: Sequence[tuple[str, ...]]) -> re.Pattern[str]:
     return re.compile("|".join(map(_pattern, markers)), re.IGNORECASE)
 
 
@@ -68,7 +67,8 @@ def _variables(variant: int, move: Move, attempt: int) -> dict[str, Any]:
     return move_variables(sample_tree(variant), move, attempt, numbers)
 
 
-def _common(one: str, other: str) -> tuple[str, ...]:
+def _common_run(one: str, other: str) -> tuple[str, ...]:
+    """The longest run of tokens in both texts, without punctuation at its ends."""
     first, second = _TOKENS.findall(one), _TOKENS.findall(other)
     match = SequenceMatcher(None, first, second, autojunk=False).find_longest_match()
     run = first[match.a : match.a + match.size]
@@ -77,7 +77,7 @@ def _common(one: str, other: str) -> tuple[str, ...]:
 
 
 def _pattern(marker: tuple[str, ...]) -> str:
-    """Words with white space between them, punctuation with or without."""
+    """Matches words separated by white space, and punctuation with or without white space."""
     pattern = re.escape(marker[0])
     for before, token in pairwise(marker):
         pattern += r"\s+" if before[-1].isalnum() and token[0].isalnum() else r"\s*"

@@ -1,7 +1,7 @@
-"""Node sequence to text: steps as they are, everything between them by the template.
+"""Node sequence to text: the steps unchanged, and between them the texts of the template.
 
-A trace is lines. Every step stands on lines of its own, and so does what is said at one place: the reflection, its
-verdict and where to go back to share a line, a space between them (countdown):
+A trace consists of lines. Every step has its own lines, and so has each move: the reflection, its verdict and the
+place to go back to share a line, separated by spaces (countdown):
 
     10 + 3 = 13 left 4 13
     4 + 13 = 17 left 17
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from astro_factory.core.trees import Tree
-from astro_factory.traces.template_renderer import TemplateRenderer, seeded
+from astro_factory.traces.template_renderer import TemplateRenderer, seeded_choice
 
 
 class Segment(NamedTuple):
@@ -23,38 +23,38 @@ class Segment(NamedTuple):
     """`step`, `reflect`, `verdict`, `backtrack`, `restart` (back to the root) or `answer`."""
     text: str
     node: int
-    """The step's node; the node that is judged; the node gone back to."""
+    """The step's node, the node that is judged, or the node that the trace goes back to."""
     start: int
     end: int
 
 
 class Move(NamedTuple):
-    """What happens at one place of a node sequence besides steps."""
+    """What a trace does at one place of its node sequence, apart from steps."""
 
     kinds: tuple[str, ...]
-    """Kind of segment of each block that is said here."""
+    """Segment kind of each block."""
     blocks: tuple[str, ...]
     judged: int
     target: int | None = None
 
+    @classmethod
+    def pause(cls, node: int) -> "Move":
+        """The trace checks where it is and finds it correct."""
+        return cls(*_PAUSE, node)
 
-def pause(node: int) -> Move:
-    """The trace looks at where it is and finds it good."""
-    return Move(*_PAUSE, node)
+    @classmethod
+    def jump(cls, leaf: int, target: int) -> "Move":
+        """The trace finds a leaf wrong and goes back."""
+        return cls(*(_BACKTRACK if target else _RESTART), leaf, target)
 
-
-def jump(leaf: int, target: int) -> Move:
-    """The trace finds a leaf wrong and goes back."""
-    return Move(*(_BACKTRACK if target else _RESTART), leaf, target)
-
-
-def closing(leaf: int) -> Move:
-    """The trace finds a leaf right and states the answer, on a line of its own."""
-    return Move(*_CLOSING, leaf)
+    @classmethod
+    def finish(cls, leaf: int) -> "Move":
+        """The trace finds a leaf correct and states the answer, on a line of its own."""
+        return cls(*_FINISH, leaf)
 
 
 def move_variables(tree: Tree, move: Move, attempt: int, numbers: Mapping[int, int]) -> dict[str, Any]:
-    """What the blocks of a move know; `numbers`: of each node, the number of the step that said it last."""
+    """Variables of a move's blocks. `numbers`: for each node, the number of its latest step in the trace."""
     variables: dict[str, Any] = {
         "problem": tree.problem,
         "node": tree.nodes[move.judged],
@@ -67,48 +67,51 @@ def move_variables(tree: Tree, move: Move, attempt: int, numbers: Mapping[int, i
 
 
 def render(tree: Tree, sequence: Sequence[int], renderer: TemplateRenderer, seed: int) -> list[Segment]:
-    """The segments of a trace; its text is `trace_text` them. `seed` decides what `pick` picks.
+    """The segments of a trace; `trace_text` joins them. `seed` decides the choices of `pick`.
 
-    Raises UserError where the template fails over this tree.
+    Raises:
+        UserError: the template fails over this tree.
     """
-    choose, nodes, last = seeded(seed), tree.nodes, len(sequence) - 1
+    choose, nodes, last = seeded_choice(seed), tree.nodes, len(sequence) - 1
     segments: list[Segment] = []
     numbers: dict[int, int] = {}
-    steps, attempt, place = 0, 1, 0
-    for position, here in enumerate(sequence):
-        if position and nodes[here].parent == sequence[position - 1]:
+    steps, attempt, offset = 0, 1, 0
+    for position, current in enumerate(sequence):
+        if position and nodes[current].parent == sequence[position - 1]:
             steps += 1
-            numbers[here] = steps
-            text = nodes[here].text
-            segments.append(_segment(("step", text, here, place, place + len(text))))
-            place += len(text) + 1
-        following = None if position == last else sequence[position + 1]
-        if following is not None and nodes[following].parent == here:
-            continue
-        move = closing(here) if following is None else pause(here) if following == here else jump(here, following)
-        for kind, text in zip(
-            move.kinds, renderer.say(move.blocks, move_variables(tree, move, attempt, numbers), choose), strict=True
-        ):
+            numbers[current] = steps
+            text = nodes[current].text
+            segments.append(_segment(("step", text, current, offset, offset + len(text))))
+            offset += len(text) + 1
+        if position == last:
+            move = Move.finish(current)
+        else:
+            following = sequence[position + 1]
+            if nodes[following].parent == current:
+                continue
+            move = Move.pause(current) if following == current else Move.jump(current, following)
+        texts = renderer.render_blocks(move.blocks, move_variables(tree, move, attempt, numbers), choose)
+        for kind, text in zip(move.kinds, texts, strict=True):
             if text:
-                node = following if kind in _TO_TARGET else here
-                segments.append(_segment((kind, text, node, place, place + len(text))))
-                place += len(text) + 1
+                node = move.target if move.target is not None and kind in _OF_TARGET else current
+                segments.append(_segment((kind, text, node, offset, offset + len(text))))
+                offset += len(text) + 1
         attempt += move.target is not None
     return segments
 
 
 def trace_text(segments: Sequence[Segment]) -> str:
     """The response."""
-    return joined(segments)
+    return join_pieces(segments)
 
 
-def joined(pieces: Sequence[Sequence[Any]]) -> str:
-    """Kinds and texts as lines: words said at one place share a line, all else stands on lines of its own."""
+def join_pieces(pieces: Sequence[Sequence[Any]]) -> str:
+    """Joins (kind, text, …) pieces: those of one move share a line, everything else gets lines of its own."""
     parts: list[str] = []
     before = ""
     for piece in pieces:
         kind = piece[0]
-        parts.append(" " if kind in _SAID_AFTER and before in _SAID_FIRST else "\n")
+        parts.append(" " if kind in _CONTINUES_LINE and before in _STARTS_LINE else "\n")
         parts.append(piece[1])
         before = kind
     return "".join(parts[1:])
@@ -117,9 +120,9 @@ def joined(pieces: Sequence[Sequence[Any]]) -> str:
 _PAUSE = ("reflect", "verdict"), ("reflect", "right")
 _BACKTRACK = ("reflect", "verdict", "backtrack"), ("reflect", "wrong", "backtrack")
 _RESTART = ("reflect", "verdict", "restart"), ("reflect", "wrong", "restart")
-_CLOSING = ("reflect", "verdict", "answer"), ("reflect", "right", "answer")
-"""Kinds of segment and the blocks that say them."""
+_FINISH = ("reflect", "verdict", "answer"), ("reflect", "right", "answer")
+"""Segment kinds of a move and the blocks that give their text."""
 _segment = Segment._make
-_TO_TARGET = frozenset({"backtrack", "restart"})
-_SAID_FIRST = frozenset({"reflect", "verdict"})
-_SAID_AFTER = frozenset({"verdict", "backtrack", "restart"})
+_OF_TARGET = frozenset({"backtrack", "restart"})
+_STARTS_LINE = frozenset({"reflect", "verdict"})
+_CONTINUES_LINE = frozenset({"verdict", "backtrack", "restart"})

@@ -1,4 +1,4 @@
-"""A small search tree for trying templates on, when no real one is at hand."""
+"""A small search tree to try templates on when no real one is available."""
 
 from zlib import crc32
 
@@ -7,11 +7,11 @@ from astro_factory.core.trees import Tree, TreeNode
 from astro_factory.core.verdicts import Outcome
 
 SEQUENCE = (0, 1, 1, 2, 1, 3, 0, 4, 5)
-"""Over the sample tree: a pause, a wrong end, back to a step, another wrong end, back to the root, the right end."""
+"""Over the sample tree: a pause, a wrong terminal, a backtrack, another wrong terminal, a restart, the correct one."""
 
 
-class _AnyFacts(dict):
-    """Knows every fact, as a number: which facts there really are is the verifier's matter."""
+class _AnyFacts(dict[str, str]):
+    """Has every fact, as a number: which facts exist depends on the verifier."""
 
     def __init__(self, factor: int):
         self._factor = factor
@@ -21,7 +21,7 @@ class _AnyFacts(dict):
 
 
 def sample_tree(variant: int = 1) -> Tree:
-    """A tree of five steps. Two variants share no word or number of theirs, so what two renderings share is literal."""
+    """A tree of five steps. Two variants share no words or numbers, so what two renderings share is literal text."""
 
     def node(index: int, parent: int, verdict: str = "") -> TreeNode:
         number = 1000 * variant + 7 * index
@@ -37,6 +37,6 @@ def sample_tree(variant: int = 1) -> Tree:
         )
 
     problem = Problem(f"sample{variant}", f"question{variant}", f"gold{variant}", "sample", _AnyFacts(variant))
-    wrong, right = Outcome.INCORRECT, Outcome.CORRECT
-    nodes = [node(0, -1), node(1, 0), node(2, 1, wrong), node(3, 1, wrong), node(4, 0), node(5, 4, right)]
+    wrong, correct = Outcome.INCORRECT, Outcome.CORRECT
+    nodes = [node(0, -1), node(1, 0), node(2, 1, wrong), node(3, 1, wrong), node(4, 0), node(5, 4, correct)]
     return Tree(problem, nodes)

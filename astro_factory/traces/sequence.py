@@ -1,29 +1,29 @@
 """Algorithm 1 of the paper: from a search tree to the order in which a trace visits its nodes.
 
-A sequence starts at the root (node 0) and ends at a correct terminal. An element after another is
-- a step, where it is a child of the one before;
-- a pause, where it is the same: the trace looks back and finds it good;
-- a jump in all other cases: the trace finds the node before it wrong and goes back to this one.
+A sequence starts at the root (node 0) and ends at a correct terminal. Each further element is
+- a step, if it is a child of the element before;
+- a pause, if it is the same node: the trace looks back and finds it correct;
+- a jump otherwise: the trace finds the node before wrong and goes back to this one.
 
-Invariants: the end is correct; no wrong answer is reached twice (unless `distinct` is off); every jump leaves a wrong
-terminal, or, with `early`, a step below which the search found nothing right. In this tree,
+Invariants: the end is correct; no wrong answer is reached twice (unless `distinct` is off); every jump leaves an
+incorrect terminal or, with `early`, a step below which the search found no correct terminal. In this tree,
 
     0 -> 1 -> 2 (wrong)      [0, 1, 2, 1, 3, 0, 4, 5] goes wrong twice: back to the step before,
          1 -> 3 (wrong)      then back to the root.
-    0 -> 4 -> 5 (right)
+    0 -> 4 -> 5 (correct)
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from astro_factory.core.config import Config
 from astro_factory.core.trees import Tree
-from astro_factory.traces.branch_counts import Bounds, draw_count
+from astro_factory.traces.branch_counts import Bounds, BranchCount, draw_count
 from astro_factory.traces.terminals import Draw, Terminals
 
 Merge = Literal["deepest", "any", "root"]
@@ -31,29 +31,28 @@ Order = Literal["drawn", "near_last", "near_first"]
 
 
 class Confirm(Config):
-    """Pauses in the middle: "seems to be correct so far" after steps that the search values highly."""
+    """Positive reflections in the middle: "seems to be correct so far" after steps with a high value."""
 
     min_value: float = Field(0.9, ge=0, le=1)
-    """Lowest Q of a step that is confirmed."""
+    """Lowest Q of a step that can be confirmed."""
     share: float = Field(0.3, ge=0, le=1)
-    """Share of these steps that are."""
+    """Share of these steps that are confirmed."""
 
 
 class Early(Config):
-    """Going back before the end of a branch, at a step below which the search found no right end."""
+    """Backtracking before the end of a branch, at a step below which the search found no correct terminal."""
 
     share: float = Field(0.5, ge=0, le=1)
-    """Share of wrong branches that are given up early, where they have such a step."""
+    """Share of wrong branches that are abandoned early, among those with such a step."""
     steps: Bounds = (1, 100)
-    """How many steps of the branch are taken first, at least and at most; all possible numbers are equally likely."""
+    """Lowest and highest number of the branch's steps to take first; all possible numbers are equally likely."""
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceOptions:
-    """What decides a sequence besides the tree and the seed."""
+    """What decides a sequence, besides the tree and the seed."""
 
-    wrong_branches: Any = (0, 2)
-    """A `branches.WrongBranches` value."""
+    wrong_branches: BranchCount = (0, 2)
     at_least: int = 0
     """Lowest number of wrong branches, whatever is drawn."""
     merge: Merge = "deepest"
@@ -62,46 +61,46 @@ class SequenceOptions:
     early: Early | None = None
     order: Order = "drawn"
     distinct: bool = True
-    """Whether wrong ends have different answers."""
+    """Whether wrong branches must have different answers."""
 
 
 def sample_sequence(
     tree: Tree, options: SequenceOptions, seed: int, terminals: Terminals | None = None
 ) -> list[int] | None:
-    """A node sequence, or None where the tree has no right end or fewer wrong ones than `at_least`.
+    """A node sequence, or None if the tree has no correct terminal or fewer wrong branches than `at_least`.
 
-    One random order of the terminals decides all: the first right one is n*, the first wrong ones with different
-    answers are its detours, and how many came before n* is the natural number of failures. `terminals` may be handed
-    in where several sequences are drawn from one tree.
+    One random order of the terminals decides everything: the first correct one is n*, the first incorrect ones with
+    different answers are the wrong branches, and the number of these before n* is the natural number of failures.
+    Pass `terminals` when drawing several sequences from one tree.
     """
     terminals = terminals or Terminals(tree, options.draw)
     random = Random(seed)
     order = terminals.shuffled(random)
-    right = next((index for index in order if index not in terminals.answers), None)
-    detours = terminals.distinct if options.distinct else terminals.all_wrong
-    wrong = detours(order)
-    if right is None or len(wrong) < options.at_least:
+    correct = next((index for index in order if index not in terminals.answers), None)
+    select_wrong = terminals.distinct if options.distinct else terminals.all_wrong
+    wrong = select_wrong(order)
+    if correct is None or len(wrong) < options.at_least:
         return None
-    natural = len(detours(order[: order.index(right)]))
+    natural = len(select_wrong(order[: order.index(correct)]))
     count = max(draw_count(options.wrong_branches, natural, random), options.at_least)
     chosen = wrong[:count]
     if options.early:
-        chosen = _given_up(tree, terminals, wrong, count, options.early, random)
-    chosen = _ordered(tree, chosen, right, options.order)
-    walked = merge_paths(tree, chosen, right, options.merge, random)
-    return _with_pauses(tree, walked, options.confirm, random) if options.confirm else walked
+        chosen = _abandon_early(tree, terminals, wrong, count, options.early, random)
+    chosen = _ordered(tree, chosen, correct, options.order)
+    visited = merge_paths(tree, chosen, correct, options.merge, random)
+    return _with_pauses(tree, visited, options.confirm, random) if options.confirm else visited
 
 
 def merge_paths(
-    tree: Tree, wrong: Sequence[int], right: int, merge: Merge = "deepest", random: Random | None = None
+    tree: Tree, wrong: Sequence[int], correct: int, merge: Merge = "deepest", random: Random | None = None
 ) -> list[int]:
-    """The root paths of the nodes that are found wrong and then of the right end, merged.
+    """The merged root paths of the wrong nodes and then of the correct terminal.
 
-    `deepest` (Algorithm 1): each path goes on from its deepest node already visited. `root`: each starts anew. `any`:
-    each goes on from one of its visited nodes, which `random` draws.
+    `deepest` (Algorithm 1): each path continues from its deepest node already visited. `root`: each restarts at the
+    root. `any`: each continues from one of its visited nodes, drawn by `random`.
     """
     visited, seen = [0], {0}
-    for leaf in [*wrong, right]:
+    for leaf in [*wrong, correct]:
         path = [0, *tree.path(leaf)]
         known = 1 if merge == "root" else sum(node in seen for node in path)
         if merge == "any" and random and len(visited) > 1:
@@ -113,57 +112,56 @@ def merge_paths(
     return visited
 
 
-def _given_up(
+def _abandon_early(
     tree: Tree, terminals: Terminals, wrong: Iterable[int], count: int, early: Early, random: Random
 ) -> list[int]:
-    """Up to `count` nodes to go back from: wrong ends, some of them cut to a step before.
+    """Up to `count` nodes to backtrack from: incorrect terminals, some of them cut to an earlier step.
 
-    A step that was given up stays so: no later branch goes through it.
+    No later branch goes through a step that was abandoned.
     """
     chosen: list[int] = []
-    closed: set[int] = set()
-    walked = {0}
+    abandoned: set[int] = set()
+    visited = {0}
     for leaf in wrong:
         path = tree.path(leaf)
         if len(chosen) == count:
             break
-        if closed.intersection(path):
+        if abandoned.intersection(path):
             continue
-        new = [node for node in path if node not in walked]
+        new = [node for node in path if node not in visited]
         low, high = early.steps
-        hopeless = [node for node in new[low - 1 if low else 0 : high] if _can_close(tree, terminals, node)]
+        candidates = new[low - 1 if low else 0 : high]
+        hopeless = [
+            node for node in candidates if not tree.nodes[node].terminal and node not in terminals.leading_to_correct
+        ]
         if hopeless and random.random() < early.share:
             leaf = random.choice(hopeless)
-            closed.add(leaf)
-        walked.update(tree.path(leaf))
+            abandoned.add(leaf)
+        visited.update(tree.path(leaf))
         chosen.append(leaf)
     return chosen
 
 
-def _can_close(tree: Tree, terminals: Terminals, node: int) -> bool:
-    return not tree.nodes[node].terminal and node not in terminals.leading_to_correct
-
-
-def _ordered(tree: Tree, wrong: list[int], right: int, order: Order) -> list[int]:
-    """`near`: sharing much with the way to the right end."""
+def _ordered(tree: Tree, wrong: list[int], correct: int, order: Order) -> list[int]:
+    """Wrong branches in order; a branch is near if it shares many steps with the path to the correct terminal."""
     if order == "drawn":
         return wrong
-    goal = tree.path(right)
+    goal = tree.path(correct)
 
-    def shared(leaf: int) -> int:
+    def shared_steps(leaf: int) -> int:
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(tree.path(leaf), goal, strict=False)))
 
-    return sorted(wrong, key=shared, reverse=order == "near_first")
+    return sorted(wrong, key=shared_steps, reverse=order == "near_first")
 
 
-def _with_pauses(tree: Tree, walked: list[int], confirm: Confirm, random: Random) -> list[int]:
-    """Highly valued steps, some of them repeated where they are first walked; what is left by a jump is not praised."""
-    paused = walked[:1]
-    for place, (previous, index) in enumerate(pairwise(walked), start=2):
+def _with_pauses(tree: Tree, visited: list[int], confirm: Confirm, random: Random) -> list[int]:
+    """Repeats some high-value steps where they are first visited; a step that a jump leaves next is not confirmed."""
+    paused = visited[:1]
+    for place, (previous, index) in enumerate(pairwise(visited), start=2):
         node = tree.nodes[index]
         first = node.parent == previous and index not in paused
-        goes_on = place < len(walked) and tree.nodes[walked[place]].parent == index
+        continued = place < len(visited) and tree.nodes[visited[place]].parent == index
         paused.append(index)
-        if first and goes_on and node.value >= confirm.min_value and random.random() < confirm.share:
+        if first and continued and node.value >= confirm.min_value and random.random() < confirm.share:
             paused.append(index)
     return paused

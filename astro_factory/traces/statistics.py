@@ -1,4 +1,4 @@
-"""What came of the trees: the figures of `statistics.json`."""
+"""Counts over the traces of all trees: the figures of `statistics.json`."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ class TraceStatistics:
     characters: int = 0
     longest: int = 0
     tokens: int = 0
-    backtracks: Counter = field(default_factory=Counter)
-    wrong: Counter = field(default_factory=Counter)
-    dropped_problems: Counter = field(default_factory=Counter)
-    dropped_traces: Counter = field(default_factory=Counter)
+    backtracks: Counter[int] = field(default_factory=Counter)
+    wrong: Counter[int] = field(default_factory=Counter)
+    dropped_problems: Counter[str] = field(default_factory=Counter)
+    dropped_traces: Counter[str] = field(default_factory=Counter)
 
-    def add(self, rows: list[dict[str, Any]], dropped: Counter) -> None:
-        """One tree's traces, and why others were not made."""
+    def add(self, rows: list[dict[str, Any]], dropped: Counter[str]) -> None:
+        """Add one tree's traces, and the reasons why others were dropped."""
         texts = [row["messages"][-1]["content"] for row in rows]
         self.problems += 1
         self.used += bool(rows)
@@ -40,8 +40,8 @@ class TraceStatistics:
             self.dropped_problems.update([reason for reason, _ in dropped.most_common(1)] or ["not_matched"])
 
     def as_json(self) -> dict[str, Any]:
-        """Wrong ends are told where they are not as many as the backtracks, tokens where they were counted."""
-        made = max(self.traces, 1)
+        """The figures. `wrong_ends` appears only if it differs from `backtracks`, `tokens` only if counted."""
+        traces = max(self.traces, 1)
         figures = {
             "problems": self.problems,
             "problems_used": self.used,
@@ -50,21 +50,21 @@ class TraceStatistics:
             "traces_distinct": self.distinct,
             "traces_dropped": dict(sorted(self.dropped_traces.items())),
             "backtracks": _histogram(self.backtracks),
-            "backtracks_mean": _mean(self.backtracks, made),
-            "steps_mean": self.steps / made,
-            "characters_mean": self.characters / made,
+            "backtracks_mean": _mean(self.backtracks, traces),
+            "steps_mean": self.steps / traces,
+            "characters_mean": self.characters / traces,
             "characters_longest": self.longest,
         }
         if self.wrong != self.backtracks:
-            figures |= {"wrong_ends": _histogram(self.wrong), "wrong_ends_mean": _mean(self.wrong, made)}
+            figures |= {"wrong_ends": _histogram(self.wrong), "wrong_ends_mean": _mean(self.wrong, traces)}
         if self.tokens:
-            figures |= {"tokens": self.tokens, "tokens_mean": self.tokens / made}
+            figures |= {"tokens": self.tokens, "tokens_mean": self.tokens / traces}
         return figures
 
 
-def _histogram(counts: Counter) -> dict[str, int]:
+def _histogram(counts: Counter[int]) -> dict[str, int]:
     return {str(number): count for number, count in sorted(counts.items())}
 
 
-def _mean(counts: Counter, made: int) -> float:
-    return sum(number * count for number, count in counts.items()) / made
+def _mean(counts: Counter[int], traces: int) -> float:
+    return sum(number * count for number, count in counts.items()) / traces

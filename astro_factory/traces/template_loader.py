@@ -1,12 +1,12 @@
-"""From a template's name to its checked sources: what a spec compiles to, and what a record holds.
+"""Finds, loads and checks templates: from a name in a spec to the checked sources that a record contains.
 
     compile_template("reflection/paper.jinja", [workspace / "templates"])
 
-gives a `core.config.TemplateSource`, the entry with the text of every file it includes, imports or extends. Whoever
-renders it later needs no file. The codes of what can be wrong are in `traces.error_codes`.
+returns a `core.config.TemplateSource`: the entry with the text of every file it includes, imports or extends, so that
+rendering needs no files. `traces.error_codes` lists what can be wrong.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -16,29 +16,55 @@ from jinja2 import TemplateSyntaxError
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt, near, shown
 from astro_factory.core.files import kind_of
-from astro_factory.traces import error_codes
+from astro_factory.core.shipped import shipped_folder
+from astro_factory.traces import error_codes, template_worker
 from astro_factory.traces.sandbox import Sandbox
 from astro_factory.traces.template_checks import check_template, references
+from astro_factory.traces.template_limits import MAX_FILE_CHARS, MAX_FILES
 
 _MAX_LISTED = 200
 
 
 def compile_template(entry: str, folders: Sequence[Path], form: str = "reflection") -> TemplateSource:
-    """The sources of a template, found in the first folder that has each, and checked as a template of its form.
+    """The sources of a template, each from the first folder that contains it, checked as a template of its form.
 
-    Raises UserError with everything that is wrong; places are paths of files, or None where the entry itself is wrong.
+    Shipped templates are checked in this process; any other file is parsed and checked in a worker with limits.
+
+    Raises:
+        UserError: everything that is wrong. Places are file paths, or None if the entry itself cannot be loaded.
     """
-    source = load_template(entry, folders)
-    if found := check_template(source, form):
+    if _is_shipped(entry, folders):
+        source, found = load_and_check((entry, folders, form))
+    else:
+        source, found = template_worker.load_and_check(entry, folders, form)
+    if source is None or found:
         raise UserError(*(_at_file(diagnostic, folders) for diagnostic in found))
     return source
 
 
-def load_template(name_or_path: str, folders: Sequence[Path]) -> TemplateSource:
-    """The text of a template and of every file it includes, imports or extends; no file outside the folders is read.
+def load_and_check(request: tuple[str, Sequence[Path], str]) -> tuple[TemplateSource | None, Sequence[Diagnostic]]:
+    """The sources of a template (None if a file is missing) and everything that is wrong with it.
 
-    Raises UserError (E301, E302) naming each file that is missing, cannot be read or lies outside.
+    `request` is the arguments of `compile_template`.
     """
+    entry, folders, form = request
+    source, found = _load(entry, folders)
+    return (None, found) if found else (source, check_template(source, form))
+
+
+def load_template(name_or_path: str, folders: Sequence[Path]) -> TemplateSource:
+    """The text of a template and of every file it includes, imports or extends, without the checks.
+
+    Raises:
+        UserError: E301, E302 or E312 for each file that is missing, cannot be read, lies outside or is too large.
+    """
+    source, found = _load(name_or_path, folders)
+    if found:
+        raise UserError(*(_at_file(diagnostic, folders) for diagnostic in found))
+    return source
+
+
+def _load(name_or_path: str, folders: Sequence[Path]) -> tuple[TemplateSource, list[Diagnostic]]:
     entry = _name_in(name_or_path, folders)
     sources: dict[str, str] = {}
     found: list[Diagnostic] = []
@@ -48,35 +74,49 @@ def load_template(name_or_path: str, folders: Sequence[Path]) -> TemplateSource:
         if name in sources:
             continue
         try:
+            if len(sources) == MAX_FILES:
+                cause = f"template '{entry}' needs more than {MAX_FILES} files"
+                raise UserError.of(error_codes.LIMIT, cause, "include fewer files")
             sources[name] = _read(name, folders)
         except UserError as error:
             found += [replace(diagnostic, place=place, excerpt=line) for diagnostic in error.diagnostics]
+            if len(sources) == MAX_FILES:
+                break
             continue
         pending += _referenced(name, sources[name], folders)
-    if found:
-        raise UserError(*(_at_file(diagnostic, folders) for diagnostic in found))
-    return TemplateSource(entry=entry, sources=dict(sorted(sources.items())))
+    return TemplateSource(entry=entry, sources=dict(sorted(sources.items()))), found
 
 
-def _referenced(name: str, text: str, folders: Sequence[Path]) -> list[tuple[str, Place, str]]:
-    """The templates a file needs, each with the place that names it."""
+def _referenced(name: str, text: str, folders: Sequence[Path]) -> Iterator[tuple[str, Place, str]]:
+    """The templates that a file needs, each with the place that names it."""
     try:
         tree = Sandbox({}).parse(text, name)
     except TemplateSyntaxError:
-        return []  # the check reports it
-    needed = []
-    for line, names, must in references(tree):
+        return  # the check reports it
+    for line, names, required in references(tree):
         names = names or []
-        present = [other for other in names if _find(other, folders)]
         text_line = text.splitlines()[line - 1]
         column = max(text_line.find(names[0]) if names else 0, 0) + 1
-        for other in present or (names[:1] if must else []):
-            needed.append((other, Place(name, line, column), excerpt(text_line, column)))
-    return needed
+        existing = [other for other in names if _find(other, folders)]
+        for other in existing or (names[:1] if required else []):
+            yield other, Place(name, line, column), excerpt(text_line, column)
+
+
+def _is_shipped(entry: str, folders: Sequence[Path]) -> bool:
+    """Whether the entry comes with the package, and so does every file that it could refer to."""
+    shipped = shipped_folder("templates").resolve()
+    path = _find(_name_in(entry, folders), folders)
+    ours = [folder for folder in folders if folder.resolve() == shipped]
+    others = [folder for folder in folders if folder not in ours and folder.is_dir()]
+    if path is None or not path.is_relative_to(shipped):
+        return False
+    return all(
+        not (folder / file.relative_to(shipped)).exists() for folder in others for file in shipped.rglob("*.jinja")
+    )
 
 
 def _name_in(name_or_path: str, folders: Sequence[Path]) -> str:
-    """A path inside one of the folders becomes the name below it."""
+    """The name below one of the folders, for a path inside it."""
     path = Path(name_or_path)
     if path.is_absolute():
         for folder in folders:
@@ -95,16 +135,19 @@ def _find(name: str, folders: Sequence[Path]) -> Path | None:
 
 def _read(name: str, folders: Sequence[Path]) -> str:
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        cause = f"template '{name}' leads out of the template folders"
+        cause = f"template '{name}' is outside the template folders"
         raise UserError.of(error_codes.OUTSIDE, cause, "name it by its path below templates/")
     path = _find(name, folders)
     if path is None:
         raise UserError.of(error_codes.NOT_FOUND, f"there is no template '{name}'", near(name, _all_names(folders)))
     try:
+        if path.stat().st_size > 4 * MAX_FILE_CHARS:  # UTF-8 has at most 4 bytes per character
+            cause = f"template '{name}' is longer than {MAX_FILE_CHARS:,} characters"
+            raise UserError.of(error_codes.LIMIT, cause, "split or shorten it")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError.of(
-            error_codes.NOT_FOUND, f"template '{name}' cannot be read: {error}", "save it as UTF-8"
+            error_codes.NOT_FOUND, f"cannot read template '{name}': {error}", "save it as UTF-8"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The ends of a search tree that a trace can use, and how likely the policy comes to each."""
+"""The terminals of a search tree that a trace can use, and how likely the policy reaches each of them."""
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
@@ -14,35 +14,36 @@ Draw = Literal["policy", "uniform"]
 
 
 class Terminals:
-    """Right and wrong ends, with the weight of each in a draw."""
+    """Correct and incorrect terminals, with their weights in a draw."""
 
     def __init__(self, tree: Tree, draw: Draw = "policy", trusted: Collection[int] | None = None):
-        """`trusted`: the right ends that may be a trace's own; all where it is None."""
-        ends = [(index, tree.nodes[index]) for index in tree.terminals()]
+        """`trusted`: the correct terminals that a trace may end at; None for all."""
+        terminals = [(index, tree.nodes[index]) for index in tree.terminals()]
         self._tree = tree
-        self.all_correct = [index for index, node in ends if node.verdict == Outcome.CORRECT]
-        """All right ends, trusted or not."""
+        self.all_correct = [index for index, node in terminals if node.verdict == Outcome.CORRECT]
+        """All correct terminals, trusted or not."""
         self.correct = [index for index in self.all_correct if trusted is None or index in trusted]
-        self.incorrect = [index for index, node in ends if node.verdict == Outcome.INCORRECT and node.answer]
+        self.incorrect = [index for index, node in terminals if node.verdict == Outcome.INCORRECT and node.answer]
         self.answers = {index: tree.nodes[index].answer for index in self.incorrect}
+        """Answers of the incorrect terminals."""
         indices = self.correct + self.incorrect
-        self.weights = _reach(tree, indices) if draw == "policy" else dict.fromkeys(indices, 1.0)
+        self.weights = _reach_probabilities(tree, indices) if draw == "policy" else dict.fromkeys(indices, 1.0)
 
     @cached_property
     def leading_to_correct(self) -> set[int]:
-        """The nodes from which the search found a right end."""
+        """The nodes at or above a correct terminal, trusted or not."""
         return {0}.union(*map(self._tree.path, self.all_correct))
 
     def shuffled(self, random: Random) -> list[int]:
-        """All of them in a random order: as if drawn one after another by weight, without putting back.
+        """All terminals in random order, as if drawn by weight without replacement.
 
-        The one that comes first is the one whose exponential clock, of the weight's rate, rings first.
+        Each terminal gets an exponential clock with its weight as rate; the order is that in which the clocks ring.
         """
         clocks = {index: -log(1.0 - random.random()) / weight for index, weight in self.weights.items()}
         return sorted(clocks, key=clocks.__getitem__)
 
     def distinct(self, order: Sequence[int]) -> list[int]:
-        """The wrong ones of an order, the first of each answer."""
+        """The incorrect terminals of an order, the first of each answer."""
         first: dict[str, int] = {}
         for index in order:
             if index in self.answers:
@@ -50,14 +51,14 @@ class Terminals:
         return list(first.values())
 
     def all_wrong(self, order: Sequence[int]) -> list[int]:
-        """The wrong ones of an order, whatever their answers."""
+        """The incorrect terminals of an order, whatever their answers."""
         return [index for index in order if index in self.answers]
 
 
-def _reach(tree: Tree, indices: Sequence[int]) -> dict[int, float]:
-    """For each node, the probability that a walk from the root along the priors comes to it.
+def _reach_probabilities(tree: Tree, indices: Sequence[int]) -> dict[int, float]:
+    """For each node, the probability that a walk from the root along the priors reaches it.
 
-    A node without a prior (a step that only a rollout took) counts as its least likely sibling.
+    A node without a prior (a step that occurs only in rollouts) counts as much as its least likely sibling.
     """
     least: dict[int, float] = {}
     for node in tree.nodes[1:]:

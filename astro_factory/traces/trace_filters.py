@@ -1,4 +1,4 @@
-"""Which traces are left out, and why: lengths, likeness, and steps that would be taken for words of ours."""
+"""Which traces are dropped, and why: by length, by similarity, and because a step looks like words of the template."""
 
 import re
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from astro_factory.traces.backtrack_markers import backtrack_counter
 from astro_factory.traces.render import Segment
 
 _UNCLEAN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|<\|[^|>\s]*\|>")
-"""Control characters but tab and line break, what turns the direction of writing over, halves of characters, and what
-tokenizers read as special tokens."""
+"""Control characters except tab and line feed, bidirectional controls, surrogates, and text that tokenizers read as
+special tokens."""
 
 
 def is_clean(text: str) -> bool:
-    """Whether a text has none of these."""
+    """Whether a text has no control characters or special tokens."""
     return not _UNCLEAN.search(text)
 
 
 class TraceFilter:
-    """The limits of one stage. `begin` with each tree, then ask of each of its traces."""
+    """The limits of one stage. Call `start_tree` with each tree, then `drop_reason` for each of its traces."""
 
     def __init__(
         self,
@@ -30,20 +30,21 @@ class TraceFilter:
         max_chars: int | None = None,
         max_overlap: float | None = None,
     ):
-        goes_back = backtrack_counter(template)
-        self._clean = lru_cache(1 << 16)(lambda words: is_clean(words) and not goes_back(words))
+        count_backtracks = backtrack_counter(template)
+        self._is_clean_step = lru_cache(1 << 16)(lambda step: is_clean(step) and not count_backtracks(step))
         self._limits = (min_chars or 0, max_chars or float("inf"))
         self._max_overlap = max_overlap
-        self._kept: list[frozenset] = []
+        self._kept: list[frozenset[tuple[int, int]]] = []
 
     def start_tree(self) -> None:
-        """The next tree: its traces are compared with one another only."""
+        """Start the next tree: traces are compared only with others of the same tree."""
         self._kept = []
 
     def drop_reason(self, tree: Tree, visited: Sequence[int], segments: Sequence[Segment], text: str) -> str:
-        """Why a trace is left out; empty where it is kept."""
+        """Why a trace is dropped; empty if it is kept."""
+        closing = tree.nodes[visited[-1]].closing
         steps = (segment.text for segment in segments if segment.kind == "step")
-        if not (all(step and self._clean(step) for step in steps) and self._clean(tree.nodes[visited[-1]].closing)):
+        if not (all(step and self._is_clean_step(step) for step in steps) and self._is_clean_step(closing)):
             return "unclean_step"
         if not states_answer(tree, visited[-1], segments):
             return "no_answer"
@@ -51,15 +52,15 @@ class TraceFilter:
         if not shortest <= len(text) <= longest:
             return "too_long" if len(text) > longest else "too_short"
         if self._max_overlap is not None:
-            moves = frozenset(pairwise(visited))
-            if any(len(moves & other) > self._max_overlap * len(moves | other) for other in self._kept):
+            edges = frozenset(pairwise(visited))
+            if any(len(edges & other) > self._max_overlap * len(edges | other) for other in self._kept):
                 return "too_similar"
-            self._kept.append(moves)
+            self._kept.append(edges)
         return ""
 
 
 def states_answer(tree: Tree, leaf: int, segments: Sequence[Segment]) -> bool:
-    """Whether the trace's last words state the leaf's answer, as far as its last step does not."""
+    """Whether the last segment states the leaf's answer, or its last step already does."""
     node = tree.nodes[leaf]
     if not node.closing:
         return True

@@ -1,28 +1,29 @@
-"""Text back to a node sequence: the check that a trace says what it was made from."""
+"""Text back to a node sequence: checks that a trace says exactly what it was made from."""
 
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
 
 from astro_factory.core.trees import Tree
-from astro_factory.traces.render import Move, closing, joined, jump, move_variables, pause
+from astro_factory.traces.render import Move, join_pieces, move_variables
 from astro_factory.traces.template_renderer import TemplateRenderer
 
 Pieces = list[tuple[str, str]]
+"""Segment kinds with their texts."""
 
 
 def parse(text: str, tree: Tree, renderer: TemplateRenderer) -> list[int] | None:
-    """The node sequence that the template words as `text`, or None where there is none.
+    """The node sequence that the template renders as `text`, or None if there is none.
 
-    `parse(trace_text(render(tree, x, renderer, seed)), tree, renderer) == x` for every sequence x and every seed, as
-    long as the words tell x from all others: siblings of one text, or states that a template names alike and that go on
-    alike, give the first sequence that fits.
+    `parse(trace_text(render(tree, x, renderer, seed)), tree, renderer) == x` for every sequence x and every seed, if
+    the text distinguishes x from all others. For siblings with equal texts, or states that a template names alike and
+    that continue alike, the first matching sequence is returned.
     """
-    return _Parser(text, tree, renderer).read()
+    return _Parser(text, tree, renderer).parse()
 
 
 class _Parser:
-    """Depth-first over what may come next; a place in the text counts from the start of a line."""
+    """Depth-first search over what may come next. Offsets in the text are starts of lines."""
 
     def __init__(self, text: str, tree: Tree, renderer: TemplateRenderer):
         self.text, self.tree, self.renderer = text, tree, renderer
@@ -30,65 +31,66 @@ class _Parser:
         for index, node in enumerate(tree.nodes[1:], start=1):
             self.children[node.parent].append(index)
 
-    def read(self) -> list[int] | None:
-        """Iterative, since a trace can be longer than Python's stack."""
-        pending = [self._next([0], 0, 1)]
+    def parse(self) -> list[int] | None:
+        """Iterative, because a trace can be longer than Python's stack."""
+        pending = [self._extensions([0], 0, 1)]
         while pending:
             state = next(pending[-1], None)
             if state is None:
                 pending.pop()
                 continue
-            sequence, place, attempt = state
-            if self._ends(sequence, place, attempt):
+            sequence, offset, attempt = state
+            if self._is_complete(sequence, offset, attempt):
                 return sequence
-            pending.append(self._next(sequence, place, attempt))
+            pending.append(self._extensions(sequence, offset, attempt))
         return None
 
-    def _next(self, sequence: list[int], place: int, attempt: int) -> Iterator[tuple[list[int], int, int]]:
-        """Every sequence that is one element longer, with where the text goes on and the number of the attempt."""
-        here, numbers = sequence[-1], _Numbers(self.tree, sequence)
-        for child in self.children[here]:
-            for end in self._after([("step", self.tree.nodes[child].text)], place):
+    def _extensions(self, sequence: list[int], offset: int, attempt: int) -> Iterator[tuple[list[int], int, int]]:
+        """Every sequence with one more element, the offset where the text continues, and the number of the attempt."""
+        current, numbers = sequence[-1], _StepNumbers(self.tree, sequence)
+        for child in self.children[current]:
+            for end in self._after([("step", self.tree.nodes[child].text)], offset):
                 yield [*sequence, child], end, attempt
-        if len(sequence) == 1 or self.tree.nodes[here].parent != sequence[-2]:
+        if len(sequence) == 1 or self.tree.nodes[current].parent != sequence[-2]:
             return
-        if not self.tree.nodes[here].terminal:
-            for end in self._said(pause(here), place, attempt, numbers):
-                if end > place:
-                    yield [*sequence, here], end, attempt
+        if not self.tree.nodes[current].terminal:
+            for end in self._after_move(Move.pause(current), offset, attempt, numbers):
+                if end > offset:
+                    yield [*sequence, current], end, attempt
         for target in dict.fromkeys(reversed(sequence)):
-            if self.children[target] and target != here:
-                for end in self._said(jump(here, target), place, attempt, numbers):
+            if self.children[target] and target != current:
+                for end in self._after_move(Move.jump(current, target), offset, attempt, numbers):
                     yield [*sequence, target], end, attempt + 1
 
-    def _ends(self, sequence: list[int], place: int, attempt: int) -> bool:
+    def _is_complete(self, sequence: list[int], offset: int, attempt: int) -> bool:
         leaf = sequence[-1]
         if not self.tree.nodes[leaf].terminal:
             return False
-        return len(self.text) + 1 in self._said(closing(leaf), place, attempt, _Numbers(self.tree, sequence))
+        numbers = _StepNumbers(self.tree, sequence)
+        return len(self.text) + 1 in self._after_move(Move.finish(leaf), offset, attempt, numbers)
 
-    def _said(self, move: Move, place: int, attempt: int, numbers: "_Numbers") -> list[int]:
-        """Where the text can go on after the words of a move."""
+    def _after_move(self, move: Move, offset: int, attempt: int, numbers: "_StepNumbers") -> list[int]:
+        """Where the text can continue after the words of a move."""
         variables = move_variables(self.tree, move, attempt, numbers.by_node)
-        said: list[Pieces] = [[]]
+        candidates: list[Pieces] = [[]]
         for kind, block in zip(move.kinds, move.blocks, strict=True):
-            words = dict.fromkeys(self.renderer.alternatives(block, variables))
-            longer = [[*before, (kind, text)] if text else before for before in said for text in words]
-            said = [pieces for pieces in longer if self.text.startswith(joined(pieces), place)]
-        return list(dict.fromkeys(end for pieces in said for end in self._after(pieces, place)))
+            texts = dict.fromkeys(self.renderer.alternatives(block, variables))
+            longer = [[*before, (kind, text)] if text else before for before in candidates for text in texts]
+            candidates = [pieces for pieces in longer if self.text.startswith(join_pieces(pieces), offset)]
+        return list(dict.fromkeys(end for pieces in candidates for end in self._after(pieces, offset)))
 
-    def _after(self, pieces: Pieces, place: int) -> list[int]:
-        """The start of the next line where the text goes on with these; the same place where there are none."""
+    def _after(self, pieces: Pieces, offset: int) -> list[int]:
+        """The start of the next line if the text continues with these pieces; the same offset if there are none."""
         if not pieces:
-            return [place]
-        text = joined(pieces)
-        end = place + len(text)
-        fits = self.text.startswith(text, place) and (end == len(self.text) or self.text[end] == "\n")
+            return [offset]
+        text = join_pieces(pieces)
+        end = offset + len(text)
+        fits = self.text.startswith(text, offset) and (end == len(self.text) or self.text[end] == "\n")
         return [end + 1] if fits else []
 
 
-class _Numbers:
-    """The number of the step that said each node of a sequence last, counted when it is first asked for."""
+class _StepNumbers:
+    """For each node of a sequence, the number of its latest step; counted on first use."""
 
     def __init__(self, tree: Tree, sequence: list[int]):
         self._tree, self._sequence = tree, sequence

@@ -1,21 +1,24 @@
-"""The rows of `traces.parquet`: the conversation to train on, and what it was made from."""
+"""The rows of `traces.parquet`: the conversation to train on, and the nodes and segments it consists of."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.dialogues import message_type
 from astro_factory.core.trees import Tree
 from astro_factory.traces.render import Segment, trace_text
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def trace_schema(tokens: bool = False, learned: bool = False, weight: bool = False) -> Any:
-    """The `pyarrow.Schema` of `traces.parquet`.
 
-    `segments` cover the assistant's text but for the line breaks and spaces between them; `start` and `end` count
-    characters. `node_sequence` and `node` are indices into the problem's tree. `tokens` adds `num_tokens`, those of the
-    response; `learned` says of each segment whether training learns it, `weight` how much.
+def trace_schema(tokens: bool = False, learned: bool = False, weight: bool = False) -> "pa.Schema":
+    """The schema of `traces.parquet`.
+
+    `segments` cover the assistant's text except for the line breaks and spaces between them; `start` and `end` count
+    characters. `node_sequence` and `node` are indices into the problem's tree. `tokens` adds `num_tokens`, the length
+    of the response; `learned` and `weight` add whether and how much training learns each segment.
     """
     import pyarrow as pa
 
@@ -48,9 +51,9 @@ def trace_schema(tokens: bool = False, learned: bool = False, weight: bool = Fal
 def trace_row(
     tree: Tree, sequence: Sequence[int], segments: Sequence[Segment], template: str, seed: int, text: str | None = None
 ) -> dict[str, Any]:
-    """One trace; `template` is the entry's name, `text` that of the segments where it is at hand.
+    """The row of one trace. `template` is the entry's name; pass `text` if the text of the segments is known already.
 
-    A wrong end counts in `num_wrong`, a jump in `num_backtracks`.
+    `num_wrong` counts the wrong terminals visited, `num_backtracks` the jumps.
     """
     wrong = {node for node in sequence[:-1] if tree.nodes[node].terminal}
     return {
@@ -71,26 +74,26 @@ def trace_row(
 
 
 def mark_learned(tree: Tree, row: dict[str, Any]) -> None:
-    """Say of each segment whether it is learned: all but the steps that the trace gives up again."""
-    for segment, kind in zip(row["segments"], _told_apart(tree, row), strict=True):
+    """Set `learned` on each segment: false for steps of abandoned branches."""
+    for segment, kind in zip(row["segments"], _loss_kinds(tree, row), strict=True):
         segment["learned"] = kind != "wrong_step"
 
 
 def mark_weights(tree: Tree, row: dict[str, Any], weights: Mapping[str, float]) -> None:
-    """Give each segment the weight of its kind, where a step that the trace gives up again is a `wrong_step`."""
-    for segment, kind in zip(row["segments"], _told_apart(tree, row), strict=True):
+    """Set `weight` on each segment by its kind; steps of abandoned branches are `wrong_step`."""
+    for segment, kind in zip(row["segments"], _loss_kinds(tree, row), strict=True):
         segment["weight"] = weights[kind]
 
 
-def _told_apart(tree: Tree, row: Mapping[str, Any]) -> Iterator[str]:
-    """The kind of each segment, with the steps that are given up again apart from those on the way to the right end."""
-    right = set(tree.path(row["node_sequence"][-1]))
+def _loss_kinds(tree: Tree, row: Mapping[str, Any]) -> Iterator[str]:
+    """The kind of each segment, with `wrong_step` for steps that are not on the path to the correct terminal."""
+    correct_path = set(tree.path(row["node_sequence"][-1]))
     for segment in row["segments"]:
-        yield "wrong_step" if segment["kind"] == "step" and segment["node"] not in right else segment["kind"]
+        yield "wrong_step" if segment["kind"] == "step" and segment["node"] not in correct_path else segment["kind"]
 
 
 def read_terminals(path: Path) -> Iterable[tuple[str, int]]:
-    """Problem and right end of each trace of a table, in order."""
+    """Problem id and correct terminal of each trace of a table, in order."""
     import pyarrow.parquet as pq
 
     table = pq.ParquetFile(path).read(columns=["problem_id", "node_sequence"])

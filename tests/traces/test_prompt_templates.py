@@ -1,4 +1,4 @@
-"""Prompts as templates: their messages, and what is wrong with them told before anything runs."""
+"""Prompts as templates: their messages, and the errors found before anything runs."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.traces.prompt_templates import Prompt
 from astro_factory.traces.rewriting import RewriteChecker
-from astro_factory.traces.sandbox import MAX_CHARS
+from astro_factory.traces.template_functions import MAX_CHARS
 from astro_factory.traces.template_loader import compile_template
 from tests.traces.trees import countdown_tree
 
@@ -25,7 +25,7 @@ def compiled(folder: Path, text: str, form: str = "rewrite"):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_prompts_are_sound_and_named_in_the_reference(name):
+def test_shipped_prompts_are_valid_and_listed_in_the_reference(name):
     compile_template(name, [TEMPLATES], name.partition("/")[0])
     assert name in (Path(__file__).parents[2] / "docs/reference/templates.md").read_text(encoding="utf-8")
 
@@ -43,21 +43,21 @@ def test_examples_are_turns_before_the_question(tmp_path):
     assert [f"{message['role']}: {message['content']}" for message in found] == turns
 
 
-def test_the_examples_of_the_shipped_prompt_would_be_taken():
-    """They keep the numbers and the paper's words for going back."""
+def test_the_examples_of_the_shipped_prompt_would_be_accepted():
+    """They keep the numbers and the paper template's words for going back."""
     source, paper = (compile_template(name, [TEMPLATES], form) for name, form in EXAMPLES)
     turns = Prompt(source, "rewrite").turns({"problem": PROBLEM, "line": "x", "before": ""})
-    judge = RewriteChecker(paper)
+    checker = RewriteChecker(paper)
     for number in (1, 2, 3):
         line = turns[f"user_{number}"].partition("Next line: ")[2].partition("\n")[0]
-        assert judge.refusal(line, turns[f"assistant_{number}"], countdown_tree()) == ""
+        assert checker.refusal(line, turns[f"assistant_{number}"], countdown_tree()) == ""
 
 
 EXAMPLES = [("rewrite/prose.jinja", "rewrite"), ("reflection/paper.jinja", "reflection")]
 
 
-def test_a_long_trace_before_a_line_is_shown_whole(tmp_path):
-    """Phrases are short; what a prompt shows need not be."""
+def test_a_long_trace_before_a_line_is_not_cut(tmp_path):
+    """The limit for phrases does not apply to prompts."""
     source = compiled(tmp_path, "{% block user %}{{ before }} {{ line }}{% endblock %}")
     before = "step\n" * MAX_CHARS
     [message] = Prompt(source, "rewrite").messages({"problem": PROBLEM, "line": "x", "before": before})
@@ -74,32 +74,30 @@ def test_a_prompt_extends_another(tmp_path):
     assert [message["role"] for message in found] == ["system", "user"] and "Solution:\nso\n" in found[1]["content"]
 
 
-WRONG = [
-    ("rewrite", "{% block usr %}{{ line }}{% endblock %}", "E309 no message is a block 'usr'; did you mean 'user'?"),
-    ("rewrite", "{% block system %}Reword.{% endblock %}", "E314 the prompt's block 'user' says nothing; write {%"),
-    (
-        "rewrite",
-        "{% block user_1 %}a{% endblock %}{% block user %}{{ line }}{% endblock %}",
-        "E314 the prompt's block 'a",
-    ),
-    ("rewrite", "{% block user %}Reword.{% endblock %}", "E314 the prompt does not show the line that is to be"),
-    ("rewrite", "{% block user %}{{ line }} {{ node.text }}{% endblock %}", "E307 'node' is not defined"),
-    ("judge", "{% block user %}{{ pick(['a', 'b']) }}{% endblock %}", "E307 'pick' is not defined"),
-    ("judge", "{% block user %}{{ problem.questoin }}{% endblock %}", "E308 'problem' has no attribute 'questoin'"),
-    ("judge", "Is {% block user %}it{% endblock %}", "E310 text outside a block is never said; put it into one of the"),
-    ("judge", "{% block user %}{{ 1 / 0 }}{% endblock %}", "E311 rendering failed: division by zero"),
-    ("judge", "{% block user %}{{ 1 + }}{% endblock %}", "E303 "),
-]
+WRONG = {
+    "misspelled block": ("rewrite", "{% block usr %}{{ line }}{% endblock %}", "E309"),
+    "no question": ("rewrite", "{% block system %}Reword.{% endblock %}", "E314"),
+    "half an example": ("rewrite", "{% block user_1 %}a{% endblock %}{% block user %}{{ line }}{% endblock %}", "E314"),
+    "no line": ("rewrite", "{% block user %}Reword.{% endblock %}", "E314"),
+    "variable of judge": ("rewrite", "{% block user %}{{ line }} {{ node.text }}{% endblock %}", "E307"),
+    "pick": ("judge", "{% block user %}{{ pick(['a', 'b']) }}{% endblock %}", "E307"),
+    "attribute": ("judge", "{% block user %}{{ problem.questoin }}{% endblock %}", "E308"),
+    "text outside": ("judge", "Is {% block user %}it{% endblock %}", "E310"),
+    "rendering": ("judge", "{% block user %}{{ 1 / 0 }}{% endblock %}", "E311"),
+    "syntax": ("judge", "{% block user %}{{ 1 + }}{% endblock %}", "E303"),
+}
 
 
-@pytest.mark.parametrize(("form", "text", "message"), WRONG)
-def test_what_is_wrong_has_a_place_in_the_file(tmp_path, form, text, message):
+@pytest.mark.parametrize(("form", "text", "code"), WRONG.values(), ids=WRONG)
+def test_errors_have_a_place_in_the_file(tmp_path, form, text, code, golden):
     with pytest.raises(UserError) as error:
         compiled(tmp_path, text, form)
     [found] = error.value.diagnostics
-    assert str(found).startswith(f"{tmp_path}/mine.jinja:1:") and message in str(found)
+    assert found.code == code
+    assert str(found).startswith(f"{tmp_path}/mine.jinja:1:")
+    golden(str(found))
 
 
-def test_a_wording_is_no_prompt():
-    with pytest.raises(UserError, match="E309 no message is a block 'reflect'"):
+def test_a_reflection_template_is_not_a_prompt():
+    with pytest.raises(UserError, match="E309"):
         compile_template("reflection/paper.jinja", [TEMPLATES], "judge")

@@ -7,28 +7,28 @@ from hypothesis import strategies as st
 from astro_factory.traces.render import render, trace_text
 from astro_factory.traces.response_parser import ResponseParser, match_sequence, response_measures
 from astro_factory.traces.sequence import SequenceOptions, sample_sequence
-from tests.traces.test_render import SHIPPED, WORDINGS
+from tests.traces.test_render import RENDERERS, SHIPPED
 from tests.traces.trees import countdown_tree, random_trees
 
-SAYING = [name for name in SHIPPED if name not in ("reflection/direct.jinja", "reflection/paper.jinja")]
-READERS = {name: ResponseParser(WORDINGS[name].source) for name in SHIPPED}
+WITH_JUMPS = [name for name in SHIPPED if name not in ("reflection/direct.jinja", "reflection/paper.jinja")]
+PARSERS = {name: ResponseParser(RENDERERS[name].source) for name in SHIPPED}
 
 
-@pytest.mark.parametrize("name", SAYING)
-def test_our_own_traces_are_read_as_they_were_made(name):
-    """Of countdown trees, where the numbers left name a state; the line with the answer is a state of its own."""
+@pytest.mark.parametrize("name", WITH_JUMPS)
+def test_rendered_traces_are_parsed_as_they_were_made(name):
+    """On countdown trees, where the remaining numbers name a state. The answer line would be parsed as a step."""
     tree = countdown_tree()
     for seed in range(40):
         visited = sample_sequence(tree, SequenceOptions((0, 4)), seed)
-        text = trace_text(render(tree, visited, WORDINGS[name], seed)).rpartition("\n")[0]
-        thought = READERS[name].read(text, "4 10 3")
+        text = trace_text(render(tree, visited, RENDERERS[name], seed)).rpartition("\n")[0]
+        graph = PARSERS[name].parse(text, "4 10 3")
         jumps = [(a, b) for a, b in pairwise(visited) if a != b and tree.nodes[b].parent != a]
-        assert thought.backtracks == len(jumps)
-        assert thought.unresolved == thought.revisited == 0
-        assert [(thought.texts[a], thought.texts[b]) for a, b in thought.jumps()] == [
+        assert graph.backtracks == len(jumps)
+        assert graph.unresolved == graph.revisited == 0
+        assert [(graph.texts[a], graph.texts[b]) for a, b in graph.jumps()] == [
             (tree.nodes[a].text, tree.nodes[b].text or "4 10 3") for a, b in jumps
         ]
-        assert thought.dead_ends == len(jumps)
+        assert graph.dead_ends == len(jumps)
 
 
 NO = "No . Go back to where we had"
@@ -44,9 +44,9 @@ RESPONSES = [
 
 
 @pytest.mark.parametrize(("response", "figures"), RESPONSES)
-def test_what_a_model_wrote(response, figures):
-    thought = READERS["reflection/countdown.jinja"].read(response, "numbers 4 10 3 target 17")
-    assert (thought.backtracks, thought.dead_ends, thought.revisited, thought.unresolved) == figures
+def test_responses_of_a_model(response, figures):
+    graph = PARSERS["reflection/countdown.jinja"].parse(response, "numbers 4 10 3 target 17")
+    assert (graph.backtracks, graph.dead_ends, graph.revisited, graph.unresolved) == figures
 
 
 def test_every_line_is_classified():
@@ -58,46 +58,46 @@ def test_every_line_is_classified():
         f"{NO} 4 10 3",
         "4 + 3 = 7 left 7",
     ]
-    graph = READERS["reflection/countdown.jinja"].read("\n".join(lines), "numbers 4 10 3 target 17")
+    graph = PARSERS["reflection/countdown.jinja"].parse("\n".join(lines), "numbers 4 10 3 target 17")
     assert graph.lines == [("step", 1), ("words", 1), ("unresolved", 1), ("jump", 0), ("step", 2)]
 
 
 def test_measures_of_a_response():
     problem = countdown_tree().problem
     response = f"10 + 3 = 13 left 4 13\n{NO} 9 9\n4 + 13 = 17 left 17"
-    assert response_measures(WORDINGS["reflection/countdown.jinja"].source)(problem, response) == {
+    assert response_measures(RENDERERS["reflection/countdown.jinja"].source)(problem, response) == {
         "backtracks": 1, "dead_ends": 0, "revisited": 0, "unresolved": 1
     }  # fmt: skip
 
 
-def test_the_paper_quotes_the_step_it_goes_back_to():
+def test_a_quoted_step_is_found():
     words = "But wait, are we solving the problem correctly so far? Hmm..."
     text = f'Let x be 2\nThen y is 3\n{words} Let\'s go back to where we wrote "Let x be 2"\nThen y is 4'
-    thought = READERS["reflection/paper.jinja"].read(text)
-    assert thought.sequence == [0, 1, 2, 1, 3]
+    graph = PARSERS["reflection/paper.jinja"].parse(text)
+    assert graph.sequence == [0, 1, 2, 1, 3]
 
 
 def test_only_steps_are_steps():
-    reader = ResponseParser(WORDINGS["reflection/countdown.jinja"].source, is_step=lambda line: "left" in line)
-    assert reader.read("Let me think\n1 + 1 = 2 left 2\nHow nice\nanswer 1 + 1").texts == ["", "1 + 1 = 2 left 2"]
+    parser = ResponseParser(RENDERERS["reflection/countdown.jinja"].source, is_step=lambda line: "left" in line)
+    assert parser.parse("Let me think\n1 + 1 = 2 left 2\nHow nice\nanswer 1 + 1").texts == ["", "1 + 1 = 2 left 2"]
 
 
 @settings(max_examples=60, deadline=None)
 @given(random_trees(), st.data())
 def test_a_reworded_trace_has_the_same_sequence(tree, data):
-    """Whatever is said in place of the words between the steps, as long as it is no step."""
+    """Any text may replace the words between steps, as long as it is not a step."""
     seed = data.draw(st.integers(0, 2**62))
     visited = sample_sequence(tree, SequenceOptions((0, 4)), seed)
-    segments = render(tree, visited, WORDINGS["reflection/countdown.jinja"], seed)
+    segments = render(tree, visited, RENDERERS["reflection/countdown.jinja"], seed)
     words = {segment.text: f"well {index}" for index, segment in enumerate(segments) if segment.kind == "backtrack"}
     text = trace_text([segment._replace(text=words.get(segment.text, segment.text)) for segment in segments])
     assert match_sequence(text, tree) == visited
 
 
-def test_a_text_that_is_not_the_trees_has_no_sequence():
+def test_a_text_of_another_tree_has_no_sequence():
     tree = countdown_tree()
     visited = sample_sequence(tree, SequenceOptions(2), 0)
-    text = trace_text(render(tree, visited, WORDINGS["reflection/countdown.jinja"], 0))
+    text = trace_text(render(tree, visited, RENDERERS["reflection/countdown.jinja"], 0))
     assert match_sequence(text, tree) == visited
     for other in ("", text.rpartition("\n")[0], text + "!", text.replace("left", "right")):
         assert match_sequence(other, tree) is None

@@ -18,7 +18,7 @@ RIGHT, WRONG = {"terminal": True, "verdict": "correct", "answer": "7"}, {"termin
 
 
 def small_tree() -> Tree:
-    """The tree of the module's docstring, and one more wrong end with an answer that is there already."""
+    """The tree of the module's docstring, with one more incorrect terminal whose answer occurs twice."""
     nodes = [
         TreeNode(-1, ""),
         TreeNode(0, "a", prior=0.9, value=0.95),
@@ -31,34 +31,34 @@ def small_tree() -> Tree:
     return Tree(Problem("p", "?", "7", "sample"), nodes)
 
 
-def test_walk_goes_back_to_the_deepest_state_already_visited():
+def test_paths_continue_from_the_deepest_visited_state():
     assert merge_paths(small_tree(), [2, 3], 5) == [0, 1, 2, 1, 3, 0, 4, 5]
 
 
-def test_walk_goes_back_past_the_last_branch_to_an_earlier_one():
+def test_paths_can_continue_from_an_earlier_branch():
     tree = small_tree()
     tree.nodes.append(TreeNode(1, "g", answer="7", terminal=True, verdict="correct"))
     assert merge_paths(tree, [2, 6], 7) == [0, 1, 2, 0, 4, 6, 1, 7]
 
 
-def test_walk_can_start_anew_each_time():
+def test_paths_can_restart_at_the_root():
     assert merge_paths(small_tree(), [2, 3], 5, "root") == [0, 1, 2, 0, 1, 3, 0, 4, 5]
 
 
-def test_walk_can_go_on_from_any_state_it_has_seen():
+def test_paths_can_continue_from_any_visited_state():
     walks = {tuple(merge_paths(small_tree(), [2], 3, "any", Random(seed))) for seed in range(20)}
     assert walks == {(0, 1, 2, 1, 3), (0, 1, 2, 0, 1, 3)}
 
 
 def deep_tree() -> Tree:
-    """0 -> 1 -> 2 -> 3 (wrong), 2 -> 4 (wrong), 1 -> 5 (right): nothing right is below 2."""
+    """0 -> 1 -> 2 -> 3 (wrong), 2 -> 4 (wrong), 1 -> 5 (correct): no correct terminal is below 2."""
     nodes = [TreeNode(-1, ""), TreeNode(0, "a"), TreeNode(1, "b"), TreeNode(2, "c", answer="1", **WRONG)]
     nodes += [TreeNode(2, "d", answer="2", **WRONG), TreeNode(1, "e", **RIGHT)]
     return Tree(Problem("p", "?", "7", "sample"), nodes)
 
 
-def test_a_branch_is_given_up_where_nothing_right_was_found_below():
-    """And stays given up: the second wrong end is behind the same step."""
+def test_a_branch_is_abandoned_at_a_hopeless_step():
+    """It stays abandoned: the second incorrect terminal is below the same step."""
     always = SequenceOptions(wrong_branches=2, early=Early(share=1.0))
     assert {tuple(sample_sequence(deep_tree(), always, seed)) for seed in range(20)} == {(0, 1, 2, 1, 5)}
     late = SequenceOptions(wrong_branches=1, early=Early(share=1.0, steps=(3, 3)))
@@ -69,8 +69,8 @@ def test_a_branch_is_given_up_where_nothing_right_was_found_below():
 
 
 @pytest.mark.parametrize("order", ["near_last", "near_first"])
-def test_branches_can_come_closer_or_go_away(order):
-    """The right end is 5; 6 is its neighbour's child and shares the first step, 2 and 3 share nothing."""
+def test_branches_can_be_ordered_by_distance(order):
+    """The correct terminal is 5; node 6 shares its first step, nodes 2 and 3 share nothing."""
     tree = small_tree()
     tree.nodes[6].answer = "3"
     options = SequenceOptions(wrong_branches=3, order=order)
@@ -85,7 +85,7 @@ def test_equal_answers_can_be_allowed():
     assert all(set(sample_sequence(small_tree(), options, seed)) >= {2, 3, 6} for seed in range(20))
 
 
-def test_only_trusted_ends_are_led_to():
+def test_traces_end_at_trusted_terminals_only():
     tree = small_tree()
     tree.nodes.append(TreeNode(1, "g", answer="7", terminal=True, verdict="correct"))
     trusted = Terminals(tree, trusted={7})
@@ -94,11 +94,11 @@ def test_only_trusted_ends_are_led_to():
     assert sample_sequence(tree, SequenceOptions(), 0, Terminals(tree, trusted=())) is None
 
 
-def test_without_wrong_branches_the_way_is_direct():
+def test_without_wrong_branches_the_path_is_direct():
     assert merge_paths(small_tree(), [], 5) == [0, 4, 5]
 
 
-def test_pauses_follow_valued_steps_only():
+def test_only_steps_with_a_high_value_are_confirmed():
     options = SequenceOptions(wrong_branches=2, confirm=Confirm(min_value=0.9, share=1.0))
     sequences = {tuple(sample_sequence(small_tree(), options, seed)) for seed in range(30)}
     assert (0, 1, 1, 2, 1, 3, 0, 4, 5) in sequences
@@ -136,9 +136,9 @@ def test_invariants(tree, options, seed):
     if options.distinct:
         answers = [tree.nodes[node].answer for node in ends]
         assert len(answers) == len(set(answers))
-    given_up = [leaf for leaf, _ in jumps if leaf not in ends]
-    assert bool(options.early) >= bool(given_up)
-    for leaf in given_up:
+    abandoned = [leaf for leaf, _ in jumps if leaf not in ends]
+    assert bool(options.early) >= bool(abandoned)
+    for leaf in abandoned:
         below = [end for end in tree.terminals() if leaf in tree.path(end)]
         assert all(tree.nodes[end].verdict != "correct" for end in below)
         assert visited.count(leaf) == 1
@@ -150,7 +150,7 @@ def test_invariants(tree, options, seed):
         assert all(target == 0 for _, target in jumps)
 
 
-def test_ends_come_as_often_as_the_policy_comes_to_them():
+def test_terminals_are_drawn_as_often_as_the_policy_reaches_them():
     """0.9 * 0.5 leads to each of 2 and 3, 0.1 * 0.5 to each of 5 and 6."""
     terminals = Terminals(small_tree())
     assert terminals.weights == pytest.approx({5: 0.05, 2: 0.45, 3: 0.45, 6: 0.05})
@@ -167,8 +167,8 @@ def test_a_step_without_a_prior_counts_as_its_least_likely_sibling():
     assert Terminals(tree).weights == pytest.approx(dict.fromkeys((2, 3, 5, 6), 0.25))
 
 
-def test_natural_counts_are_the_policys_own_failures():
-    """With the right end as the likeliest, most traces have none; the cap holds."""
+def test_natural_counts_follow_the_policys_failures():
+    """The cap applies; if the correct terminal is the most likely, traces have no wrong branch."""
     tree, natural = small_tree(), SequenceOptions(Mixture(natural=1, uniform=(0, 1)))
     wrong = [sum(tree.nodes[n].terminal for n in sample_sequence(tree, natural, seed)) - 1 for seed in range(500)]
     assert set(wrong) == {0, 1} and sum(wrong) > 400
@@ -177,13 +177,13 @@ def test_natural_counts_are_the_policys_own_failures():
     assert all(sample_sequence(tree, natural, seed) == [0, 4, 5] for seed in range(100))
 
 
-def test_no_right_end_gives_no_sequence():
+def test_without_a_correct_terminal_there_is_no_sequence():
     tree = small_tree()
     tree.nodes[5].verdict = "incorrect"
     assert sample_sequence(tree, SequenceOptions(), 0) is None
 
 
-def test_ends_without_an_answer_are_no_detours():
+def test_terminals_without_an_answer_are_not_visited():
     tree = small_tree()
     tree.nodes[2].answer = ""
     tree.nodes[3].verdict = "no_answer"
@@ -201,7 +201,7 @@ DISTRIBUTIONS = [
 
 @pytest.mark.parametrize("written, shares", DISTRIBUTIONS)
 def test_distributions(written, shares):
-    """`natural` is 5 here, so it is always capped."""
+    """`natural` is 5 here, so the cap always applies."""
     branches = TypeAdapter(WrongBranches).validate_python(written)
     random = Random(0)
     drawn = Counter(draw_count(branches, 5, random) for _ in range(6000))
@@ -222,7 +222,7 @@ def test_distributions(written, shares):
         ("many", "valid integer"),
     ],
 )
-def test_what_is_no_distribution(written, message):
+def test_invalid_distributions(written, message):
     with pytest.raises(ValidationError) as error:
         TypeAdapter(WrongBranches).validate_python(written)
     assert error.value.error_count() == 1

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from astro_factory.core.config import TemplateSource
@@ -9,7 +11,7 @@ from astro_factory.traces.template_loader import compile_template, load_template
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A workspace's templates/ folder, seen from the workspace."""
+    """The templates/ folder of a workspace, which is the current folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "templates/reflection").mkdir(parents=True)
     return tmp_path / "templates"
@@ -20,7 +22,7 @@ def write(folder, **texts: str) -> None:
         (folder / "reflection" / f"{name}.jinja").write_text(text, encoding="utf-8")
 
 
-def test_a_template_comes_with_all_it_needs_and_nothing_else(folder):
+def test_a_template_is_loaded_with_exactly_the_files_it_needs(folder):
     write(
         folder,
         mine='{% extends "reflection/base.jinja" %}{% from "reflection/words.jinja" import no %}'
@@ -43,16 +45,15 @@ def test_the_first_folder_wins_and_a_shipped_template_can_be_extended(folder):
     assert "reflection/paper.jinja" in compile_template("reflection/polite.jinja", folders).sources
 
 
-def test_a_name_that_nothing_has_comes_with_the_nearest(folder):
+def test_a_missing_template_suggests_the_nearest_name(folder, golden):
     write(folder, terse="")
     with pytest.raises(UserError) as error:
         load_template("reflection/ters.jinja", [folder])
-    assert str(error.value) == (
-        "E301 there is no template 'reflection/ters.jinja'; did you mean 'reflection/terse.jinja'?"
-    )
+    assert str(error.value).startswith("E301")
+    golden(str(error.value))
 
 
-def test_a_missing_include_is_told_where_it_is_named(folder):
+def test_a_missing_include_is_reported_where_it_is_named(folder):
     write(folder, mine='\n{% include "reflection/gone.jinja" %}')
     with pytest.raises(UserError) as error:
         load_template("reflection/mine.jinja", [folder])
@@ -71,20 +72,21 @@ def test_no_file_outside_the_folders_is_read(folder, name):
         load_template("reflection/mine.jinja", [folder])
 
 
-def test_nor_through_a_link(folder):
+def test_links_out_of_the_folders_are_not_followed(folder):
     (folder.parent / "secret.jinja").write_text("secret")
     (folder / "reflection/link.jinja").symlink_to(folder.parent / "secret.jinja")
     with pytest.raises(UserError, match="E301"):
         load_template("reflection/link.jinja", [folder])
 
 
-def test_a_file_that_is_no_text(folder):
+def test_a_file_that_is_not_text(folder, golden):
     (folder / "reflection/mine.jinja").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"E301 .* cannot be read: .*; save it as UTF-8"):
+    with pytest.raises(UserError, match="E301") as error:
         load_template("reflection/mine.jinja", [folder])
+    golden(str(error.value))
 
 
-def test_all_findings_of_all_files_at_once_with_their_paths(folder):
+def test_all_errors_of_all_files_are_reported_with_their_paths(folder, golden):
     write(
         folder,
         mine='{% extends "reflection/base.jinja" %}\n{% block backtrak %}{{ nodde.text }}{% endblock %}',
@@ -92,13 +94,14 @@ def test_all_findings_of_all_files_at_once_with_their_paths(folder):
     )
     with pytest.raises(UserError) as error:
         compile_template("reflection/mine.jinja", [folder])
-    heads = [line for line in str(error.value).splitlines() if line.startswith("templates/")]
-    assert heads == [
-        "templates/reflection/base.jinja:1:32 E305 no filter 'trimm'; did you mean 'trim'?",
-        "templates/reflection/base.jinja:1:26 E308 'node' has no attribute 'txt'; did you mean 'text'?",
-        "templates/reflection/mine.jinja:2:24 E307 'nodde' is not defined; did you mean 'node'?",
-        "templates/reflection/mine.jinja:2:10 E309 no move says a block 'backtrak'; did you mean 'backtrack'?",
+    found = [(Path(d.place.file).name, d.place.line, d.place.column, d.code) for d in error.value.diagnostics]
+    assert found == [
+        ("base.jinja", 1, 32, "E305"),
+        ("base.jinja", 1, 26, "E308"),
+        ("mine.jinja", 2, 24, "E307"),
+        ("mine.jinja", 2, 10, "E309"),
     ]
+    golden(str(error.value))
 
 
 FINDINGS = [
@@ -144,21 +147,21 @@ GOOD = [
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_nothing_is_found_in_good_templates(text):
+def test_valid_templates(text):
     assert check_template(TemplateSource(entry="a.jinja", sources={"a.jinja": text})) == []
 
 
-def test_an_imported_macro_does_not_see_the_node_unless_handed_it():
+def test_an_imported_macro_does_not_see_the_node(golden):
     sources = {
         "a.jinja": '{% from "b.jinja" import say %}{% block wrong %}{{ say() }}{% endblock %}',
         "b.jinja": "{% macro say() %}\n{{ node.text }}{% endmacro %}",
     }
     (found,) = check_template(TemplateSource(entry="a.jinja", sources=sources))
     assert (found.code, found.place.file, found.place.line) == ("E311", "b.jinja", 2)
-    assert "hand it to the macro" in found.remedy
+    golden(str(found))
 
 
-def test_a_parents_inner_block_may_be_filled():
+def test_an_inner_block_of_a_parent_can_be_overridden():
     sources = {
         "a.jinja": '{% extends "b.jinja" %}{% block place %}there{% endblock %}',
         "b.jinja": "{% block backtrack %}Back {% block place %}{% endblock %}{% endblock %}",

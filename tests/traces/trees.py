@@ -1,4 +1,4 @@
-"""Trees for the tests of this room: countdown with true arithmetic, and random ones with the shape of a search."""
+"""Trees for tests of traces: countdown with real arithmetic, and random trees in the shape of a search."""
 
 from itertools import combinations
 
@@ -9,7 +9,7 @@ from astro_factory.core.trees import Tree, TreeNode
 
 
 def countdown_tree(numbers: tuple[int, ...] = (4, 10, 3), target: int = 17, name: str = "cd") -> Tree:
-    """Every way to add and subtract the numbers together, larger minus smaller."""
+    """Every way to combine the numbers by addition and subtraction (larger minus smaller)."""
     problem = Problem(name, f"numbers {' '.join(map(str, numbers))} target {target}", str(target), "countdown")
     tree = Tree(problem, [TreeNode(-1, "", facts=_facts(numbers, target))])
     _grow(tree, 0, numbers, target)
@@ -40,7 +40,7 @@ def _grow(tree: Tree, parent: int, numbers: tuple[int, ...], target: int) -> Non
 
 @st.composite
 def random_trees(draw: st.DrawFn) -> Tree:
-    """Up to forty steps; every leaf is a terminal; every text is the step's own, and at least one end is right."""
+    """Up to forty steps; every leaf is a terminal, all texts differ, and at least one terminal is correct."""
     parents = draw(st.lists(st.integers(0, 1000), min_size=1, max_size=40))
     nodes = [TreeNode(-1, "", facts={"left": "begin"})]
     for index, choice in enumerate(parents, start=1):
