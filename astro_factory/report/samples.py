@@ -14,7 +14,7 @@ from astro_factory.core.tables import read_columns
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES
 from astro_factory.report.built import BuiltSpec, BuiltStage, Section
-from astro_factory.traces.backtrack_markers import block_markers, marked
+from astro_factory.traces.backtrack_markers import block_markers, marker_finder
 from astro_factory.traces.response_parser import ResponseParser
 from astro_factory.traces.template_renderer import BLOCKS
 
@@ -131,13 +131,13 @@ def _graphs(
     if comparison.backtracks is None:
         return [("", None)] * len(texts)
     parser = ResponseParser(comparison.backtracks)
-    speaks = marked(block_markers(comparison.backtracks, tuple(BLOCKS)))
+    speaks = marker_finder(block_markers(comparison.backtracks, tuple(BLOCKS)))
     found: list[tuple[str, list[int] | None]] = []
     for text, question in zip(texts, questions, strict=True):
         if speaks(text) is None:
             found.append(("", None))
             continue
-        lines = parser.read(cut(text), question).lines
+        lines = parser.parse(cut(text), question).lines
         states = [state for _, state in lines]
         chain = states == list(range(1, len(states) + 1))
         found.append(("", None) if chain else ("".join(LINE_KINDS[kind] for kind, _ in lines), states))
@@ -151,7 +151,7 @@ def segments_of_response(stage: BuiltStage, text: str, question: str, answers: b
     lines = [line for line in text.split("\n") if line.strip()]
     kinds = ["step"] * len(lines)
     if comparison.backtracks is not None:
-        kinds = [kind for kind, _ in ResponseParser(comparison.backtracks).read(text, question).lines]
+        kinds = [kind for kind, _ in ResponseParser(comparison.backtracks).parse(text, question).lines]
     if answers and kinds and kinds[-1] == "step":
         kinds[-1] = "answer"
     return list(zip(kinds, lines, strict=True))
