@@ -6,7 +6,7 @@ A planned node is in one of four states, each with exactly the fields that it ha
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from astro_factory.core.config import StageConfig
 from astro_factory.core.errors import Place
@@ -55,9 +55,9 @@ class Change:
     kind: ChangeKind
     name: str
     """The field, as messages show it."""
-    old: Any
+    old: object
     """`MISSING` if the field is new."""
-    new: Any
+    new: object
     """`MISSING` if the field is gone."""
     text: str
     """The change in one line."""
@@ -68,8 +68,8 @@ class Change:
         shown = self.place and self.kind is not ChangeKind.UPSTREAM
         return f"{self.text} ({self.place})" if shown else self.text
 
-    def as_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"kind": str(self.kind), "field": self.name, "text": self.text}
+    def as_json(self) -> dict[str, object]:
+        found: dict[str, object] = {"kind": str(self.kind), "field": self.name, "text": self.text}
         found |= {name: value for name in ("old", "new") if (value := getattr(self, name)) is not MISSING}
         return found | ({"place": str(self.place)} if self.place else {})
 
@@ -141,7 +141,7 @@ Executable = ToRun | Import
 """The states that need work in a build."""
 
 
-def node_as_json(item: PlannedNode) -> dict[str, Any]:
+def node_as_json(item: PlannedNode) -> dict[str, object]:
     """A planned node as `plan --json` shows it."""
     return {
         "name": item.node.name,

@@ -21,7 +21,7 @@ def changes(old: Record, new: Record, node: GraphNode) -> list[Change]:
     return [_change(path, left, right, node) for path, left, right in leaves(old, new)]
 
 
-def leaves(old: object, new: object, path: _Path = ()) -> Iterator[tuple[_Path, Any, Any]]:
+def leaves(old: object, new: object, path: _Path = ()) -> Iterator[tuple[_Path, object, object]]:
     """Every leaf at which two values of a record differ; a reference to an artifact is one leaf."""
     if isinstance(old, Mapping) and isinstance(new, Mapping) and not ("content" in old and "content" in new):
         for key in sorted({*old, *new}):

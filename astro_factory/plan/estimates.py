@@ -40,9 +40,9 @@ class Estimate:
     basis: str
     """What the estimate is based on; empty if everything is unknown."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         whole = {name: getattr(self, name) for name in ("calls", "tokens", "bytes", "rows")}
-        found: dict[str, Any] = {name: value if value is None else round(value) for name, value in whole.items()}
+        found: dict[str, object] = {name: value if value is None else round(value) for name, value in whole.items()}
         found["seconds"] = self.seconds if self.seconds is None else round(self.seconds, 1)
         return found | {"processor": self.processor, "basis": self.basis}
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.plans import Change, Hit, Import, Pending, Plan, PlannedNode, ToRun, node_as_json
@@ -24,7 +23,7 @@ class Explanation:
     waits: tuple[str, ...]
     """The inputs that must run first: without their content the stage has no key."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return node_as_json(self.planned) | {
             "against": self.against or None,
             "against_key": self.previous.key if self.previous else None,
@@ -69,7 +68,7 @@ def _age(result: Result) -> tuple[int, ...]:
     return tuple(-ord(character) for character in str(result.provenance.get("started", "")))
 
 
-class _KnownContents(dict[str, Any]):
+class _KnownContents(dict[str, str | None]):
     """Content digests by node; None for a node that is not built."""
 
     def __missing__(self, name: str) -> None:

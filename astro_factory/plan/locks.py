@@ -12,7 +12,6 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -84,7 +83,7 @@ class LockChange:
     def __str__(self) -> str:
         return f"{self.name}: {f'{self.old:.12} -> ' if self.old else ''}{self.new:.12}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return asdict(self)
 
 

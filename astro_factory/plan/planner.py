@@ -57,7 +57,7 @@ class Resolver:
                 return _import(node, result, provider)
         return self._explained(self._to_run(node, "never built", key, record))
 
-    def record(self, node: GraphNode, contents: Mapping[str, str]) -> Record:
+    def record(self, node: GraphNode, contents: Mapping[str, str | None]) -> Record:
         return make_record(node, contents, self.commits, self.environment)
 
     def with_files(self, item: PlannedNode) -> PlannedNode:

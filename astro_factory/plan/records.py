@@ -26,11 +26,11 @@ SCHEME = 1
 
 def make_record(
     node: GraphNode,
-    contents: Mapping[str, str],
+    contents: Mapping[str, str | None],
     commits: Mapping[str, str],
-    environment: Mapping[str, Any] | None = None,
+    environment: Mapping[str, object] | None = None,
 ) -> Record:
-    """The record of a node, given the content digest of every node that it reads.
+    """The record of a node, given the content digest of every node that it reads (None: not known, for `explain`).
 
     `commits` resolves the Hub revisions that a config names by branch or tag, by node; `environment` is part of the
     record in a spec with `env: strict`.
@@ -61,7 +61,7 @@ class _Inputs:
     """Replaces what a config names outside itself by its content."""
 
     node: GraphNode
-    contents: Mapping[str, str]
+    contents: Mapping[str, str | None]
 
     def canonical(self, annotation: Any, value: object) -> Any:
         """A config value as JSON: references by content, files by digest, without fields that are not semantic."""

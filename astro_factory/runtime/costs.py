@@ -10,11 +10,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from astro_factory.core.graph import GraphNode
-from astro_factory.core.results import Result
+from astro_factory.core.results import Provenance, Result
 from astro_factory.core.workload import Rows, Workload
+from astro_factory.runtime.provenance import Environment
 from astro_factory.runtime.resources import processors
 from astro_factory.stages import stage_kind
 from astro_factory.store import Store
@@ -54,7 +54,7 @@ def input_rows(node: GraphNode, rows: Mapping[str, float | None]) -> Rows:
     return {name: count for name, count in known.items() if count is not None}
 
 
-def machine_kind(environment: Mapping[str, Any]) -> str:
+def machine_kind(environment: Environment | Provenance) -> str:
     """The part of an environment that decides how fast a run is."""
     return ", ".join([environment.get("machine", "?"), *sorted(set(environment.get("gpus", ())))])
 

@@ -106,7 +106,7 @@ class StageProcess:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         raise (WarmProcessDied if self._warm and not accepted else StageFailed)(with_tail(f"its process {how}", log))
 
-    def _send(self, job: Mapping[str, Any] | None) -> None:
+    def _send(self, job: Mapping[str, object] | None) -> None:
         self._jobs.write(json.dumps(job) + "\n")
         self._jobs.flush()
 

@@ -5,7 +5,7 @@ import platform
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TypedDict
 
 from astro_factory import __version__
 from astro_factory.core.devices import gpu_models
@@ -33,13 +33,25 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def key_environment() -> dict[str, Any]:
+class Environment(TypedDict):
+    """The software and hardware that a stage runs on."""
+
+    versions: dict[str, str]
+    machine: str
+    system: str
+    cores: int | None
+    gpus: list[str]
+    """The model of each GPU."""
+
+
+def key_environment() -> dict[str, object]:
     """The environment in the keys of a spec with `env: strict`: versions and models of hardware, no counts."""
     found = environment()
-    return {name: found[name] for name in ("versions", "machine", "system")} | {"gpus": sorted(set(found["gpus"]))}
+    gpus = sorted(set(found["gpus"]))
+    return {"versions": found["versions"], "machine": found["machine"], "system": found["system"], "gpus": gpus}
 
 
-def environment() -> dict[str, Any]:
+def environment() -> Environment:
     """Versions of everything that can change a result, and the kind of machine."""
     versions = {"astro-factory": __version__, "python": platform.python_version(), **library_versions()}
     return {

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.results import Result
@@ -37,7 +36,7 @@ class Fault:
     healed: str = ""
     """What the repair did; empty without `repair`."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {"kind": self.kind, "path": str(self.path), "cause": self.cause, "healed": self.healed}
 
 
@@ -56,7 +55,7 @@ class FsckReport:
         """Whether there is no fault, or all are repaired."""
         return all(fault.healed for fault in self.faults)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "ok": self.ok,
             "checked": self.counts,

@@ -11,7 +11,6 @@ from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from astro_factory.core.results import Result, is_digest
 from astro_factory.store import store_locks
@@ -45,7 +44,7 @@ class GcReport:
     def bytes(self) -> int:
         return sum(count.bytes for count in self.folders.values())
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         folders = {name: vars(count) for name, count in self.folders.items()}
         return {"deleted": self.deleted, "builds": self.builds, "bytes": self.bytes, "folders": folders}
 

@@ -98,7 +98,7 @@ class Pushed:
     new_blobs: int
     bytes: int
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return asdict(self)
 
 
