@@ -108,4 +108,5 @@ class ResultProvider(ABC):
 
     def damaged(self, sha256: str) -> UserError:
         """The error to raise for a fetched blob that does not match its digest."""
-        return UserError.of("E174", f"blob {sha256[:12]} of {self.name} does not match its digest", "build without this cache")
+        cause = f"blob {sha256[:12]} of {self.name} does not match its digest"
+        return UserError.of("E174", cause, "build without this cache")

@@ -135,7 +135,8 @@ def test_what_a_guard_says_of_a_file_that_it_cannot_give(tmp_path):
     told = []
     cache = Cache(RemoteStore("memory://x"), told.append)
     assert (
-        str(cache.damaged("a" * 64)) == "E174 blob aaaaaaaaaaaa of memory://x does not match its digest; do without it"
+        str(cache.damaged("a" * 64))
+        == "E174 blob aaaaaaaaaaaa of memory://x does not match its digest; build without this cache"
     )
     with pytest.raises(UserError, match="E175 blob bbbbbbbbbbbb of memory://x is missing; build again"):
         cache.fetch("b" * 64, tmp_path / "x")
