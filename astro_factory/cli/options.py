@@ -62,10 +62,10 @@ def open_caches(urls: Sequence[str] | None) -> "list[Cache]":
     """The caches that the user named; what goes wrong with one is a line on stderr. Raises `UserError` E171, E172."""
     if not urls:
         return []
-    from astro_factory.hub.publication_cache import open_place
+    from astro_factory.hub.publication_cache import open_cache
     from astro_factory.store.caches import Cache
 
-    return [Cache(open_place(url), lambda text: print(f"warning: {text}", file=sys.stderr)) for url in urls]
+    return [Cache(open_cache(url), lambda text: print(f"warning: {text}", file=sys.stderr)) for url in urls]
 
 
 def read_graph(spec: Path, sets: Sequence[str] | None, profile: str | None, sweep: str | None = None) -> Graph:

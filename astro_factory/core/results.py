@@ -6,11 +6,12 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypedDict
 
 from astro_factory.core.canonical import digest
 from astro_factory.core.errors import UserError
+from astro_factory.core.file_names import names_fault
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ZEROS = "0" * 64
@@ -56,16 +57,20 @@ class Result:
             fields = json.loads(data)
             own_digest = fields.pop("digest", None)  # files of early exports have none
             result = cls(**fields)
-            sound = all(
-                is_inside(name) and is_digest(entry["sha256"]) and isinstance(entry["size"], int)
-                for name, entry in result.outputs.items()
-            )
+            matches = digest(result.record) == result.key
+            sound = all(is_digest(entry["sha256"]) and is_size(entry["size"]) for entry in result.outputs.values())
+        except RecursionError:
+            raise ValueError("not a result: it is nested too deeply") from None
         except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"not a result: {error}") from None
-        if digest(result.record) != result.key:
+        if not all(isinstance(part, dict) for part in (result.record, result.outputs, result.provenance)):
+            raise ValueError("not a result: record, outputs and provenance must be objects")
+        if not matches:
             raise ValueError("the record does not match the key")
         if not sound:
-            raise ValueError("it names a file outside its folder or without a digest")
+            raise ValueError("it lists a file without a digest or a size")
+        if fault := names_fault(result.outputs):
+            raise ValueError(f"it lists an unsafe file name, {fault}")
         if own_digest is not None and not (is_digest(own_digest) and _digest_of(data, own_digest) == own_digest):
             raise ValueError("it was changed after it was written")
         return result
@@ -81,11 +86,9 @@ def is_digest(text: object) -> bool:
     return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
 
 
-def is_inside(path: str) -> bool:
-    """Whether a relative path from an untrusted source is normalized and stays inside its folder."""
-    pure = PurePosixPath(path)
-    plain = bool(path) and "\\" not in path and "\0" not in path and str(pure) == path
-    return plain and not pure.is_absolute() and ".." not in pure.parts
+def is_size(value: object) -> bool:
+    """Whether this is a file's size in bytes."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
 class ResultProvider(ABC):

@@ -1,1 +1,1 @@
-"""Publishing and pulling: what a published repository holds, one commit that puts it there, and the way back."""
+"""Publishing in one commit, pulling, and publications as caches."""

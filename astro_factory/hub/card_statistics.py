@@ -1,6 +1,6 @@
-"""The numbers of a card: how many, how long, how often a trace goes back; read from the tables themselves.
+"""Statistics for cards (counts, lengths, backtracks), computed from the tables.
 
-Everything is computed from columns streamed in batches, so a table of trees need not fit into memory.
+Columns are streamed in batches, so a table of trees need not fit into memory.
 """
 
 import hashlib
@@ -20,39 +20,39 @@ _EXAMPLE_CHARACTERS = 3000
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What a card says of one table."""
+class TableStatistics:
+    """What a card shows about one table."""
 
     rows: int
     meaning: str
-    """What a row is."""
+    """What a row is, such as "a chain-of-thought"."""
     facts: tuple[tuple[str, str], ...] = ()
-    """Name and value, in words and plain numbers."""
+    """(name, value) pairs."""
     backtracks: Mapping[int, int] = field(default_factory=dict)
-    """How many traces go back how many times; empty where it means nothing."""
+    """Number of backtracks to number of traces; empty for other tables."""
     example: Mapping[str, str] | None = None
     """`prompt` and `response` of one row."""
 
 
-def table_figures(path: Path) -> Figures:
-    """The figures of a Parquet table, told by its name; of a table unknown to us, the number of rows alone."""
+def table_statistics(path: Path) -> TableStatistics:
+    """The statistics of a Parquet table, by its file name; for an unknown table only the number of rows."""
     import pyarrow.parquet as pq
 
     known = {TABLE_FILES[kind]: count for kind, count in _COUNTS.items()}
     if path.name not in known:
-        return Figures(pq.ParquetFile(path).metadata.num_rows, f"a row of `{path.name}`")
+        return TableStatistics(pq.ParquetFile(path).metadata.num_rows, f"a row of `{path.name}`")
     return known[path.name](path)
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
-    there = pq.ParquetFile(path).schema_arrow.names
-    for batch in read_batches(path, _BATCH, [name for name in columns if name in there]):
+    present = pq.ParquetFile(path).schema_arrow.names
+    for batch in read_batches(path, _BATCH, [name for name in columns if name in present]):
         yield from batch.to_pylist()
 
 
-def _problems(path: Path) -> Figures:
+def _problems(path: Path) -> TableStatistics:
     levels: Counter[str] = Counter()
     first: Row | None = None
     for row in _rows(path, ["question", "answer", "level"]):
@@ -60,10 +60,10 @@ def _problems(path: Path) -> Figures:
         first = first or row
     facts = [(f"level {level}", str(count)) for level, count in sorted(levels.items()) if level]
     example = {"prompt": first["question"], "response": first["answer"]} if first else None
-    return Figures(levels.total(), "a problem and its answer", tuple(facts), example=example)
+    return TableStatistics(levels.total(), "a problem and its answer", tuple(facts), example=example)
 
 
-def _dialogues(path: Path) -> Figures:
+def _dialogues(path: Path) -> TableStatistics:
     skills: Counter[str] = Counter()
     lengths: list[int] = []
     first: Row | None = None
@@ -71,28 +71,30 @@ def _dialogues(path: Path) -> Figures:
         skills[row["skill"]] += 1
         lengths.append(_words(row["messages"]))
         first = first or row
-    facts = [*_spread(lengths), *((f"skill {skill}", str(count)) for skill, count in sorted(skills.items()))]
-    return Figures(len(lengths), "a conversation to practise one skill", tuple(facts), example=_example(first))
+    facts = [*_length_quantiles(lengths), *((f"skill {skill}", str(count)) for skill, count in sorted(skills.items()))]
+    return TableStatistics(
+        len(lengths), "a conversation that practises one skill", tuple(facts), example=_example(first)
+    )
 
 
-def _trees(path: Path) -> Figures:
-    solved = nodes = ends = right = tokens = count = 0
+def _trees(path: Path) -> TableStatistics:
+    solved = nodes = ends = correct_ends = tokens = count = 0
     for row in _rows(path, ["nodes", "tokens"]):
         terminals = [node for node in row["nodes"] if node["terminal"]]
         correct = sum(node["verdict"] == Outcome.CORRECT for node in terminals)
         count, nodes, tokens = count + 1, nodes + len(row["nodes"]), tokens + row["tokens"]
-        ends, right, solved = ends + len(terminals), right + correct, solved + bool(correct)
+        ends, correct_ends, solved = ends + len(terminals), correct_ends + correct, solved + bool(correct)
     facts = (
-        ("trees with a right end", _share(solved, count)),
+        ("trees with a correct terminal", _share(solved, count)),
         ("nodes", str(nodes)),
-        ("ends", str(ends)),
-        ("right ends", _share(right, ends)),
-        ("tokens sampled", str(tokens)),
+        ("terminals", str(ends)),
+        ("correct terminals", _share(correct_ends, ends)),
+        ("sampled tokens", str(tokens)),
     )
-    return Figures(count, "a problem's search tree", facts)
+    return TableStatistics(count, "a problem's search tree", facts)
 
 
-def _traces(path: Path) -> Figures:
+def _traces(path: Path) -> TableStatistics:
     lengths: list[int] = []
     backtracks: Counter[int] = Counter()
     problems: set[str] = set()
@@ -107,19 +109,21 @@ def _traces(path: Path) -> Figures:
         wrong, tokens = wrong + row.get("num_wrong", 0), tokens + row.get("num_tokens", 0)
         if first is None or (row["num_backtracks"] and not first["num_backtracks"]):
             first = row
-    facts = [("problems", str(len(problems))), *_spread(lengths)]
-    facts += [("wrong ends", str(wrong)), ("repeated texts", _share(len(lengths) - len(texts), len(lengths)))]
+    facts = [("problems", str(len(problems))), *_length_quantiles(lengths)]
+    facts += [("incorrect terminals", str(wrong)), ("repeated texts", _share(len(lengths) - len(texts), len(lengths)))]
     facts += [("tokens in responses", str(tokens))] if tokens else []
-    return Figures(len(lengths), "a chain-of-thought", tuple(facts), dict(sorted(backtracks.items())), _example(first))
+    return TableStatistics(
+        len(lengths), "a chain-of-thought", tuple(facts), dict(sorted(backtracks.items())), _example(first)
+    )
 
 
 def _digest(messages: Sequence[Row]) -> bytes:
-    """Of a whole conversation, short enough to keep for millions."""
+    """A digest of the conversation, short enough to keep millions."""
     text = "\0".join(message["content"] for message in messages)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-_COUNTS: dict[ArtifactType, Callable[[Path], Figures]] = {
+_COUNTS: dict[ArtifactType, Callable[[Path], TableStatistics]] = {
     ArtifactType.PROBLEMS: _problems,
     ArtifactType.DIALOGUES: _dialogues,
     ArtifactType.TREES: _trees,
@@ -131,13 +135,13 @@ def _words(messages: Sequence[Row]) -> int:
     return len(messages[-1]["content"].split())
 
 
-def _spread(lengths: Sequence[int]) -> list[tuple[str, str]]:
-    """Where the lengths lie: shortest, tenth, half, nine tenths, longest; in words, which need no tokenizer."""
+def _length_quantiles(lengths: Sequence[int]) -> list[tuple[str, str]]:
+    """Quantiles of the lengths, in words, which need no tokenizer."""
     if not lengths:
         return []
     ordered, last = sorted(lengths), len(lengths) - 1
     at = [ordered[round(last * share)] for share in (0, 0.1, 0.5, 0.9, 1)]
-    return [("words in a response: least / 10 % / median / 90 % / most", " / ".join(map(str, at)))]
+    return [("words in a response: min / 10 % / median / 90 % / max", " / ".join(map(str, at)))]
 
 
 def _share(part: int, whole: int) -> str:

@@ -1,30 +1,32 @@
-"""Dataset and model cards: what it is, in numbers and one example, how it was made and how to make it again.
+"""Dataset and model cards: statistics, an example, how the publication was made and how to rebuild it.
 
-A card is a function of the published files, the provenance and the spec's words; it holds no date and no version, so
-an equal publication has an equal card. Its metadata is checked before any upload.
+A card is a function of the published files and the provenance. It contains no date and no version, so equal
+publications have equal cards. Its metadata is checked before any upload. Text from models and problem sets is escaped.
 """
 
 import json
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.shipped import shipped_folder
-from astro_factory.hub.card_statistics import Figures, table_figures
+from astro_factory.hub.card_statistics import TableStatistics, table_statistics
+from astro_factory.hub.destinations import is_local
 from astro_factory.hub.licences import LlamaTerms, unknown_licence
 from astro_factory.hub.provenance import Provenance
 
 _TAGS = ["astro-factory", "reasoning", "chain-of-thought", "search", "synthetic"]
+_LONGEST_LINE = 200
 _SIZES = [(1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
 
 
 def dataset_card(repo: str, licence: str | None, artifacts: Mapping[str, Path], provenance: Provenance) -> str:
-    """The card of a repository of data.
+    """The card of a dataset repository.
 
     Args:
-        repo: The destination as the spec names it.
+        repo: The destination, as in the spec.
         licence: Identifier, or None.
         artifacts: Folder of each artifact by its name, in the spec's order.
     """
@@ -32,7 +34,7 @@ def dataset_card(repo: str, licence: str | None, artifacts: Mapping[str, Path], 
     for name, folder in artifacts.items():
         files = sorted(path for path in folder.glob("*.parquet"))
         if files:
-            tables[name] = table_figures(files[0])
+            tables[name] = table_statistics(files[0])
             paths = [f"data/{name}/{path.name}" for path in files]
             configs.append({"config_name": name, "data_files": [{"split": "train", "path": paths}]})
     metadata = {
@@ -43,6 +45,7 @@ def dataset_card(repo: str, licence: str | None, artifacts: Mapping[str, Path], 
         "configs": configs,
     }
     example = next((table.example for table in _by_interest(tables) if table.example), None)
+    example = {name: _printable(text) for name, text in example.items()} if example else None
     return _render(
         "cards/dataset.jinja",
         metadata,
@@ -60,7 +63,7 @@ def dataset_card(repo: str, licence: str | None, artifacts: Mapping[str, Path], 
 def model_card(
     repo: str, licence: str | None, name: str, folder: Path, provenance: Provenance, terms: LlamaTerms | None
 ) -> str:
-    """The card of a model; `terms` are the Llama licence's where it applies."""
+    """The card of a model; `terms` are those of the Llama licence if it applies."""
     metadata = {
         **_licence(licence, terms),
         "library_name": "transformers",
@@ -74,12 +77,8 @@ def model_card(
     )
 
 
-def check_card(card: str, files: Mapping[str, Any]) -> None:
-    """Stop a publication whose card the Hub or `datasets` would not take.
-
-    Raises:
-        UserError: naming everything that is wrong.
-    """
+def check_card(card: str, files: Collection[str]) -> None:
+    """Check that the Hub and `datasets` accept a card. Raises `UserError` E718 with everything that is wrong."""
     import yaml
 
     metadata = yaml.safe_load(card.split("---\n")[1])
@@ -91,12 +90,17 @@ def check_card(card: str, files: Mapping[str, Any]) -> None:
     if "configs" in metadata and not metadata["configs"]:
         faults.append("none of the artifacts is a table")
     if faults:
-        cause = f"the card would be refused: {'; '.join(faults)}"
-        raise UserError.of("E718", cause, "mend the spec; nothing was uploaded")
+        cause = f"the Hub would refuse the card: {'; '.join(faults)}"
+        raise UserError.of("E718", cause, "fix the spec; nothing was uploaded")
 
 
 def _render(
-    template: str, metadata: dict[str, Any], repo: str, licence: str | None, provenance: Provenance, **context: Any
+    template: str,
+    metadata: Mapping[str, object],
+    repo: str,
+    licence: str | None,
+    provenance: Provenance,
+    **context: object,
 ) -> str:
     import yaml
     from jinja2 import FileSystemLoader, StrictUndefined
@@ -109,12 +113,15 @@ def _render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    place = repo.removeprefix("file:")
+    # the path of a `file:` destination belongs to the publisher's machine
+    place = repo if not is_local(repo) else Path(repo.removeprefix("file:")).name
+    source = repo if not is_local(repo) else f"file:{place}"
+    environment.filters["plain"] = plain
     text = environment.get_template(template).render(
         metadata=yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=1000),
         title=Path(place).name,
         location=place,
-        source=repo,
+        source=source,
         folder=Path(place).name,
         licence=licence,
         spec=provenance.spec_name,
@@ -125,19 +132,19 @@ def _render(
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 
-def _licence(licence: str | None, terms: LlamaTerms | None) -> dict[str, Any]:
+def _licence(licence: str | None, terms: LlamaTerms | None) -> dict[str, str]:
     if not licence:
         return {}
     return {"license": licence} | ({"license_link": terms.link} if terms else {})
 
 
-def _size(tables: Any) -> str:
+def _size(tables: Iterable[TableStatistics]) -> str:
     rows = max((table.rows for table in tables), default=0)
     return next((name for limit, name in _SIZES if rows < limit), "1M<n<10M")
 
 
-def _by_interest(tables: Mapping[str, Figures]) -> list[Figures]:
-    """Traces that go back say most about a repository."""
+def _by_interest(tables: Mapping[str, TableStatistics]) -> list[TableStatistics]:
+    """Tables with backtracks first: they are the most informative."""
     return sorted(tables.values(), key=lambda table: not any(table.backtracks))
 
 
@@ -168,6 +175,18 @@ def _parameters(path: Path) -> int:
 def _sentence(names: list[str]) -> str:
     text = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
     return text[:1].upper() + text[1:]
+
+
+def plain(text: object) -> str:
+    """Text from elsewhere as one line of Markdown without any markup: no link, HTML, table cell or heading."""
+    line = " ".join(_printable(str(text)).split())[:_LONGEST_LINE]
+    return re.sub(r"([\\`*_\[\]<>#|~&$])", r"\\\1", line)
+
+
+def _printable(text: str) -> str:
+    """A text without control and bidirectional characters, which could hide or reorder what a reader sees."""
+    hidden = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+    return "".join("\ufffd" if unicodedata.category(c) in hidden and c not in "\n\t" else c for c in text)
 
 
 def _fence(text: str) -> str:

@@ -1,7 +1,7 @@
-"""The Hub's client, and the one rule for its failures: wait for what passes, explain what does not.
+"""The Hub's client and its error handling: retry transient failures, explain the others.
 
-Only 429, 5xx and broken lines are tried again, a bounded number of times and no sooner than the Hub asks. A refusal
-(401, 403, 404, ...) is the user's to mend; asking again would not help and is never done.
+Only 429, 5xx and connection errors are retried, a bounded number of times and no sooner than the Hub asks. The user has
+to fix the cause of a refusal (401, 403, 404, ...), so it is never retried.
 """
 
 import os
@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from astro_factory.core.errors import UserError
 
@@ -21,12 +21,12 @@ T = TypeVar("T")
 _XET_STATUS = re.compile(r"HTTP status \w+ error \((\d{3})")
 _FIRST_WAIT_S = 1.0
 _LONGEST_BACKOFF_S = 60.0
-_LONGEST_ASKED_WAIT_S = 300.0
-"""The Hub counts requests in windows of five minutes; a longer wait is for the user to decide on."""
+_LONGEST_REQUESTED_WAIT_S = 300.0
+"""The Hub counts requests in windows of five minutes; the user decides about longer waits."""
 
 
 def hub_client() -> "HfApi":
-    """A client for the endpoint and the token of the environment; it prints nothing."""
+    """A client for the endpoint and the token of the environment, without progress bars."""
     from huggingface_hub import HfApi
     from huggingface_hub.utils import disable_progress_bars
 
@@ -35,94 +35,98 @@ def hub_client() -> "HfApi":
 
 
 @dataclass
-class Patience:
-    """How many more failures of one undertaking to sit out."""
+class Retries:
+    """Counts the transient failures of one operation."""
 
     repo: str
     attempts: int = 6
     failures: int = 0
 
     def wait(self, error: Exception) -> None:
-        """Sleep after a failure that may pass.
+        """Sleep after a transient failure.
 
         Raises:
-            UserError: the failure will not pass by itself, or has lasted too long.
-            Exception: the error itself, where it is no failure of the Hub.
+            UserError: the failure is permanent, or too many have occurred.
+            Exception: the error itself, if it does not come from the Hub.
         """
-        if not _may_pass(error):
-            told = explained(error, self.repo)
-            raise told from (error if told is not error else error.__cause__)
+        if not _is_transient(error):
+            explained = as_user_error(error, self.repo)
+            raise explained from (error if explained is not error else error.__cause__)
         self.failures += 1
-        delay = max(_asked_wait_s(error), min(_FIRST_WAIT_S * 2 ** (self.failures - 1), _LONGEST_BACKOFF_S))
-        if self.failures >= self.attempts or delay > _LONGEST_ASKED_WAIT_S:
-            cause = f"the Hub could not be used for {self.repo}: {_words(error)}"
-            remedy = "try again later; what was built, sent or loaded is kept"
-            if delay > _LONGEST_ASKED_WAIT_S:
+        delay = max(_requested_wait_s(error), min(_FIRST_WAIT_S * 2 ** (self.failures - 1), _LONGEST_BACKOFF_S))
+        if self.failures >= self.attempts or delay > _LONGEST_REQUESTED_WAIT_S:
+            cause = f"the Hub is not available for {self.repo}: {_message(error)}"
+            remedy = "try again later; finished builds, uploads and downloads are kept"
+            if delay > _LONGEST_REQUESTED_WAIT_S:
                 remedy = f"the Hub asks to wait {delay:.0f} s; " + remedy
             raise UserError.of("E704", cause, remedy) from error
         time.sleep(delay)
 
 
-def patiently(repo: str, call: Callable[[], T]) -> T:
-    """The result of a call that may be repeated at will, such as any that only reads."""
-    patience = Patience(repo)
+def with_retries(repo: str, call: Callable[[], T]) -> T:
+    """The result of an idempotent call, such as one that only reads; transient failures are retried."""
+    retries = Retries(repo)
     while True:
         try:
             return call()
         except Exception as error:
-            patience.wait(error)
+            retries.wait(error)
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status behind an error, however the client wrapped it; 0 where there was no answer.
+    """The HTTP status behind an error, however the client wrapped it; 0 if there was no response.
 
-    Xet, which moves the large files, gives refusals as broken lines, with the status in the text.
+    Xet, which transfers large files, reports refusals as connection errors with the status in the text.
     """
     from huggingface_hub.errors import HfHubHTTPError
 
     for found in _chain(error):
         if isinstance(found, HfHubHTTPError):
             return found.response.status_code
-        if isinstance(found, ConnectionError) and (told := _XET_STATUS.search(str(found))):
-            return int(told[1])
+        if isinstance(found, ConnectionError) and (match := _XET_STATUS.search(str(found))):
+            return int(match[1])
     return 0
 
 
-def explained(error: Exception, repo: str) -> Exception:
-    """The error in the user's words, or the error itself where it is none of the Hub's."""
+def as_user_error(error: Exception, repo: str) -> Exception:
+    """The matching `UserError` (E701 to E707), or the error itself if it does not come from the Hub."""
     from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError
 
     chain = list(_chain(error))
     if any(isinstance(e, OfflineModeIsEnabled) for e in chain):
         return UserError.of(
             "E705",
-            f"{repo} is on the Hub, and HF_HUB_OFFLINE forbids to go there",
+            f"{repo} is on the Hub, but HF_HUB_OFFLINE is set",
             "unset HF_HUB_OFFLINE, use a `file:` destination, or build with --no-publish",
         )
-    status, said = status_of(error), _words(error)
+    status, message = status_of(error), _message(error)
     if not status:
         return error
     if any(isinstance(e, RepositoryNotFoundError) for e in chain) and status != 403:
         return UserError.of(
             "E703",
-            f"there is no repository {repo} on the Hub, or your token may not see it",
+            f"there is no repository {repo} on the Hub, or your token has no access to it",
             "check the name, and sign in with `hf auth login` or HF_TOKEN if it is private",
         )
     if status == 401:
         remedy = "run `hf auth login`, or set HF_TOKEN to a valid token"
-        return UserError.of("E701", f"the Hub does not accept your token ({said})", remedy)
+        return UserError.of("E701", f"the Hub does not accept your token ({message})", remedy)
     if status == 403:
         return UserError.of(
             "E702",
-            f"your token has no right to do this with {repo} ({said})",
-            "use a token with write access to that user or organisation, or publish to a place of your own",
+            f"your token has no right to do this with {repo} ({message})",
+            "use a token with write access to that user or organisation, or publish to your own account",
         )
     if status == 404:
-        return UserError.of("E706", f"{repo} has no such revision or file ({said})", "check what stands after the @")
-    return UserError.of("E707", f"the Hub refused {repo} with status {status} ({said})", "mend what it names")
+        return UserError.of(
+            "E706", f"{repo} has no such revision or file ({message})", "check the revision after the @"
+        )
+    return UserError.of(
+        "E707", f"the Hub refused {repo} with status {status} ({message})", "fix the cause that it names"
+    )
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     import httpx2
     from huggingface_hub.errors import OfflineModeIsEnabled
 
@@ -135,29 +139,29 @@ def _may_pass(error: BaseException) -> bool:
     )
 
 
-def _asked_wait_s(error: BaseException) -> float:
-    """Seconds the answer asks to wait: `Retry-After`, or the rest of the rate limit's window."""
+def _requested_wait_s(error: BaseException) -> float:
+    """Seconds the response asks to wait: `Retry-After`, or the rest of the rate limit's window."""
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import parse_ratelimit_headers
 
-    answer: Any = next((e.response for e in _chain(error) if isinstance(e, HfHubHTTPError)), None)
-    if answer is None:
+    response = next((e.response for e in _chain(error) if isinstance(e, HfHubHTTPError)), None)
+    if response is None:
         return 0.0
-    asked = answer.headers.get("Retry-After", "")
-    limit = parse_ratelimit_headers(answer.headers)
-    if asked.isdigit():
-        return float(asked)
+    retry_after = response.headers.get("Retry-After", "")
+    limit = parse_ratelimit_headers(response.headers)
+    if retry_after.isdigit():
+        return float(retry_after)
     return float(limit.reset_in_seconds) if limit and limit.remaining == 0 else 0.0
 
 
-def _words(error: BaseException) -> str:
-    """One line of what the server said, or of what broke the line."""
+def _message(error: BaseException) -> str:
+    """One line of the server's message, or of the connection error."""
     from huggingface_hub.errors import HfHubHTTPError
 
     chain = list(_chain(error))
-    told = next((e for e in chain if isinstance(e, HfHubHTTPError)), chain[-1])
-    said = getattr(told, "server_message", None) or str(told)
-    return next((line.strip() for line in said.splitlines() if line.strip()), type(told).__name__).rstrip(".")
+    cause = next((e for e in chain if isinstance(e, HfHubHTTPError)), chain[-1])
+    text = getattr(cause, "server_message", None) or str(cause)
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(cause).__name__).rstrip(".")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

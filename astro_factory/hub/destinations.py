@@ -1,32 +1,35 @@
-"""Where a publication goes, behind one method: `publish(files, message) -> commit id`.
+"""Destinations of publications, with one method: `publish(files, message) -> commit id`.
 
-Invariant, for both kinds: a reader sees the old publication or the new one, whole; publishing what is already there
-does nothing and gives the same id; files that are not ours (a licence text added by hand) stay; a place that holds
-something else is never touched.
+Invariant, for both kinds: a reader sees either the old publication or the new one, complete; publishing the same files
+again does nothing and returns the same id; files from others (a licence text added by hand) are kept; a place that
+contains something else is never touched.
 """
 
 import os
 import re
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from astro_factory.core.canonical import digest, file_digest
 from astro_factory.core.errors import UserError
-from astro_factory.hub.client import Patience, hub_client, patiently, status_of
+from astro_factory.hub.client import Retries, hub_client, status_of, with_retries
 from astro_factory.hub.layout import MANIFEST, Manifest, Payload, files_below
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    CommitOperation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete
 
 RepoType = Literal["dataset", "model"]
 _FILE = "file:"
 _REPO = re.compile(r"(?=.{1,96}$)[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?/[A-Za-z0-9_]([\w.-]*[A-Za-z0-9_])?", re.ASCII)
 _FIRST_FILES = {".gitattributes", ".gitignore", "README.md", "LICENSE"}
-"""What a repository made by hand on the website may hold before anything is in it."""
+"""Files that an otherwise empty repository may contain when it was created on the website."""
 
 
 class Destination(ABC):
@@ -34,15 +37,15 @@ class Destination(ABC):
 
     @abstractmethod
     def publish(self, files: Mapping[str, Payload], message: str) -> str:
-        """Make `files` what the place holds, in one step; returns the id of the commit that holds them.
+        """Replace the place's publication by `files` in one step; returns the id of the commit.
 
         Raises:
-            UserError: the place cannot be written, or is not ours to write.
+            UserError: the place cannot be written, or contains something else.
         """
 
 
 def destination(repo: str, repo_type: RepoType, private: bool, root: Path) -> Destination:
-    """The destination a spec names: `file:PATH` (below `root` unless absolute) or `org/name` on the Hub."""
+    """The destination of a spec's `repo`: `file:PATH` (relative to `root`) or `org/name` on the Hub."""
     if is_local(repo):
         return FileDestination(root / Path(repo.removeprefix(_FILE)).expanduser())
     return HubDestination(repo, repo_type, private)
@@ -53,20 +56,20 @@ def is_local(repo: str) -> bool:
 
 
 def invalid_name(repo: str) -> str | None:
-    """Why a text is no name of a repository on the Hub, or None."""
+    """Why a text is not a repository name on the Hub, or None."""
     if _REPO.fullmatch(repo) and "--" not in repo and ".." not in repo and not repo.endswith(".git"):
         return None
-    return f"'{repo}' is no repository name: it takes the form org/name, of letters, digits and single - _ . inside"
+    return f"'{repo}' is not a repository name: use org/name, letters and digits with single - _ . in between"
 
 
 def _foreign(place: str) -> UserError:
-    cause = f"{place} holds other things than a publication of astro-factory"
-    return UserError.of("E708", cause, "name a new or empty place; nothing was written")
+    cause = f"{place} contains something other than a publication of astro-factory"
+    return UserError.of("E708", cause, "use a new or empty place; nothing was written")
 
 
 @dataclass(frozen=True)
 class FileDestination(Destination):
-    """A folder, replaced as a whole; its commit id is the digest of what was published."""
+    """A folder, replaced as a whole; its commit id is the digest of the published files."""
 
     folder: Path
 
@@ -76,18 +79,20 @@ class FileDestination(Destination):
         message: str = "",
         place: Callable[[Payload, Path], None] = Payload.copy_to,
     ) -> str:
-        """`place` puts one file where it belongs; a folder needs no message."""
+        """`place` copies or moves one file; `message` is not used."""
         digests = {path: file.sha256 for path, file in files.items()}
         if not self.holds(digests):
             try:
                 self._replace(files, place)
             except OSError as error:
                 cause = f"{self.folder} cannot be written ({error.strerror or error})"
-                raise UserError.of("E709", cause, "make room or rights there, or publish to another folder") from error
+                raise UserError.of(
+                    "E709", cause, "free space or fix the permissions there, or publish to another folder"
+                ) from error
         return digest(digests)
 
     def holds(self, digests: Mapping[str, str]) -> bool:
-        """Whether these files are there, each with its digest."""
+        """Whether these files exist, each with its digest."""
         return all(
             (file := self.folder / path).is_file() and file_digest(file) == sha256 for path, sha256 in digests.items()
         )
@@ -112,7 +117,7 @@ class FileDestination(Destination):
                 raise
 
     def _others(self) -> set[str]:
-        """Files in the folder that no publication put there."""
+        """Files in the folder that do not belong to a publication."""
         if not self.folder.exists():
             return set()
         if not self.folder.is_dir():
@@ -125,27 +130,27 @@ class FileDestination(Destination):
 
 
 class Head(NamedTuple):
-    """The newest commit of a repository and its files (`huggingface_hub.hf_api.RepoFile` by path)."""
+    """The newest commit of a repository and its files by path."""
 
     commit: str
-    files: Mapping[str, Any]
+    files: "Mapping[str, RepoFile]"
 
 
 @dataclass(frozen=True)
 class HubDestination(Destination):
-    """A repository on the Hub, written by exactly one commit that names the parent it was planned against."""
+    """A repository on the Hub, written by exactly one commit that names its parent."""
 
     repo: str
     repo_type: RepoType
     private: bool
 
     def publish(self, files: Mapping[str, Payload], message: str) -> str:
-        """Each turn reads the head, plans against it and commits, so every failure has the same cure: another turn.
+        """Each attempt reads the head, computes the changes and commits, so another attempt handles every failure.
 
-        An answer that says failure although the commit happened is found out by the next turn, whose plan is empty; a
-        commit by somebody else in between is refused by the Hub (412) and planned around, once.
+        If a commit succeeded although its response was an error, the next attempt finds nothing to change. If another
+        commit came in between, the Hub refuses ours (412), and the changes are computed again, once.
         """
-        api, patience, overtaken = hub_client(), Patience(self.repo), False
+        api, retries, conflicted = hub_client(), Retries(self.repo), False
         while True:
             try:
                 head = self._head(api)
@@ -155,12 +160,12 @@ class HubDestination(Destination):
                 return self._commit(api, operations, message, head.commit)
             except Exception as error:
                 if status_of(error) != 412:
-                    patience.wait(error)
-                elif overtaken:
-                    cause = f"somebody else keeps committing to {self.repo}"
-                    raise UserError.of("E710", cause, "build again when the others are done") from error
+                    retries.wait(error)
+                elif conflicted:
+                    cause = f"{self.repo} keeps receiving other commits"
+                    raise UserError.of("E710", cause, "build again when the other commits are done") from error
                 else:
-                    overtaken = True
+                    conflicted = True
 
     def _head(self, api: "HfApi") -> Head:
         from huggingface_hub.errors import RepositoryNotFoundError
@@ -171,11 +176,12 @@ class HubDestination(Destination):
         except RepositoryNotFoundError:
             api.create_repo(self.repo, repo_type=self.repo_type, private=self.private, exist_ok=True)
             commit = api.repo_info(self.repo, repo_type=self.repo_type).sha
+        assert commit is not None
         tree = api.list_repo_tree(self.repo, repo_type=self.repo_type, revision=commit, recursive=True)
         return Head(commit, {entry.path: entry for entry in tree if isinstance(entry, RepoFile)})
 
-    def _operations(self, api: "HfApi", files: Mapping[str, Payload], head: Head) -> list[Any]:
-        """What turns the head into the publication; nothing, if it is there."""
+    def _operations(self, api: "HfApi", files: Mapping[str, Payload], head: Head) -> "Sequence[CommitOperation]":
+        """The changes from the head to the publication; empty if there are none."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         if MANIFEST not in head.files and not set(head.files) <= _FIRST_FILES:
@@ -190,13 +196,13 @@ class HubDestination(Destination):
         return additions + deletions
 
     def _published(self, api: "HfApi", files: Mapping[str, Payload], head: Head) -> set[str]:
-        """The files of the last publication, as far as they can differ from the ones of this."""
+        """The files of the previous publication, unless its manifest is the same."""
         if MANIFEST not in head.files or _same(files[MANIFEST], head.files[MANIFEST]):
             return set()
         data = read_manifest(api, self.repo, self.repo_type, head.commit)
         return set(Manifest.parse(data, self.repo).files)
 
-    def _commit(self, api: "HfApi", operations: list[Any], message: str, parent: str) -> str:
+    def _commit(self, api: "HfApi", operations: "Sequence[CommitOperation]", message: str, parent: str) -> str:
         info = api.create_commit(
             self.repo, operations, commit_message=message, repo_type=self.repo_type, parent_commit=parent
         )
@@ -204,17 +210,17 @@ class HubDestination(Destination):
 
 
 def read_manifest(api: "HfApi", repo: str, repo_type: RepoType, commit: str) -> bytes:
-    """The manifest of a repository at a commit, as it stands there."""
+    """The manifest of a repository at a commit, unparsed."""
     with tempfile.TemporaryDirectory() as folder:
-        path = patiently(
+        path = with_retries(
             repo,
             lambda: api.hf_hub_download(repo, MANIFEST, repo_type=repo_type, revision=commit, local_dir=folder),
         )
         return Path(path).read_bytes()
 
 
-def _same(file: Payload, remote: Any) -> bool:
-    """Whether a file on the Hub has this content, told by its id."""
+def _same(file: Payload, remote: "RepoFile") -> bool:
+    """Whether a file on the Hub has this content, by its id."""
     if remote.size != file.size:
         return False
     return remote.lfs.sha256 == file.sha256 if remote.lfs else remote.blob_id == file.git_oid()

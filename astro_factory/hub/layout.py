@@ -1,13 +1,13 @@
-"""What a published repository holds; the same on the Hub and in a `file:` folder.
+"""The layout of a publication, on the Hub and in a `file:` folder alike.
 
     README.md                     the card; by its metadata `datasets.load_dataset(repo, "<artifact>")` finds the tables
-    data/<artifact>/...           an artifact's own files (repositories of data)
-    config.json, *.safetensors    a model's own files (repositories of a model), with NOTICE where its licence wants one
-    astro/spec.yaml               the resolved spec, with whatever else the builder hands over
-    astro/records/<key>.json      the record of every stage that led here
+    data/<artifact>/...           the files of an artifact (dataset repositories)
+    config.json, *.safetensors    the files of the model (model repositories), with NOTICE if its licence requires one
+    astro/spec.yaml               the resolved spec
+    astro/records/<key>.json      the record of every stage upstream
     astro/manifest.json           digest and size of every file above
 
-Invariant: equal artifacts and equal provenance give equal bytes, manifest included; nothing tells when or where.
+Invariant: equal artifacts and equal provenance give equal bytes, manifest included; nothing depends on time or place.
 """
 
 import hashlib
@@ -16,21 +16,25 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, Field, ValidationError
 
 from astro_factory.core.canonical import file_digest
+from astro_factory.core.config import Config
 from astro_factory.core.errors import UserError
-from astro_factory.core.results import is_digest, is_inside
+from astro_factory.core.file_names import names_fault
+from astro_factory.core.results import is_digest, is_size
 
 CARD = "README.md"
 MANIFEST = "astro/manifest.json"
-_FORMAT = 1
+RECORDS = "astro/records/"
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A file to publish: on disk or in memory."""
+    """A file to publish, on disk or in memory."""
 
     source: Path | bytes
     sha256: str
@@ -46,7 +50,7 @@ class Payload:
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
 
     def git_oid(self) -> str:
-        """The id that git, and so the Hub, gives a file that is not kept in LFS."""
+        """The file's id in git, and so on the Hub, if it is not kept in LFS."""
         return hashlib.sha1(b"blob %d\0" % self.size + self.read()).hexdigest()
 
     def copy_to(self, path: Path) -> None:
@@ -59,56 +63,73 @@ class Payload:
             os.fsync(file.fileno())
 
     def move_to(self, path: Path) -> None:
-        """As `copy_to`, of a file that nobody else needs."""
+        """Like `copy_to`, for a file that is not needed any more."""
         if isinstance(self.source, bytes):
             return self.copy_to(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         os.replace(self.source, path)
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What `astro/manifest.json` says: each file's digest and size, and each artifact's content digest in the store."""
+class FileEntry(Config):
+    """A file of a publication."""
 
-    files: Mapping[str, Mapping[str, Any]]
-    artifacts: Mapping[str, str]
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    sha256: str
+    """SHA-256 of its content, in hexadecimal."""
+    size: int
+    """Its size in bytes."""
+
+
+class Manifest(Config):
+    """`astro/manifest.json`: the files and artifacts of a publication."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    format: Literal[1] = 1
+    """Version of this layout."""
+    artifacts: dict[str, str] = Field(default_factory=dict)
+    """Artifact to its content digest in the store."""
+    files: dict[str, FileEntry]
+    """Path to digest and size, for every file but the manifest."""
 
     @classmethod
     def parse(cls, data: bytes, origin: str) -> "Manifest":
-        """Read a manifest somebody else may have written.
+        """Read a manifest from an untrusted source, called `origin` in errors.
 
         Raises:
-            UserError: it is no manifest, or names a file outside its folder.
+            UserError: E711 if it is not a manifest; E712 if a file name is unsafe, or a digest or size is impossible.
         """
         try:
-            raw = json.loads(data)
-            known = raw["format"] == _FORMAT
-            files = {path: {"sha256": str(e["sha256"]), "size": int(e["size"])} for path, e in raw["files"].items()}
-            artifacts = {str(name): str(content) for name, content in raw["artifacts"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            known, files, artifacts = False, {}, {}
-        if not known:
-            raise UserError.of("E711", f"{MANIFEST} of {origin} cannot be read", "publish it again with this version")
-        for path, entry in files.items():
-            if not _is_inside(path) or not is_digest(entry["sha256"]):
-                cause = f"{MANIFEST} of {origin} names '{path}', which is no file of a publication"
-                raise UserError.of("E712", cause, "do not use this source: its manifest was tampered with")
-        return cls(files, artifacts)
-
-
-def _is_inside(path: str) -> bool:
-    return is_inside(path) and PurePosixPath(path).parts[0] not in (".git", ".cache")
+            manifest = cls.model_validate_json(data)
+        except ValidationError:
+            raise UserError.of(
+                "E711", f"{MANIFEST} of {origin} cannot be read", "publish it again with this version"
+            ) from None
+        fault = names_fault((*manifest.files, MANIFEST))
+        fault = fault or next(
+            (
+                f"'{path}': its digest or size is impossible"
+                for path, entry in manifest.files.items()
+                if not (is_digest(entry.sha256) and is_size(entry.size))
+            ),
+            None,
+        )
+        if fault:
+            cause = f"{MANIFEST} of {origin} lists an unsafe file, {fault}"
+            raise UserError.of("E712", cause, "do not use this source: its manifest was tampered with")
+        return manifest
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(path from the folder, file) of every file, sorted."""
+    """(relative path, file) of every file, sorted."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             yield path.relative_to(folder).as_posix(), path
 
 
 def data_files(artifacts: Mapping[str, Path]) -> dict[str, Payload]:
-    """The files of a repository of data: each artifact in a folder of its name."""
+    """The files of a dataset repository: each artifact in a folder of its name."""
     return {
         f"data/{name}/{path}": Payload.of(file)
         for name, folder in artifacts.items()
@@ -117,10 +138,10 @@ def data_files(artifacts: Mapping[str, Path]) -> dict[str, Payload]:
 
 
 def model_files(folder: Path, name: str) -> dict[str, Payload]:
-    """The files of a model repository: the model's own, at the root.
+    """The files of a model repository: those of the model, at the root.
 
     Raises:
-        UserError: the model is only a pointer to one that is on the Hub already.
+        UserError: E713 if the model is only a pointer to a model on the Hub.
     """
     if not (folder / "config.json").is_file():
         cause = f"model '{name}' is only a pointer to a model on the Hub"
@@ -129,8 +150,8 @@ def model_files(folder: Path, name: str) -> dict[str, Payload]:
 
 
 def seal(files: Mapping[str, Payload], provenance: Path, artifacts: Mapping[str, str]) -> dict[str, Payload]:
-    """The files with their provenance beside them and the manifest of it all."""
+    """The files with their provenance and the manifest of everything."""
     sealed = dict(files) | {f"astro/{path}": Payload.of(file) for path, file in files_below(provenance)}
-    listing = {path: {"sha256": file.sha256, "size": file.size} for path, file in sealed.items()}
-    manifest = {"format": _FORMAT, "artifacts": dict(artifacts), "files": listing}
+    entries = {path: {"sha256": file.sha256, "size": file.size} for path, file in sealed.items()}
+    manifest = {"format": 1, "artifacts": dict(artifacts), "files": entries}
     return sealed | {MANIFEST: Payload.of(json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")}

@@ -1,6 +1,6 @@
-"""What licences ask of a publication: known identifiers, the Llama terms, and problem sets under terms that stick.
+"""Licence rules for publications: known identifiers, the Llama terms, and problem sets whose terms apply to copies.
 
-All of it is looked at before any GPU time is spent. It is a guard against oversights, not legal advice.
+They are checked before any GPU time is spent. This guards against oversights; it is not legal advice.
 """
 
 import difflib
@@ -19,14 +19,14 @@ lgpl-2.1 lgpl-3.0 lgpl-lr llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 lppl-1
 ofl-1.1 openmdw-1.0 openmdw-1.1 openrail openrail++ osl-3.0 other pddl postgresql unknown unlicense wtfpl zlib
 """
 KNOWN = frozenset(_IDENTIFIERS.split())
-"""The identifiers that the Hub's cards take."""
+"""The identifiers that the Hub accepts in cards."""
 
 _LLAMA = re.compile(r"(?i)llama[-_ ]?([34])(?:\.(\d))?(?![\d.b])")
 _STICKY = re.compile(r"(?:-|^)(nc|sa|nd|noncommercial|sharing|odbl|gpl)(?:-|$)")
 
 
 class LlamaTerms(NamedTuple):
-    """The terms under which a Llama 3 or 4 model, and what is made with it, may be passed on."""
+    """The terms for distributing a Llama 3 or 4 model and works made with it."""
 
     licence: str
     """The Hub's identifier, such as `llama3.1`."""
@@ -41,7 +41,7 @@ class LlamaTerms(NamedTuple):
 
     @property
     def built_with(self) -> str:
-        """The words that the licence wants to be seen on the page of the model."""
+        """The text that the licence requires on the model's page."""
         return "Built with Meta Llama 3" if self.version == "3" else "Built with Llama"
 
     @property
@@ -50,29 +50,33 @@ class LlamaTerms(NamedTuple):
 
     @property
     def notice(self) -> str:
-        """The text that the licence wants in a file beside the weights."""
+        """The text that the licence requires in a file next to the weights."""
         licence = f"{self.family} is licensed under the {self.family} Community License"
         return f"{licence}, Copyright © Meta Platforms, Inc. All Rights Reserved.\n"
 
     def allows_name(self, name: str) -> bool:
-        """Whether a model's name begins as the licence wants: with Llama, or with Llama 3 under the first one."""
+        """Whether a model's name begins as the licence requires: with Llama, or with Llama 3 under the first one."""
         begin = "llama3" if self.version == "3" else "llama"
         return re.sub(r"[\W_]", "", name).lower().startswith(begin)
 
 
 def unknown_licence(licence: str) -> str | None:
-    """Why a licence identifier is not one of the Hub's, with near matches, or None."""
+    """Why the Hub does not know a licence identifier, with near matches, or None."""
     if licence in KNOWN:
         return None
     near = difflib.get_close_matches(licence.lower(), sorted(KNOWN), n=3)
-    hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else "`other` stands for all the rest"
-    return f"'{licence}' is no licence identifier of the Hub; {hint}"
+    hint = (
+        f"did you mean {' or '.join(repr(name) for name in near)}?"
+        if near
+        else "use `other` for a licence without an identifier"
+    )
+    return f"'{licence}' is not a licence identifier of the Hub; {hint}"
 
 
 def llama_terms(models: Iterable[str]) -> LlamaTerms | None:
-    """The terms that come with the first Llama 3 or 4 among Hub repositories, told by their names.
+    """The terms of the first Llama 3 or 4 model among Hub repositories, recognized by name.
 
-    A model with the Llama architecture but other weights (SmolLM2, one made from scratch) carries none of them.
+    They do not apply to other weights with the Llama architecture (SmolLM2, a model trained from scratch).
     """
     for repo in models:
         if match := _LLAMA.search(repo.rpartition("/")[2]):
@@ -81,5 +85,5 @@ def llama_terms(models: Iterable[str]) -> LlamaTerms | None:
 
 
 def conflict(own: str | None, source: str) -> bool:
-    """Whether a problem set's licence binds copies (non-commercial, share-alike, unchanged) and ours is another."""
+    """Whether a problem set's licence governs copies (non-commercial, share-alike, unmodified) and ours is another."""
     return bool(_STICKY.search(source)) and own != source

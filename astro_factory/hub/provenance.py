@@ -1,4 +1,4 @@
-"""What the builder hands over beside the artifacts: the spec, and the record of every stage that led to them."""
+"""The provenance that the builder passes with the artifacts: the spec and the record of every upstream stage."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 
-class Made(NamedTuple):
-    """One stage of the closure, as a card lists it."""
+class UpstreamStage(NamedTuple):
+    """A row in a card's table of stages."""
 
     name: str
     kind: str
@@ -17,14 +17,14 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True)
 class Provenance:
-    """The folder `spec.yaml` + `records/<key>.json`, read."""
+    """The content of `spec.yaml` and `records/<key>.json`."""
 
     spec_name: str
-    stages: tuple[Made, ...]
+    stages: tuple[UpstreamStage, ...]
     models: tuple[str, ...]
-    """Models from the Hub behind the publication, as `org/name`."""
+    """Upstream models from the Hub, as `org/name`."""
     datasets: tuple[str, ...]
-    """Problem sets from the Hub."""
+    """Upstream problem sets from the Hub."""
 
     @classmethod
     def read(cls, folder: Path) -> "Provenance":
@@ -34,7 +34,9 @@ class Provenance:
         records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "records").glob("*.json"))]
         records.sort(key=lambda entry: (_ORDER.index(entry["record"]["section"]), entry["name"]))
         entries = [(e["record"]["section"], e["record"]["kind"], e["record"]["config"]) for e in records]
-        stages = tuple(Made(e["name"], f"{e['record']['section']}: {e['record']['kind']}", e["key"]) for e in records)
+        stages = tuple(
+            UpstreamStage(e["name"], f"{e['record']['section']}: {e['record']['kind']}", e["key"]) for e in records
+        )
         return cls(str(spec["name"]), stages, hub_repos("models", entries), hub_repos("problems", entries))
 
 
@@ -42,5 +44,5 @@ _ORDER = ("models", "problems", "stages", "publish")
 
 
 def hub_repos(section: str, entries: Iterable[tuple[str, str, Mapping[str, Any]]]) -> tuple[str, ...]:
-    """The Hub repositories that nodes (section, kind, config) of a section name, sorted."""
+    """The Hub repositories of a section's nodes, given as (section, kind, config); sorted."""
     return tuple(sorted({config["repo"] for s, kind, config in entries if s == section and kind == "hub"}))

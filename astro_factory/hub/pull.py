@@ -1,22 +1,26 @@
-"""Bring a publication here, whole and checked: every file against the digest its manifest gives.
+"""Download a publication and verify every file against the digest in its manifest.
 
-    astro-factory pull my-org/astro-traces            the newest commit of a repository of data or a model
+    astro-factory pull my-org/astro-traces            the newest commit of a dataset or model repository
     astro-factory pull hub:my-org/astro-traces@v1.0   a tag, a branch or a commit
     astro-factory pull file:/mnt/share/astro-traces   a folder
 
-The target is written in one step at the end. An interrupted download goes on where it stopped.
+The target is replaced in one step at the end. An interrupted download resumes where it stopped.
 """
 
 import glob
+import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from astro_factory.core.canonical import digest
 from astro_factory.core.errors import UserError
-from astro_factory.hub.client import hub_client, patiently, status_of
+from astro_factory.core.file_names import regular_file
+from astro_factory.hub.client import hub_client, status_of, with_retries
 from astro_factory.hub.destinations import FileDestination, RepoType, invalid_name, is_local, read_manifest
-from astro_factory.hub.layout import MANIFEST, Manifest, Payload
+from astro_factory.hub.layout import MANIFEST, RECORDS, Manifest, Payload
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -27,20 +31,20 @@ _TYPES: dict[str, tuple[RepoType, ...]] = {"": ("dataset", "model"), "datasets/"
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull brought."""
+    """The result of a pull."""
 
     source: str
-    """Where from, with the commit where there is one: `my-org/astro-traces@91c54ad1...`."""
+    """The source, with the commit if it has one: `my-org/astro-traces@91c54ad1...`."""
     target: Path
     artifacts: tuple[str, ...]
     files: tuple[str, ...]
     """Paths below the target."""
     size: int
-    """Bytes of all files together."""
+    """Total size in bytes."""
     changed: bool
-    """Whether anything was written; False where the target held it all."""
+    """Whether anything was written; False if the target was up to date."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Mapping[str, object]:
         return asdict(self) | {"target": str(self.target)}
 
 
@@ -48,12 +52,13 @@ def pull(source: str, target: Path) -> Pulled:
     """Copy a publication to a folder and verify it.
 
     Args:
-        source: `org/name`, `hub:org/name[@revision]` (with `models/` or `datasets/` before the name where both exist),
+        source: `org/name`, `hub:org/name[@revision]` (with `models/` or `datasets/` before the name if both exist),
             or `file:PATH`.
-        target: A folder that is new, empty, or holds an earlier pull; files added to it by hand stay.
+        target: A folder that is new, empty, or contains an earlier pull; other files in it are kept.
 
     Raises:
-        UserError: the source is missing, closed to you, no publication or damaged, or the target holds other things.
+        UserError: the source is missing, not accessible, not a publication, damaged or unsafe, or the target contains
+            something else.
     """
     if is_local(source):
         return _pull_folder(source, target)
@@ -62,11 +67,12 @@ def pull(source: str, target: Path) -> Pulled:
 
 def _pull_folder(source: str, target: Path) -> Pulled:
     folder = Path(source.removeprefix("file:")).expanduser()
-    if not (folder / MANIFEST).is_file():
+    file = regular_file(folder, MANIFEST)
+    if file is None:
         raise _no_publication(source)
-    data = (folder / MANIFEST).read_bytes()
+    data = file.read_bytes()
     manifest = Manifest.parse(data, source)
-    changed = not _holds(target, manifest, data)
+    changed = not _is_current(target, manifest, data)
     if changed:
         FileDestination(target).publish(_verified(folder, manifest, source))
     return _summary(source, target, manifest, changed)
@@ -78,7 +84,7 @@ def _pull_repository(source: str, target: Path) -> Pulled:
     repo, repo_type, commit = find(api, name, revision)
     data = read_manifest_of(api, repo, repo_type, commit)
     manifest = Manifest.parse(data, repo)
-    changed = not _holds(target, manifest, data)
+    changed = not _is_current(target, manifest, data)
     if changed:
         partial = target.parent / f".{target.name}.partial"
         wanted = [glob.escape(path) for path in (*manifest.files, MANIFEST)]
@@ -88,7 +94,7 @@ def _pull_repository(source: str, target: Path) -> Pulled:
                 repo, repo_type=repo_type, revision=commit, local_dir=partial, allow_patterns=wanted
             )
 
-        patiently(repo, download)
+        with_retries(repo, download)
         try:
             FileDestination(target).publish(_verified(partial, manifest, source), place=Payload.move_to)
         finally:
@@ -97,7 +103,7 @@ def _pull_repository(source: str, target: Path) -> Pulled:
 
 
 def find(api: "HfApi", name: str, revision: str) -> tuple[str, RepoType, str]:
-    """Repository, type and commit behind a name: a repository of data or a model, if only one of them exists."""
+    """Repository, type and commit of a name; the type may be omitted if only one repository has the name."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     prefix = next((p for p in _TYPES if p and name.startswith(p) and name.count("/") == 2), "")
@@ -105,52 +111,73 @@ def find(api: "HfApi", name: str, revision: str) -> tuple[str, RepoType, str]:
     if problem := invalid_name(repo):
         raise UserError.of("E714", problem, "name a source as `org/name`, `hub:org/name@revision` or `file:PATH`")
     found: list[tuple[str, RepoType, str]] = []
-    missing: Exception | None = None
+    missing: list[UserError] = []
     for repo_type in _TYPES[prefix]:
         try:
-            info = patiently(repo, lambda t=repo_type: api.repo_info(repo, repo_type=t, revision=revision or None))
+            info = with_retries(
+                repo, lambda kind=repo_type: api.repo_info(repo, repo_type=kind, revision=revision or None)
+            )
+            assert info.sha is not None
             found.append((repo, repo_type, info.sha))
         except UserError as error:
             if not isinstance(error.__cause__, RepositoryNotFoundError):
                 raise
-            missing = error
+            missing.append(error)
     if not found:
-        raise missing
+        raise missing[-1]
     if len(found) > 1:
-        cause = f"{repo} is both a repository of data and a model"
-        raise UserError.of("E715", cause, f"say `hub:datasets/{repo}` or `hub:models/{repo}`")
+        cause = f"{repo} is both a dataset and a model repository"
+        raise UserError.of("E715", cause, f"write `hub:datasets/{repo}` or `hub:models/{repo}`")
     return found[0]
 
 
 def read_manifest_of(api: "HfApi", repo: str, repo_type: RepoType, commit: str) -> bytes:
-    """The manifest of a publication. Raises `UserError` E717 for a repository that is none."""
+    """The manifest of a publication. Raises `UserError` E717 if the repository has none."""
     try:
         return read_manifest(api, repo, repo_type, commit)
     except UserError as error:
         raise (_no_publication(repo) if status_of(error) == 404 else error) from error.__cause__
 
 
-def _holds(target: Path, manifest: Manifest, data: bytes) -> bool:
-    digests = {path: entry["sha256"] for path, entry in manifest.files.items()}
+def _is_current(target: Path, manifest: Manifest, data: bytes) -> bool:
+    digests = {path: entry.sha256 for path, entry in manifest.files.items()}
     return FileDestination(target).holds(digests | {MANIFEST: Payload.of(data).sha256})
 
 
 def _verified(folder: Path, manifest: Manifest, source: str) -> dict[str, Payload]:
-    """The files that the manifest names, each with the digest it gives, and the manifest.
+    """The files of the manifest, each verified against its entry, and the manifest. Links are not followed.
 
     Raises:
-        UserError: naming every file that is missing or has other bytes.
+        UserError: E716 listing every file that is missing or differs; E712 for a record under another key than its own.
     """
-    files = {path: Payload.of(folder / path) for path in manifest.files if (folder / path).is_file()}
-    damaged = [p for p, entry in manifest.files.items() if p not in files or files[p].sha256 != entry["sha256"]]
+    present = {path: file for path in manifest.files if (file := regular_file(folder, path))}
+    files = {
+        path: Payload.of(file) for path, file in present.items() if file.stat().st_size == manifest.files[path].size
+    }
+    damaged = [p for p, entry in manifest.files.items() if p not in files or files[p].sha256 != entry.sha256]
     if damaged:
-        cause = f"{source} is damaged: not what was published is {', '.join(damaged)}"
-        raise UserError.of("E716", cause, "pull again; if it stays so, its owner has to publish it again")
+        cause = f"{source} is damaged: these files differ from what was published: {', '.join(damaged)}"
+        raise UserError.of("E716", cause, "pull again; if the error stays, its owner must publish it again")
+    for path in files:
+        if path.startswith(RECORDS):
+            _check_record(path, files[path].read(), source)
     return files | {MANIFEST: Payload.of(folder / MANIFEST)}
 
 
+def _check_record(path: str, data: bytes, source: str) -> None:
+    """Raises `UserError` E712 unless the record file is named by the digest of its record."""
+    try:
+        entry = json.loads(data)
+        sound = digest(entry["record"]) == entry["key"] == path.removeprefix(RECORDS).removesuffix(".json")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        sound = False
+    if not sound:
+        cause = f"{path} of {source} is not the record of its key"
+        raise UserError.of("E712", cause, "do not use this source: its records were tampered with")
+
+
 def _no_publication(source: str) -> UserError:
-    cause = f"{source} holds no {MANIFEST}, so astro-factory did not publish it"
+    cause = f"{source} has no {MANIFEST}, so it was not published by astro-factory"
     return UserError.of("E717", cause, "read other data with `kind: hub` or datasets.load_dataset")
 
 

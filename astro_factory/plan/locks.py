@@ -175,7 +175,7 @@ def _resolve_all(nodes: Collection[GraphNode]) -> dict[str, str]:
 
 
 def _resolve(node: GraphNode) -> str:
-    from astro_factory.hub.client import explained, hub_client
+    from astro_factory.hub.client import as_user_error, hub_client
 
     kind, hub = "model" if node.section == "models" else "dataset", open_revision(node)
     assert hub is not None
@@ -185,7 +185,7 @@ def _resolve(node: GraphNode) -> str:
             raise ValueError("the answer names no commit")
         return commit
     except Exception as error:
-        known = explained(error, hub.repo)
+        known = as_user_error(error, hub.repo)
         first_line = next(iter(str(error).splitlines()), type(error).__name__)
         reason = known.diagnostics[0].cause if isinstance(known, UserError) else first_line
         cause = f"cannot look up {hub.repo}@{hub.revision} on the Hub: {reason:.200}"

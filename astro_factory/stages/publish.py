@@ -27,7 +27,7 @@ from astro_factory.hub.licences import llama_terms, unknown_licence
 from astro_factory.hub.provenance import Provenance, hub_repos
 
 OUTPUT = ArtifactType.PUBLICATION
-VERSION = 2
+VERSION = 3
 HEAVY = False
 
 PROVENANCE_INPUT = "__provenance__"
@@ -145,7 +145,7 @@ def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> li
         online: Whether the Hub may be asked: for the token and its rights, for gates, and for the licences of the
             problem sets. Without it only names and terms known here are looked at.
     """
-    from astro_factory.hub.preflight import ask_the_hub
+    from astro_factory.hub.preflight import check_on_hub
 
     if is_local(config.repo):
         return []
@@ -154,7 +154,7 @@ def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> li
     found = _terms_broken(config, models)
     if online:
         repo_type = "model" if config.artifact else "dataset"
-        found += ask_the_hub(config.repo, repo_type, config.licence, models, datasets)
+        found += check_on_hub(config.repo, repo_type, config.licence, models, datasets)
     return found
 
 

@@ -67,11 +67,12 @@ def test_damaged_file_in_a_folder_is_written_again(sealed, tmp_path):
     assert (target.folder / "data/t/traces.parquet").read_bytes() == b"rows"
 
 
-def test_folder_of_something_else_is_not_touched(sealed, tmp_path):
+def test_folder_of_something_else_is_not_touched(sealed, tmp_path, golden):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter.tex").write_text("years of work")
-    with pytest.raises(UserError, match=r"E708 .*thesis holds other things than a publication.*nothing was written"):
+    with pytest.raises(UserError, match="E708") as caught:
         FileDestination(tmp_path / "thesis").publish(sealed(), "")
+    golden(str(caught.value))
     assert contents(tmp_path / "thesis") == {"chapter.tex": b"years of work"}
     with pytest.raises(UserError, match="E708"):
         FileDestination(tmp_path / "thesis/chapter.tex").publish(sealed(), "")
@@ -83,10 +84,11 @@ def test_empty_folder_may_be_filled(sealed, tmp_path):
     assert MANIFEST in contents(tmp_path / "empty")
 
 
-def test_folder_that_cannot_be_written(sealed, tmp_path):
+def test_folder_that_cannot_be_written(sealed, tmp_path, golden):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match=r"E709 .*file/traces cannot be written \(.*\); make room or rights there"):
+    with pytest.raises(UserError, match="E709") as caught:
         FileDestination(tmp_path / "file" / "traces").publish(sealed(), "")
+    golden(str(caught.value))
 
 
 def test_failure_while_writing_leaves_the_old_publication(sealed, tmp_path, monkeypatch):
@@ -142,10 +144,11 @@ def test_change_sends_only_what_changed_and_deletes_only_ours(hub, sealed):
     assert sum(line.startswith("PUT") for line in hub.requests[seen:]) == 1
 
 
-def test_repository_of_something_else_is_not_touched(hub, sealed):
+def test_repository_of_something_else_is_not_touched(hub, sealed, golden):
     hub.create("org/traces", **{"train.csv": b"a,b\n"})
-    with pytest.raises(UserError, match="E708 repository org/traces holds other things"):
+    with pytest.raises(UserError, match="E708") as caught:
         REPO.publish(sealed(), "m")
+    golden(str(caught.value))
     assert len(hub.repo("org/traces").commits) == 1
 
 
@@ -156,9 +159,9 @@ def test_repository_made_by_hand_may_be_filled(hub, sealed):
 
 
 REFUSALS = [
-    (401, "/commit/", r"E701 the Hub does not accept your token \(injected\); run `hf auth login`"),
-    (403, "/commit/", r"E702 your token has no right to do this with org/traces \(injected\); use a token with write"),
-    (409, "/commit/", r"E707 the Hub refused org/traces with status 409 \(injected\); mend what it names"),
+    (401, "/commit/", r"E701 .* \(injected\)"),
+    (403, "/commit/", r"E702 .*org/traces \(injected\)"),
+    (409, "/commit/", r"E707 .*org/traces.* 409 \(injected\)"),
     (413, "/commit/", "E707 .* 413"),
     (403, "/repos/create", "E702"),
     (401, "/preupload/", "E701"),
@@ -208,10 +211,11 @@ def test_rate_limit_of_the_window(hub, naps, sealed):
     assert naps == [55.0]
 
 
-def test_asked_to_wait_for_hours(hub, naps, sealed):
+def test_asked_to_wait_for_hours(hub, naps, sealed, golden):
     hub.fail("POST", "/commit/", status=429, headers={"Retry-After": "7200"})
-    with pytest.raises(UserError, match=r"E704 .*; the Hub asks to wait 7200 s; try again later"):
+    with pytest.raises(UserError, match="E704") as caught:
         REPO.publish(sealed(), "m")
+    golden(str(caught.value))
     assert naps == []
 
 
@@ -223,9 +227,7 @@ def test_server_errors_are_tried_again_with_a_cap(hub, naps, sealed):
 
 def test_server_errors_without_end(hub, naps, sealed):
     hub.fail("POST", "/commit/", status=503, times=99)
-    with pytest.raises(
-        UserError, match=r"E704 the Hub could not be used for org/traces: .*; try again later; what was built, sent"
-    ):
+    with pytest.raises(UserError, match=r"E704 .*org/traces: injected"):
         REPO.publish(sealed(), "m")
     assert naps == [1.0, 2.0, 4.0, 8.0, 16.0] and hub.count("POST", "/commit/") == 6
     assert len(hub.repo("org/traces").commits) == 1
@@ -258,11 +260,12 @@ def test_rival_commit_is_planned_around_once(hub, naps, sealed):
     assert "note2.md" in repo.head.files, "the rival's work is kept"
 
 
-def test_rival_that_never_stops(hub, naps, sealed):
+def test_rival_that_never_stops(hub, naps, sealed, golden):
     REPO.publish(sealed(), "first")
     hub.fail("POST", "/commit/", status=None, times=99, action=lambda: rival(hub))
-    with pytest.raises(UserError, match="E710 somebody else keeps committing to org/traces; build again"):
+    with pytest.raises(UserError, match="E710") as caught:
         REPO.publish(sealed(table=b"new"), "second")
+    golden(str(caught.value))
     assert hub.count("POST", "/commit/") == 3
 
 
@@ -274,10 +277,11 @@ def test_line_cut_while_a_table_is_sent(hub, naps, sealed):
     assert len(hub.repo("org/traces").commits) == 2
 
 
-def test_line_that_is_cut_for_good(hub, naps, sealed):
+def test_line_that_is_cut_for_good(hub, naps, sealed, golden):
     hub.fail("PUT", "/lfs/", times=9999)
-    with pytest.raises(UserError, match="E704 the Hub could not be used for org/traces"):
+    with pytest.raises(UserError, match="E704") as caught:
         REPO.publish(sealed(table=b"x" * 100_000), "m")
+    golden(str(caught.value))
     assert len(hub.repo("org/traces").commits) == 1, "no half publication"
 
 
@@ -287,15 +291,16 @@ def test_refusal_by_the_store_of_large_files(hub, naps, sealed, monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
     hub.fail("GET", "/xet-write-token/", status=403, times=99)
-    with pytest.raises(UserError, match=r"E702 your token has no right .*403 Forbidden"):
+    with pytest.raises(UserError, match=r"E702 .*403 Forbidden"):
         REPO.publish(sealed(), "m")
     assert naps == [] and len(hub.repo("org/traces").commits) == 1
 
 
-def test_card_that_the_hub_refuses_stops_before_any_upload(hub, sealed):
+def test_card_that_the_hub_refuses_stops_before_any_upload(hub, sealed, golden):
     files = sealed() | {"README.md": Payload.of(b"---\nlicense: no-such-licence\n---\n")}
-    with pytest.raises(UserError, match="E707 the Hub refused org/traces with status 400"):
+    with pytest.raises(UserError, match="E707") as caught:
         REPO.publish(files, "m")
+    golden(str(caught.value))
     assert not hub.count("PUT", "") and not hub.count("POST", "/preupload/")
 
 
@@ -311,12 +316,13 @@ def test_two_publishers_at_once(hub, sealed):
     assert len(set(commits)) == 1 and len(hub.repo("org/traces").commits) == 2
 
 
-def test_offline_mode_is_told(hub, sealed, monkeypatch):
+def test_offline_mode_is_told(hub, sealed, monkeypatch, golden):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "is_offline_mode", lambda: True)
-    with pytest.raises(UserError, match="E705 org/traces is on the Hub, and HF_HUB_OFFLINE forbids to go there"):
+    with pytest.raises(UserError, match="E705") as caught:
         REPO.publish(sealed(), "m")
+    golden(str(caught.value))
 
 
 NAMES = {

@@ -9,7 +9,7 @@ import pytest
 
 from astro_factory.cli.main import main
 from astro_factory.core.errors import UserError
-from astro_factory.hub.publication_cache import PublishedFolder, PublishedRepository, open_place
+from astro_factory.hub.publication_cache import PublishedFolder, PublishedRepository, open_cache
 from astro_factory.plan import make_plan
 from astro_factory.runtime import build
 from astro_factory.spec import compile_spec
@@ -197,12 +197,12 @@ def test_a_place_that_goes_away_at_any_moment_fails_no_build(run, monkeypatch):
         ("gopher:hole", "E171 'gopher:hole' is not the address of a store; use file:PATH, s3://BUCKET/PATH, hf://"),
         ("cache", "E171 'cache' is not the address of a store"),
         ("file:", "E171 'file:' is not the address of a store"),
-        ("hub:name", "E714 'name' is no repository name"),
+        ("hub:name", "E714 'name' is not a repository name"),
     ],
 )
 def test_a_url_that_names_nothing(run, url, message):
     with pytest.raises(UserError) as caught:
-        open_place(url)
+        open_cache(url)
     assert str(caught.value).startswith(message)
     code, found, _ = run("build", "spec.yaml", "--cache", url)
     assert code == 2 and found["errors"][0]["code"] == message[:4]
@@ -276,7 +276,7 @@ def test_a_publication_that_was_tampered_with(run, hub):
     record.write_text(record.read_text().replace('"count": 20', '"count": 30'))
     code, found, err = run(*BUILT, "third", "--cache", "file:out")
     assert code == 0 and outcomes(found) == {"test": "import", "drill": "ran"}
-    assert f"warning: result {record.stem[:12]} of file:out is damaged (it is not what was published)" in err
+    assert f"warning: result {record.stem[:12]} of file:out is damaged (it differs from what was published)" in err
 
 
 @pytest.mark.slow
@@ -284,7 +284,7 @@ def test_places_on_the_hub_that_are_not_there(run, hub, naps):
     hub.create("org/plain", **{"a.csv": b"a"})
     for place, cause in (
         ("hub:org/nothing", "there is no repository org/nothing on the Hub"),
-        ("hub:org/plain", "org/plain holds no astro/manifest.json"),
+        ("hub:org/plain", "org/plain has no astro/manifest.json"),
         ("hub:org/plain@v9", "org/plain has no such revision or file"),
     ):
         code, found, err = run(*BUILT, f"ours-{cause[:3]}-{len(place)}", "--cache", place)
@@ -309,11 +309,11 @@ def test_kinds_of_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("pub/astro").mkdir(parents=True)
     Path("pub/astro/manifest.json").write_text("{}")
-    assert isinstance(open_place("file:pub"), PublishedFolder)
-    assert isinstance(open_place(f"file://{tmp_path}/pub"), PublishedFolder)
-    assert isinstance(open_place("file:other"), RemoteStore) and isinstance(open_place("hub:a/b"), PublishedRepository)
+    assert isinstance(open_cache("file:pub"), PublishedFolder)
+    assert isinstance(open_cache(f"file://{tmp_path}/pub"), PublishedFolder)
+    assert isinstance(open_cache("file:other"), RemoteStore) and isinstance(open_cache("hub:a/b"), PublishedRepository)
     warned = []
-    assert Cache(open_place("file:pub"), warned.append).result("a" * 64) is None
+    assert Cache(open_cache("file:pub"), warned.append).result("a" * 64) is None
     assert warned == [
         "file:pub cannot be used (astro/manifest.json of file:pub cannot be read); the build continues without it"
     ]

@@ -76,7 +76,7 @@ def made(nodes: Mapping[str, GraphNode], name: str) -> list[str]:
 
 
 NAMES = [
-    ("repo=me/astro", "E721 'me/astro' is made with Llama 3.1, whose licence wants its name to begin so"),
+    ("repo=me/astro", "E721 'me/astro' is made with Llama 3.1, whose licence requires its name to begin so"),
     ("licence=mit", "E722 'my-org/Llama-3.1-8B-ASTRO' is made with Llama 3.1 and cannot have the licence mit"),
 ]
 

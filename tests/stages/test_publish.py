@@ -149,9 +149,7 @@ def test_llama_under_another_name_is_not_published(hub, workspace):
 def test_pointer_to_a_model_is_not_published(workspace):
     (workspace / "store/base").mkdir()
     (workspace / "store/base/hub.json").write_text("{}")
-    with pytest.raises(
-        UserError, match="E713 model 'base' is only a pointer to a model on the Hub; publish a model that"
-    ):
+    with pytest.raises(UserError, match=r"E713 .*'base'"):
         run(workspace, repo="file:out/x", artifact="base")
     assert not (workspace / "work/out").exists()
 
@@ -167,10 +165,10 @@ def test_intact_says_whether_the_folder_is_still_there(workspace):
 
 
 FAULTS = [
-    ({"repo": "org"}, "'org' is no repository name: it takes the form org/name"),
+    ({"repo": "org"}, "'org' is not a repository name: use org/name"),
     ({"repo": "file:."}, "'file:.' names no folder of its own, such as file:out/traces"),
     ({"repo": "file:"}, "names no folder of its own"),
-    ({"licence": "Apache"}, "'Apache' is no licence identifier of the Hub; did you mean"),
+    ({"licence": "Apache"}, "'Apache' is not a licence identifier of the Hub; did you mean"),
     ({"artifact": "astro_rl"}, "give either `artifacts` (data) or `artifact` (one model)"),
     ({"artifacts": ()}, "give either `artifacts` (data) or `artifact` (one model)"),
     ({"artifacts": ("a", "a")}, "an artifact stands twice in `artifacts`"),

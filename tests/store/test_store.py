@@ -162,7 +162,8 @@ def test_threads_that_commit_the_same_bytes(store, tmp_path):
     def commit(number: int) -> Result:
         folder = staged(tmp_path / str(number), {f"f{i}": bytes([i]) * 100 for i in range(30)})
         gate.wait()
-        return store.commit(digest(number), number, folder, {})
+        record = {"number": number}
+        return store.commit(digest(record), record, folder, {})
 
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(commit, range(8)))
