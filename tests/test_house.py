@@ -1,4 +1,4 @@
-"""The rules of the house (docs/index.md), read from the source: layers, light imports, sizes, documentation."""
+"""The rules of docs/architecture.md, read from the source: layers, light imports, sizes, documentation."""
 
 import ast
 import importlib
@@ -19,11 +19,11 @@ from astro_factory.stages import KINDS
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "astro_factory"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-# A room imports itself and what stands after it in the guide's table.
-ROOMS = re.findall(r"^\| `(\w+)/` \|", (ROOT / "docs/index.md").read_text(encoding="utf-8"), re.MULTILINE)
+# A package imports itself and those below it in this table.
+PACKAGES = re.findall(r"^\| `(\w+)/` \|", (ROOT / "docs/architecture.md").read_text(encoding="utf-8"), re.MULTILINE)
 HEAVY = {"torch", "transformers", "trl", "vllm", "datasets", "accelerate", "deepspeed", "ray"}
-# Only here may a module import these at its top; whoever uses such a module imports it inside a function.
-HEAVY_ROOMS = {"engines", "training"}
+# Only modules of these packages may import them at the top; other modules import such a module inside a function.
+HEAVY_PACKAGES = {"engines", "training"}
 
 
 def module_name(path: Path) -> str:
@@ -61,13 +61,13 @@ def outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
 def test_module_keeps_the_rules(path):
     tree, text = parsed(path), path.read_text(encoding="utf-8")
     faults = []
-    room = path.relative_to(PACKAGE).parts[0]
+    package = path.relative_to(PACKAGE).parts[0]
     for name, line in imported(ast.walk(tree)):
         target = name.split(".")[1] if name.startswith("astro_factory.") else None
-        if target in ROOMS and room in ROOMS and ROOMS.index(target) < ROOMS.index(room):
-            faults.append(f"line {line}: {room} imports {target}, which stands above it")
+        if target in PACKAGES and package in PACKAGES and PACKAGES.index(target) < PACKAGES.index(package):
+            faults.append(f"line {line}: {package} imports {target}, which is above it in docs/architecture.md")
     for name, line in imported(outside_functions(tree)):
-        if name.split(".")[0] in HEAVY and room not in HEAVY_ROOMS:
+        if name.split(".")[0] in HEAVY and package not in HEAVY_PACKAGES:
             faults.append(f"line {line}: imports {name} at module level")
     if (length := text.count("\n")) > 400:
         faults.append(f"{length} lines; 400 at most")
@@ -79,16 +79,18 @@ def test_module_keeps_the_rules(path):
     assert not faults, "\n".join(dict.fromkeys(faults))
 
 
-def test_the_guide_names_every_room():
-    assert sorted(ROOMS) == sorted({path.relative_to(PACKAGE).parts[0] for path in MODULES if path.parent != PACKAGE})
+def test_the_architecture_page_names_every_package():
+    assert sorted(PACKAGES) == sorted(
+        {path.relative_to(PACKAGE).parts[0] for path in MODULES if path.parent != PACKAGE}
+    )
 
 
 def heavy_modules() -> set[str]:
-    """The modules of the heavy rooms whose import loads a heavy library, directly or through one another."""
+    """The modules of the heavy packages whose import loads a heavy library, directly or through one another."""
     imports = {
         module_name(path): {name for name, _ in imported(outside_functions(parsed(path)))}
         for path in MODULES
-        if path.relative_to(PACKAGE).parts[0] in HEAVY_ROOMS
+        if path.relative_to(PACKAGE).parts[0] in HEAVY_PACKAGES
     }
     heavy: set[str] = set()
     while more := {
@@ -101,7 +103,7 @@ def heavy_modules() -> set[str]:
 
 
 def test_nothing_else_loads_a_heavy_library():
-    """In a process of its own: a plan, a pull or a no-op build starts in a moment and needs no torch."""
+    """Runs in a new process: a plan, a pull or a build without work starts fast and needs no torch."""
     names = sorted({module_name(path) for path in MODULES} - heavy_modules() - {"astro_factory.__main__"})
     code = (
         "import importlib, sys\n"
@@ -117,8 +119,8 @@ KIND_MODULES = sorted(module for kinds in KINDS.values() for module in kinds.val
 
 
 @pytest.mark.parametrize("name", KIND_MODULES)
-def test_kind_is_whole(name):
-    """A kind's module holds what the runtime asks for, and documents every field of its configuration."""
+def test_kind_is_complete(name):
+    """A kind's module defines what the runtime needs, and documents every field of its configuration."""
     module = importlib.import_module(name)
     assert {"Config", "OUTPUT", "VERSION", "HEAVY", "run"} <= set(vars(module))
     undocumented = [
@@ -135,29 +137,29 @@ def test_the_guide_names_every_kind():
     assert not [kind for kinds in KINDS.values() for kind in kinds if f"`{kind}`" not in text]
 
 
-def test_every_command_stands_in_the_table_of_the_program():
+def test_the_table_of_commands_is_complete():
     for group, names in GROUPS.items():
         found = importlib.import_module(f"astro_factory.cli.{group}").COMMANDS
         assert names == tuple(command.__name__.rstrip("_").replace("_", "-") for command in found)
 
 
-def test_the_readme_lists_every_command():
+def test_every_command_in_the_readme_exists():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `astro-factory ([\w-]+)", text, re.MULTILINE)
-    assert sorted(listed) == sorted(name for names in GROUPS.values() for name in names)
+    used = set(re.findall(r"(?:^|`)astro-factory +([a-z][\w-]+)", text, re.MULTILINE))
+    assert used <= {name for names in GROUPS.values() for name in names}
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page):
+def test_links_are_valid(page):
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
     assert not [target for target in targets if not (page.parent / target).exists()]
 
 
 def models_in(annotation: Any, seen: frozenset = frozenset()) -> Iterator[type[BaseModel]]:
-    """The Pydantic models that an annotation is made of, at any depth."""
+    """The Pydantic models in an annotation, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         if annotation not in seen:
             yield annotation
@@ -171,7 +173,7 @@ def models_in(annotation: Any, seen: frozenset = frozenset()) -> Iterator[type[B
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_vllm_engine_in_its_own_environment():
-    """vLLM holds other versions than ours, so its tests run under `.venv-vllm`."""
+    """vLLM pins other versions than we use, so its tests run in `.venv-vllm`."""
     python = ROOT / ".venv-vllm/bin/python"
     if not python.exists():
         pytest.skip("there is no .venv-vllm; `make vllm-setup` makes it")
