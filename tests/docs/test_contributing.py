@@ -26,7 +26,9 @@ def test_file_defines_the_symbol(file, symbol):
     assert symbol in defined
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md", "docs/index.md", "docs/releasing.md", ".github/workflows/ci.yml"])
+@pytest.mark.parametrize(
+    "page", ["CONTRIBUTING.md", "README.md", "docs/index.md", "docs/releasing.md", ".github/workflows/ci.yml"]
+)
 def test_every_make_target_exists(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     commands = re.findall(r"(?:`|^|run: )make ([a-z -]+)", text, re.MULTILINE)
