@@ -5,7 +5,6 @@
 of a mathematical problem would.
 """
 
-import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workers import WorkerError, WorkerTimeout
 from astro_factory.verifiers.base import Verifier
-from astro_factory.verifiers.extraction import final_answer
+from astro_factory.verifiers.math.extraction import final_answer, tagged_answer
 from astro_factory.verifiers.pool import WorkerPool, last_line, worker_count
 
 CPU_S = 10.0
@@ -24,8 +23,6 @@ TIMEOUT_S = 120.0
 MEMORY_BYTES = 4 << 30
 MAX_CHARS = 20_000
 """Longest answer that is scored; grids and programs are longer than formulas."""
-
-_TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
 def require_gym() -> None:
@@ -78,8 +75,8 @@ class ReasoningGymVerifier(Verifier):
 
 def extract(response: str) -> str:
     """The last tagged answer, else the last boxed or stated one; empty where there is none."""
-    tagged = _TAGGED.findall(response)
-    return tagged[-1].strip() if tagged else final_answer(response)
+    tagged = tagged_answer(response)
+    return final_answer(response) if tagged is None else tagged
 
 
 def pack(value: Any) -> Any:

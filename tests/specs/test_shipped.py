@@ -13,7 +13,7 @@ from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.spec import compile_spec
 from astro_factory.spec.compose import load
-from astro_factory.verifiers.extraction import final_answer
+from astro_factory.verifiers.math.extraction import final_answer
 
 SPECS = shipped_folder("specs")
 SHIPPED = sorted(path for path in SPECS.rglob("*.yaml") if "common" not in path.relative_to(SPECS).parts)

@@ -15,7 +15,7 @@ from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
 from astro_factory.verifiers import get_verifier, is_known, verifier_code, verifier_names
-from astro_factory.verifiers.extraction import final_answer
+from astro_factory.verifiers.math.extraction import final_answer
 
 _ROWS_NAMED = 5
 _CAUSES_NAMED = 10

@@ -1,20 +1,21 @@
-r"""Whether two answers are the same, by their forms. Runs in the processes of the `math` verifier.
+r"""Whether an answer is right, by the forms of the gold answer and of the answer. Runs in the worker processes.
 
 The gold answer says what is wanted: a gold `(1, 2)` is met by the pair or by the open interval, written in any way, but
 by no set; a gold `x = 3` is met by `3`, and a gold `3` by `x = 3`; a gold `5 cm` is met by `5`, not by `5 m`.
+docs/guide/equality.md lists what is equal, by type.
 """
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
-
-from sympy import Expr, Rational
 
 from astro_factory.verifiers.math.answer_types import (
     Difference,
+    Family,
     FiniteSet,
     Form,
+    Intersection,
     Matrix,
     NamedSet,
+    Ratio,
     Relation,
     TupleOrInterval,
     Union,
@@ -22,152 +23,142 @@ from astro_factory.verifiers.math.answer_types import (
     Value,
     Words,
 )
-from astro_factory.verifiers.math.numbers_and_units import Number, as_numeral, conversion, named_number, units_agree
-from astro_factory.verifiers.math.real_sets import equal_regions, is_region, region_of, variables_agree
-from astro_factory.verifiers.math.symbolic import equal_formulas, formula, proportional
+from astro_factory.verifiers.math.equations import chain_values, named_in_order, same_relation
+from astro_factory.verifiers.math.families import rename, unbound
+from astro_factory.verifiers.math.quantities import expression_of, has_units, operand_of, same_value, without_units
+from astro_factory.verifiers.math.real_sets import equal_regions, is_region, region_of, variables, variables_agree
+from astro_factory.verifiers.math.symbolic import equal_formulas, equal_operands
 
-_FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le", "=": "=", r"\ne": r"\ne"}
-_NAMING = (r"\text", r"\angle", r"\overline", r"\operatorname", r"\sin", r"\cos", r"\tan", r"\triangle")
-_HUNDREDTH = Fraction(1, 100)
+_MANY = UnorderedList | FiniteSet | TupleOrInterval | Relation | Union | Intersection | Family
 
 
 def same(gold: Form, answer: Form) -> bool:
     """Whether the answer is right; not symmetric only where one side names what the other leaves out."""
     if gold == answer:
-        return True
+        return _is_consistent(answer)
+    if isinstance(gold, Family) or isinstance(answer, Family):
+        return _same_family(gold, answer)
+    if _is_relation(gold) != _is_relation(answer):
+        return _same_value_of_chain(gold, answer)
     gold, answer = _unwrapped(gold, answer)
-    if gold == answer:
-        return True
-    if isinstance(answer, UnorderedList) and not isinstance(
-        gold, UnorderedList | FiniteSet | TupleOrInterval | Relation | Union
-    ):
+    if isinstance(answer, UnorderedList) and not isinstance(gold, _MANY):
         distinct = _distinct(answer.items)
-        if len(distinct) == 1:  # 3/5 or 0.6
-            return same(gold, distinct[0])
-    if _is_chain(answer) and not isinstance(gold, Relation):
-        return any(same(gold, side) for side in answer.sides)
+        return len(distinct) == 1 and same(gold, distinct[0])  # 3/5 or 0.6
     if _is_one(gold) and _is_one(answer):
-        return _same_value(_inner(gold), _inner(answer))
-    if (is_region(gold) or is_region(answer)) and variables_agree(gold, answer):
-        ours, theirs = region_of(gold), region_of(answer)
-        if ours is not None and theirs is not None:
-            return equal_regions(ours, theirs)
+        return same_value(_inner(gold), _inner(answer))
+    if (found := _same_region(gold, answer)) is not None:
+        return found
     for kinds, compare in _COMPARISONS:
         if isinstance(gold, kinds[0]) and isinstance(answer, kinds[1]):
             return compare(gold, answer)
-    return False
+    return _same_operand(gold, answer)
+
+
+def _is_consistent(form: Form) -> bool:
+    """Whether a chain of equalities in an answer holds together: `x = 6 = 5` is right for nothing."""
+    return not isinstance(form, Relation) or len(form.sides) == 2 or chain_values(form, same) is not None
+
+
+def _is_relation(form: Form) -> bool:
+    return isinstance(form, Relation)
+
+
+def _same_value_of_chain(gold: Form, answer: Form) -> bool:
+    r"""One of the two is a relation, whose value is the other: `x = 3`, `1 + 1 = 2`, `\sqrt{2} \approx 1.414`."""
+    relation, other = (gold, answer) if isinstance(gold, Relation) else (answer, gold)
+    assert isinstance(relation, Relation)
+    if isinstance(other, UnorderedList) and all(isinstance(item, Relation) for item in other.items):
+        return _same_lists(gold, answer)
+    values = chain_values(relation, same, totals=relation is answer)
+    if values is None:
+        return bool(_same_region(gold, answer))
+    if isinstance(gold, Relation):
+        return any(same(value, answer) for value in values.all())
+    if any(same(gold, value) for value in values.exact):
+        return True
+    return any(_is_decimal(gold) and same(gold, value) for value in values.rounded)
+
+
+def _is_decimal(form: Form) -> bool:
+    return isinstance(form, Value) and form.number is not None and form.number.decimals is not None
+
+
+def _same_lists(gold: Form, answer: Form) -> bool:
+    """A relation between tuples against the relations of their parts: `(x, y) = (1, 2)` and `x = 1, y = 2`."""
+    relation, others = (gold, answer) if isinstance(gold, Relation) else (answer, gold)
+    assert isinstance(relation, Relation)
+    names, values = relation.sides[0], relation.sides[-1]
+    if not (isinstance(names, TupleOrInterval) and isinstance(values, TupleOrInterval)):
+        return isinstance(others, UnorderedList) and bool(_same_region(gold, answer))
+    if len(names.items) != len(values.items) or relation.signs != ("=",):
+        return False
+    pairs = UnorderedList(tuple(Relation(pair, ("=",)) for pair in zip(names.items, values.items, strict=True)))
+    return same(pairs, others)
+
+
+def _same_family(gold: Form, answer: Form) -> bool:
+    """Answers with conditions: one that only one of them states is left out, two have to be the same."""
+    if isinstance(gold, Family) and isinstance(answer, Family):
+        if len(gold.parameters) == len(answer.parameters) == 1:
+            answer = rename(answer, *answer.parameters, *gold.parameters)
+        if gold.condition and answer.condition and not _same_conditions(gold.condition, answer.condition):
+            return False
+        return same(gold.body, answer.body)
+    if isinstance(gold, Family):
+        return same(gold.body, answer)
+    assert isinstance(answer, Family)
+    return not unbound(answer) and same(gold, answer.body)
+
+
+def _same_conditions(gold: str, answer: str) -> bool:
+    from astro_factory.verifiers.math.reader import read
+
+    if gold == answer:
+        return True
+    if "Z" in (gold, answer) or "N" in (gold, answer):
+        return False
+    return same(read(gold), read(answer))
 
 
 def _unwrapped(gold: Form, answer: Form) -> tuple[Form, Form]:
     """Both without `x =` where only one of them has it, and named values as a tuple where the gold answer is one."""
-    if isinstance(gold, TupleOrInterval) and (values := _in_name_order(answer, len(gold.items))):
+    if isinstance(gold, TupleOrInterval) and (values := named_in_order(answer, gold)):
         return gold, TupleOrInterval(gold.opening, values, gold.closing)
-    if isinstance(answer, TupleOrInterval) and (values := _in_name_order(gold, len(answer.items))):
+    if isinstance(answer, TupleOrInterval) and (values := named_in_order(gold, answer)):
         return TupleOrInterval(answer.opening, values, answer.closing), answer
-    gold, answer = (_one_by_one(form, other) for form, other in ((gold, answer), (answer, gold)))
-    if not _is_relation(gold):
-        answer = _without_name(answer)
-    elif not _is_relation(answer):
-        gold = _without_name(gold)
-    elif _assigned(gold) and _assigned(answer):
-        gold, answer = _last(gold), _last(answer)
+    if not _all_relations(gold):
+        answer = _without_names(answer)
+    elif not _all_relations(answer):
+        gold = _without_names(gold)
     return gold, answer
 
 
-def _one_by_one(form: Form, other: Form) -> Form:
-    """`x = 1, y = 2` for `(x, y) = (1, 2)`, where that is how the other answer is written."""
-    if not (_assigned(form) and isinstance(form.sides[0], TupleOrInterval) and isinstance(other, UnorderedList)):
-        return form
-    names, values = form.sides[0], form.sides[-1]
-    if not isinstance(values, TupleOrInterval) or len(values.items) != len(names.items):
-        return form
-    return UnorderedList(tuple(Relation(pair, ("=",)) for pair in zip(names.items, values.items, strict=True)))
-
-
-def _is_relation(form: Form) -> bool:
+def _all_relations(form: Form) -> bool:
     return isinstance(form, Relation) or (
         isinstance(form, UnorderedList) and all(isinstance(item, Relation) for item in form.items)
     )
 
 
-def _without_name(form: Form) -> Form:
-    """`3` for `x = 3`, `1, 2` for `x = 1, x = 2`."""
-    if isinstance(form, UnorderedList):
-        items: list[Form] = []
-        for item in form.items:
-            item = _without_name(item)
-            items.extend(item.items if isinstance(item, UnorderedList) else [item])
-        return UnorderedList(tuple(items), form.joined)
-    if not isinstance(form, Relation) or not set(form.signs) <= {"=", "~"}:
+def _without_names(form: Form) -> Form:
+    """`1, 2` for `x = 1, x = 2`."""
+    if not isinstance(form, UnorderedList):
         return form
-    first, last = form.sides[0], form.sides[-1]
-    if _is_name(first) or _is_total(first, last):
-        return last
-    if _is_function(last):
-        return first
-    return form
+    items: list[Form] = []
+    for item in form.items:
+        values = chain_values(item, same) if isinstance(item, Relation) else None
+        bare = values.last() if values and item is not None else item
+        items.extend(bare.items if isinstance(bare, UnorderedList) else [bare])
+    return UnorderedList(tuple(items), form.joined)
 
 
-def _is_total(first: Form, last: Form) -> bool:
-    """Whether `first = last` says what a sum or product of unknowns is: `m + n = 204`."""
-    left, right = (_formula(side) if isinstance(side, Value) else None for side in (first, last))
-    if left is None or right is None or right.free_symbols or not right:
-        return False
-    return bool(left.free_symbols) and all(part.is_Symbol for part in left.args)
-
-
-def _assigned(form: Form) -> bool:
-    """Whether it is `name = ...`, where the name is a symbol, a function of symbols, words, or a tuple of symbols."""
-    return isinstance(form, Relation) and set(form.signs) <= {"=", "~"} and _is_name(form.sides[0])
-
-
-def _is_name(form: Form) -> bool:
-    if isinstance(form, Words):
-        return True
-    if isinstance(form, TupleOrInterval):
-        return all(_is_name(item) for item in form.items)
-    if not isinstance(form, Value) or form.number or form.unit:
-        return False
-    if form.text.startswith(_NAMING):
-        return True
-    found = formula(form.text)
-    if found is None:
-        return form.text.startswith("|")
-    names = found.is_Symbol or _is_function(form)
-    return names or (found.is_Mul and all(part.is_Symbol and part.name.isupper() for part in found.args))
-
-
-def _is_function(form: Form) -> bool:
-    """`f(x)`, `P(A)`, `\\sin x`: a name with an argument."""
-    found = _formula(form) if isinstance(form, Value) else None
-    return found is not None and found.is_Function and bool(found.free_symbols)
-
-
-def _last(form: Form) -> Form:
-    """A chain of equalities as its name and its last side."""
-    return Relation((form.sides[0], form.sides[-1]), ("=",))
-
-
-def _in_name_order(form: Form, count: int) -> tuple[Form, ...] | None:
-    """The values of `y = 2, x = 1` in the order of their names; None for anything else."""
-    if not (isinstance(form, UnorderedList) and len(form.items) == count and all(map(_assigned, form.items))):
+def _same_region(gold: Form, answer: Form) -> bool | None:
+    """Whether two sets of real numbers are equal; None where one of them is none."""
+    if not (is_region(gold) or is_region(answer)) or not variables_agree(gold, answer):
         return None
-    named = {item.sides[0].text if isinstance(item.sides[0], Value) else "": item.sides[-1] for item in form.items}
-    letters = all(len(name) == 1 for name in named)
-    return tuple(named[name] for name in (sorted(named) if letters else named)) if len(named) == count else None
-
-
-def _is_chain(form: Form) -> bool:
-    """One constant written in several ways: `15/20 = 3/4`, `\\sqrt{13} \\approx 3.606`."""
-    if not isinstance(form, Relation) or not set(form.signs) <= {"=", "~"}:
-        return False
-    sides = [_formula(side) if isinstance(side, Value) else None for side in form.sides]
-    if any(side is None or side.free_symbols for side in sides):
-        return False
-    return all(
-        sign == "~" or equal_formulas(left, right)
-        for sign, left, right in zip(form.signs, sides, sides[1:], strict=False)
-    ) and all(sign == "=" for sign in form.signs[:-1])
+    if has_units(gold) != has_units(answer):
+        gold, answer = without_units(gold), without_units(answer)
+    ours, theirs = region_of(gold), region_of(answer)
+    return None if ours is None or theirs is None else equal_regions(ours, theirs)
 
 
 def _is_one(form: Form) -> bool:
@@ -178,77 +169,6 @@ def _is_one(form: Form) -> bool:
 
 def _inner(form: Form) -> Form:
     return form.items[0] if isinstance(form, FiniteSet) else form
-
-
-def _same_value(gold: Form, answer: Form) -> bool:
-    if isinstance(gold, Words) or isinstance(answer, Words):
-        ours, theirs = (_in_figures(form) for form in (gold, answer))
-        return ours.equals(theirs) if ours and theirs else _letters(gold) == _letters(answer)
-    if not units_agree(gold.unit, answer.unit):
-        factor = conversion(answer.unit, gold.unit)
-        if factor is None or not gold.number or not answer.number:
-            return False
-        return gold.number.value == answer.number.value * factor
-    if numerals := _numerals(gold, answer):
-        return numerals[0] == numerals[1]
-    if gold.percent == answer.percent:
-        return _same_quantity(gold, answer)
-    if _same_quantity(gold, answer):  # the sign is left out, as a unit may be
-        return True
-    ours, theirs = (_scaled(value) if value.percent else value for value in (gold, answer))
-    return _same_quantity(ours, theirs)
-
-
-def _in_figures(form: Form) -> Number | None:
-    return named_number(form.text) if isinstance(form, Words) else form.number
-
-
-def _letters(form: Form) -> str:
-    text = form.text if isinstance(form, Words | Value) else ""
-    return text.strip("() .").casefold()
-
-
-def _numerals(gold: Value, answer: Value) -> tuple | None:
-    """Numerals of a base, compared by digits; a base that is left out is the other's."""
-    ours, theirs = as_numeral(gold.text), as_numeral(answer.text)
-    if ours is None and theirs is None:
-        return None
-    bare = next((value.text.strip() for value, numeral in ((gold, ours), (answer, theirs)) if numeral is None), "")
-    base = (ours or theirs)[1]
-    return ours or (bare, base), theirs or (bare, base)
-
-
-def _scaled(value: Value) -> Value:
-    number = value.number.scaled(_HUNDREDTH) if value.number else None
-    return Value(rf"\frac{{{value.text}}}{{100}}", number)
-
-
-def _same_quantity(gold: Value, answer: Value) -> bool:
-    if gold.number and answer.number:
-        return gold.number.equals(answer.number)
-    if gold.text.replace(" ", "") == answer.text.replace(" ", ""):
-        return True
-    ours, theirs = _formula(gold), _formula(answer)
-    if ours is None or theirs is None:
-        return False
-    if equal_formulas(ours, theirs):
-        return True
-    for number, value in ((gold.number, theirs), (answer.number, ours)):
-        if number and number.places is not None and value.is_number and _rounds(number, value):
-            return True
-    return False
-
-
-def _rounds(number: Number, value: Expr) -> bool:
-    """Whether a long decimal is the beginning of an irrational value."""
-    found = value.evalf(40)
-    return bool(found.is_Float) and number.near(Fraction(int(Rational(found).p), int(Rational(found).q)))
-
-
-def _formula(value: Value) -> Expr | None:
-    if value.number:
-        return Rational(value.number.value.numerator, value.number.value.denominator)
-    return formula(value.text)
 
 
 def _same_in_order(gold: Sequence[Form], answer: Sequence[Form]) -> bool:
@@ -269,20 +189,24 @@ def _same_in_any_order(gold: Sequence[Form], answer: Sequence[Form]) -> bool:
 def _distinct(items: Sequence[Form]) -> list[Form]:
     found: list[Form] = []
     for item in items:
-        if not any(same(item, other) for other in found):
+        if not any(same(item, other) and same(other, item) for other in found):
             found.append(item)
     return found
 
 
-def _same_items(gold: Form, answer: Form) -> bool:
+def _same_items(gold: UnorderedList | FiniteSet, answer: UnorderedList | FiniteSet) -> bool:
     """Lists, which keep what stands twice, and sets, which do not."""
     if isinstance(gold, FiniteSet) or isinstance(answer, FiniteSet):
         return _same_in_any_order(_distinct(gold.items), _distinct(answer.items))
+    joints = {gold.joined, answer.joined}
+    if len(joints) > 1 and r"\lor" in joints and (len(variables(gold)) > 1 or is_region(gold)):
+        return False
     return _same_in_any_order(gold.items, answer.items)
 
 
 def _same_tuple(gold: TupleOrInterval, answer: TupleOrInterval) -> bool:
-    return _is_tuple(gold) and _is_tuple(answer) and _same_in_order(gold.items, answer.items)
+    brackets = (gold.opening, gold.closing) == (answer.opening, answer.closing)
+    return (brackets or (_is_tuple(gold) and _is_tuple(answer))) and _same_in_order(gold.items, answer.items)
 
 
 def _is_tuple(group: TupleOrInterval) -> bool:
@@ -292,54 +216,54 @@ def _is_tuple(group: TupleOrInterval) -> bool:
     )
 
 
+def _same_ratio(gold: Ratio, answer: Ratio) -> bool:
+    ours, theirs = ([expression_of(item) for item in ratio.items] for ratio in (gold, answer))
+    if len(ours) != len(theirs) or None in ours or None in theirs:
+        return False
+    first, other = ours[0], theirs[0]
+    return all(
+        equal_formulas(mine * other, its * first)
+        for mine, its in zip(ours, theirs, strict=True)
+        if mine is not None and its is not None and first is not None and other is not None
+    )
+
+
 def _same_matrix(gold: Matrix, answer: Matrix) -> bool:
     return len(gold.rows) == len(answer.rows) and all(map(_same_in_order, gold.rows, answer.rows))
 
 
-def _same_vector(gold: Form, answer: Form) -> bool:
+def _same_vector(gold: TupleOrInterval, answer: Matrix) -> bool:
     """A tuple against a matrix of one row or one column."""
-    group, matrix = (gold, answer) if isinstance(gold, TupleOrInterval) else (answer, gold)
-    if not _is_tuple(group) or 1 not in (len(matrix.rows), len(matrix.rows[0])):
+    if not _is_tuple(gold) or 1 not in (len(answer.rows), len(answer.rows[0])):
         return False
-    return _same_in_order(group.items, [cell for row in matrix.rows for cell in row])
+    return _same_in_order(gold.items, [cell for row in answer.rows for cell in row])
+
+
+def _same_vector_turned(gold: Matrix, answer: TupleOrInterval) -> bool:
+    if not _is_tuple(answer) or 1 not in (len(gold.rows), len(gold.rows[0])):
+        return False
+    return _same_in_order([cell for row in gold.rows for cell in row], answer.items)
+
+
+def _same_operand(gold: Form, answer: Form) -> bool:
+    """A matrix against an expression that gives one."""
+    ours, theirs = operand_of(gold), operand_of(answer)
+    return ours is not None and theirs is not None and equal_operands(ours, theirs)
 
 
 def _same_relation(gold: Relation, answer: Relation) -> bool:
-    """The same sides, or the same solutions in that one is a multiple of the other."""
-    for signs, sides in ((answer.signs, answer.sides), _turned(answer)):
-        if gold.signs == signs and _same_in_order(gold.sides, sides):
-            return True
-        if len(gold.signs) == len(signs) == 1 and gold.signs == signs:
-            ours, theirs = _balance(gold.sides), _balance(sides)
-            if (
-                ours is not None
-                and theirs is not None
-                and proportional(ours, theirs, gold.signs[0] not in ("=", r"\ne"))
-            ):
-                return True
-    return False
+    return same_relation(gold, answer, same)
 
 
-def _turned(relation: Relation) -> tuple[tuple[str, ...], tuple[Form, ...]]:
-    return tuple(_FLIPPED[sign] for sign in reversed(relation.signs)), tuple(reversed(relation.sides))
-
-
-def _balance(sides: Sequence[Form]) -> Expr | None:
-    if not all(isinstance(side, Value) for side in sides):
-        return None
-    left, right = map(_formula, sides)
-    return None if left is None or right is None else left - right
-
-
-def _same_parts(gold: Union, answer: Union) -> bool:
-    return _same_in_any_order(gold.parts, answer.parts)
+def _same_parts(gold: Union | Intersection, answer: Union | Intersection) -> bool:
+    return type(gold) is type(answer) and _same_in_any_order(gold.parts, answer.parts)
 
 
 def _same_difference(gold: Difference, answer: Difference) -> bool:
     return same(gold.whole, answer.whole) and same(gold.without, answer.without)
 
 
-def _same_numbers(gold: NamedSet, answer: NamedSet) -> bool:
+def _same_names(gold: NamedSet, answer: NamedSet) -> bool:
     return gold.name == answer.name
 
 
@@ -347,11 +271,12 @@ _Kinds = tuple[type | tuple[type, ...], type | tuple[type, ...]]
 _COMPARISONS: list[tuple[_Kinds, Callable[..., bool]]] = [
     (((UnorderedList, FiniteSet), (UnorderedList, FiniteSet)), _same_items),
     ((TupleOrInterval, TupleOrInterval), _same_tuple),
+    ((Ratio, Ratio), _same_ratio),
     ((Matrix, Matrix), _same_matrix),
     ((TupleOrInterval, Matrix), _same_vector),
-    ((Matrix, TupleOrInterval), _same_vector),
+    ((Matrix, TupleOrInterval), _same_vector_turned),
     ((Relation, Relation), _same_relation),
-    ((Union, Union), _same_parts),
+    (((Union, Intersection), (Union, Intersection)), _same_parts),
     ((Difference, Difference), _same_difference),
-    ((NamedSet, NamedSet), _same_numbers),
+    ((NamedSet, NamedSet), _same_names),
 ]

@@ -1,202 +1,205 @@
-r"""Formulas as sympy reads them, and whether two of them are equal.
+r"""Whether two formulas are equal, by value.
 
-Equality is decided by value: two formulas are equal if they agree to 25 digits wherever both are defined, at a few
-points that are in no relation to each other. That needs no simplification, so it neither hangs nor depends on how a
-formula is written. Runs in the processes of the `math` verifier only.
+Numbers are equal if their difference is zero: exactly for rational ones, else to as many digits as the numbers in them
+make necessary, relative to the terms of the difference. Formulas with names in them are equal if they are at a few
+points that are in no relation to each other, wherever both are defined. That needs no simplification, so it neither
+hangs nor depends on how a formula is written. Runs in the worker processes of the `math` verifier only.
 """
 
-import re
 from functools import lru_cache
 
 import sympy
-from sympy import Basic, Expr, Float, I, Integer, MatrixBase, Pow, Rational, Symbol, log
-from sympy.core.expr import UnevaluatedExpr
-from sympy.functions.combinatorial.factorials import CombinatorialFunction
+from sympy import Abs, Expr, I, Integer, MatrixBase, Max, Min, Pow, Rational, Symbol, ceiling, floor, log
+from sympy.core.evalf import PrecisionExhausted
 
-from astro_factory.verifiers.math.latex_grammar import parse
+from astro_factory.verifiers.math.arithmetic import Operand, TooLargeError
+from astro_factory.verifiers.math.formula_parser import parse
 
-DIGITS = 30
-_AGREE = Float(10) ** -24
-_MAX_EXPONENT = 1_000_000
-_MAX_BITS = 200_000
-_MAX_ARGUMENT = 20_000
-_MAX_TERMS = 10_000
-_MAX_NODES = 500
+_MIN_DIGITS, _MAX_DIGITS = 60, 20_000
+"""Working precision of a zero test."""
 _POINTS = [
     [Rational(73, 31), Rational(127, 29), Rational(19, 53), Rational(211, 67), Rational(37, 101)],
     [Rational(-41, 17), Rational(-23, 59), Rational(83, 43), Rational(-157, 61), Rational(29, 13)],
     [Rational(11, 37), Rational(-97, 47), Rational(-61, 23), Rational(5, 71), Rational(-131, 41)],
     [Rational(-7, 89), Rational(53, 19), Rational(-17, 79), Rational(101, 97), Rational(3, 113)],
 ]
-_NATURAL = [[Integer(n) for n in row] for row in ([2, 5, 3, 7, 4], [3, 7, 4, 2, 9], [5, 2, 8, 11, 3], [8, 11, 5, 4, 2])]
-_LAZY = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Derivative, UnevaluatedExpr)
-_OPERATOR = re.compile(r"\\text\s*\{([^{}]*)\}")
-_GAP = re.compile(r"(?<![_\d])\d+\s+\d")
-_PRODUCT = re.compile(
-    r"((?<![_\d.])\d+(?:\.\d+)?|\))\s*(?=\(|\\(?:frac|binom|gcd|lcm|max|min|operatorname|det)|(?<=\))\d)"
-)
-_MIXED = re.compile(r"(?<![\d.])(\d{1,9})\s*\\frac\{(\d{1,9})\}\{(\d{1,9})\}")
-_NOT_NUMBERS = (sympy.nan, sympy.zoo)
-
-
-class TooLargeError(ValueError):
-    """A formula that no machine evaluates: a tower of powers, a huge factorial."""
+_MORE_POINTS = [
+    [Rational(p * (-1) ** (row * column % 3), q) for column, (p, q) in enumerate(zip(above, below, strict=True))]
+    for row, (above, below) in enumerate(
+        [
+            ([997, 613, 449, 331, 271], [83, 59, 43, 29, 19]),
+            ([7919, 5003, 3001, 2003, 1009], [31, 37, 41, 47, 53]),
+            ([3, 5, 7, 11, 13], [2, 4, 6, 8, 10]),
+            ([4, 9, 25, 49, 121], [1, 1, 1, 1, 1]),
+            ([613, 17, 211, 29, 401], [613, 16, 210, 30, 400]),
+            ([89, 144, 233, 377, 610], [55, 89, 144, 233, 377]),
+        ]
+    )
+]
+"""For formulas with steps or kinks, which agree more easily."""
+_WHOLE_NUMBERS = [
+    [Integer(n) for n in row]
+    for row in ([2, 5, 3, 7, 4], [3, 7, 4, 2, 9], [5, 2, 8, 11, 3], [8, 11, 5, 4, 2], [17, 23, 41, 29, 31], [42, 30, 25, 18, 20])
+]
+_STEPPED = (floor, ceiling, Abs, Max, Min)
+_LAZY = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Derivative)
+_NO_VALUE = (sympy.nan, sympy.zoo)
+_CONSTANTS = frozenset("CcKkDd") | {"C_1", "c_1"}
 
 
 @lru_cache(maxsize=4096)
-def formula(text: str) -> Expr | None:
-    """The formula in a tidy text; None where it is none.
+def formula(text: str) -> Operand | None:
+    """The formula in a normalised text, or None if it is none.
 
     Raises:
-        TooLargeError: before anything is evaluated.
+        TooLargeError: before anything large is computed.
     """
-    if _OPERATOR.search(text) or _GAP.search(text):
-        return None
-    # the grammar takes a product of two numbers without a sign, `2(3)`, to be a mixed number
-    text = _PRODUCT.sub(r"\1\\cdot ", _MIXED.sub(_as_sum, text))
     try:
         found = parse(text)
-    except (MemoryError, RecursionError):
+        return found.doit() if found.has(*_LAZY) else found
+    except (MemoryError, RecursionError, TooLargeError):
         raise
-    except Exception:  # the grammar raises bare exceptions, and sympy whatever it likes
+    except Exception:  # sympy raises whatever it likes on operations without a value
         return None
-    if not isinstance(found, Expr) or isinstance(found, MatrixBase) or found.has(*_NOT_NUMBERS):
-        return None
-    check_size(found)
-    exact = {number: Rational(str(number)) for number in found.atoms(Float)}
-    exact |= {symbol: I for symbol in found.free_symbols if symbol.name == "i"}
-    exact |= {symbol: sympy.E for symbol in found.free_symbols if symbol.name == "e"}
-    exact |= {root: -(Pow(-root.base, root.exp)) for root in found.atoms(Pow) if _real_root(root)}
-    found = found.xreplace(exact)
-    return found.doit() if found.has(*_LAZY) else found
 
 
-def _as_sum(mixed: re.Match[str]) -> str:
-    r"""`(2+\frac{1}{3})` for `2\frac{1}{3}`; what is no proper fraction is multiplied."""
-    return rf"({mixed[1]}+\frac{{{mixed[2]}}}{{{mixed[3]}}})" if int(mixed[2]) < int(mixed[3]) else mixed[0]
+def expression(text: str) -> Expr | None:
+    """The formula in a text where it is no matrix."""
+    found = formula(text)
+    return None if found is None or isinstance(found, MatrixBase) else found
 
 
-def _real_root(root: Pow) -> bool:
-    """An odd root of a negative number, which school takes to be real."""
-    exponent = root.exp
-    odd = exponent.is_Rational and exponent.p == 1 and exponent.q > 1 and exponent.q % 2 == 1
-    return bool(odd and root.base.is_negative)
-
-
-def check_size(expression: Basic) -> None:
-    """Raise `TooLargeError` for what would take forever, looking from the leaves up so that nothing large is made."""
-    for count, node in enumerate(sympy.postorder_traversal(expression)):
-        if count > _MAX_NODES:
-            raise TooLargeError(f"more than {_MAX_NODES} parts")
-        if isinstance(node, Pow) and node.exp.is_number and _size(node.exp) > _MAX_EXPONENT:
-            raise TooLargeError("an exponent above a million")
-        if isinstance(node, Pow) and node.exp.is_number and node.base.is_number:
-            base = node.base
-            if base.is_Integer and int(base).bit_length() * _size(node.exp) > _MAX_BITS:
-                raise TooLargeError(f"a power of more than {_MAX_BITS:,} bits")
-        if isinstance(node, CombinatorialFunction) and any(_size(argument) > _MAX_ARGUMENT for argument in node.args):
-            raise TooLargeError(f"a factorial above {_MAX_ARGUMENT:,}")
-        if isinstance(node, sympy.Sum | sympy.Product):
-            for limit in node.limits:
-                if len(limit) == 3 and _size(limit[2] - limit[1]) > _MAX_TERMS and not limit[2].is_infinite:
-                    raise TooLargeError(f"a sum of more than {_MAX_TERMS} terms")
-
-
-def _size(number: Basic) -> float:
-    if not number.is_number:
-        return 0
-    try:
-        return float(abs(number.evalf(5)))
-    except (TypeError, ValueError):
-        return 0
-    except OverflowError:
-        return float("inf")
+def equal_operands(first: Operand, second: Operand) -> bool:
+    """Whether two formulas or matrices of formulas are equal."""
+    if isinstance(first, MatrixBase) and isinstance(second, MatrixBase):
+        return first.shape == second.shape and all(map(equal_formulas, first, second))
+    if isinstance(first, MatrixBase) or isinstance(second, MatrixBase):
+        return False
+    return equal_formulas(first, second)
 
 
 def equal_formulas(first: Expr, second: Expr) -> bool:
     """Whether two formulas have the same value wherever both have one."""
     if first == second:
         return True
-    symbols = sorted(first.free_symbols | second.free_symbols, key=str)
-    if not symbols:
-        return _agree(_number(first, {}), _number(second, {}))
-    if first.free_symbols != second.free_symbols and (renamed := _constant_renamed(first, second)):
-        second = renamed
-        symbols = sorted(first.free_symbols | second.free_symbols, key=str)
-    if _agree_at(first, second, symbols, _POINTS):
+    if not first.free_symbols and not second.free_symbols:
+        return equal_numbers(first, second)
+    second = _renamed(first, second)
+    names = sorted(first.free_symbols | second.free_symbols, key=str)
+    if not all(name.is_commutative for name in names):
+        return sympy.expand(first - second) == 0
+    if _equal_at(first, second, names, _POINTS):
+        return not (first.has(*_STEPPED) or second.has(*_STEPPED)) or _equal_at(first, second, names, _MORE_POINTS)
+    return all(name.name in "kmn" for name in names) and _equal_at(first, second, names, _WHOLE_NUMBERS)
+
+
+def equal_numbers(first: Expr, second: Expr) -> bool:
+    """Whether two constants are equal."""
+    if first == second:
         return True
-    whole = all(symbol.name in "kmn" for symbol in symbols)
-    return whole and _agree_at(first, second, symbols, _NATURAL)
+    if isinstance(first, Rational) and isinstance(second, Rational):
+        return False
+    if first.has(sympy.oo, *_NO_VALUE) or second.has(sympy.oo, *_NO_VALUE):
+        return False
+    return is_zero(first - second)
+
+
+def is_zero(difference: Expr) -> bool:
+    """Whether a constant is zero, to as many digits as the numbers it is made of make necessary."""
+    if isinstance(difference, Rational):
+        return difference == 0
+    bits = sum(max(abs(int(n.p)), int(n.q)).bit_length() for n in difference.atoms(Rational))
+    try:
+        value = difference.evalf(10, maxn=min(_MIN_DIGITS + bits, _MAX_DIGITS), strict=True)
+    except PrecisionExhausted:
+        return True
+    return value == 0
 
 
 def proportional(first: Expr, second: Expr, positive: bool) -> bool:
-    """Whether one is the other times a constant that is not 0 (and positive where that is asked)."""
-    symbols = sorted(first.free_symbols | second.free_symbols, key=str)
-    if first.free_symbols != second.free_symbols:
+    """Whether one formula is the other times a constant that is not 0 (and positive, where that is required)."""
+    second = _renamed(first, second)
+    names = sorted(first.free_symbols | second.free_symbols, key=str)
+    if first.free_symbols != second.free_symbols or not names or not all(name.is_commutative for name in names):
         return False
-    ratio = None
-    for values in _POINTS:
-        point = dict(zip(symbols, _cycled(values, len(symbols)), strict=True))
-        above, below = _number(first, point), _number(second, point)
-        if above is None or below is None or not below or not above:
-            return not above and not below and above is not None and below is not None
-        found = (above / below).evalf(DIGITS)
-        if ratio is not None and not _agree(ratio, found):
+    ratio: Expr | None = None
+    for row in _POINTS:
+        point = _point(names, row)
+        above, below = _value_at(first, point), _value_at(second, point)
+        if above is None or below is None or is_zero(above) or is_zero(below):
+            return False
+        found = above / below
+        if ratio is not None and not equal_numbers(ratio, found):
             return False
         ratio = found
-    return ratio is not None and (not positive or bool(ratio > 0))
+    return ratio is not None and (not positive or bool(ratio.evalf(10) > 0))
 
 
-def _agree_at(first: Expr, second: Expr, symbols: list[Symbol], points: list[list[Rational]]) -> bool:
+def same_curve(first: Expr, second: Expr) -> bool:
+    """Whether two formulas are zero at the same points: their numerators are proportional."""
+    above = [sympy.fraction(sympy.together(side))[0] for side in (first, second)]
+    return proportional(above[0], above[1], positive=False)
+
+
+def _equal_at(first: Expr, second: Expr, names: list[Symbol], points: list[list[Rational]]) -> bool:
     compared = 0
-    for values in points:
-        point = dict(zip(symbols, _cycled(values, len(symbols)), strict=True))
-        if _outside(first, point) or _outside(second, point):
+    for row in points:
+        point = _point(names, row)
+        if _is_outside(first, point) or _is_outside(second, point):
             continue
-        ours, theirs = _number(first, point), _number(second, point)
+        ours, theirs = _value_at(first, point), _value_at(second, point)
         if ours is None and theirs is None:
             continue
-        if not _agree(ours, theirs):
+        if ours is None or theirs is None or not equal_numbers(ours, theirs):
             return False
         compared += 1
     return compared > 0
 
 
-def _cycled(values: list[Rational], count: int) -> list[Rational]:
-    """As many values as there are symbols, no two of them equal."""
-    return [values[index % len(values)] + index // len(values) for index in range(count)]
+def _point(names: list[Symbol], row: list[Rational]) -> dict[Symbol, Rational]:
+    """A value for each name, no two of them equal."""
+    values = (row[at % len(row)] + at // len(row) for at in range(len(names)))
+    return dict(zip(names, values, strict=True))
 
 
-def _outside(expression: Expr, point: dict[Symbol, Rational]) -> bool:
+def _is_outside(formula: Expr, point: dict[Symbol, Rational]) -> bool:
     """Whether a root or logarithm of a negative number is taken: identities of real numbers do not hold there."""
-    parts = [p.base for p in expression.atoms(Pow) if p.exp.is_Rational and not p.exp.is_Integer]
-    parts += [part.args[0] for part in expression.atoms(log)]
-    if not parts or expression.has(I):
+    parts = [p.base for p in formula.atoms(Pow) if isinstance(p.exp, Rational) and not p.exp.is_Integer]
+    parts += [part.args[0] for part in formula.atoms(log)]
+    if not parts or formula.has(I):
         return False
-    values = (_number(part, point) for part in parts if part.free_symbols)
-    return any(value is not None and value.is_real and value < 0 for value in values)
+    values = (_value_at(part, point) for part in parts if part.free_symbols)
+    return any(value is not None and value.is_real and value.evalf(10) < 0 for value in values)
 
 
-def _number(expression: Expr, point: dict[Symbol, Rational]) -> Expr | None:
-    value = expression.evalf(DIGITS, subs=point, maxn=200) if point else expression.evalf(DIGITS, maxn=200)
-    if not value.is_number or value.has(sympy.nan, sympy.zoo):
-        return None
-    return value
+def _value_at(formula: Expr, point: dict[Symbol, Rational]) -> Expr | None:
+    """The value at a point: exact where it is rational."""
+    if any(abs(power.exp) > 500 for power in formula.atoms(Pow) if isinstance(power.exp, Rational)):
+        value = formula.evalf(_MIN_DIGITS, subs=point)
+    else:
+        value = formula.xreplace(point)
+    return None if not value.is_number or value.has(sympy.oo, *_NO_VALUE) else value
 
 
-def _agree(ours: Expr | None, theirs: Expr | None) -> bool:
-    if ours is None or theirs is None:
-        return False
-    if ours.has(sympy.oo, -sympy.oo) or theirs.has(sympy.oo, -sympy.oo):
-        return ours == theirs
-    gap = abs((ours - theirs).evalf(DIGITS))
-    scale = max(abs(ours.evalf(DIGITS)), abs(theirs.evalf(DIGITS)), Integer(1))
-    return bool(gap <= scale * _AGREE)
+def _renamed(first: Expr, second: Expr) -> Expr:
+    """The second formula with names as in the first where they are two ways of writing one.
 
-
-def _constant_renamed(first: Expr, second: Expr) -> Expr | None:
-    """The second formula with its constant of integration called as in the first."""
+    The constant of integration, `y'` and `dy/dx`, and a vector with and without its arrow.
+    """
     ours, theirs = first.free_symbols - second.free_symbols, second.free_symbols - first.free_symbols
-    if len(ours) == len(theirs) == 1 and {*ours, *theirs} <= {Symbol(name) for name in "CcKk"}:
+    if len(ours) == len(theirs) == 1 and all(name.name in _CONSTANTS for name in ours | theirs):
         return second.xreplace({theirs.pop(): ours.pop()})
-    return None
+    if not ours or not theirs:
+        return second
+    known = {_plain_name(name.name): name for name in ours}
+    changes = {
+        name: known[_plain_name(name.name)]
+        for name in theirs
+        if _plain_name(name.name) in known and ("|" in name.name) != ("|" in known[_plain_name(name.name)].name)
+        or (_plain_name(name.name) in known and "vec " in name.name + known[_plain_name(name.name)].name)
+    }
+    return second.xreplace(changes) if changes else second
+
+
+def _plain_name(name: str) -> str:
+    return name.partition("|")[0].removeprefix("vec ")

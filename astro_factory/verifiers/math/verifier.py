@@ -13,9 +13,9 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workers import WorkerError, WorkerTimeout
 from astro_factory.verifiers.base import Verifier
-from astro_factory.verifiers.extraction import final_answer, unwrap
-from astro_factory.verifiers.math.answer_types import as_words
-from astro_factory.verifiers.math.numbers_and_units import Number, as_number
+from astro_factory.verifiers.math.extraction import final_answer, unwrap
+from astro_factory.verifiers.math.words import as_words
+from astro_factory.verifiers.math.numbers import Number, as_number
 from astro_factory.verifiers.pool import WorkerPool, last_line, refuse, worker_count
 
 CPU_S = 3.0
@@ -29,7 +29,7 @@ MAX_SHOWN_CHARS = 200
 _NO_GOLD = {"nan", "null", "n/a", "na", "?", "??", "-"}
 _MARKED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|rm|bf)\s*\{([^{}]*)\}")
 _CHOICE = re.compile(
-    r"(?:(?:option|choice)\s+)?(?:\(([A-J])\)\s*(?![-+*/^=\d(])(.*)|([A-J])(?:[.):]+\s+(.*))?)",
+    r"(?:(?:option|choice)\s+)?(?:\(([A-J])\)\s*(?![-+*/^=(,;])(.*)|([A-J])(?:[.):]+\s+(.*))?)",
     re.DOTALL | re.IGNORECASE,
 )
 
@@ -108,6 +108,8 @@ def _by_choice(gold: str, answer: str) -> Verdict | None:
         # a letter before the answer that is wanted: `\\textbf{(B)}\\ 12` for 12
         return _verdict(gold, ours[1]) if ours and ours[1] else None
     if ours is not None:
+        if ours[0] == theirs[0] and ours[1] and theirs[1]:  # a letter with a value behind it
+            return _verdict(theirs[1], ours[1])
         outcome = Outcome.CORRECT if ours[0] == theirs[0] else Outcome.INCORRECT
         return Verdict(outcome, answer, "", ours[0], theirs[0])
     return _verdict(theirs[1], answer) if theirs[1] else None
