@@ -10,7 +10,7 @@ in the caller's process on text that a model under training writes, so each func
 import re
 from collections.abc import Iterator
 
-MAX_CHARS = 200_000
+MAX_CHARS = 100_000
 """Only so much of the end of a response is searched."""
 _MAX_UNWRAPPED = 8_000
 """What is longer is refused later, with or without its delimiters."""
@@ -19,10 +19,10 @@ _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
 _BARE = re.compile(r"\\(?:boxed|fbox)[ \t]+([^\s{}$]+)")
 _ANCHOR = re.compile(r"\banswer\b|####|<answer>", re.IGNORECASE)
-_VERB = re.compile(
-    r"(?: to (?:the|this|your) [a-z ]{1,40}?)?[*_]{0,4}(?P<space>\s*)(?:is|are|was|will be|would be|should be|must be|:|=)(?!\w)",
-    re.IGNORECASE,
-)
+_VERB = re.compile(r"[*_]{0,4}\s*(?:is|are|was|will be|would be|should be|must be|:|=)(?!\w)", re.IGNORECASE)
+_OBJECT = re.compile(r" to (?:the|this|your) (?=[a-z ])", re.IGNORECASE)
+_OBJECT_END = re.compile(r"(?<=[a-z ])[*_]{0,4}\s{0,4}(?:\b(?:is|are|was|will|would|should|must)\b|:|=)", re.IGNORECASE)
+_OBJECT_CHARS = 48
 _CLOSE_TAG = re.compile("</answer>", re.IGNORECASE)
 _BLANK = re.compile(r"\s*")
 _SENTENCE_END = re.compile(
@@ -116,12 +116,14 @@ def _statements(text: str) -> Iterator[str]:
         if start is not None and start < len(text):
             done = lines.end_of(start)
             yield text[start:done]
-        elif start is not None:
-            yield ""
 
 
 def _stated(text: str, position: int, lines: "_Lines") -> int | None:
     """Where an answer starts behind the word "answer" and its verb; None where no verb follows."""
+    if found := _OBJECT.match(text, position):  # the answer to the question is
+        end = _OBJECT_END.search(text, found.end(), found.end() + _OBJECT_CHARS)
+        words = text[found.end() : end.start()] if end else ""
+        position = end.start() if end and words.replace(" ", "").isalpha() else position
     match = _VERB.match(text, position)
     if not match:
         return None

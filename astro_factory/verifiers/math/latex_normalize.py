@@ -26,84 +26,10 @@ _CHARACTERS = str.maketrans(
         "₹": r"\INR ", "¥": r"\JPY ",
     }
 )  # fmt: skip
-<<<<<<< HEAD
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ", "0123456789-n")
-_SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ⁿ]+")
-_TEXT = r"\\(?:text|textbf|textit|textrm|textnormal|textsf|mbox|hbox|mathrm|mathit|mathbf|mathsf|rm|operatorname)\*?"
-_NAMES = "arcsin|arccos|arctan|arccot|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|ln|log|exp|gcd|lcm|det"
-_REWRITES: list[tuple[re.Pattern[str], str]] = [
-    (re.compile(pattern), into)
-    for pattern, into in [
-        (r"(?:\{\}|^)\s*\^\s*\{?(\d+)\}?\s*C\s*_\s*\{?(\d+)\}?", r"\\binom{\1}{\2}"),
-        (r"(?<![a-zA-Z\\])C\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)", r"\\binom{\1}{\2}"),
-        (r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|phantom\{[^{}]*\}|strut)(?![a-zA-Z])", " "),
-        (r"\\left\s*\\\{\s*\\begin\{array\}\{[lcr]*\}(.*?)\\end\{array\}\s*\\right\s*\.?",
-         r"\\begin{cases}\1\\end{cases}"),
-        (r"\\(?:left|right|middle)(?![a-zA-Z])\s*\.?", ""),
-        (r"\(?\s*\\(?:pmod|bmod|mod)\s*\{?\s*(\d+)\s*\}?\s*\)?", r"\\text{ mod \1}"),
-        (r"\\equiv(?![a-zA-Z])", "="),
-        (r"\\(?:[bB]igg?[lrm]?)(?![a-zA-Z])", ""),
-        (r"\\[lr]?vert(?![a-zA-Z])|\\[lr]Vert(?![a-zA-Z])", "|"),
-        (r"\\(?:lbrace)(?![a-zA-Z])", r"\\{"),
-        (r"\\(?:rbrace)(?![a-zA-Z])", r"\\}"),
-        (r"\\(?:lbrack)(?![a-zA-Z])", "["),
-        (r"\\(?:rbrack)(?![a-zA-Z])", "]"),
-        (r"\\(?:quad|qquad|enspace|thinspace|hspace\{[^{}]*\}|hfill)(?![a-zA-Z])", " "),
-        (r"\\(?:ldots|dots|cdots|dotsc)(?![a-zA-Z])|\.\.\.|…", r"\\ldots "),
-        (r"(?<!\\)\\!\s*", ""),
-        (r"\{\s*,\s*\}", ","),
-        (r"(?<!\\)\\[,;:> ]|~", " "),
-        (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
-        (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
-        (r"\\(?:leqslant|leq|leqq|le)(?![a-zA-Z])|<=|=<", r"\\le "),
-        (r"\\(?:geqslant|geq|geqq|ge)(?![a-zA-Z])|>=", r"\\ge "),
-        (r"\\(?:lt)(?![a-zA-Z])", "<"),
-        (r"\\(?:gt)(?![a-zA-Z])", ">"),
-        (r"\\(?:neq|ne)(?![a-zA-Z])|\\not\s*=|!=", r"\\ne "),
-        (r"\\(?:approx|simeq|doteq)(?![a-zA-Z])", r"\\approx "),
-        (r"\\(?:varnothing|emptyset|empty)(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset "),
-        (r"\\(?:backslash|setminus|smallsetminus)(?![a-zA-Z])", r"\\setminus "),
-        (r"\\(?:vee|lor)(?![a-zA-Z])|\\text\{\s*or\s*\}", ","),
-        (r"\\(?:wedge|land)(?![a-zA-Z])", r"\\land "),
-        (r"\\(?:mathbf|boldsymbol|bm|mathcal|vec|hat|overrightarrow|mathrm|mathit)\s*\{\s*([a-zA-Z])\s*\}", r" \1"),
-        (r"\\(?:imath|mathrm\{i\})(?![a-zA-Z])", " i"),
-        (r"\\degree(?![a-zA-Z])|\^\{?\s*\\circ\s*\}?|\^\{?\s*o\s*\}(?=\s*[CF]?\b)", r"^{\\circ}"),
-        (_TEXT + r"\s*\{((?:[^{}]|\{[^{}]*\})*)\}", r"\\text{\1}"),
-        (rf"\\text\{{\s*({_NAMES})\s*\}}", r"\\\1 "),
-        (r"\\text\{\s*(?:or)\s*\}|\\text\{\s*,?\s*and\s*\}", ","),
-        (r"\\text\{\s*\}|\{\}", ""),
-        (r"\\text\{\s*([-+]?[\d.,/ ]*\d)\s*\}", r"\1"),
-        (r"\\text\{\s*(?:per\s?cent|percent|pct|percentage)\s*\}|(?<=[\d\s}])(?:per\s?cent|percentage|percent|pct)\b",
-         r"\\%"),
-        (r"(?<!\\)%", r"\\%"),
-        (r"\*\*", "^"),
-        (r"(?<!\\)\*", r"\\cdot "),
-        (r"\bsqrt\s*\(", r"\\sqrt("),
-        (rf"(?<![a-zA-Z\\])({_NAMES})(?=[\s({{^_\d]|\\)", r"\\\1 "),
-        (r"(?<![a-zA-Z\\])(?:pi|PI|Pi)(?![a-zA-Z])", r"\\pi "),
-        (r"(?<![a-zA-Z\\])(?:infinity|Infinity|infty|inf|oo)(?![a-zA-Z])", r"\\infty "),
-        (r"(?<![a-zA-Z\\])(?:union|U)(?=\s*[(\[])", r"\\cup "),
-        (r"(?<![a-zA-Z\\{])\s*,?\s*\b(?:and|or)\b\s*(?![a-zA-Z}])", ","),
-        (r"\^\s*(-?\d+(?:\.\d+)?)", r"^{\1}"),
-        (r"\^\s*\(([^()]*)\)", r"^{\1}"),
-        (r"\\sqrt\s*(\[[^\[\]]*\])?\s*(\d+|[a-zA-Z])", r"\\sqrt\1{\2}"),
-        (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
-        (r"\\(sin|cos|tan|cot|sec|csc|log|ln)\s*(\^\{[^{}]*\})?\s*(\d+(?:\.\d+)?)\^\{\\circ\}",
-         r"\\\1\2(\\frac{\3\\pi}{180})"),
-        (r"\\(sin|cos|tan|cot|sec|csc)\s*(\^\{[^{}]*\})?\s*[({](\d+(?:\.\d+)?)\^\{\\circ\}[)}]",
-         r"\\\1\2(\\frac{\3\\pi}{180})"),
-        (r"\s+", " "),
-    ]
-]  # fmt: skip
-_TOKEN = re.compile(r"\\begin\{[a-zA-Z]*\*?\}|\\end\{[a-zA-Z]*\*?\}|\\[a-zA-Z]+|\\.|.", re.DOTALL)
-_OPEN = {"(", "[", "{", r"\{", r"\langle"}
-_CLOSE = {")", "]", "}", r"\}", r"\rangle"}
-=======
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊ₙᵢⱼₖ", "0123456789-+nijk")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ]+")
 _LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₋₊ₙᵢⱼₖ]+")
->>>>>>> f656c7d (Math verifier: own formula parser that skips no token, exact comparison, units and conditions as types, linear extraction)
 
 LETTERS = frozenset(
     "\\" + name
@@ -148,6 +74,7 @@ _OPEN = frozenset(("(", "[", "{", r"\{", r"\langle", r"\lfloor", r"\lceil", r"\b
 _CLOSE = frozenset((")", "]", "}", r"\}", r"\rangle", r"\rfloor", r"\rceil", r"\end"))
 _NUMERIC = re.compile(r"[-+]?[0-9.,/ ]{0,60}[0-9]", re.ASCII)
 _CHOOSE = re.compile(r"(?:\{\}|(?<![\w}]))(?:\^|_)\{(\d{1,4})\} ?C ?_\{(\d{1,4})\}", re.ASCII)
+_PLAIN_CHOOSE = re.compile(r"(?<![\w.}])(\d{1,3})C(\d{1,3})(?!\w)", re.ASCII)
 _COUNT = re.compile(r"(?<![A-Za-z\\])C ?\( ?(\d{1,4}) ?, ?(\d{1,4}) ?\)", re.ASCII)
 
 
@@ -162,6 +89,7 @@ def tidy(text: str) -> str:
     text = _LOWERED.sub(lambda found: "_{" + found[0].translate(_SUBSCRIPTS) + "}", text)
     text = text.translate(_CHARACTERS).replace(r"\$", r"\USD ").replace("$", "").replace("...", r"\ldots ")
     text = _Writer(text.replace(r"\(", "").replace(r"\)", "").replace("{,}", ",").replace(r"\!", "")).written()
+    text = _PLAIN_CHOOSE.sub(r"\\binom{\1}{\2}", text)
     text = _COUNT.sub(r"\\binom{\1}{\2}", _CHOOSE.sub(r"\\binom{\1}{\2}", text))
     return " ".join(text.split())
 

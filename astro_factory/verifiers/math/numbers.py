@@ -30,7 +30,7 @@ _MIXED = re.compile(
 )
 _REPEATING = re.compile(r"([-+]?)(\d*)\.(\d*)\\(?:overline|bar|dot)\{?(\d+)\}?", re.ASCII)
 _GOING_ON = re.compile(r"([-+]?)(\d*)\.(\d{3,60})\\ldots", re.ASCII)
-_BASE = re.compile(r"(?:\\text\{)?\(?([0-9A-Fa-f]+)\)?\}?_\{?\(?(?:\\text\{)?(\d{1,2}|[a-z]{3,7})\}?\)?\}?", re.ASCII)
+_BASE = re.compile(r"(?:\\text\{)?([-+]?)\(?([0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\)?\}?_\{?\(?(?:\\text\{)?(\d{1,2}|[a-z]{3,7})\}?\)?\}?", re.ASCII)
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "sixteen": 16}
 _NAMES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -135,7 +135,7 @@ def as_numeral(text: str) -> tuple[str, int] | None:
     match = _BASE.fullmatch("".join(text.split()))
     if not match:
         return None
-    base = _BASES.get(match[2]) or (int(match[2]) if match[2].isdigit() else 0)
-    if not 2 <= base <= 16 or any(int(digit, 16) >= base for digit in match[1]):
+    digits, base = match[2], _BASES.get(match[3]) or (int(match[3]) if match[3].isdigit() else 0)
+    if not 2 <= base <= 16 or any(int(digit, 16) >= base for digit in digits if digit != "."):
         return None
-    return match[1].lstrip("0").upper() or "0", base
+    return match[1].strip("+") + (digits.lstrip("0").upper() or "0"), base

@@ -31,7 +31,7 @@ from astro_factory.verifiers.math.conditions import condition_of, split_conditio
 from astro_factory.verifiers.math.latex_normalize import balanced, enclosed, split, tidy
 from astro_factory.verifiers.math.numbers import Number, as_number, as_numeral
 from astro_factory.verifiers.math.units import Unit, changes_value, compound, measured
-from astro_factory.verifiers.math.words import as_words, is_word, time_of_day
+from astro_factory.verifiers.math.words import as_prose, as_words, is_word, time_of_day
 
 MAX_ITEMS = 64
 
@@ -53,6 +53,8 @@ _BUILDER = re.compile(r"(?:[a-zA-Z]|\([a-zA-Z, ]{1,20}\)) ?(?:\\in ?\\mathbb\{[R
 _MEMBERS = re.compile(r"(?:[a-zA-Z]|\([a-zA-Z, ]{1,20}\)) ?(?:\\in(?![a-zA-Z])|\bin\b) ?(.+)", re.DOTALL)
 _PLUS_MINUS = re.compile(r"\\(pm|mp)(?![a-zA-Z])")
 _LABEL = re.compile(r"\\text\{ ?([a-zA-Z][a-zA-Z ]{0,40}:?) ?\} ?([-(\[\d\\].*)", re.DOTALL)
+_TITLE = re.compile(r"([A-Za-z]{2,20}(?: [A-Za-z]{2,20}){0,5}) ?: ?(.+)", re.DOTALL)
+_ABOUT = re.compile(r"(?:[Aa]bout|[Aa]pproximately|[Ee]xactly|[Rr]oughly) ([\d\\(+-].*)", re.DOTALL)
 _NAMES = re.compile(r"\\text\{([^{}]{1,200}(?:,| and )[^{}]{1,200})\}")
 _PHRASES = {
     "all real numbers": "R", "all reals": "R", "real numbers": "R", "all integers": "Z", "empty set": "0",
@@ -83,7 +85,8 @@ def _read(text: str) -> Form:
     for reader in _READERS:
         if (form := reader(text)) is not None:
             return form
-    return _value(text)
+    prose = as_prose(text)
+    return Words(prose) if prose else _value(text)
 
 
 def _stripped(text: str) -> str:
@@ -175,6 +178,19 @@ def _labelled(text: str) -> Form | None:
     if not match or changes_value(match[1]) or measured(text).unit:
         return None
     return _read(match[2])
+
+
+def _titled(text: str) -> Form | None:
+    """`radius: 5`, `Solution is: x = 2`, `About 30 miles`: a name in words before a value."""
+    if match := _ABOUT.fullmatch(text):
+        return _read(match[1])
+    match = _TITLE.fullmatch(text)
+    if not match or changes_value(match[1]) or len(match[1]) < 3:
+        return None
+    value = _read(match[2])
+    if match[1].casefold().removeprefix("the ").split()[0] in ("solution", "solutions", "answer", "answers"):
+        return value
+    return Relation((Words(match[1].casefold()), value), ("=",))
 
 
 def _listing(text: str) -> Form | None:
@@ -375,6 +391,6 @@ def _numeral(text: str) -> Form | None:
 
 
 _READERS = (
-    _numeral, _angle, _compound, _time, _system, _conditional, _labelled, _listing, _names, _words, _members, _relation,
+    _numeral, _angle, _compound, _time, _system, _conditional, _labelled, _listing, _titled, _names, _words, _members, _relation,
     _difference, _union, _intersection, _alternatives, _bracketed, _matrix, _named, _ratio,
 )  # fmt: skip

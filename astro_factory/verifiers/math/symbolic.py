@@ -56,11 +56,16 @@ def formula(text: str) -> Operand | None:
     """
     try:
         found = parse(text)
-        return found.doit() if found.has(*_LAZY) else found
+        return found.doit() if found.has(*_LAZY) and not _is_endless(found) else found
     except (MemoryError, RecursionError, TooLargeError):
         raise
     except Exception:  # sympy raises whatever it likes on operations without a value
         return None
+
+
+def _is_endless(found: Operand) -> bool:
+    """Whether it holds an infinite series in a name, whose closed form sympy may search for long."""
+    return any(series.has(sympy.oo) and series.free_symbols for series in found.atoms(sympy.Sum, sympy.Product))
 
 
 def expression(text: str) -> Expr | None:

@@ -91,6 +91,7 @@ _CHANGING = frozenset(
 )
 """Words beside a number that change what is answered, or make more than one answer of it."""
 _FILLING = frozenset(("of", "the", "a", "an", "total", "in", "altogether", "each", "left", "per", "old"))
+_CLOSING = frozenset(("total", "altogether", "each", "left", "old"))
 _KNOWN_PLAIN = frozenset(
     """cm mm km kg mg ft in yd mi lb lbs oz min mins hr hrs sec mph ml mL dollars cents degrees inch inches feet foot
     units unit sq square cubic usd USD hours days km/h m/s kph kWh Hz kHz MHz eV nm kPa rad rpm mol""".split()
@@ -188,7 +189,8 @@ def _before_power(found: list[str], at: int) -> int | None:
     if at and found[at - 1] == "}":
         start = _group_start(found, at)
         return start - 1 if start and found[start - 1] == r"\text" else None
-    return _plain_start(found, at)
+    start = _plain_start(found, at)
+    return start if start is not None and _known("".join(found[start:at])) else None
 
 
 def _plain_start(found: list[str], end: int) -> int | None:
@@ -203,7 +205,8 @@ def _plain_start(found: list[str], end: int) -> int | None:
     if before in ("_", "{", "\\") or before.startswith("\\"):
         return None
     degrees = word in ("C", "F") and "".join(found[:start]).rstrip().endswith(r"^{\circ}")
-    if word in _KNOWN_PLAIN or degrees or (word.lower() in _FILLING and before == " "):
+    filling = word.lower() in _FILLING and before == " " and ("".join(found[end:]).strip() or word.lower() in _CLOSING)
+    if word in _KNOWN_PLAIN or degrees or filling:
         return start
     if before == " " and is_noun(word):
         return start

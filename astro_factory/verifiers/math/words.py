@@ -10,7 +10,8 @@ _LETTERS = re.compile(r"[A-Za-z]{2,}")
 _FAMILIES = tuple(map(frozenset, ("abcd", "xyzw", "pqrst", "kmnl", "uvw", "abxy", "xyt", "ijk", "abcxyz", "mnpq")))
 """Letters that stand together as variables."""
 _CAPITALS = re.compile(r"[IVXLCDM]{1,12}|[A-Z]{2}")
-_TIME = re.compile(r"(\d{1,2})(?:[:.](\d{2}))? ?([ap])\.? ?m\.?", re.ASCII | re.IGNORECASE)
+_PROSE = re.compile(r"(?:The )?[A-Z]?[a-z]{3,20}(?: [\w.,'-]{1,20}){1,20}")
+_TIME = re.compile(r"(\d{1,2})(?:[:.](\d{2})(:\d{2})?)? ?([ap])\.? ?m\.?", re.ASCII | re.IGNORECASE)
 _CLOCK = re.compile(r"(\d{1,2}):(0\d)", re.ASCII)
 _PUNCTUATION = re.compile(r"(?<!\d)[.,]|[.,](?!\d)|['\u2019\"()]")
 _HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])|\s+")
@@ -37,6 +38,11 @@ def as_words(text: str) -> str:
     return re.sub(r"^(?:the|an?) (?=[a-z]{3})", "", words).replace("no solutions", "no solution")
 
 
+def as_prose(text: str) -> str:
+    """Words with numbers among them, such as `Vendor 2`, as they are; empty where it may be a formula or quantity."""
+    return " ".join(text.split()).strip(" .").casefold() if _PROSE.fullmatch(text) else ""
+
+
 def is_word(text: str) -> bool:
     """Whether letters without anything between them are a word, a numeral or a name rather than a product."""
     if not _LETTERS.fullmatch(text) or _is_product(text):
@@ -57,6 +63,6 @@ def time_of_day(text: str) -> str:
         hour, minute = int(match[1]), int(match[2] or 0)
         if not 1 <= hour <= 12 or minute > 59:
             return ""
-        return f"time {hour % 12 + (12 if match[3] in 'pP' else 0)}:{minute:02}"
+        return f"time {hour % 12 + (12 if match[4] in 'pP' else 0)}:{minute:02}{match[3] or ''}"
     match = _CLOCK.fullmatch(plain)
     return f"time on the clock {plain}" if match else ""

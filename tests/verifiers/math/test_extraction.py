@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astro_factory.verifiers.extraction import final_answer, unwrap
+from astro_factory.verifiers.math.extraction import final_answer, unwrap
 
 CASES = json.loads(Path(__file__).with_name("extraction_cases.json").read_text())
 
