@@ -68,4 +68,4 @@ def test_a_config_holds_the_digest_of_the_code_that_it_names(package, config, fi
 
 
 def test_a_verifier_of_ours_has_no_code_of_ones_own():
-    assert FileProblems(kind="file", path="x.jsonl").verifier_code == ""
+    assert FileProblems(kind="file", path="x.jsonl", verifier="countdown").verifier_code == ""

@@ -102,7 +102,8 @@ def write_problems(ctx: StageContext, rows: Iterable[Row], config: RowsConfig, s
     if not problems:
         raise UserError.of("E425", f"no problem of {source} is left", "look at 'share' and 'unreadable'")
     # a verifier that judges otherwise is another input for all that is made of these problems
-    verifier = f"{config.verifier} {get_verifier(config.verifier).version} {config.verifier_code}".rstrip()
+    version = str(get_verifier(config.verifier).version)
+    verifier = " ".join(dict.fromkeys((config.verifier, version, config.verifier_code))).rstrip()
     schema = problem_schema().with_metadata({"verifier": verifier})
     write_table(ctx.out / TABLE_FILES[ArtifactType.PROBLEMS], (p.as_row() for p in problems), schema)
     ctx.events.progress(len(problems), len(problems), "problems")

@@ -44,7 +44,7 @@ _WHOLE_NUMBERS = [
 _STEPPED = (floor, ceiling, Abs, Max, Min)
 _LAZY = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Derivative)
 _NO_VALUE = (sympy.nan, sympy.zoo)
-_CONSTANTS = frozenset("CcKkDd") | {"C_1", "c_1"}
+_CONSTANTS = frozenset("CcKk")
 
 
 @lru_cache(maxsize=4096)
@@ -192,7 +192,7 @@ def _renamed(first: Expr, second: Expr) -> Expr:
     The constant of integration, `y'` and `dy/dx`, and a vector with and without its arrow.
     """
     ours, theirs = first.free_symbols - second.free_symbols, second.free_symbols - first.free_symbols
-    if len(ours) == len(theirs) == 1 and all(name.name in _CONSTANTS for name in ours | theirs):
+    if len(ours) == len(theirs) == 1 and _are_constants(first, *ours, second, *theirs):
         return second.xreplace({theirs.pop(): ours.pop()})
     if not ours or not theirs:
         return second
@@ -204,6 +204,17 @@ def _renamed(first: Expr, second: Expr) -> Expr:
         or (_plain_name(name.name) in known and "vec " in name.name + known[_plain_name(name.name)].name)
     }
     return second.xreplace(changes) if changes else second
+
+
+def _are_constants(first: Expr, ours: Symbol, second: Expr, theirs: Symbol) -> bool:
+    """Whether two names are constants of integration: added to something, or a factor that differs only in its case."""
+    if not {ours.name, theirs.name} <= _CONSTANTS or len(first.free_symbols) < 2:
+        return False
+    slopes = first.diff(ours), second.diff(theirs)
+    if all(slope in (1, -1) for slope in slopes):
+        return True
+    linear = not any(slope.has(ours, theirs) for slope in slopes)
+    return linear and ours.name.casefold() == theirs.name.casefold() and first.has(sympy.exp)
 
 
 def _plain_name(name: str) -> str:

@@ -1,21 +1,22 @@
-"""Mathematical answers: equal as exact numbers, as words, or by value in a killable process.
+"""The `math` verifier: extract the final answer, compare it with the known one, give a verdict.
 
-What can be read as a number or as words is compared here. Everything else goes to a worker, because a parser or a
-computer algebra system can hang on a short text (`9^{9^{9}}`). An answer that is too long or nests too deeply is not
-parsed at all. docs/guide/verdicts.md has the rules.
+What can be read as a number or as words is compared here. Everything else goes to a worker process, because a computer
+algebra system can hang on a short text. An answer that is too long or nests too deeply is not parsed at all. The rules
+of equality are in docs/guide/equality.md.
 """
 
-import re
 from collections.abc import Sequence
 from functools import cache
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
-from astro_factory.core.workers import WorkerError, WorkerTimeout
+from astro_factory.core.workers import WorkerDied, WorkerError, WorkerTimeout
 from astro_factory.verifiers.base import Verifier
+from astro_factory.verifiers.math.choices import choice_of, states_choice
+from astro_factory.verifiers.math.comparison import Comparison
 from astro_factory.verifiers.math.extraction import final_answer, unwrap
-from astro_factory.verifiers.math.words import as_words
 from astro_factory.verifiers.math.numbers import Number, as_number
+from astro_factory.verifiers.math.words import as_words
 from astro_factory.verifiers.pool import WorkerPool, last_line, refuse, worker_count
 
 CPU_S = 3.0
@@ -26,19 +27,16 @@ MEMORY_BYTES = 512 << 20
 """Address space of one process."""
 MAX_SHOWN_CHARS = 200
 
-_NO_GOLD = {"nan", "null", "n/a", "na", "?", "??", "-"}
-_MARKED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|rm|bf)\s*\{([^{}]*)\}")
-_CHOICE = re.compile(
-    r"(?:(?:option|choice)\s+)?(?:\(([A-J])\)\s*(?![-+*/^=(,;])(.*)|([A-J])(?:[.):]+\s+(.*))?)",
-    re.DOTALL | re.IGNORECASE,
-)
+_NO_GOLD = frozenset(("nan", "null", "n/a", "na", "?", "??", "-"))
+_KNOWN_PAIR = ("x", "x")
+"""A comparison that works wherever a worker does."""
 
 
 class MathVerifier(Verifier):
     """`problem.answer` is a number, an expression, a set, words, … in LaTeX or plain text; boxed or not."""
 
     name = "math"
-    version = 3
+    version = 4
 
     def check_problem(self, problem: Problem) -> str | None:
         gold = unwrap(problem.answer)
@@ -48,26 +46,16 @@ class MathVerifier(Verifier):
             return f"the answer '{gold}' is no answer"
         if reason := refuse(gold):
             return f"the answer is {reason}" if reason.startswith("longer") else f"the answer {reason}"
-        if as_number(gold) or as_words(gold):
+        if as_number(gold) or as_words(gold) or states_choice(gold):
             return None
         try:
-            fault = _pool().call((gold, gold)).gold_fault
+            fault = _compare(gold, gold).gold_fault
         except WorkerError as error:
             return f"the answer cannot be parsed: {last_line(error)}"
         return f"the answer cannot be parsed as mathematics: {fault}" if fault else None
 
     def verify(self, problem: Problem, response: str) -> Verdict:
-        answer = final_answer(response)
-        if not answer:
-            return Verdict(Outcome.NO_ANSWER)
-        if reason := refuse(answer):
-            return Verdict(Outcome.INCORRECT, answer[:MAX_SHOWN_CHARS], f"not parsed: {reason}")
-        gold = unwrap(problem.answer)
-        if not gold or gold.casefold() in _NO_GOLD:
-            return Verdict(Outcome.UNPARSEABLE_GOLD, answer, "there is no known answer")
-        if reason := refuse(gold):
-            return Verdict(Outcome.UNPARSEABLE_GOLD, answer, reason)
-        return _by_choice(gold, answer) or _verdict(gold, answer)
+        return judge_answer(problem.answer, final_answer(response), problem.question)
 
     def same(self, problem: Problem, first: str, second: str) -> bool:
         if first == second:
@@ -78,6 +66,20 @@ class MathVerifier(Verifier):
 
     def is_terminal(self, problem: Problem, steps: Sequence[str]) -> bool:
         return bool(steps) and bool(final_answer(steps[-1]))
+
+
+def judge_answer(gold: str, answer: str, question: str = "") -> Verdict:
+    """The verdict on an extracted answer. `question` may name what is counted (`260 sheep`)."""
+    if not answer:
+        return Verdict(Outcome.NO_ANSWER)
+    if reason := refuse(answer):
+        return Verdict(Outcome.INCORRECT, answer[:MAX_SHOWN_CHARS], f"not parsed: {reason}")
+    gold = unwrap(gold)
+    if not gold or gold.casefold() in _NO_GOLD:
+        return Verdict(Outcome.UNPARSEABLE_GOLD, answer, "there is no known answer")
+    if reason := refuse(gold):
+        return Verdict(Outcome.UNPARSEABLE_GOLD, answer, reason)
+    return _by_choice(gold, answer) or _verdict(gold, answer)
 
 
 def _verdict(gold: str, answer: str) -> Verdict:
@@ -93,6 +95,10 @@ def _by_number(gold: str, answer: str) -> Verdict | None:
     return Verdict(Outcome.INCORRECT, answer, "different numbers", _shown(ours), _shown(theirs))
 
 
+def _shown(number: Number) -> str:
+    return str(number.value)
+
+
 def _by_words(gold: str, answer: str) -> Verdict | None:
     words = as_words(gold)
     if not words or words != as_words(answer):
@@ -101,34 +107,30 @@ def _by_words(gold: str, answer: str) -> Verdict | None:
 
 
 def _by_choice(gold: str, answer: str) -> Verdict | None:
-    """A letter of a multiple choice, perhaps with what it stands for: `(C)`, `C`, `\\textbf{(C)}\\ 12`."""
-    theirs = _choice(gold)
-    ours = _choice(answer)
+    r"""A letter of a multiple choice, perhaps with what it stands for: `(C)`, `C`, `\textbf{(C)}\ 12`."""
+    theirs, ours = choice_of(gold, is_gold=True), choice_of(answer)
     if theirs is None:
-        # a letter before the answer that is wanted: `\\textbf{(B)}\\ 12` for 12
-        return _verdict(gold, ours[1]) if ours and ours[1] else None
-    if ours is not None:
-        if ours[0] == theirs[0] and ours[1] and theirs[1]:  # a letter with a value behind it
-            return _verdict(theirs[1], ours[1])
-        outcome = Outcome.CORRECT if ours[0] == theirs[0] else Outcome.INCORRECT
-        return Verdict(outcome, answer, "", ours[0], theirs[0])
-    return _verdict(theirs[1], answer) if theirs[1] else None
-
-
-def _choice(answer: str) -> tuple[str, str] | None:
-    """The letter and what follows it."""
-    plain = _MARKED.sub(r"\1", answer).replace("\\ ", " ").replace("$", "").replace("~", " ").strip()
-    match = _CHOICE.fullmatch(plain)
-    return ((match[1] or match[3]).upper(), (match[2] or match[4] or "").strip()) if match else None
+        # a letter before the answer that is wanted: `\textbf{(B)}\ 12` for 12
+        return _verdict(gold, ours.value) if ours and ours.value else None
+    if ours is None:
+        return _verdict(theirs.value, answer) if theirs.value else None
+    if ours.letter == theirs.letter and ours.value and theirs.value:
+        return _verdict(theirs.value, ours.value)
+    if theirs.is_bare and ours.is_bare and gold != answer:
+        return None if ours.letter != theirs.letter else Verdict(Outcome.INCORRECT, answer, "", answer, gold)
+    outcome = Outcome.CORRECT if ours.letter == theirs.letter else Outcome.INCORRECT
+    return Verdict(outcome, answer, "", ours.letter, theirs.letter)
 
 
 def _by_value(gold: str, answer: str) -> Verdict:
     try:
-        found = _pool().call((gold, answer))
+        found = _compare(gold, answer)
     except WorkerTimeout as error:
         return Verdict(Outcome.TIMEOUT, answer, str(error))
-    except WorkerError as error:
+    except WorkerDied as error:
         return Verdict(Outcome.ERROR, answer, last_line(error))
+    except WorkerError as error:
+        return Verdict(Outcome.INCORRECT, answer, last_line(error))
     if found.gold_fault:
         return Verdict(Outcome.UNPARSEABLE_GOLD, answer, found.gold_fault, found.answer)
     if found.equal:
@@ -137,8 +139,28 @@ def _by_value(gold: str, answer: str) -> Verdict:
     return Verdict(Outcome.INCORRECT, answer, found.answer_fault, found.answer, found.gold)
 
 
-def _shown(number: Number) -> str:
-    return str(number.value)
+def _compare(gold: str, answer: str) -> Comparison:
+    """The comparison by a worker; one that dies is tried again.
+
+    An answer that ends its worker twice, where another comparison works, is at fault itself.
+
+    Raises:
+        WorkerTimeout: it took more than its computing time.
+        WorkerDied: no worker stays alive.
+    """
+    try:
+        return _pool().call((gold, answer))
+    except WorkerTimeout:
+        raise
+    except WorkerDied:
+        pass
+    try:
+        return _pool().call((gold, answer))
+    except WorkerTimeout:
+        raise
+    except WorkerDied as error:
+        _pool().call(_KNOWN_PAIR)
+        return Comparison(False, answer_fault=f"comparing it ends the process: {last_line(error)}")
 
 
 @cache

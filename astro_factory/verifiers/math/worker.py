@@ -4,12 +4,12 @@ There are no limits here: the pool kills a process that takes too long. Nothing 
 """
 
 from functools import lru_cache
-from typing import NamedTuple
 
 from sympy.core.cache import clear_cache
 
 from astro_factory.verifiers.math.answer_types import Form, Relation, UnorderedList, UnreadableError, Value, parts_of
 from astro_factory.verifiers.math.arithmetic import TooLargeError
+from astro_factory.verifiers.math.comparison import Comparison
 from astro_factory.verifiers.math.equations import is_name
 from astro_factory.verifiers.math.equivalence import same
 from astro_factory.verifiers.math.numbers import as_numeral
@@ -23,16 +23,6 @@ _WARM_UP = (
 )  # fmt: skip
 _CLEAR_EVERY = 2000
 _calls = 0
-
-
-class Comparison(NamedTuple):
-    """Whether two answers are equal, one spelling of each for all its forms, and what is wrong with each."""
-
-    equal: bool
-    gold: str = ""
-    answer: str = ""
-    gold_fault: str = ""
-    answer_fault: str = ""
 
 
 def compare(pair: tuple[str, str]) -> Comparison:
