@@ -30,13 +30,17 @@ def verify(
     verifier = get_verifier(kind)
     problems = list(_problems(rows, kind))
     counts: Counter[str] = Counter()
-    with ThreadPoolExecutor(worker_count()) as threads:
+    threads = ThreadPoolExecutor(worker_count())
+    try:
         for number, verdict in enumerate(threads.map(lambda row: verifier.verify(*row), problems), start=1):
             counts[str(verdict.outcome)] += 1
             if as_json:
                 print_json(_row(verdict))
             else:
                 print(f"{number:>6} {verdict.outcome:16} {' '.join(verdict.extracted.split())}".rstrip())
+    finally:
+        # an interrupt does not wait for comparisons that are running
+        threads.shutdown(wait=False, cancel_futures=True)
     if not as_json:
         print(", ".join(f"{count} {name}" for name, count in counts.most_common()) or "no rows")
 

@@ -252,6 +252,8 @@ def reward_of(reward: Reward, outcome: Outcome, truncated: bool) -> float | None
         return reward.correct
     if outcome is Outcome.NO_ANSWER and reward.no_answer is not None:
         return reward.no_answer
+    if outcome is Outcome.TIMEOUT and reward.timeout is not None:
+        return reward.timeout
     return reward.incorrect
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from astro_factory.core.config import NOT_SEMANTIC, Config, DialoguesRef, ModelRef, ProblemsRef, StageConfig
+from astro_factory.core.config import LATER, NOT_SEMANTIC, Config, DialoguesRef, ModelRef, ProblemsRef, StageConfig
 
 
 class DeepSpeed(Config):
@@ -131,9 +131,11 @@ class Reward(Config):
     correct: float = 1.0
     """Reward of a correct answer."""
     incorrect: float = 0.0
-    """Reward of an incorrect answer, and of one whose verification timed out."""
+    """Reward of an incorrect answer."""
     no_answer: float | None = None
     """Reward of a response without an answer; defaults to `incorrect`."""
+    timeout: Annotated[float | None, LATER] = None
+    """Reward of an answer whose comparison used up its computing time; defaults to `incorrect`."""
     truncated: float | None = None
     """Reward of a response that was cut off at the length limit; by default it depends on the outcome."""
 

@@ -96,6 +96,7 @@ def test_sorted_and_packed_micro_batches_have_the_gradient_of_the_padded_round(b
         ({"no_answer": -2}, Outcome.NO_ANSWER, False, -2.0),
         ({"truncated": -3}, Outcome.NO_ANSWER, True, -3.0),
         ({"incorrect": -1}, Outcome.TIMEOUT, False, -1.0),
+        ({"incorrect": -1, "timeout": -2}, Outcome.TIMEOUT, False, -2.0),
         ({}, Outcome.ERROR, False, None),
         ({}, Outcome.UNPARSEABLE_GOLD, False, None),
     ],

@@ -29,7 +29,8 @@ def choice_of(answer: str, is_gold: bool = False) -> Choice | None:
     is_bare = bool(match["bare"]) and plain == letter and not match["word"]
     if is_gold and is_bare and letter.islower() and "\\" not in answer:
         return None
-    return Choice(letter.upper(), (match["after"] or match["behind"] or "").strip(), is_bare and answer.strip() == letter)
+    value = (match["after"] or match["behind"] or "").strip()
+    return Choice(letter.upper(), value, is_bare and answer.strip() == letter)
 
 
 def states_choice(gold: str) -> bool:

@@ -10,8 +10,14 @@ from astro_factory.verifiers.math.latex_normalize import split, tokens
 _COMMAS = frozenset((",", ";"))
 _OPENING = re.compile(r"\\text\{ ?,? ?(?:for|where|if|when|with|whenever|provided(?: that)?|as long as) ?([^{}]*)\}")
 _PLAIN_OPENING = re.compile(r"(?<=[\s,;])(?:for|where|if|when|with) ")
-_MEMBER = re.compile(r"\(?(?<![a-zA-Z0-9\\])([a-zA-Z](?: ?, ?[a-zA-Z])*) ?\\in ?(?:\\mathbb\{([ZNRQ])\}|([ZNRQ]))(?:[_^]\{[^{}]{0,12}\})? ?\)?")
-_INTEGER = re.compile(r"\(?(?:(?:any|some|all|an|every) )?(?:integers? ([a-zA-Z])|([a-zA-Z]) (?:is )?(?:an? |any |some )?integers?)\)?")
+_MEMBER = re.compile(
+    r"\(?(?<![a-zA-Z0-9\\])([a-zA-Z](?: ?, ?[a-zA-Z])*) ?\\in ?"
+    r"(?:\\mathbb\{([ZNRQ])\}|([ZNRQ]))(?:[_^]\{[^{}]{0,12}\})? ?\)?"
+)
+_INTEGER = re.compile(
+    r"\(?(?:(?:any|some|all|an|every) )?"
+    r"(?:integers? ([a-zA-Z])|([a-zA-Z]) (?:is )?(?:an? |any |some )?integers?)\)?"
+)
 _TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
 _UNEQUAL = re.compile(r"[a-zA-Z](?:_\{\w\})? ?\\ne ?[^,;=<>]{1,40}")
 

@@ -8,10 +8,13 @@ in the caller's process on text that a model under training writes, so each func
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator
 
-MAX_CHARS = 100_000
-"""Only so much of the end of a response is searched."""
+MAX_CHARS = 2_000_000
+"""Only so much of the end of a response is searched for boxes."""
+MAX_STATED_CHARS = 100_000
+"""Only so much of the end of a response is searched for other statements."""
 _MAX_UNWRAPPED = 8_000
 """What is longer is refused later, with or without its delimiters."""
 _MAX_ROUNDS = 40
@@ -39,10 +42,7 @@ def final_answer(text: str) -> str:
         return unwrap(boxed)
     if bare := _BARE.findall(text):
         return unwrap(bare[-1])
-    last = ""
-    for last in _statements(text):
-        pass
-    last = last.strip()
+    last = next(iter(deque(_statements(text[-MAX_STATED_CHARS:]), maxlen=1)), "").strip()
     if _BOXED.search(last):  # a box that is empty or cut off
         return ""
     last = last.removesuffix("**") if last.count("**") % 2 else last  # `**Answer: 3**`

@@ -52,9 +52,9 @@ def read(parser: "FormulaParser", command: str) -> Operand | None:
 def _fraction(parser: "FormulaParser") -> Operand:
     mark = parser.mark()
     above, below = parser.raw_group(), parser.raw_group()
-    if len(above) < 30 and (match := _DERIVATIVE.fullmatch(f"{above}/{below}")):
-        if match["order"] == match["again"]:
-            return _derivative(parser, match)
+    match = _DERIVATIVE.fullmatch(f"{above}/{below}") if len(above) + len(below) < 60 else None
+    if match and match["order"] == match["again"]:
+        return _derivative(parser, match)
     parser.reset(mark)
     above, below = parser.group(), parser.group()
     return arithmetic.divide(above, below)
@@ -141,7 +141,7 @@ def _goes_on(token: str) -> bool:
     return token in ("/", r"\frac", r"\sqrt", r"\pi") or token.isalpha() or token in LETTERS
 
 
-def _extreme(kind: Callable[..., Expr], closings: dict[str, str] | None = None) -> Callable[["FormulaParser"], Expr]:
+def _extreme(kind: Callable[..., Expr]) -> Callable[["FormulaParser"], Expr]:
     def read_list(parser: "FormulaParser") -> Expr:
         closing = {"(": ")", r"\{": r"\}"}.get(parser.next())
         if closing is None:

@@ -24,7 +24,9 @@ DEGREE = Symbol("°")
 _SUM, _PRODUCT, _SIGN, _IMPLICIT, _POSTFIX = 10, 20, 25, 30, 50
 _MULTIPLY = frozenset((r"\cdot", r"\times", "*"))
 _DIVIDE = frozenset(("/", r"\div"))
-_NO_FACTOR = frozenset((",", ";", ":", "=", "<", ">", "_", "&", r"\\", r"\ldots", r"\choose", r"\over", r"\to", r"\end"))
+_NO_FACTOR = frozenset(
+    (",", ";", ":", "=", "<", ">", "_", "&", r"\\", r"\ldots", r"\choose", r"\over", r"\to", r"\end")
+)
 _CLOSING = {"(": ")", "[": "]", "{": "}", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil"}
 _END = frozenset(_CLOSING.values())
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+", re.ASCII)

@@ -14,14 +14,17 @@ _CHARACTERS = str.maketrans(
         "−": "-", "–": "-", "—": "-", "×": r"\times ", "÷": r"\div ", "·": r"\cdot ", "∙": r"\cdot ", "⋅": r"\cdot ",
         "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "°": r"^{\circ}",
         "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "∓": r"\mp ", "∅": r"\emptyset ", "ℝ": r"\mathbb{R}",
-        "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "√": r"\sqrt ", "½": r"\frac{1}{2}",
+        "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "√": r"\sqrt ",
+        "½": r"\frac{1}{2}",
         "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "∖": r"\setminus ",
         "⟨": r"\langle ", "⟩": r"\rangle ", "∣": "|", "％": r"\%", "，": ",", "（": "(", "）": ")", "：": ":", "；": ";",
         "’": "'", "′": "'", "″": "''", "‘": "'", "“": '"', "”": '"', "\u00a0": " ", "\u2009": " ", "\u202f": " ",
-        "\x00": "", "¢": r"\text{ cents}", "∧": r"\land ", "∨": r"\lor ", "≡": r"\equiv ", "⊥": r"\perp ", "∥": r"\parallel ",
+        "\x00": "", "¢": r"\text{ cents}", "∧": r"\land ", "∨": r"\lor ", "≡": r"\equiv ", "⊥": r"\perp ",
+        "∥": r"\parallel ",
         "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "ε": r"\epsilon ", "θ": r"\theta ",
         "λ": r"\lambda ", "μ": r"\mu ", "µ": r"\mu ", "ρ": r"\rho ", "σ": r"\sigma ", "τ": r"\tau ", "φ": r"\phi ",
-        "ω": r"\omega ", "Δ": r"\Delta ", "Σ": r"\Sigma ", "Ω": r"\Omega ", "Π": r"\Pi ", "Φ": r"\Phi ", "Γ": r"\Gamma ",
+        "ω": r"\omega ", "Δ": r"\Delta ", "Σ": r"\Sigma ", "Ω": r"\Omega ", "Π": r"\Pi ", "Φ": r"\Phi ",
+        "Γ": r"\Gamma ",
         "∠": r"\angle ", "△": r"\triangle ", "ℏ": r"\hbar ", "∂": r"\partial ", "€": r"\EUR ", "£": r"\GBP ",
         "₹": r"\INR ", "¥": r"\JPY ",
     }
@@ -33,26 +36,28 @@ _LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₋₊ₙᵢⱼₖ]+")
 
 LETTERS = frozenset(
     "\\" + name
-    for name in (
-        "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho varrho sigma tau "
-        "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar nabla"
-    ).split()
+    for name in """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho varrho
+    sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar nabla
+    """.split()
 )
 """Commands that are names, as letters are."""
 FUNCTIONS = frozenset(
-    "arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh sin cos tan cot sec csc ln log lg exp gcd lcm det max min "
-    "cis Re Im".split()
+    """arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh sin cos tan cot sec csc ln log lg exp gcd lcm det max min
+    cis Re Im""".split()
 )
-_TEXT = frozenset("text textbf textit textrm textnormal textsf texttt mbox hbox mathrm mathit mathsf rm operatorname".split())
+_TEXT = frozenset(
+    "text textbf textit textrm textnormal textsf texttt mbox hbox mathrm mathit mathsf rm operatorname".split()
+)
 _BOLD = frozenset("mathbf boldsymbol bm vec hat overrightarrow".split())
 _PLAIN = frozenset("mathcal mathscr mathfrak".split())
 _DROPPED = frozenset(
-    "left right middle displaystyle textstyle scriptstyle limits nolimits strut big Big bigg Bigg bigl bigr Bigl Bigr biggl "
-    "biggr Biggl Biggr bigm".split()
+    """left right middle displaystyle textstyle scriptstyle limits nolimits strut big Big bigg Bigg bigl bigr Bigl Bigr
+    biggl biggr Biggl Biggr bigm""".split()
 )
 _SPACES = frozenset(("quad", "qquad", "enspace", "thinspace", "hfill", ",", ";", ":", ">", " ", "~"))
 _RENAMED = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leqslant": "le", "leq": "le",
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leqslant": "le",
+    "leq": "le",
     "leqq": "le", "geqslant": "ge", "geq": "ge", "geqq": "ge", "neq": "ne", "simeq": "approx", "doteq": "approx",
     "varnothing": "emptyset", "empty": "emptyset", "backslash": "setminus", "smallsetminus": "setminus", "vee": "lor",
     "wedge": "land", "ldots": "ldots", "dots": "ldots", "cdots": "ldots", "dotsc": "ldots", "rightarrow": "to",
@@ -63,7 +68,8 @@ _RENAMED = {
 }  # fmt: skip
 _WORDS = {
     "and": r"\land ", "or": r"\lor ", "pi": r"\pi ", "PI": r"\pi ", "Pi": r"\pi ", "infinity": r"\infty ",
-    "Infinity": r"\infty ", "infty": r"\infty ", "inf": r"\infty ", "oo": r"\infty ", "sqrt": r"\sqrt ", "union": r"\cup ",
+    "Infinity": r"\infty ", "infty": r"\infty ", "inf": r"\infty ", "oo": r"\infty ", "sqrt": r"\sqrt ",
+    "union": r"\cup ",
     "percent": r"\%", "percentage": r"\%", "pct": r"\%", "theta": r"\theta ", "alpha": r"\alpha ", "beta": r"\beta ",
     "cbrt": r"\sqrt[3]", "mod": r"\mod ",
 }  # fmt: skip

@@ -30,8 +30,22 @@ _MIXED = re.compile(
 )
 _REPEATING = re.compile(r"([-+]?)(\d*)\.(\d*)\\(?:overline|bar|dot)\{?(\d+)\}?", re.ASCII)
 _GOING_ON = re.compile(r"([-+]?)(\d*)\.(\d{3,60})\\ldots", re.ASCII)
-_BASE = re.compile(r"(?:\\text\{)?([-+]?)\(?([0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\)?\}?_\{?\(?(?:\\text\{)?(\d{1,2}|[a-z]{3,7})\}?\)?\}?", re.ASCII)
-_BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "sixteen": 16}
+_BASE = re.compile(
+    r"(?:\\text\{)?([-+]?)\(?([0-9A-Fa-f]+(?:\.[0-9A-Fa-f]+)?)\)?\}?_\{?\(?(?:\\text\{)?(\d{1,2}|[a-z]{3,7})\}?\)?\}?",
+    re.ASCII,
+)
+_BASES = {
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "sixteen": 16,
+}
 _NAMES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"

@@ -128,10 +128,8 @@ def approximates(exact: Form, rounded: Form) -> bool:
     if ours.free_symbols or theirs.free_symbols or not isinstance(rounded, Value) or not rounded.number:
         return False
     gap = abs((ours - theirs).evalf(30))
-    unit = Rational(1, 10 ** (rounded.number.decimals or 0)) if (rounded.number.decimals or 0) >= 0 else Rational(10) ** -(
-        rounded.number.decimals or 0
-    )
-    closeness = unit if rounded.number.decimals else unit / 2
+    decimals = rounded.number.decimals
+    closeness = Rational(10) ** -decimals if decimals else Rational(1, 2)
     return bool(gap <= closeness) and bool(gap <= abs(theirs) / 20)
 
 
@@ -149,5 +147,3 @@ def without_units(form: Form) -> Form:
     if isinstance(form, UnorderedList):
         return form._replace(items=tuple(map(without_units, form.items)))
     return form
-
-

@@ -28,7 +28,7 @@ from astro_factory.verifiers.math.answer_types import (
     Words,
 )
 from astro_factory.verifiers.math.conditions import condition_of, split_condition
-from astro_factory.verifiers.math.latex_normalize import balanced, enclosed, split, tidy
+from astro_factory.verifiers.math.latex_normalize import balanced, enclosed, split, tidy, tokens
 from astro_factory.verifiers.math.numbers import Number, as_number, as_numeral
 from astro_factory.verifiers.math.units import Unit, changes_value, compound, measured
 from astro_factory.verifiers.math.words import as_prose, as_words, is_word, time_of_day
@@ -60,9 +60,8 @@ _PHRASES = {
     "all real numbers": "R", "all reals": "R", "real numbers": "R", "all integers": "Z", "empty set": "0",
     "all real number": "R", "the real numbers": "R", "any real number": "R",
 }  # fmt: skip
-_ANGLE = re.compile(
-    r"(-?) ?(\d{1,9}(?:\.\d{1,20})?) ?\^\{\\circ\} ?(\d{1,9}(?:\.\d{1,20})?) ?'(?: ?(\d{1,9}(?:\.\d{1,20})?) ?'')?", re.ASCII
-)
+_DECIMAL = r"(\d{1,9}(?:\.\d{1,20})?)"
+_ANGLE = re.compile(rf"(-?) ?{_DECIMAL} ?\^\{{\\circ\}} ?{_DECIMAL} ?'(?: ?{_DECIMAL} ?'')?", re.ASCII)
 
 
 def read(text: str) -> Form:
@@ -71,14 +70,25 @@ def read(text: str) -> Form:
     Raises:
         UnreadableError: it is empty, its brackets do not match, or it has too many parts.
     """
+    if not _braces_match(text):
+        raise UnreadableError("a bracket is not closed")
     return _read(tidy(text))
+
+
+def _braces_match(text: str) -> bool:
+    depth = 0
+    for token in tokens(text):
+        depth += (token == "{") - (token == "}")
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def _read(text: str) -> Form:
     text = _stripped(text)
     if form := _turned(text):
         return form
-    if not balanced(text) and not text.startswith(r"\{\begin") and not text.startswith(r"\{ \begin"):
+    if not balanced(text) and not text.startswith((r"\{\begin", r"\{ \begin")):
         raise UnreadableError("a bracket is not closed")
     if _THOUSANDS.fullmatch(measured(text).text) or as_number(text):
         return _value(text)
@@ -231,7 +241,8 @@ def _flat(parts: list[str]) -> tuple[Form, ...]:
 def _names(text: str) -> Form | None:
     """`\\text{Alice, Bob}`, `\\text{Alice and Bob}`: names."""
     match = _NAMES.fullmatch(text)
-    words = [as_words(rf"\text{{{name}}}") for name in re.split(r",| and ", match[1]) if name.strip()] if match else [""]
+    names = re.split(r",| and ", match[1]) if match else []
+    words = [as_words(rf"\text{{{name}}}") for name in names if name.strip()] or [""]
     return UnorderedList(tuple(map(Words, words))) if all(words) else None
 
 
@@ -349,7 +360,8 @@ def _bracketed(text: str) -> Form | None:
 
 def _rows(items: tuple[Form, ...]) -> Matrix | None:
     """`[[1, 0], [0, 1]]` as a matrix."""
-    rows = [item.items for item in items if isinstance(item, TupleOrInterval) and (item.opening, item.closing) == ("[", "]")]
+    groups = [item for item in items if isinstance(item, TupleOrInterval)]
+    rows = [group.items for group in groups if (group.opening, group.closing) == ("[", "]")]
     return Matrix(tuple(rows)) if len(rows) == len(items) and len({len(row) for row in rows}) == 1 else None
 
 
@@ -391,6 +403,6 @@ def _numeral(text: str) -> Form | None:
 
 
 _READERS = (
-    _numeral, _angle, _compound, _time, _system, _conditional, _labelled, _listing, _titled, _names, _words, _members, _relation,
-    _difference, _union, _intersection, _alternatives, _bracketed, _matrix, _named, _ratio,
+    _numeral, _angle, _compound, _time, _system, _conditional, _labelled, _listing, _titled, _names, _words, _members,
+    _relation,    _difference, _union, _intersection, _alternatives, _bracketed, _matrix, _named, _ratio,
 )  # fmt: skip

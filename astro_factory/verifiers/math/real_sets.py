@@ -278,7 +278,9 @@ def _intersection(first: Region, second: Region) -> Region:
     return common
 
 
-def _inner(first: tuple[Expr, bool], second: tuple[Expr, bool], outside: Callable[[Expr, Expr], bool]) -> tuple[Expr, bool]:
+def _inner(
+    first: tuple[Expr, bool], second: tuple[Expr, bool], outside: Callable[[Expr, Expr], bool]
+) -> tuple[Expr, bool]:
     """The end of two that lies further inside; of equal ones an open one."""
     if equal_numbers(first[0], second[0]):
         return first[0], first[1] or second[1]

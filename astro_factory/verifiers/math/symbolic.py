@@ -39,7 +39,14 @@ _MORE_POINTS = [
 """For formulas with steps or kinks, which agree more easily."""
 _WHOLE_NUMBERS = [
     [Integer(n) for n in row]
-    for row in ([2, 5, 3, 7, 4], [3, 7, 4, 2, 9], [5, 2, 8, 11, 3], [8, 11, 5, 4, 2], [17, 23, 41, 29, 31], [42, 30, 25, 18, 20])
+    for row in (
+        [2, 5, 3, 7, 4],
+        [3, 7, 4, 2, 9],
+        [5, 2, 8, 11, 3],
+        [8, 11, 5, 4, 2],
+        [17, 23, 41, 29, 31],
+        [42, 30, 25, 18, 20],
+    )
 ]
 _STEPPED = (floor, ceiling, Abs, Max, Min)
 _LAZY = (sympy.Sum, sympy.Product, sympy.Integral, sympy.Limit, sympy.Derivative)
@@ -197,12 +204,9 @@ def _renamed(first: Expr, second: Expr) -> Expr:
     if not ours or not theirs:
         return second
     known = {_plain_name(name.name): name for name in ours}
-    changes = {
-        name: known[_plain_name(name.name)]
-        for name in theirs
-        if _plain_name(name.name) in known and ("|" in name.name) != ("|" in known[_plain_name(name.name)].name)
-        or (_plain_name(name.name) in known and "vec " in name.name + known[_plain_name(name.name)].name)
-    }
+    changes = {name: known[plain] for name in theirs if (plain := _plain_name(name.name)) in known}
+    # y' and dy/dx are one name; dy/dx and dy/dt are two
+    changes = {name: new for name, new in changes.items() if "|" not in name.name or "|" not in new.name}
     return second.xreplace(changes) if changes else second
 
 

@@ -37,57 +37,69 @@ class Measured(NamedTuple):
 
 _BASIC: dict[str, tuple[Fraction, str]] = {
     "m": (Fraction(1), "m"), "g": (Fraction(1, 1000), "kg"), "s": (Fraction(1), "s"), "A": (Fraction(1), "A"),
-    "K": (Fraction(1), "K"), "mol": (Fraction(1), "mol"), "J": (Fraction(1), "kg m2 s-2"), "N": (Fraction(1), "kg m s-2"),
-    "W": (Fraction(1), "kg m2 s-3"), "Pa": (Fraction(1), "kg m-1 s-2"), "Hz": (Fraction(1), "s-1"), "C": (Fraction(1), "A s"),
+    "K": (Fraction(1), "K"), "mol": (Fraction(1), "mol"), "J": (Fraction(1), "kg m2 s-2"), "N": (Fraction(1),
+    "kg m s-2"),
+    "W": (Fraction(1), "kg m2 s-3"), "Pa": (Fraction(1), "kg m-1 s-2"), "Hz": (Fraction(1), "s-1"), "C": (Fraction(1),
+    "A s"),
     "V": (Fraction(1), "A-1 kg m2 s-3"), "F": (Fraction(1), "A2 kg-1 m-2 s4"), "H": (Fraction(1), "A-2 kg m2 s-2"),
     "T": (Fraction(1), "A-1 kg s-2"), "Wb": (Fraction(1), "A-1 kg m2 s-2"), "eV": (Fraction(1), "eV"),
-    "L": (Fraction(1, 1000), "m3"), "l": (Fraction(1, 1000), "m3"), "cal": (Fraction(1), "cal"), "bar": (Fraction(10**5), "kg m-1 s-2"),
+    "L": (Fraction(1, 1000), "m3"), "l": (Fraction(1, 1000), "m3"), "cal": (Fraction(1), "cal"),
+    "bar": (Fraction(10**5), "kg m-1 s-2"),
 }  # fmt: skip
 _PREFIXES = {
-    "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "c": Fraction(1, 100), "d": Fraction(1, 10),
+    "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "c": Fraction(1, 100),
+    "d": Fraction(1, 10),
     "k": Fraction(1000), "M": Fraction(10**6), "G": Fraction(10**9), "p": Fraction(1, 10**12), "T": Fraction(10**12),
 }  # fmt: skip
 _FIXED: dict[str, tuple[Fraction, str]] = {
     "in": (Fraction(254, 10000), "m"), "ft": (Fraction(3048, 10000), "m"), "yd": (Fraction(9144, 10000), "m"),
-    "mi": (Fraction(1609344, 1000), "m"), "lb": (Fraction(45359237, 10**8), "kg"), "oz": (Fraction(45359237, 16 * 10**8), "kg"),
-    "min": (Fraction(60), "s"), "h": (Fraction(3600), "s"), "day": (Fraction(86400), "s"), "week": (Fraction(604800), "s"),
-    "yr": (Fraction(1), "yr"), "month": (Fraction(1), "month"), "usd": (Fraction(1), "usd"), "cent": (Fraction(1, 100), "usd"),
+    "mi": (Fraction(1609344, 1000), "m"), "lb": (Fraction(45359237, 10**8), "kg"),
+    "oz": (Fraction(45359237, 16 * 10**8), "kg"),
+    "min": (Fraction(60), "s"), "h": (Fraction(3600), "s"), "day": (Fraction(86400), "s"), "week": (Fraction(604800),
+    "s"),
+    "yr": (Fraction(1), "yr"), "month": (Fraction(1), "month"), "usd": (Fraction(1), "usd"),
+    "cent": (Fraction(1, 100), "usd"),
     "rs": (Fraction(1), "inr"), "inr": (Fraction(1), "inr"), "eur": (Fraction(1), "eur"), "gbp": (Fraction(1), "gbp"),
-    "jpy": (Fraction(1), "jpy"), "deg": (Fraction(1), "deg"), "arcmin": (Fraction(1, 60), "deg"), "rad": (Fraction(1), "rad"),
+    "jpy": (Fraction(1), "jpy"), "deg": (Fraction(1), "deg"), "arcmin": (Fraction(1, 60), "deg"), "rad": (Fraction(1),
+    "rad"),
     "arcsec": (Fraction(1, 3600), "deg"), "gal": (Fraction(1), "gal"), "degC": (Fraction(1), "degC"),
-    "degF": (Fraction(1), "degF"), "unit": (Fraction(1), "unit"), "ton": (Fraction(1), "ton"), "ohm": (Fraction(1), "A-2 kg m2 s-3"),
+    "degF": (Fraction(1), "degF"), "unit": (Fraction(1), "unit"), "ton": (Fraction(1), "ton"), "ohm": (Fraction(1),
+    "A-2 kg m2 s-3"),
     "rev": (Fraction(1), "rev"), "dozen": (Fraction(12), ""), "knot": (Fraction(1), "knot"), "au": (Fraction(1), "au"),
     "hundred": (Fraction(100), ""), "thousand": (Fraction(1000), ""), "million": (Fraction(10**6), ""),
-    "billion": (Fraction(10**9), ""), "trillion": (Fraction(10**12), ""), "acre": (Fraction(1), "acre"), "pt": (Fraction(1), "pt"),
+    "billion": (Fraction(10**9), ""), "trillion": (Fraction(10**12), ""), "acre": (Fraction(1), "acre"),
+    "pt": (Fraction(1), "pt"),
     "ha": (Fraction(10**4), "m2"), "atm": (Fraction(101325), "kg m-1 s-2"), "M": (Fraction(1000), "m-3 mol"),
 }  # fmt: skip
 _ALIASES = {
     "centimeter": "cm", "centimetre": "cm", "meter": "m", "metre": "m", "kilometer": "km", "kilometre": "km",
-    "millimeter": "mm", "millimetre": "mm", "inch": "in", "foot": "ft", "feet": "ft", "yard": "yd", "mile": "mi", "gram": "g",
-    "kilogram": "kg", "milligram": "mg", "pound": "lb", "lbs": "lb", "ounce": "oz", "second": "s", "sec": "s", "minute": "min",
-    "hour": "h", "hr": "h", "hrs": "h", "mins": "min", "secs": "s", "year": "yr", "yrs": "yr", "liter": "L", "litre": "L",
-    "milliliter": "mL", "millilitre": "mL", "dollar": "usd", "buck": "usd", "USD": "usd", "euro": "eur", "EUR": "eur",
-    "GBP": "gbp", "INR": "inr", "JPY": "jpy", "rupee": "inr", "Rs": "inr", "yen": "jpy", "penny": "cent", "pennie": "cent",
-    "degree": "deg", "radian": "rad", "kph": "km/h", "kmh": "km/h", "kmph": "km/h", "mph": "mi/h", "newton": "N", "joule": "J",
-    "watt": "W", "volt": "V", "ampere": "A", "amp": "A", "kelvin": "K", "celsius": "degC", "fahrenheit": "degF", "mole": "mol",
-    "gallon": "gal", "Omega": "ohm", "micrometer": "um", "micron": "um", "nanometer": "nm", "hertz": "Hz", "pascal": "Pa",
-    "mile per hour": "mi/h", "ppl": "people", "person": "people", "child": "children", "man": "men", "woman": "women",
-    "die": "dice", "revolution": "rev", "acres": "acre", "hectare": "ha", "wk": "week", "mo": "month",
+    "millimeter": "mm", "millimetre": "mm", "inch": "in", "foot": "ft", "feet": "ft", "yard": "yd", "mile": "mi",
+    "gram": "g", "kilogram": "kg", "milligram": "mg", "pound": "lb", "lbs": "lb", "ounce": "oz", "second": "s",
+    "sec": "s", "minute": "min", "hour": "h", "hr": "h", "hrs": "h", "mins": "min", "secs": "s", "year": "yr",
+    "yrs": "yr", "liter": "L", "litre": "L", "milliliter": "mL", "millilitre": "mL", "dollar": "usd", "buck": "usd",
+    "USD": "usd", "euro": "eur", "EUR": "eur", "GBP": "gbp", "INR": "inr", "JPY": "jpy", "rupee": "inr", "Rs": "inr",
+    "yen": "jpy", "penny": "cent", "pennie": "cent", "degree": "deg", "radian": "rad", "kph": "km/h", "kmh": "km/h",
+    "kmph": "km/h", "mph": "mi/h", "newton": "N", "joule": "J", "watt": "W", "volt": "V", "ampere": "A", "amp": "A",
+    "kelvin": "K", "celsius": "degC", "fahrenheit": "degF", "mole": "mol", "gallon": "gal", "Omega": "ohm",
+    "micrometer": "um", "micron": "um", "nanometer": "nm", "hertz": "Hz", "pascal": "Pa", "mile per hour": "mi/h",
+    "ppl": "people", "person": "people", "child": "children", "man": "men", "woman": "women", "die": "dice",
+    "revolution": "rev", "acres": "acre", "hectare": "ha", "wk": "week", "mo": "month",
 }  # fmt: skip
 _GENERIC = "unit"
 _CHANGING = frozenset(
-    """or and not no nor neither either is isn't are was were be been wrong false incorrect right correct true maybe perhaps
-    possibly probably but except unless until than then less least more most fewer greater larger smaller above below over
-    under between within outside inside from to through about around approximately approx roughly nearly almost if when
-    whenever while where for any all some none nothing never always instead rather versus vs plus minus times divided
-    multiplied by modulo mod factorial squared cubed root square-root half halves third thirds quarter quarters fourth
-    fourths fifth fifths sixth sixths seventh sevenths eighth eighths ninth ninths tenth tenths hundredth hundredths
-    thousandth thousandths double twice thrice triple negative positive opposite inverse reciprocal percent base binary
-    hex octal one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety score pair pairs first second-best last
-    which that this these those it its they can't cannot could would should may might must will answer answers guess i
-    we you he she also both other another else only just even well as with without infinity infinite undefined
-    does don't do did has have had what who whose because since so therefore hence equals equal""".split()
+    """or and not no nor neither either is isn't are was were be been wrong false incorrect right correct true maybe
+    perhaps possibly probably but except unless until than then less least more most fewer greater larger smaller
+    above below over under between within outside inside from to through about around approximately approx roughly
+    nearly almost if when whenever while where for any all some none nothing never always instead rather versus vs
+    plus minus times divided multiplied by modulo mod factorial squared cubed root square-root half halves third
+    thirds quarter quarters fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths ninth ninths
+    tenth tenths hundredth hundredths thousandth thousandths double twice thrice triple negative positive opposite
+    inverse reciprocal percent base binary hex octal one two three four five six seven eight nine ten eleven twelve
+    thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty
+    ninety score pair pairs first second-best last which that this these those it its they can't cannot could would
+    should may might must will answer answers guess i we you he she also both other another else only just even well
+    as with without infinity infinite undefined does don't do did has have had what who whose because since so
+    therefore hence equals equal""".split()
 )
 """Words beside a number that change what is answered, or make more than one answer of it."""
 _FILLING = frozenset(("of", "the", "a", "an", "total", "in", "altogether", "each", "left", "per", "old"))
@@ -172,7 +184,11 @@ def _unit_start(found: list[str], end: int) -> int | None:
         if before == "^" and re.fullmatch(r"-?\d", inside):
             return _before_power(found, start - 1)
         return None
-    if last in _CURRENCIES or last == r"\Omega" or (last == r"\mu" and "".join(found[end:]).lstrip().startswith(r"\text")):
+    if (
+        last in _CURRENCIES
+        or last == r"\Omega"
+        or (last == r"\mu" and "".join(found[end:]).lstrip().startswith(r"\text"))
+    ):
         return end - 1
     if last in ("/", r"\cdot"):
         return end - 1 if end < len(found) and _unit_start(found, end - 1) is not None else None
@@ -196,7 +212,10 @@ def _before_power(found: list[str], at: int) -> int | None:
 def _plain_start(found: list[str], end: int) -> int | None:
     """The start of a bare word that is a unit or a noun."""
     start = end
-    while start and (found[start - 1].isalpha() or (found[start - 1] in "'-" and start < end and found[start - 2 : start - 1] and found[start - 2].isalpha())):
+    while start and (
+        found[start - 1].isalpha()
+        or (found[start - 1] in "'-" and start < end and found[start - 2 : start - 1] and found[start - 2].isalpha())
+    ):
         start -= 1
     word = "".join(found[start:end])
     if not word:
@@ -224,7 +243,10 @@ def _divides(found: list[str], start: int, word: str, behind: str) -> bool:
 
 
 _NO_NUMBER = re.compile(r"\\text|,\s|=|<|>|\\(?:le|ge|ne|approx|sin|cos|tan|cot|sec|csc|cis|arc[a-z]{3})(?![a-zA-Z])")
-_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(?:\\text\{ ?([A-Za-z.]{1,20})(?: and)? ?\}|([A-Za-z.]{1,20}))(?: ?\\land| ?,)? ?", re.ASCII)
+_PART = re.compile(
+    r"(\d{1,9}(?:\.\d{1,9})?) ?(?:\\text\{ ?([A-Za-z.]{1,20})(?: and)? ?\}|([A-Za-z.]{1,20}))(?: ?\\land| ?,)? ?",
+    re.ASCII,
+)
 
 
 def compound(text: str) -> tuple[Fraction, Unit] | None:
@@ -247,7 +269,9 @@ def compound(text: str) -> tuple[Fraction, Unit] | None:
 def changes_value(words: str) -> bool:
     """Whether words before a number can change what is answered: `not`, `between`, `page`."""
     allowed = ("is", "are", "equals", "answer", "approximately", "about", "roughly", "approx")
-    return any(word.lower().strip(":") in _CHANGING and word.lower().strip(":") not in allowed for word in words.split())
+    return any(
+        word.lower().strip(":") in _CHANGING and word.lower().strip(":") not in allowed for word in words.split()
+    )
 
 
 def is_noun(word: str) -> bool:
@@ -255,7 +279,8 @@ def is_noun(word: str) -> bool:
     folded = word.lower()
     if folded in _CHANGING:
         return False
-    return len(word) >= 4 and bool(re.search("[aeiouyAEIOU]", word)) or folded in ("men", "ways", "boys", "cats", "pens", "year", "day", "week")
+    long = len(word) >= 4 and re.search("[aeiouy]", folded) is not None
+    return long or folded in ("men", "ways", "boys", "cats", "pens", "year", "day", "week")
 
 
 def _group_start(found: list[str], end: int) -> int | None:
@@ -370,7 +395,7 @@ def _singular(word: str) -> str:
 
 
 def conversion(answer: Unit | None, gold: Unit | None) -> Fraction | None:
-    """How many of the gold's unit the answer's one is, where a missing one is the other's; None where they differ in kind.
+    """How many of the gold's unit the answer's one is; None where they differ in kind. A missing one is the other's.
 
     A unit without a kind (`million`) is a factor and never left out; `unit` stands for any length.
     """

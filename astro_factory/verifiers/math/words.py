@@ -4,7 +4,9 @@ import re
 
 _TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
 _WORD_CHARACTERS = re.compile(r"[^\W\d_][\w .,'\u2019&:/()\"-]*|\(?[A-Za-z]\)?")
-_SHORT_WORDS = frozenset(("yes", "no", "odd", "even", "true", "false", "all", "none", "one", "two", "six", "ten", "red"))
+_SHORT_WORDS = frozenset(
+    ("yes", "no", "odd", "even", "true", "false", "all", "none", "one", "two", "six", "ten", "red")
+)
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}|(?<![^\W\d_])[^\W\d_]{2,3}[ '-][^\W\d_]{2,}")
 _LETTERS = re.compile(r"[A-Za-z]{2,}")
 _FAMILIES = tuple(map(frozenset, ("abcd", "xyzw", "pqrst", "kmnl", "uvw", "abxy", "xyt", "ijk", "abcxyz", "mnpq")))
@@ -53,11 +55,13 @@ def is_word(text: str) -> bool:
 def _is_product(text: str) -> bool:
     if not _LETTERS.fullmatch(text):
         return False
-    return any(family.issuperset(text) for family in _FAMILIES) or (len(text) == 3 and not text.islower() and not text.istitle() and not text.isupper())
+    return any(family.issuperset(text) for family in _FAMILIES) or (
+        len(text) == 3 and not text.islower() and not text.istitle() and not text.isupper()
+    )
 
 
 def time_of_day(text: str) -> str:
-    r"""`13:03` for `\text{1:03 PM}`; empty for anything else. `1:03` without its half of the day is a time of its own."""
+    r"""`13:03` for `\text{1:03 PM}`; empty for anything else. `1:03` alone is a time of its own."""
     plain = " ".join(_TEXT.sub(r" \1 ", text).split())
     if match := _TIME.fullmatch(plain):
         hour, minute = int(match[1]), int(match[2] or 0)

@@ -12,9 +12,9 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.math import verifier
-from astro_factory.verifiers.math.answer_types import as_words
-from astro_factory.verifiers.math.numbers_and_units import Number, as_number
+from astro_factory.verifiers.math.numbers import Number, as_number
 from astro_factory.verifiers.math.verifier import MathVerifier
+from astro_factory.verifiers.math.words import as_words
 from astro_factory.verifiers.pool import WorkerPool
 
 CASES = json.loads(Path(__file__).with_name("cases.json").read_text())
@@ -23,7 +23,6 @@ HELD_OUT = [json.loads(line) for line in Path(__file__).with_name("held_out.json
 MISSED = {
     ("(6,31,-1)", r"The ordered triple is $\boxed{6, 31, -1}$."),
     ("204", r"The walk takes 204 minutes, so the answer is $\boxed{\textbf{(204)}}$."),
-    ("260", "#### 260 sheep"),
     ("57.50", r"It is $\boxed{5750\text{ cents}}$"),
     (r"90^\circ", r"$\angle ABC = \boxed{\frac{\pi}{2}}$ radians"),
     ("1,-2", r"The solutions are $\boxed{x=1}$ and $\boxed{x=-2}$."),
@@ -46,6 +45,15 @@ def test_verdicts(case):
     verdict = MathVerifier().verify(problem(case["gold"]), rf"So it is \boxed{{{case['answer']}}}")
     assert verdict.outcome == case["outcome"], verdict
     assert verdict.answer == case.get("read_as", verdict.answer)
+
+
+VERDICT_CASES = [json.loads(line) for line in Path(__file__).with_name("verdict_cases.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("case", VERDICT_CASES, ids=lambda case: f"{case['kind']}|{case['gold']}|{case['answer']}")
+def test_kinds_of_faults_that_attacks_found(case):
+    verdict = MathVerifier().verify(problem(case["gold"]), case["answer"])
+    assert verdict.outcome == case["verdict"], verdict
 
 
 def test_the_labelled_file_is_worth_its_name():
