@@ -17,7 +17,8 @@ _CHARACTERS = str.maketrans(
         "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "√": r"\sqrt ",
         "½": r"\frac{1}{2}",
         "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "∖": r"\setminus ",
-        "⟨": r"\langle ", "⟩": r"\rangle ", "∣": "|", "％": r"\%", "，": ",", "（": "(", "）": ")", "：": ":", "；": ";",
+        "⟨": r"\langle ", "⟩": r"\rangle ", "∣": "|", "％": r"\%", "，": ",", "（": "(", "）": ")",
+        "：": ":", "；": ";",
         "’": "'", "′": "'", "″": "''", "‘": "'", "“": '"', "”": '"', "\u00a0": " ", "\u2009": " ", "\u202f": " ",
         "\x00": "", "¢": r"\text{ cents}", "∧": r"\land ", "∨": r"\lor ", "≡": r"\equiv ", "⊥": r"\perp ",
         "∥": r"\parallel ",
@@ -36,14 +37,14 @@ _LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₋₊ₙᵢⱼₖ]+")
 
 LETTERS = frozenset(
     "\\" + name
-    for name in """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho varrho
-    sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar nabla
+    for name in """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho
+    varrho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar nabla
     """.split()
 )
 """Commands that are names, as letters are."""
 FUNCTIONS = frozenset(
-    """arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh sin cos tan cot sec csc ln log lg exp gcd lcm det max min
-    cis Re Im""".split()
+    """arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh sin cos tan cot sec csc ln log lg exp gcd lcm det max
+    min cis Re Im""".split()
 )
 _TEXT = frozenset(
     "text textbf textit textrm textnormal textsf texttt mbox hbox mathrm mathit mathsf rm operatorname".split()
