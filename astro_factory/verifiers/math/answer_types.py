@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from astro_factory.verifiers.math.numbers import Number
-from astro_factory.verifiers.math.units import Unit
+from astro_factory.verifiers.math.unit_names import Unit
 
 
 class Value(NamedTuple):

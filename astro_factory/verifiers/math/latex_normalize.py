@@ -38,7 +38,8 @@ _LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₋₊ₙᵢⱼₖ]+")
 LETTERS = frozenset(
     "\\" + name
     for name in """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho
-    varrho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar nabla
+    varrho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega
+    ell hbar nabla
     """.split()
 )
 """Commands that are names, as letters are."""

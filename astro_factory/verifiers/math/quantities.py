@@ -9,7 +9,7 @@ from astro_factory.verifiers.math.answer_types import Form, Matrix, Relation, Un
 from astro_factory.verifiers.math.arithmetic import Operand
 from astro_factory.verifiers.math.numbers import Number, as_numeral, named_number
 from astro_factory.verifiers.math.symbolic import equal_formulas, equal_operands, expression, formula
-from astro_factory.verifiers.math.units import conversion
+from astro_factory.verifiers.math.unit_names import conversion
 
 _HUNDREDTH = Fraction(1, 100)
 _AS_IT_IS = Fraction(1)

@@ -8,34 +8,32 @@ Written bare, `1, -2` is a list without order; `(1, -2)` is a tuple or an open i
 """
 
 import re
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 from astro_factory.verifiers.math.answer_types import (
     Difference,
     Family,
-    FiniteSet,
     Form,
     Intersection,
-    Matrix,
     NamedSet,
     Ratio,
     Relation,
-    TupleOrInterval,
     Union,
     UnorderedList,
     UnreadableError,
     Value,
     Words,
 )
-from astro_factory.verifiers.math.conditions import condition_of, split_condition
+from astro_factory.verifiers.math.bracket_reader import COMMAS, MAX_ITEMS, bracketed, flat, matrix, system, turned
+from astro_factory.verifiers.math.conditions import split_condition
 from astro_factory.verifiers.math.latex_normalize import balanced, enclosed, split, tidy, tokens
 from astro_factory.verifiers.math.numbers import Number, as_number, as_numeral
-from astro_factory.verifiers.math.units import Unit, changes_value, compound, measured
+from astro_factory.verifiers.math.unit_names import Unit, changes_value
+from astro_factory.verifiers.math.units import compound, measured
 from astro_factory.verifiers.math.words import as_prose, as_words, is_word, time_of_day
 
-MAX_ITEMS = 64
-
-_COMMAS = frozenset((",", ";"))
 _JOINTS = ((r"\lor",), (r"\land",), (",", ";"))
 _SIGNS = {
     "=": "=", "<": "<", ">": ">", r"\le": r"\le", r"\ge": r"\ge", r"\ne": r"\ne", r"\approx": "~", r"\equiv": r"\equiv",
@@ -43,13 +41,7 @@ _SIGNS = {
     r"\subseteq": r"\subseteq", r"\Leftrightarrow": r"\Leftrightarrow",
 }  # fmt: skip
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
-_ENVIRONMENT = re.compile(r"(?:\\\{ ?)?\\begin\{([a-zA-Z]+)\}(.*)\\end\{\1\}(?: ?\\\})?", re.DOTALL)
-_SYSTEMS = frozenset(("aligned", "align", "cases", "gathered", "split", "alignedat"))
-_MATRICES = frozenset(("pmatrix", "bmatrix", "Bmatrix", "matrix", "smallmatrix", "array"))
-_COLUMNS = re.compile(r" ?\{[lcr| ]*\}")
-_ROW_END = re.compile(r"\\\\(?:\[[^\[\]]{0,20}\])?|\\cr(?![a-z])")
 _MODULUS = re.compile(r"(.+?) ?\(? ?\\mod ?(\w{1,20}) ?\)?", re.DOTALL)
-_BUILDER = re.compile(r"(?:[a-zA-Z]|\([a-zA-Z, ]{1,20}\)) ?(?:\\in ?\\mathbb\{[RC]\} ?)?(?:\||:)(.*)", re.DOTALL)
 _MEMBERS = re.compile(r"(?:[a-zA-Z]|\([a-zA-Z, ]{1,20}\)) ?(?:\\in(?![a-zA-Z])|\bin\b) ?(.+)", re.DOTALL)
 _PLUS_MINUS = re.compile(r"\\(pm|mp)(?![a-zA-Z])")
 _LABEL = re.compile(r"\\text\{ ?([a-zA-Z][a-zA-Z ]{0,40}:?) ?\} ?([-(\[\d\\].*)", re.DOTALL)
@@ -86,7 +78,7 @@ def _braces_match(text: str) -> bool:
 
 def _read(text: str) -> Form:
     text = _stripped(text)
-    if form := _turned(text):
+    if form := turned(text, _read):
         return form
     if not balanced(text) and not text.startswith((r"\{\begin", r"\{ \begin")):
         raise UnreadableError("a bracket is not closed")
@@ -157,32 +149,6 @@ def _conditional(text: str) -> Form | None:
     return Family(_read(body), condition, parameters)
 
 
-def _system(text: str) -> Form | None:
-    """Lines of `aligned` or `cases`, each an answer; a cell behind `&` is the condition of the first."""
-    match = _ENVIRONMENT.fullmatch(text)
-    if not match:
-        return None
-    kind, inside = match[1], match[2]
-    is_cases = kind == "cases" or (kind == "array" and text.startswith(r"\{") and not text.endswith(r"\}"))
-    if kind not in _SYSTEMS and not is_cases:
-        return None
-    if kind == "array":
-        inside = _COLUMNS.sub("", inside, count=1)
-    rows = [row.strip(" ,;") for row in _ROW_END.split(inside)]
-    items = [_read(_line(row, is_cases)) for row in rows if row.strip(" &")]
-    if not items or len(items) > MAX_ITEMS:
-        raise UnreadableError("no lines, or too many")
-    return items[0] if len(items) == 1 else UnorderedList(tuple(items))
-
-
-def _line(row: str, is_cases: bool) -> str:
-    first, _, rest = row.partition("&")
-    rest = rest.replace("&", " ").strip()
-    if not is_cases or not rest or not first.strip() or rest[0] in "=<>" or rest.startswith((r"\le", r"\ge")):
-        return f"{first} {rest}"
-    return first + (rest if rest.startswith(r"\text") else rf"\text{{ if }} {rest}")
-
-
 def _labelled(text: str) -> Form | None:
     match = _LABEL.fullmatch(text)
     if not match or changes_value(match[1]) or measured(text).unit:
@@ -218,7 +184,7 @@ def _listing(text: str) -> Form | None:
             parts = [piece for part in parts for piece in _series_before(part, joint[0])]
         if len(parts) > MAX_ITEMS:
             raise UnreadableError(f"more than {MAX_ITEMS} parts")
-        return UnorderedList(_flat(parts), joint[0])
+        return UnorderedList(flat(parts, _read), joint[0])
     return None
 
 
@@ -226,16 +192,7 @@ def _series_before(part: str, joint: str) -> list[str]:
     """`1, 2` of `1, 2 and 3`."""
     if joint == r"\lor" and len(split(part, frozenset((r"\land",)))[0]) > 1:
         return [part]
-    return [piece for piece in split(part, _COMMAS)[0] if piece]
-
-
-def _flat(parts: list[str]) -> tuple[Form, ...]:
-    """The items; one that stands for two (`\\pm 2`) is two."""
-    items: list[Form] = []
-    for part in parts:
-        form = _read(part)
-        items.extend(form.items if isinstance(form, UnorderedList) and form.joined == "," else [form])
-    return tuple(items)
+    return [piece for piece in split(part, COMMAS)[0] if piece]
 
 
 def _names(text: str) -> Form | None:
@@ -304,19 +261,6 @@ def _alternatives(text: str) -> Form | None:
     return UnorderedList((_read(first.strip().removeprefix("+")), _read(second)))
 
 
-def _turned(text: str) -> Form | None:
-    """An interval whose open ends are turned brackets: `]0, 1]`."""
-    if len(text) < 3 or text[0] not in "[]" or text[-1] not in "[]" or (text[0], text[-1]) == ("[", "]"):
-        return None
-    inside = text[1:-1]
-    if "[" in inside or "]" in inside:
-        return None
-    parts, _ = split(inside, _COMMAS)
-    if len(parts) != 2 or not all(parts):
-        return None
-    return TupleOrInterval("[" if text[0] == "[" else "(", tuple(map(_read, parts)), "]" if text[-1] == "]" else ")")
-
-
 def _ratio(text: str) -> Form | None:
     parts, _ = split(text, frozenset((":",)))
     if len(parts) < 2 or not all(parts):
@@ -325,70 +269,6 @@ def _ratio(text: str) -> Form | None:
         return Value(text, number)
     items = tuple(map(_read, parts))
     return Ratio(items) if all(isinstance(item, Value) for item in items) else None
-
-
-def _bracketed(text: str) -> Form | None:
-    found = enclosed(text)
-    if not found:
-        return None
-    opening, inner, closing = found
-    if opening in (r"\lfloor", r"\lceil", r"\begin"):
-        return None
-    if not inner:
-        if opening == r"\{":
-            return NamedSet("0")
-        raise UnreadableError("there is nothing between the brackets")
-    if opening == r"\{" and closing == r"\}":
-        return _set(inner)
-    if opening == "{" and closing == "}":
-        return None if r"\choose" in inner or r"\over" in inner else _read(inner)
-    parts, _ = split(inner, _COMMAS)
-    if len(parts) == 1:
-        if opening == "[" and inner.startswith((r"\begin", "[")):
-            form = _read(inner)
-            return _rows((form,)) or form
-        return _read(inner) if (opening, closing) == ("(", ")") else None
-    if not all(parts):
-        raise UnreadableError("there is nothing between two commas")
-    if len(parts) > MAX_ITEMS:
-        raise UnreadableError(f"more than {MAX_ITEMS} parts")
-    if opening == r"\langle":
-        opening, closing = "<", ">"
-    items = tuple(map(_read, parts))
-    return (_rows(items) if opening == "[" else None) or TupleOrInterval(opening, items, closing)
-
-
-def _rows(items: tuple[Form, ...]) -> Matrix | None:
-    """`[[1, 0], [0, 1]]` as a matrix."""
-    groups = [item for item in items if isinstance(item, TupleOrInterval)]
-    rows = [group.items for group in groups if (group.opening, group.closing) == ("[", "]")]
-    return Matrix(tuple(rows)) if len(rows) == len(items) and len({len(row) for row in rows}) == 1 else None
-
-
-def _set(inner: str) -> Form:
-    if match := _BUILDER.fullmatch(inner):
-        return _read(match[1])
-    parts, _ = split(inner.replace(r"\ldots", r"\ldots "), frozenset((":",)))
-    if inner.count("|") == 1:
-        parts = inner.split("|")
-    if len(parts) == 2 and all(part.strip() for part in parts):
-        condition, parameters = condition_of(parts[1])
-        return Family(_read(parts[0]), condition, parameters)
-    return FiniteSet(_flat([part for part in split(inner, _COMMAS)[0] if part]))
-
-
-def _matrix(text: str) -> Form | None:
-    factor, begin, rest = text.partition(r"\begin")
-    match = _ENVIRONMENT.fullmatch(begin + rest)
-    if not match or match[1] not in _MATRICES or r"\begin" in match[2]:
-        return None
-    factor = factor.replace(r"\cdot", "").replace(r"\times", "").strip()
-    inside = _COLUMNS.sub("", match[2], count=1) if match[1] == "array" else match[2]
-    rows = [row for row in _ROW_END.split(inside.replace(r"\hline", "")) if row.strip()]
-    if sum(row.count("&") + 1 for row in rows) > MAX_ITEMS or not rows:
-        raise UnreadableError("an empty matrix, or one too large")
-    cells = [[rf"({factor})\cdot({cell})" if factor else cell for cell in row.split("&")] for row in rows]
-    return Matrix(tuple(tuple(map(_read, row)) for row in cells))
 
 
 def _named(text: str) -> Form | None:
@@ -402,7 +282,8 @@ def _numeral(text: str) -> Form | None:
     return Value(text) if as_numeral(text) else None
 
 
-_READERS = (
-    _numeral, _angle, _compound, _time, _system, _conditional, _labelled, _listing, _titled, _names, _words, _members,
-    _relation,    _difference, _union, _intersection, _alternatives, _bracketed, _matrix, _named, _ratio,
+_READERS: tuple[Callable[[str], Form | None], ...] = (
+    _numeral, _angle, _compound, _time, partial(system, read=_read), _conditional, _labelled, _listing, _titled, _names,
+    _words, _members, _relation, _difference, _union, _intersection, _alternatives, partial(bracketed, read=_read),
+    partial(matrix, read=_read), _named, _ratio,
 )  # fmt: skip
