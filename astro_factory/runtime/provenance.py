@@ -18,7 +18,7 @@ _PACKAGES = (
     "deepspeed",
     "accelerate",
     "tokenizers",
-    "latex2sympy2-extended",
+    "sympy",
     "pyarrow",
 )
 
