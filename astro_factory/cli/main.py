@@ -23,6 +23,7 @@ GROUPS = {
     "planning": ("plan", "explain", "lock"),
     "inspecting": ("show",),
     "reporting": ("report",),
+    "previewing": ("preview",),
     "trees": ("replay",),
     "building": ("build",),
     "sweeping": ("sweep",),

@@ -12,7 +12,6 @@ from astro_factory.report.samples import questions_of, segments_of_response
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
 _SHOWN = 20
 _STYLES = {
@@ -67,11 +66,11 @@ def print_rows(console: "Console", rows: Sequence[Row], more: str = "") -> None:
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else _visible(str(value))
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else visible(str(value))
 
 
-def _visible(text: str) -> str:
-    """Without control characters: what a model wrote must not steer the terminal."""
+def visible(text: str) -> str:
+    """A text with its control characters escaped: what a model wrote must not steer the terminal."""
     return "".join(sign if sign.isprintable() or sign == "\n" else f"\\x{ord(sign):02x}" for sign in text)
 
 
@@ -103,23 +102,24 @@ def print_row(console: "Console", spec: BuiltSpec, stage: BuiltStage, row: Row) 
     if stage.node.output is not ArtifactType.PROBLEMS:
         console.print(", ".join(facts), markup=False, highlight=False)
     if stage.node.output is ArtifactType.TRACES:
-        console.print(_visible(full["messages"][-2]["content"]), style="bold", markup=False, highlight=False)
+        console.print(visible(full["messages"][-2]["content"]), style="bold", markup=False, highlight=False)
         pieces = [(segment["kind"], segment["text"]) for segment in full["segments"]]
     elif stage.node.output is ArtifactType.REPORT:
         question = questions_of(spec, stage).get((full["source"], full["problem"]), ("", "", ""))[0]
-        console.print(_visible(question), style="bold", markup=False, highlight=False)
+        console.print(visible(question), style="bold", markup=False, highlight=False)
         pieces = segments_of_response(stage, full["text"], question, bool(full["extracted"]))
     else:
         pieces = [("", f"{name}: {value}") for name, value in full.items() if name not in ("nodes", "calls")]
-    for text in _lines(pieces):
-        console.print(text, soft_wrap=True)
+    print_segments(console, pieces)
 
 
-def _lines(pieces: Iterable[tuple[str, str]]) -> "Iterable[Text]":
+def print_segments(console: "Console", pieces: Iterable[tuple[str, str]]) -> None:
+    """Kinds and texts of segments, a line each, in the colour and with the sign of their kind."""
     from rich.text import Text
 
     for kind, text in pieces:
-        yield Text(f"{_SIGNS.get(kind, ' ')} {_visible(text)}", style=_STYLES.get(kind, ""))
+        line = f"{_SIGNS.get(kind, ' ')} {visible(text)}"
+        console.print(Text(line, style=_STYLES.get(kind, "")), soft_wrap=True)
 
 
 def print_facts(console: "Console", facts: Mapping[str, object], sparklines: Mapping[str, str]) -> None:

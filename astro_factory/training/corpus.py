@@ -17,14 +17,12 @@ from astro_factory.core.chat import Encoded, Message, encode_dialogues, terminat
 from astro_factory.core.errors import UserError
 from astro_factory.core.tables import read_batches
 from astro_factory.training.batches import padded_width
+from astro_factory.training.token_weights import SPAN_COLUMNS, Spans, token_weights, weighted_spans
 
 IGNORED = -100
 """Label of a token without loss, as in transformers."""
 
 _CHUNK = 2000
-
-Spans = list[tuple[int, int, float]]
-"""(start, end, weight) of parts of a text, in characters; text outside them has weight 1."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def load_corpus(folder: Path, tokenizer: PreTrainedTokenizerBase, max_length: in
             lengths.append(len(encoded.ids))
             ids.append(np.array(encoded.ids, np.int32))
             mask.append(np.array(encoded.response_mask, bool))
-            weights.append(_weights(tokenizer, messages, encoded, weighted))
+            weights.append(token_weights(tokenizer, messages, encoded, weighted))
     if not ids:
         raise UserError.of(
             "E501",
@@ -84,20 +82,6 @@ def load_corpus(folder: Path, tokenizer: PreTrainedTokenizerBase, max_length: in
             [one if found is None else found for found, one in zip(weights, ones, strict=True)]
         )
     return Corpus(np.concatenate(ids), np.concatenate(mask), loss_weights, np.cumsum(lengths), dropped)
-
-
-def _weights(
-    tokenizer: PreTrainedTokenizerBase, messages: list[Message], encoded: Encoded, spans: Spans
-) -> np.ndarray | None:
-    """Each id's weight: that of the span with the id's last character, else 1. None without spans."""
-    if not spans:
-        return None
-    weights = np.ones(len(encoded.ids), np.float32)
-    first = encoded.response_mask.index(1)
-    offsets = tokenizer(messages[-1]["content"], add_special_tokens=False, return_offsets_mapping=True)
-    for place, (_, end) in enumerate(offsets["offset_mapping"], start=first):
-        weights[place] = next((weight for low, high, weight in spans if low < end <= high), 1.0)
-    return weights
 
 
 def check_mask(tokenizer: PreTrainedTokenizerBase, messages: list[Message], encoded: Encoded) -> None:
@@ -172,8 +156,8 @@ def _chunks(path: Path) -> Iterator[tuple[list[list[Message]], list[Spans]]]:
     import pyarrow.parquet as pq
 
     paths = [column.path for column in pq.ParquetFile(path).schema]
-    column = next((name for name in ("weight", "learned") if f"segments.list.element.{name}" in paths), None)
+    column = next((name for name in SPAN_COLUMNS if f"segments.list.element.{name}" in paths), None)
     for batch in read_batches(path, _CHUNK, ["messages", *(["segments"] if column else [])]):
         messages = batch.column("messages").to_pylist()
         segments = batch.column("segments").to_pylist() if column else [[]] * len(messages)
-        yield messages, [[(s["start"], s["end"], float(s[column])) for s in row if s[column] != 1] for row in segments]
+        yield messages, list(map(weighted_spans, segments))

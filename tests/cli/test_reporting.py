@@ -116,3 +116,12 @@ def test_what_a_model_wrote_does_not_steer_the_terminal(tmp_path, monkeypatch, c
         main()
     out = capsys.readouterr().out
     assert "\\x1b[31mred\\x07 [bold]x[/bold]" in out and "\x1b" not in out
+
+
+def test_preview(run, golden):
+    code, out, err = run("preview", "spec.yaml", "traces", "astro_sft", "report")
+    assert (code, err) == (0, "")
+    golden("\n".join(line.rstrip() for line in out.splitlines()))
+    found = json.loads(run("preview", "spec.yaml", "--json")[1])
+    assert list(found) == ["trees", "traces", "direct", "astro_sft", "direct_sft", "astro_rl", "report"]
+    assert found["report"]["text"] == "numbers 4 10 3 target 17" and found["report"]["prompt_ids"] is None

@@ -90,9 +90,11 @@ def _model(steps: int) -> Callable[[Path, PlannedNode], list[dict]]:
     return write
 
 
-def make_store(root: Path, rows: Sequence[dict] | None = None, question: str = "numbers 4 10 3 target 17") -> Store:
-    """A store beside `spec.yaml` in which everything of the spec is built."""
-    (root / "spec.yaml").write_text(SPEC)
+def make_store(
+    root: Path, rows: Sequence[dict] | None = None, question: str = "numbers 4 10 3 target 17", traces: str = ""
+) -> Store:
+    """A store beside `spec.yaml` in which everything of the spec is built; `traces` are more fields of that stage."""
+    (root / "spec.yaml").write_text(SPEC.replace("[1, 3]}", f"[1, 3], {traces}}}") if traces else SPEC)
     store = Store(root / "store")
     rows = list(samples()) if rows is None else rows
 

@@ -1,0 +1,91 @@
+"""A tokenizer from its files by `tokenizers` and Jinja alone: a preview need not wait for transformers.
+
+It answers the calls of `core.chat` as transformers does; tests compare the ids.
+"""
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from astro_factory.core.chat import Message
+
+_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+
+class LightTokenizer:
+    """The tokenizer of a model folder."""
+
+    def __init__(self, folder: Path):
+        """Raises LookupError where the folder lacks `tokenizer.json`, a chat template or an end-of-sequence token."""
+        from tokenizers import Tokenizer
+
+        config = _read(folder / "tokenizer_config.json")
+        self._special = {name: _content(config[name]) for name in _SPECIAL if config.get(name)}
+        template = _template(folder, config)
+        if not (folder / "tokenizer.json").is_file() or template is None or "eos_token" not in self._special:
+            raise LookupError(f"{folder} lacks tokenizer.json, a chat template or eos_token")
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        sandbox = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        sandbox.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
+        sandbox.globals["raise_exception"] = _refuse
+        self._template = sandbox.from_string(template)
+
+    @property
+    def eos_token_id(self) -> int:
+        found = self._tokenizer.token_to_id(self.eos_token)
+        assert found is not None
+        return found
+
+    def apply_chat_template(
+        self, messages: Sequence[Message], *, tokenize: bool = False, add_generation_prompt: bool = False
+    ) -> str:
+        """The conversation as text."""
+        return self._template.render(messages=messages, add_generation_prompt=add_generation_prompt, **self._special)
+
+    def __call__(
+        self, text: str, *, add_special_tokens: bool = True, return_offsets_mapping: bool = False
+    ) -> dict[str, Any]:
+        """`input_ids` and, where asked for, `offset_mapping`."""
+        found = self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
+        return {"input_ids": found.ids} | ({"offset_mapping": found.offsets} if return_offsets_mapping else {})
+
+    @property
+    def eos_token(self) -> str:
+        return self._special["eos_token"]
+
+    def pieces(self, text: str) -> list[str]:
+        """The part of a text that each of its ids stands for, with the white space before it."""
+        ends = [
+            0,
+            *(end for _, end in self(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]),
+        ]
+        return [text[start:end] for start, end in pairwise(ends)]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _content(token: str | dict[str, Any]) -> str:
+    return token if isinstance(token, str) else token["content"]
+
+
+def _template(folder: Path, config: dict[str, Any]) -> str | None:
+    path = folder / "chat_template.jinja"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    found = config.get("chat_template")
+    if isinstance(found, list):
+        found = next((entry["template"] for entry in found if entry["name"] == "default"), None)
+    return found
+
+
+def _refuse(message: str) -> None:
+    raise ValueError(message)
