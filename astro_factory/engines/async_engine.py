@@ -1,4 +1,4 @@
-"""Engines that answer every sample in its own time, from other threads: nothing waits for its batch's slowest."""
+"""Engines that finish each sample independently, in other threads: nothing waits for the slowest of a batch."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,14 @@ from astro_factory.engines.base import Engine, Request, Sample, SampleStream, St
 
 
 class AsyncEngine(Engine):
-    """A kind says how one sample is asked for; streams and batches follow from that."""
+    """A subclass submits single samples; streams and batches follow from that."""
 
     timeout_s: float | None = None
-    """An engine that ends no sample for so long counts as hung; None where `submit` has limits of its own."""
+    """An engine that finishes no sample for this long counts as hung; None if `submit` has its own limits."""
 
     @abstractmethod
     def submit(self, request: Request, seed: int) -> "Future[Sample]":
-        """One sample, to come. A future that is cancelled frees what works on it. Raises E601."""
+        """Start one sample. Cancelling the future frees its resources. Raises `UserError` E601."""
 
     def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
         return gather(self.stream(), enumerate(requests))
@@ -28,7 +28,7 @@ class AsyncEngine(Engine):
 
 
 class _AsyncStream(SampleStream):
-    """Samples come in through a queue; after a failure nothing of this stream is worked on any more."""
+    """Finished samples arrive through a queue; a failure cancels all others of the stream."""
 
     def __init__(self, engine: AsyncEngine):
         super().__init__()
@@ -61,7 +61,7 @@ class _AsyncStream(SampleStream):
         except Empty:
             raise UserError.of(
                 "E610",
-                f"the engine ended no sample in {self._engine.timeout_s:g} s, with {len(self._pending)} in flight",
-                "raise its timeout_s if it is only slow, and look at its log if it hangs. "
-                "Finished items are kept, and the same command goes on from there",
+                f"the engine finished no sample in {self._engine.timeout_s:g} s, with {len(self._pending)} in flight",
+                "raise its timeout_s if it is only slow, or look at its log if it hangs. "
+                "Finished items are kept: the same command continues from there",
             ) from None

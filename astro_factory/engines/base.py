@@ -11,7 +11,7 @@ from astro_factory.core.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`len(seeds)` samples of one prompt. A sample depends on its prompt, settings and seed, not on its batch mates."""
+    """`len(seeds)` samples of one prompt. A sample depends on its prompt, settings and seed, not on its batch."""
 
     prompt_ids: tuple[int, ...]
     seeds: tuple[int, ...]
@@ -29,14 +29,14 @@ class Sample:
     text: str
     """Decoded without special tokens, and without the stop string that ended it."""
     logprobs: tuple[float, ...]
-    """Of each sampled id, under the sampling temperature of 1; values of float32, as trees store them."""
+    """Of each sampled id, at temperature 1; float32 values, as trees store them."""
     finish: Literal["stop", "eos", "length"]
 
 
 class Engine(ABC):
     """Generates text from one model. Use as a context manager."""
 
-    tokenizer: object
+    tokenizer: Any
     """The transformers tokenizer of the model, for `core.chat`."""
     max_model_len: int
 
@@ -45,11 +45,11 @@ class Engine(ABC):
         """Samples for each request, in order, one for each seed."""
 
     def stream(self) -> "Stream":
-        """The same, with requests that may be added while others are under way."""
+        """Like `generate`, but requests can be added while others are in flight."""
         return BatchStream(self)
 
     def close(self) -> None:  # noqa: B027
-        """Give memory back."""
+        """Free the engine's memory."""
 
     def __enter__(self) -> "Engine":
         return self
@@ -59,19 +59,19 @@ class Engine(ABC):
 
 
 class Stream(ABC):
-    """Requests in flight. The samples are those that `Engine.generate` gives."""
+    """Requests in flight. Samples are the same as those of `Engine.generate`."""
 
     @abstractmethod
     def add(self, ticket: Any, request: Request) -> None:
-        """Put a request in flight; its samples come back under the ticket."""
+        """Submit a request; `take` returns its samples with the ticket."""
 
     @abstractmethod
     def take(self) -> list[tuple[Any, list[Sample]]]:
-        """Work until something is done, and give what is done; nothing where nothing is in flight."""
+        """Wait for at least one request and return all that are done; empty if nothing is in flight."""
 
 
 class BatchStream(Stream):
-    """For an engine that knows only whole batches: what was added since the last one is the next."""
+    """For an engine that only generates whole batches: requests added since the last `take` are the next batch."""
 
     def __init__(self, engine: Engine):
         self._engine = engine
@@ -88,53 +88,68 @@ class BatchStream(Stream):
 
 
 class SampleStream(Stream):
-    """For an engine that has many single samples under way: requests are done as their last sample is.
+    """For an engine that works on single samples: a request is done when its last sample is.
 
-    An engine begins samples in `_begin` and hands over finished ones in `_finished`, by their numbers.
+    A subclass starts numbered samples in `_begin` and returns finished ones from `_finished`.
     """
 
     def __init__(self) -> None:
-        self._of: dict[int, tuple[Any, int]] = {}
-        """Number of a sample under way: its ticket and its place there."""
-        self._samples: dict[Any, list[Sample | None]] = {}
-        self._missing: dict[Any, int] = {}
-        """How many samples each request still lacks."""
-        self._done: list[Any] = []
+        self._in_flight: dict[int, tuple[Any, int]] = {}
+        """Number of a sample to its ticket and its index in the request."""
+        self._collected = SampleCollector()
         self._count = 0
 
     @abstractmethod
     def _begin(self, number: int, request: Request, seed: int) -> None:
-        """Put one sample in flight."""
+        """Submit one sample."""
 
     @abstractmethod
     def _finished(self) -> Iterable[tuple[int, Sample]]:
-        """Work or wait until some sample in flight is done, and give what is done."""
+        """Wait for at least one sample in flight and return those that are done."""
 
     def add(self, ticket: Any, request: Request) -> None:
-        self._samples[ticket], self._missing[ticket] = [None] * len(request.seeds), len(request.seeds)
-        if not request.seeds:
-            self._done.append(ticket)
-        for place, seed in enumerate(request.seeds):
-            self._of[self._count] = ticket, place
+        self._collected.expect(ticket, len(request.seeds))
+        for index, seed in enumerate(request.seeds):
+            self._in_flight[self._count] = ticket, index
             self._begin(self._count, request, seed)
             self._count += 1
 
     def take(self) -> list[tuple[Any, list[Sample]]]:
-        while self._of and not self._done:
+        while self._in_flight and not self._collected.done:
             for number, sample in self._finished():
-                ticket, place = self._of.pop(number)
-                self._samples[ticket][place] = sample
-                self._missing[ticket] -= 1
-                if not self._missing[ticket]:
-                    self._done.append(ticket)
-        done, self._done = self._done, []
-        for ticket in done:
-            del self._missing[ticket]
-        return [(ticket, self._samples.pop(ticket)) for ticket in done]
+                self._collected.put(*self._in_flight.pop(number), sample)
+        return self._collected.take()
+
+
+class SampleCollector:
+    """Collects the samples of each request, which arrive in any order."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Any, int] = {}
+        self._samples: dict[Any, dict[int, Sample]] = {}
+        self.done: list[Any] = []
+        """Tickets of the complete requests, in the order in which they were completed."""
+
+    def expect(self, ticket: Any, count: int) -> None:
+        """Register a request of `count` samples."""
+        self._counts[ticket], self._samples[ticket] = count, {}
+        if not count:
+            self.done.append(ticket)
+
+    def put(self, ticket: Any, index: int, sample: Sample) -> None:
+        self._samples[ticket][index] = sample
+        if len(self._samples[ticket]) == self._counts[ticket]:
+            self.done.append(ticket)
+
+    def take(self) -> list[tuple[Any, list[Sample]]]:
+        """Remove and return the complete requests."""
+        done, self.done = self.done, []
+        found = [(ticket, self._counts.pop(ticket), self._samples.pop(ticket)) for ticket in done]
+        return [(ticket, [samples[index] for index in range(count)]) for ticket, count, samples in found]
 
 
 def gather(stream: Stream, requests: Iterable[tuple[int, Request]]) -> list[list[Sample]]:
-    """The samples of numbered requests, by number, when all are done."""
+    """The samples of all numbered requests, in the order of their numbers."""
     done = {}
     for number, request in requests:
         stream.add(number, request)
@@ -144,12 +159,12 @@ def gather(stream: Stream, requests: Iterable[tuple[int, Request]]) -> list[list
 
 
 def as_float32(values: Iterable[float]) -> tuple[float, ...]:
-    """The nearest values of float32."""
+    """The values rounded to float32."""
     return tuple(array("f", values))
 
 
 def room_for(request: Request, max_model_len: int) -> int:
-    """How many tokens a sample of this request can have: those asked for, as far as the context reaches.
+    """How many tokens a sample of this request may have: `max_tokens`, or what is left of the context.
 
     Raises:
         UserError: E601 if the prompt leaves no room for a single token.

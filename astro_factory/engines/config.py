@@ -1,6 +1,6 @@
 """The kinds of engine and their settings: `engines:` in a spec.
 
-What moves only speed and memory is not semantic: a hit does not ask on what machine the result was made.
+Fields that affect only speed and memory are not semantic, so a result is a hit on any machine.
 """
 
 from typing import Annotated, Any, Literal
@@ -25,42 +25,42 @@ class EngineSettings(Config):
 
 
 class TransformersConfig(EngineSettings):
-    """The model in this process, by our own batched loop over transformers' modules; for CPUs and single GPUs."""
+    """The model in this process, in our own batched loop over transformers' modules; for CPUs and single GPUs."""
 
     kind: Literal["transformers"]
     batch_size: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 256
-    """Rows that are advanced at once. Samples have the same bits for any value (Llama models, CPU, float32)."""
+    """Samples that are generated at once. Their bits are the same for any value (Llama models, CPU, float32)."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Type of the weights while sampling; `auto` is what the checkpoint holds."""
+    """Data type of the weights while sampling; `auto` takes the checkpoint's."""
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], NOT_SEMANTIC] = "auto"
-    """Where the model runs; `auto` is a GPU if there is one."""
+    """Where the model runs; `auto` takes a GPU if there is one."""
     threads: int = Field(1, gt=0)
-    """CPU threads. Several processes of one thread each are faster for small models."""
+    """CPU threads. For small models, several processes of one thread each are faster."""
     max_model_len: int | None = Field(None, gt=1)
-    """Longest prompt and sample together, in tokens; default: what the model allows."""
+    """Longest prompt and sample together, in tokens. Default: the model's context."""
 
     def cores(self) -> int:
         return self.threads
 
 
 class VllmConfig(EngineSettings):
-    """vLLM as a library, with prefix caching; for GPUs. Its results are recorded, not reproducible to the bit."""
+    """vLLM as a library, with prefix caching; for GPUs. Its results are recorded, not bit-reproducible."""
 
     kind: Literal["vllm"]
     max_model_len: int | None = Field(None, gt=1)
-    """Longest prompt and sample together, in tokens; default: what the model allows."""
+    """Longest prompt and sample together, in tokens. Default: the model's context."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Type of the weights; `auto` is what the checkpoint holds."""
+    """Data type of the weights; `auto` takes the checkpoint's."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), NOT_SEMANTIC] = 0.9
-    """Share of the GPU's memory to take (on CPU: of the memory of the machine)."""
+    """Share of the GPU's memory to use (on a CPU: of the machine's memory)."""
     tensor_parallel_size: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
-    """GPUs that share one copy of the model."""
+    """GPUs over which one copy of the model is split."""
     max_num_seqs: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1024
-    """Samples in flight at most."""
+    """Most samples in flight."""
     enforce_eager: Annotated[bool, NOT_SEMANTIC] = False
     """Skip compilation and CUDA graphs: a faster start, slower tokens."""
     timeout_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 1800.0
-    """An engine that ends no sample for so long counts as hung."""
+    """An engine that finishes no sample for this long counts as hung."""
 
 
 class OpenAIConfig(EngineSettings):
@@ -68,21 +68,21 @@ class OpenAIConfig(EngineSettings):
 
     kind: Literal["openai"]
     base_urls: Annotated[list[str], Field(min_length=1), NOT_SEMANTIC]
-    """Addresses up to `/v1`; requests are spread over them."""
+    """Addresses, up to `/v1`; requests are spread over them."""
     model: str
-    """The model's name on the servers; its tokenizer is that of the stage's model."""
+    """Name of the model on the servers. Its tokenizer is that of the stage's model."""
     max_model_len: int = Field(gt=1)
-    """Longest prompt and sample together, in tokens, as the servers were started with."""
+    """Longest prompt and sample together, in tokens, as the servers were started."""
     api_key_env: Annotated[str, NOT_SEMANTIC] = ""
-    """Name of the environment variable that holds the key; empty for none. The key itself is in no file."""
+    """Name of the environment variable with the key; empty for none. The key itself is written to no file."""
     concurrency: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 256
     """Requests in flight."""
     timeout_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 600.0
-    """Limit of one request."""
+    """Time limit of one request."""
     retries: Annotated[int, Field(ge=0), NOT_SEMANTIC] = 6
-    """How often a request is sent again after an overload, a server's error or a lost connection."""
+    """How often a request is retried after an overload, a server error or a lost connection."""
     backoff_s: Annotated[float, Field(ge=0), NOT_SEMANTIC] = 0.5
-    """Wait before the first retry; doubles with each, up to a minute. A server's Retry-After counts if longer."""
+    """Wait before the first retry; doubles with each, up to a minute. A longer Retry-After of the server wins."""
 
 
 class ScriptedConfig(EngineSettings):
@@ -90,22 +90,22 @@ class ScriptedConfig(EngineSettings):
 
     kind: Literal["scripted"]
     responses: dict[str, list[str]]
-    """How the prompt's text ends, and the possible samples: the longest end that fits counts, the seed chooses."""
+    """End of a prompt's text to its possible responses. The longest matching end counts; the seed chooses."""
     max_model_len: int = Field(4096, gt=1)
     """Longest prompt and sample together, in tokens."""
 
 
 class PythonConfig(EngineSettings):
-    """An engine of one's own."""
+    """Your own engine."""
 
     kind: Literal["python"]
     target: str = Field(pattern=r"^[\w.]+:\w+$")
-    """`package.module:Class`, an `astro_factory.engines.Engine` that is made from (options, model folder)."""
+    """`package.module:Class`, an `astro_factory.engines.Engine` that is called with (options, model folder)."""
     code: str = Field(default_factory=lambda known: code_digest(known.get("target", "")))
-    """Digest of the source of `target` and of what it imports of its own package, so that a changed source is a changed
-    key. Write something else, such as a version, to decide yourself when it has changed."""
+    """Digest of the source of `target` and of what it imports from its own package, so that a changed source changes
+    the key. Write something else, such as a version, to decide yourself when results are stale."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """What the class is given."""
+    """Options for the class."""
 
 
 ENGINES = KindRegistry(

@@ -1,12 +1,12 @@
 """Forward passes for sampling: rows of a batch with their key-value cache, advanced one token at a time.
 
-`LlamaDecoder` computes Llama's forward from the live model's own modules (so weights that training moves, biases and
-adapters count). Rows that enter together form a lane with a cache of its own: they are about equally long, so attention
-reads little that it does not need, while all else is computed for all rows at once. `ModelDecoder` runs any causal
-model of transformers through its public forward; its batches are filled once and only shrink.
+`LlamaDecoder` computes Llama's forward pass from the loaded model's own modules, so trained weights, biases and
+adapters take effect. Rows that enter together form a lane with its own cache: they have similar lengths, so attention
+reads little padding, while everything else is computed for all rows at once. `ModelDecoder` runs any causal model of
+transformers through its public forward; its batches are filled once and only shrink.
 
-Rows do not see each other: a row's logits have the same bits in every batch (CPU, fp32, one thread; measured, and
-tested in `tests/engines`). Matrix products keep that promise from four rows on, hence `MIN_ROWS`.
+Rows are independent: a row's logits have the same bits in every batch (CPU, fp32, one thread; measured, and tested in
+`tests/engines`). For matrix products this holds from four rows on, hence `MIN_ROWS`.
 """
 
 from abc import ABC, abstractmethod
@@ -20,24 +20,24 @@ from torch import Tensor
 
 MIN_ROWS = 4
 _LENGTH_UNIT = 16
-"""Widths are multiples of this, one vector of the CPU: attention kernels sum what is left over in another order."""
+"""Widths are multiples of this, one vector of the CPU: attention kernels sum a remainder in another order."""
 _PREFILL_TOKENS = 4096
 """Prompt tokens of one forward pass."""
 _HEADROOM = 64
-"""Tokens a new lane has room for beside its prompts."""
+"""Tokens that a new lane has room for beyond its prompts."""
 
 
 class Decoder(ABC):
     """Rows of a batch: `admit` adds rows, `step` appends a token to every row, `keep` drops rows."""
 
     refills: bool
-    """Whether `admit` may add rows while others go on."""
+    """Whether `admit` may add rows while others continue."""
 
     @abstractmethod
     def admit(self, prompts: Sequence[Sequence[int]], sources: Tensor) -> Tensor:
         """Add a row for each source i, with prompt `prompts[sources[i]]`; returns next-token logits, one row a prompt.
 
-        Prompts of similar lengths are best passed next to each other.
+        Pass prompts of similar lengths next to each other for speed.
         """
 
     @abstractmethod
@@ -46,7 +46,7 @@ class Decoder(ABC):
 
     @abstractmethod
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows only; `rows` ascends."""
+        """Keep these rows only; `rows` ascends."""
 
 
 def decoder_for(model: Any) -> Decoder:
@@ -58,11 +58,11 @@ def decoder_for(model: Any) -> Decoder:
 
 @dataclass
 class _Lane:
-    """The cache of rows that entered together; it has room for more tokens than the rows have."""
+    """The cache of rows that entered together, with room for further tokens."""
 
     lengths: Tensor
     keys: list[Tensor]
-    """For each layer, [rows, heads, room, head size], aligned on the left."""
+    """Per layer, [rows, heads, room, head size], aligned on the left."""
     values: list[Tensor]
 
     def reserve(self, length: int) -> None:
@@ -117,7 +117,7 @@ class LlamaDecoder(Decoder):
     ) -> Tensor:
         """Prompts of one rounded length, padded on the right; under a causal mask no real token sees the padding.
 
-        A prompt always has the same width here: attention kernels block, and so round, by the width.
+        A prompt always has the same width: attention kernels block by the width, and rounding depends on the blocks.
         """
         width = _round_up(int(lengths.max()))
         ids = torch.zeros(len(prompts), width, dtype=torch.long)
@@ -155,7 +155,7 @@ class LlamaDecoder(Decoder):
         return self._head(hidden[:, 0])
 
     def _grow(self, lane: _Lane) -> Tensor:
-        """Make room for a token a row; 0 where a row then has tokens and -inf elsewhere, [rows, 1, 1, width]."""
+        """Make room for a token per row; returns a bias [rows, 1, 1, width]: 0 at a row's tokens, -inf elsewhere."""
         longest = int(lane.lengths.max()) + 1
         lane.reserve(longest)
         places = torch.arange(_round_up(longest), device=lane.lengths.device)
@@ -194,7 +194,7 @@ class LlamaDecoder(Decoder):
         return both[:, :, : query.shape[2]], both[:, :, query.shape[2] :], attention.v_proj(normed).view(shape)
 
     def _attend(self, lane: _Lane, layer: int, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
-        """One new token a row over its cache, which it enters; [rows, 1, heads x size]."""
+        """Add one token per row to the cache and attend to all of it; [rows, 1, heads x size]."""
         rows, width = torch.arange(len(query), device=query.device), bias.shape[-1]
         keys, values = lane.keys[layer], lane.values[layer]
         keys[rows, :, lane.lengths] = key[:, 0]
@@ -225,7 +225,7 @@ class ModelDecoder(Decoder):
         self._mask = torch.empty(0)
 
     def admit(self, prompts: Sequence[Sequence[int]], sources: Tensor) -> Tensor:
-        """What was there before is lost."""
+        """Replaces all earlier rows."""
         from transformers import DynamicCache
 
         device, width = sources.device, max(len(p) for p in prompts)

@@ -1,6 +1,6 @@
-"""Samples from OpenAI-compatible servers: prompts as token ids, token ids and log-probabilities back.
+"""Samples from OpenAI-compatible servers: they receive prompts as token ids and return token ids and log-probabilities.
 
-Overload and server errors are waited out; what the server refuses is the user's to mend.
+Requests are retried after overload and server errors. A request that the server refuses is an error of the user.
 """
 
 import http.client
@@ -27,7 +27,7 @@ _LOST = (OSError, TimeoutError, http.client.HTTPException, json.JSONDecodeError)
 
 
 class OpenAIEngine(AsyncEngine):
-    """One HTTP request a sample, `concurrency` of them at once."""
+    """One HTTP request per sample, `concurrency` of them at once."""
 
     def __init__(self, config: OpenAIConfig, folder: Path):
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -68,7 +68,7 @@ class OpenAIEngine(AsyncEngine):
         return json.dumps(fields).encode()
 
     def _answer(self, body: bytes) -> dict[str, Any]:
-        """The first choice of the answer; sends the request again while that may help."""
+        """The first choice of the server's response, with retries."""
         urls = self._config.base_urls
         for attempt in count():
             url = urls[next(self._turn) % len(urls)].rstrip("/") + "/completions"
@@ -88,7 +88,7 @@ class OpenAIEngine(AsyncEngine):
                 raise UserError.of(
                     "E603",
                     f"{url} gave no answer in {attempt + 1} attempts: {cause}",
-                    "check that the server runs; finished items are kept, so the build goes on where it stopped",
+                    "check that the server runs. Finished items are kept: the same command continues from there",
                 )
             if self._closed.wait(wait):
                 raise CancelledError
@@ -102,7 +102,7 @@ class OpenAIEngine(AsyncEngine):
             raise UserError.of(
                 "E607",
                 f"the server of '{self._config.model}' does not return token ids with its log-probabilities",
-                "use one that knows return_tokens_as_token_ids, such as `vllm serve`",
+                "use a server that supports return_tokens_as_token_ids, such as `vllm serve`",
             )
         ids = tuple(int(token.removeprefix(_TOKEN_PREFIX)) for token in tokens)
         if choice["finish_reason"] == "length":
@@ -129,7 +129,7 @@ def _refusal(url: str, error: urllib.error.HTTPError) -> UserError:
 
 
 def _seconds(header: str | None) -> float:
-    """A Retry-After header in seconds, at most a minute; its date form counts as nothing."""
+    """A Retry-After header in seconds, at most a minute; 0 for a date."""
     try:
         return min(_LONGEST_WAIT_S, float(header or 0))
     except ValueError:

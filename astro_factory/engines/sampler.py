@@ -1,37 +1,37 @@
-"""Batched sampling from a live model: the inner loop of search, evaluation and reinforcement learning.
+"""Batched sampling from a loaded model: the inner loop of search, evaluation and reinforcement learning.
 
     sampler = Sampler(model, tokenizer, batch_size=256)
     [[sample, other]] = sampler.generate([Request(prompt_ids, seeds=(1, 2), max_tokens=32, stop=("\\n",))])
 
-Waiting prompts take the place of rows that have ended, and samples of one prompt share its prefill. A sample depends on
-its prompt, settings and seed only (see `sampling` and `decoders`); the order of work is a function of the requests
-alone. The model's weights are read at each call, so training may go on between.
+Waiting prompts replace rows that have ended, and samples of one prompt share its prefill. A sample depends only on its
+prompt, settings and seed (see `sampling` and `decoders`); the order of work depends only on the requests. The model's
+weights are read at each call, so they may be trained between calls.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from astro_factory.engines.base import Request, Sample, Stream, gather, room_for
+from astro_factory.engines.base import Request, Sample, SampleCollector, Stream, gather, room_for
 from astro_factory.engines.decoders import MIN_ROWS, Decoder, decoder_for
 from astro_factory.engines.sampling import pick, uniforms
 from astro_factory.engines.stops import Stops, end_ids
 
 _DROP_SHARE = 8
-"""Rows that have ended are dropped when they are one in this many."""
+"""Ended rows are dropped once they are one in this many."""
 _REFILL_SHARE = 4
-"""Waiting prompts enter when one row in this many is free: many small lanes cost more than a few free rows."""
+"""Waiting prompts enter once one row in this many is free: many small lanes cost more than a few free rows."""
 
 
 @dataclass(slots=True)
 class _Sequence:
-    """One sample in the making."""
+    """One unfinished sample."""
 
     ticket: Any
     request: Request
@@ -40,14 +40,14 @@ class _Sequence:
     limit: int
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    finish: str = "length"
+    finish: Literal["stop", "eos", "length"] = "length"
 
 
 class Sampler:
-    """Samples from `model`, a causal language model of transformers, on the device where it lives."""
+    """Samples from `model`, a causal language model of transformers, on its device."""
 
     def __init__(self, model: Any, tokenizer: Any, batch_size: int = 256, max_model_len: int | None = None):
-        """`batch_size` is the number of rows; it moves speed and memory, not the samples."""
+        """`batch_size` is the number of rows; it affects speed and memory, not the samples."""
         self.model = model
         self.tokenizer = tokenizer
         self.batch_size = max(batch_size, MIN_ROWS)
@@ -58,15 +58,15 @@ class Sampler:
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
-        """Samples for each request, in order, one for each of its seeds."""
+        """Samples for each request, in order, one per seed."""
         return gather(self.stream(), sorted(enumerate(requests), key=lambda pair: -len(pair[1].prompt_ids)))
 
     def stream(self) -> Stream:
-        """An `engines.base.Stream`; prompts of similar lengths are best added next to each other."""
+        """An `engines.base.Stream`. Add prompts of similar lengths next to each other for speed."""
         return _SamplerStream(self)
 
     def _units(self, request: Request, ticket: Any) -> list[list[_Sequence]]:
-        """Sequences that enter together: all seeds of a request, at most a batch of them."""
+        """Sequences that enter together: all seeds of a request, up to a batch."""
         limit = room_for(request, self.max_model_len)
         sequences = [_Sequence(ticket, request, index, seed, limit) for index, seed in enumerate(request.seeds)]
         return [sequences[i : i + self.batch_size] for i in range(0, len(sequences), self.batch_size)]
@@ -80,41 +80,29 @@ class Sampler:
 
 
 class _SamplerStream(Stream):
-    """Requests wait outside the batch until they are worth a lane of their own there."""
+    """Requests wait outside the batch until there are enough of them for a lane of their own."""
 
     def __init__(self, sampler: Sampler):
         self._sampler = sampler
         self._batch = _Batch(sampler, decoder_for(sampler.model))
         self._added: list[tuple[Any, Request]] = []
-        self._done: list[Any] = []
-        self._samples: dict[Any, list[Sample | None]] = {}
-        self._open: dict[Any, int] = {}
-        """How many samples each request still lacks."""
+        self._collected = SampleCollector()
 
     def add(self, ticket: Any, request: Request) -> None:
         room_for(request, self._sampler.max_model_len)
-        self._samples[ticket] = [None] * len(request.seeds)
-        self._open[ticket] = len(request.seeds)
+        self._collected.expect(ticket, len(request.seeds))
         if request.seeds:
             self._added.append((ticket, request))
-        else:
-            self._done.append(ticket)
 
     @torch.inference_mode()
     def take(self) -> list[tuple[Any, list[Sample]]]:
-        self._let_in()
-        done, self._done = self._done, []
-        while self._batch.busy and not done:
+        self._submit_added()
+        while self._batch.busy and not self._collected.done:
             for sequence in self._batch.advance():
-                self._samples[sequence.ticket][sequence.index] = self._sampler._sample(sequence)
-                self._open[sequence.ticket] -= 1
-                if not self._open[sequence.ticket]:
-                    done.append(sequence.ticket)
-        for ticket in done:
-            del self._open[ticket]
-        return [(ticket, self._samples.pop(ticket)) for ticket in done]
+                self._collected.put(sequence.ticket, sequence.index, self._sampler._sample(sequence))
+        return self._collected.take()
 
-    def _let_in(self) -> None:
+    def _submit_added(self) -> None:
         added = sum(len(request.seeds) for _, request in self._added)
         if added * _REFILL_SHARE < self._batch.count:
             return
@@ -124,7 +112,7 @@ class _SamplerStream(Stream):
 
 
 class _Batch:
-    """The rows of one decoder while sequences enter and leave; a row whose sequence has ended is None."""
+    """The rows of one decoder as sequences enter and leave; a row whose sequence has ended is None."""
 
     def __init__(self, sampler: Sampler, decoder: Decoder):
         self._stops, self._ends, self._size = sampler._stops, sampler._ends, sampler.batch_size
@@ -146,14 +134,14 @@ class _Batch:
 
     @property
     def count(self) -> int:
-        """Sequences that wait or are under way."""
+        """Sequences that wait or are being sampled."""
         return self._alive + sum(map(len, self._waiting))
 
     def add(self, units: Sequence[list[_Sequence]]) -> None:
         self._waiting.extend(units)
 
     def advance(self) -> list[_Sequence]:
-        """One token of every row, or the first one of those that enter; returns the sequences that end with it."""
+        """Sample one token for every row, or the first tokens of new rows; returns the sequences that end with it."""
         if self._has_room():
             ended = self._admit()
         else:
@@ -169,7 +157,7 @@ class _Batch:
         return self._decoder.refills and free * _REFILL_SHARE >= self._size and len(self._waiting[0]) <= free
 
     def _admit(self) -> list[_Sequence]:
-        """Let waiting units in, prefill their prompts and take their first tokens."""
+        """Add rows for waiting units, prefill their prompts and sample their first tokens."""
         self._drop(0)
         prompts: dict[tuple[int, ...], int] = {}
         entering: list[_Sequence | None] = []
@@ -200,7 +188,7 @@ class _Batch:
         self._alive += sum(row is not None for row in entering)
 
     def _kind(self, stop: tuple[str, ...]) -> int:
-        """Row of the stop tables for this set of stop strings."""
+        """Index into the stop tables for this set of stop strings."""
         if stop not in self._tables:
             self._tables[stop] = len(self._holds)
             tables = self._stops.tables(stop)
@@ -237,7 +225,7 @@ class _Batch:
         return ended
 
     def _drop(self, least: int) -> None:
-        """Drop rows that have ended, down to `least` rows."""
+        """Drop ended rows, but keep at least `least` rows."""
         spare = least - self._alive
         kept = []
         for index, row in enumerate(self._rows):

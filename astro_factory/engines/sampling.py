@@ -1,7 +1,7 @@
-"""Random numbers and token choice as pure functions of (seed, position): nothing depends on batch mates or order.
+"""Random numbers and token choice as pure functions of (seed, position): nothing depends on the batch or its order.
 
-A sample's n-th token uses the n-th uniform of its own counter-based stream, so the same seed gives the same text
-whether it is drawn alone, in a batch of 256 or after a resume.
+A sample's n-th token uses the n-th uniform of the sample's own counter-based stream, so the same seed gives the same
+text whether it is sampled alone, in a batch of 256 or after a resume.
 """
 
 from typing import Any
@@ -44,7 +44,7 @@ def pick(logits: Any, temperatures: Any, uniform: Any) -> tuple[Any, Any]:
         cumulative = weights.cumsum(-1)
         total = cumulative[:, -1]
         target = (uniform * total.double()).float()
-        # Rounding must not put the target on the very end, where no token is.
+        # rounding must not put the target at the total, beyond the last token
         target = torch.minimum(target, torch.nextafter(total, torch.zeros_like(total)))
         tokens = torch.searchsorted(cumulative, target[:, None], right=True).squeeze(1)
         if bool(greedy.any()):

@@ -1,4 +1,4 @@
-"""Fixed responses with the manners of a model: seeds choose, stop strings end, log-probabilities add up."""
+"""Fixed responses that behave like a model's: the seed chooses one, stop strings end it, log-probabilities add up."""
 
 import math
 from collections import deque
@@ -17,7 +17,7 @@ from astro_factory.engines.stops import Stops
 
 
 class ScriptedEngine(Engine):
-    """A response's log-probability is that of drawing it from its list, spread evenly over its tokens."""
+    """The log-probability of a response is that of its draw from the list, spread evenly over its tokens."""
 
     def __init__(self, config: ScriptedConfig, folder: Path):
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -37,17 +37,18 @@ class ScriptedEngine(Engine):
         chosen = 0 if request.temperature == 0 else int(_uniform(seed) * len(choices))
         ids = [*encode_text(self.tokenizer, choices[chosen]), terminator(self.tokenizer)]
         logprob = -math.log(len(choices)) / len(ids)
-        for length in range(1, len(ids) + 1):
-            text = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
-            before = Stops.cut(text, request.stop)
-            finish = "stop" if before is not None else "eos" if length == len(ids) else "length"
-            if finish != "length" or length == limit:
+        length, finish = min(limit, len(ids)), "eos" if len(ids) <= limit else "length"
+        text = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
+        for end in range(1, length + 1):
+            before = Stops.cut(self.tokenizer.decode(ids[:end], skip_special_tokens=True), request.stop)
+            if before is not None:
+                length, text, finish = end, before, "stop"
                 break
-        return Sample(tuple(ids[:length]), text if before is None else before, as_float32([logprob] * length), finish)
+        return Sample(tuple(ids[:length]), text, as_float32([logprob] * length), finish)
 
     def _choices(self, prompt: str) -> list[str]:
-        for end, choices in self._responses:
-            if prompt.endswith(end):
+        for ending, choices in self._responses:
+            if prompt.endswith(ending):
                 return choices
         raise UserError.of(
             "E608",
@@ -57,7 +58,7 @@ class ScriptedEngine(Engine):
 
 
 class _ScriptedStream(SampleStream):
-    """One sample after the other, each done before the next begins."""
+    """One sample after the other."""
 
     def __init__(self, engine: ScriptedEngine):
         super().__init__()

@@ -1,4 +1,4 @@
-"""A model folder sampled in this process (see `sampler`)."""
+"""Samples from a model folder in this process (see `sampler`)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +12,13 @@ from astro_factory.engines.sampler import Sampler
 
 
 class TransformersEngine(Engine):
-    """Sets the number of CPU threads of the whole process: bits may depend on it."""
+    """Sets the number of CPU threads of the whole process, because bits may depend on it."""
 
     def __init__(self, config: TransformersConfig, folder: Path):
         torch.set_num_threads(config.threads)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=config.dtype).eval().to(_device(config.device))
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=config.dtype).eval()
+        model.to(device=_device(config.device))  # pyright: ignore[reportCallIssue]
         self._sampler = Sampler(model, self.tokenizer, config.batch_size, config.max_model_len)
         self.max_model_len = self._sampler.max_model_len
 

@@ -1,7 +1,7 @@
-"""vLLM as a library: prompts as token ids, a seed for each sample, shared prefixes computed once.
+"""vLLM as a library: prompts as token ids, one seed per sample, shared prefixes computed once.
 
-Its asynchronous engine works in a process of its own and takes requests at any time, so the batch is as full as what is
-asked for allows. Its event loop has a thread here.
+vLLM's asynchronous engine runs in its own process and accepts requests at any time, so the batch is as full as the
+requests allow. Its event loop runs in a thread of this process.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from typing import Any
 
 from pydantic import ValidationError
 from transformers import AutoTokenizer
-from vllm import SamplingParams
-from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.inputs import tokens_input
-from vllm.platforms import current_platform
-from vllm.sampling_params import RequestOutputKind
-from vllm.v1.engine.async_llm import AsyncLLM
-from vllm.v1.engine.exceptions import EngineDeadError
+from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
+from vllm.engine.arg_utils import AsyncEngineArgs  # pyright: ignore[reportMissingImports]
+from vllm.inputs import tokens_input  # pyright: ignore[reportMissingImports]
+from vllm.platforms import current_platform  # pyright: ignore[reportMissingImports]
+from vllm.sampling_params import RequestOutputKind  # pyright: ignore[reportMissingImports]
+from vllm.v1.engine.async_llm import AsyncLLM  # pyright: ignore[reportMissingImports]
+from vllm.v1.engine.exceptions import EngineDeadError  # pyright: ignore[reportMissingImports]
 
 from astro_factory.core.errors import UserError
 from astro_factory.engines.async_engine import AsyncEngine
@@ -30,11 +30,11 @@ from astro_factory.engines.base import Request, Sample, room_for
 from astro_factory.engines.config import VllmConfig
 
 _ENDING_S = 5.0
-"""For what is in flight to be given up, before the engine's process is ended."""
+"""How long requests in flight may take to cancel before the engine's process is ended."""
 
 
 class VllmEngine(AsyncEngine):
-    """Each sample is a request of its own, so that its seed is its own; prefix caching shares the prompt's work."""
+    """Each sample is a separate request with its own seed; prefix caching shares the work of the prompt."""
 
     def __init__(self, config: VllmConfig, folder: Path):
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -51,16 +51,17 @@ class VllmEngine(AsyncEngine):
             raise UserError.of(
                 "E609",
                 f"vLLM does not start: {_cause(error)}",
-                "the log says more; compare the engine's settings with the model and with the memory that is free",
+                "see the stage's log; compare the engine's settings with the model and with the free memory",
             ) from error
-        self._leash = _leash([child.pid for child in multiprocessing.active_children() if child not in before])
+        children = set(multiprocessing.active_children()) - before
+        self._leash = _leash([child.pid for child in children if child.pid])
         self.max_model_len = self._llm.model_config.max_model_len
 
     def submit(self, request: Request, seed: int) -> "Future[Sample]":
         return self._run(self._sample(request, seed, room_for(request, self.max_model_len)))
 
     def close(self) -> None:
-        self._run(_give_up()).result()
+        self._run(_cancel_tasks()).result()
         self._llm.shutdown()
         del self._llm
         self._end_loop()
@@ -80,6 +81,7 @@ class VllmEngine(AsyncEngine):
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         prompt = tokens_input(list(request.prompt_ids))
+        final: Any = None
         try:
             async for output in self._llm.generate(prompt, settings, str(next(self._numbers))):
                 final = output
@@ -87,8 +89,8 @@ class VllmEngine(AsyncEngine):
             raise UserError.of(
                 "E609",
                 "the process of vLLM's engine ended",
-                "the log may say why; if memory ran out, lower gpu_memory_utilization or max_num_seqs. "
-                "Finished items are kept, and the same command goes on from there",
+                "see the stage's log; if memory ran out, lower gpu_memory_utilization or max_num_seqs. "
+                "Finished items are kept: the same command continues from there",
             ) from error
         return _as_sample(final.outputs[0])
 
@@ -108,9 +110,9 @@ async def _started(config: VllmConfig, folder: Path) -> AsyncLLM:
         max_num_seqs=config.max_num_seqs,
         enforce_eager=config.enforce_eager,
         enable_prefix_caching=True,
-        # on a CPU a seeded request whose prompt comes in chunks ends the engine: its generator cannot be rewound
+        # on a CPU a seeded request with a chunked prompt crashes the engine: its generator cannot be rewound
         enable_chunked_prefill=False if current_platform.is_cpu() else None,
-        # the checkpoint's own generation settings would change the sampling behind the request's back
+        # the checkpoint's generation config would override the sampling settings of requests
         generation_config="vllm",
         seed=0,
         disable_log_stats=True,
@@ -118,8 +120,8 @@ async def _started(config: VllmConfig, folder: Path) -> AsyncLLM:
     return AsyncLLM.from_engine_args(arguments)
 
 
-async def _give_up() -> None:
-    """Cancel whatever else runs in this loop."""
+async def _cancel_tasks() -> None:
+    """Cancel all other tasks of this loop."""
     if others := asyncio.all_tasks() - {asyncio.current_task()}:
         for task in others:
             task.cancel()
@@ -127,13 +129,13 @@ async def _give_up() -> None:
 
 
 def _leash(pids: list[int]) -> subprocess.Popen:
-    """A process that ends these with this one, however this one ends: vLLM's would live on, and keep their memory."""
+    """A process that kills these when this process ends in any way: vLLM's would stay and keep their memory."""
     command = ["/bin/sh", "-c", 'read _; kill -9 "$@"', "leash", *map(str, pids)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def _as_sample(output: Any) -> Sample:
-    """`output` is vLLM's CompletionOutput; its stop reason is the string that ended it, or nothing at an end id."""
+    """`output` is vLLM's CompletionOutput; its stop reason is the stop string, or None at an end id."""
     ids = tuple(output.token_ids)
     logprobs = tuple(step[token].logprob for token, step in zip(ids, output.logprobs, strict=True))
     finish = "length" if output.finish_reason == "length" else "stop" if isinstance(output.stop_reason, str) else "eos"
