@@ -1,13 +1,19 @@
 """The provenance in a publication: the compiled spec and the records of everything that is published."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
 
 from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.results import Result
+
+_NODES = ("models", "problems", "stages", "publish")
+_DEFINITIONS = ("engines", "search_policies", "templates", "suites")
+_PATH_FIELDS = ("path", "repo", "template", "backtracks", "prompt", "word_sources")
+_LOCAL_SERVER = "http://localhost:8000/v1"
+"""Stands for the publisher's servers in a published spec."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -27,10 +33,69 @@ def spec_text(source: Mapping[str, object]) -> str:
     return yaml.dump(dict(source), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
+def published_source(graph: Graph, node: GraphNode) -> dict[str, object]:
+    """The part of a spec that a publication was made from: its nodes, and the definitions that they use.
+
+    Engines are stripped of addresses and key variables, and absolute paths are reduced to their last component: both
+    belong to the publisher's machine, and neither is part of a key.
+    """
+    in_spec = {name: spec_name for variant in graph.variants for spec_name, name in variant.nodes.items()}
+    nodes = {
+        (graph.nodes[name].section, in_spec.get(name, name).removeprefix("publish."))
+        for name in graph.closure({node.name})
+    }
+    published: dict[str, object] = {key: graph.source[key] for key in ("factory", "name", "env") if key in graph.source}
+    texts: set[str] = set()
+    for section, entries in _sections(graph, _NODES):
+        kept = {name: _portable(value) for name, value in entries.items() if (section, name) in nodes}
+        texts |= _texts(kept)
+        if kept:
+            published[section] = kept
+    for section, entries in _sections(graph, _DEFINITIONS):
+        kept = {name: _portable(value, section) for name, value in entries.items() if name in texts}
+        if kept:
+            published[section] = kept
+    return published
+
+
+def _sections(graph: Graph, names: Iterable[str]) -> Iterator[tuple[str, dict[str, object]]]:
+    for section in names:
+        entries = graph.source.get(section)
+        if isinstance(entries, dict):
+            yield section, entries
+
+
+def _texts(value: object) -> set[str]:
+    """Every string in a value: a superset of the names of the definitions that it uses."""
+    if isinstance(value, dict):
+        return {text for key, item in value.items() for text in _texts(item) | {str(key)}}
+    if isinstance(value, list | tuple):
+        return {text for item in value for text in _texts(item)}
+    return {value} if isinstance(value, str) else set()
+
+
+def _portable(value: object, section: str = "", key: str = "") -> object:
+    """A value without hosts, key variables and absolute paths."""
+    if isinstance(value, dict):
+        if value.get("kind") == "openai":
+            value = {name: item for name, item in value.items() if name != "api_key_env"}
+            value["base_urls"] = [_LOCAL_SERVER]
+        return {name: _portable(item, section, str(name)) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_portable(item, section, key) for item in value]
+    if isinstance(value, str) and (key in _PATH_FIELDS or section == "templates"):
+        scheme = "file:" if value.startswith("file:") else ""
+        path = Path(value.removeprefix("file:"))
+        return scheme + path.name if path.is_absolute() or value.removeprefix("file:").startswith("~") else value
+    if isinstance(value, str) and key == "server_url":
+        return _LOCAL_SERVER.removesuffix("/v1")
+    return value
+
+
 def write_provenance(folder: Path, graph: Graph, node: GraphNode, results: Mapping[str, Result]) -> Path:
     """Write `spec.yaml` and `records/<key>.json` for every node upstream of a publish stage; no times, no paths."""
     (folder / "records").mkdir(parents=True, exist_ok=True)
-    (folder / "spec.yaml").write_text(spec_text(graph.source), encoding="utf-8")
+    (folder / "spec.yaml").write_text(spec_text(published_source(graph, node)), encoding="utf-8")
     for name in graph.closure(set(node.references)):
         result = results[name]
         text = json.dumps(
