@@ -10,13 +10,14 @@ Templates may come from strangers, so rendering is bounded by construction (docs
 A template that exceeds a limit costs less than a second and an error, not a build.
 """
 
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from types import BuiltinMethodType, CodeType, GeneratorType
 from typing import Any
 
 from jinja2 import FunctionLoader, StrictUndefined, TemplateError, Undefined, nodes
 from jinja2.compiler import CodeGenerator, Frame
+from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 from jinja2.utils import Namespace
@@ -51,8 +52,9 @@ MAX_WORK = 1_000_000
 _CHARS_PER_WORK = 64
 _IN_BETWEEN = 10
 """Text that filters, macros and `set` blocks hold may be this many times as long as a block's."""
+_CHEAP = frozenset({int, float, bool, Context, EvalContext})
 _CONTAINERS = (list, tuple, dict, set)
-_FLAT = (range, KeysView, ValuesView, ItemsView)
+_FLAT = (range, type({}.keys()), type({}.values()), type({}.items()))
 
 
 class _Namespace(Namespace):
@@ -109,7 +111,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._rounds += 1
         if self._rounds > MAX_ROUNDS:
             raise LimitExceeded(f"the template repeats more than {MAX_ROUNDS:,} times", "look for an endless loop")
-        self._count_printed(chars)
+        self._printed += chars
+        if self._printed > self._max_text:
+            raise LimitExceeded.of_text(self._max_text)
         self.add_work(work)
         return ""
 
@@ -148,10 +152,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
         @wraps(function)  # also copies the mark by which Jinja passes a context to some filters
         def call(*args: Any, **kwargs: Any) -> Any:
-            self.add_work(1)
+            self._work += 1
             for argument in args:
-                self.counted(argument)
-            return self.limited(function(*args, **kwargs))
+                kind = type(argument)
+                if kind is str:
+                    self._work += len(argument) // _CHARS_PER_WORK
+                elif kind not in _CHEAP and argument is not self:
+                    self.counted(argument)
+            result = function(*args, **kwargs)
+            if type(result) is str and len(result) < _CHARS_PER_WORK:
+                return result
+            return self.limited(result)
 
         return call
 
@@ -185,17 +196,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
             self.add_work(1)
             yield item
 
-    def _count_printed(self, chars: int) -> None:
-        self._printed += chars
-        if self._printed > self._max_text:
-            raise LimitExceeded.of_text(self._max_text)
-
     def _finalize(self, value: Any) -> Any:
         """Checks what an expression prints: only text and numbers, because a whole node or None is a mistake."""
         if isinstance(value, str):
-            if len(value) > self._max_chars:
+            size = len(value)
+            self._printed += size
+            if size > self._max_chars or self._printed > self._max_text:
                 raise LimitExceeded.of_text(self._max_chars)
-            self._count_printed(len(value))
             return value
         if isinstance(value, int | float | StrictUndefined):
             return value  # printing an undefined value raises, with a better message
