@@ -30,6 +30,8 @@ class ShowOutput(TypedDict):
     """Digest of its record."""
     path: str
     """Folder of the output."""
+    summary: dict[str, object]
+    """Figures that depend on the type of the output: counts, means, parameters."""
     files: dict[str, OutputFile]
     """Path below the folder to digest and size."""
     provenance: dict[str, object]
@@ -60,6 +62,70 @@ class ShowTreeOutput(TypedDict):
     """Tokens that were sampled for the tree."""
     iterations: int
     """Iterations of the search policy."""
+
+
+@documented
+class ShowRowsOutput(TypedDict):
+    """The result of `show --filter`, and of `show --tree` without an id."""
+
+    stage: str
+    """Name of the stage."""
+    rows: list[dict[str, object]]
+    """The rows that meet the filter, with the keys that a filter can name; `row` is the place in the table."""
+
+
+@documented
+class ShowProblemOutput(TypedDict):
+    """The result of `show --problem`."""
+
+    stage: str
+    """Name of the stage."""
+    problem: str
+    """Id of the problem."""
+    rows: list[dict[str, object]]
+    """Its rows, as with `--filter`."""
+
+
+@documented
+class ShowSampleOutput(TypedDict):
+    """The result of `show --sample`."""
+
+    stage: str
+    """Name of the stage."""
+    row: dict[str, object]
+    """The row, as with `--filter`."""
+    content: dict[str, object]
+    """All columns of its table."""
+
+
+@documented
+class StagePreview(TypedDict):
+    """The first prompt or text of a stage."""
+
+    stage: str
+    """Name of the stage."""
+    kind: str
+    """Its kind."""
+    what: str
+    """What is shown, such as `first prompt`."""
+    messages: list[dict[str, str]]
+    """The conversation: `role` and `content`."""
+    text: str
+    """The text that the model sees or, without a tokenizer, the messages."""
+    prompt_ids: list[int] | None
+    """Token ids of the text; null without a tokenizer."""
+    mask: list[int] | None
+    """For each id, 1 if training learns it, else 0; null for prompts."""
+    notes: list[str]
+    """What was missing, and what is shown in its place."""
+
+
+@documented
+class PreviewOutput(TypedDict):
+    """The result of `preview`."""
+
+    stages: list[StagePreview]
+    """In the order of the spec."""
 
 
 @documented

@@ -47,7 +47,7 @@ def preview(
     plan = make_plan(graph, place, targets=stages or None, commits=locked_commits(graph))
     found = [entry for entry in previews(built_spec(plan, place)) if not stages or entry.stage in stages]
     if as_json:
-        print_json({entry.stage: entry.as_json() for entry in found})
+        print_json({"stages": [entry.as_json() for entry in found]})
         return
     from rich.console import Console
 

@@ -59,7 +59,8 @@ def show_sample(spec: BuiltSpec, stage: BuiltStage, number: int, as_json: bool) 
     """One row in full. Raises `UserError` E167."""
     row = find_row(stage, number)
     if as_json:
-        print_json(_plain(row) | {"content": stage.table().slice(number, 1).to_pylist()[0]})
+        content = stage.table().slice(number, 1).to_pylist()[0]
+        print_json({"stage": stage.name, "row": _plain(row), "content": content})
     elif stage.node.output is ArtifactType.TREES:
         print_tree(stage.folder, str(row["problem"]), False)
     else:

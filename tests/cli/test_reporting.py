@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from astro_factory.cli.main import main
+from astro_factory.json_shapes import json_shape
 from tests.report.workspace import make_store, samples
 
 
@@ -34,11 +35,17 @@ def run(workspace, monkeypatch, capsys):
     return command
 
 
+def in_shape(name, ended):
+    """The JSON that a command printed, as documented."""
+    assert ended[0] == 0
+    return json_shape(name).validate_python(json.loads(ended[1]), strict=True)
+
+
 def test_report(run, tmp_path):
     code, out, err = run("report", "spec.yaml", "-o", str(tmp_path / "r.html"))
     assert (code, err) == (0, "") and out.endswith("r.html: 0.1 MB, 10 of 10 stages\n")
     code, out, _ = run("report", "spec.yaml", "traces", "-o", str(tmp_path / "t.html"), "--json")
-    found = json.loads(out)
+    found = in_shape("report --json", (code, out))
     assert found["stages"] == ["blank", "train", "trees", "traces"] and found["notes"] == []
     assert found["bytes"] == (tmp_path / "t.html").stat().st_size
 
@@ -74,8 +81,8 @@ def test_summary_of_an_evaluation_is_its_report(run):
     ],
 )
 def test_rows_of_a_filter(run, stage, conditions, found):
-    _, out, _ = run("show", f"spec.yaml:{stage}", "--filter", conditions, "--json")
-    assert [row["row"] for row in json.loads(out)["rows"]] == found
+    listed = in_shape("show --filter --json", run("show", f"spec.yaml:{stage}", "--filter", conditions, "--json"))
+    assert [row["row"] for row in listed["rows"]] == found
     code, out, _ = run("show", f"spec.yaml:{stage}", "--filter", conditions)
     assert code == 0 and out.endswith(f"{len(found)} rows; --sample N prints one in full\n")
 
@@ -84,7 +91,10 @@ def test_one_row(run, golden):
     golden(run("show", "spec.yaml:report", "--sample", "12")[1])
     golden(run("show", "spec.yaml:traces", "--problem", "p2")[1])
     assert run("show", "spec.yaml:trees", "--sample", "0") == run("show", "spec.yaml:trees", "--tree", "p0")
-    assert json.loads(run("show", "spec.yaml:report", "--sample", "12", "--json")[1])["content"]["arm"] == "astro_sft"
+    sample = in_shape("show --sample --json", run("show", "spec.yaml:report", "--sample", "12", "--json"))
+    assert sample["content"]["arm"] == sample["row"]["arm"] == "astro_sft"
+    problem = in_shape("show --problem --json", run("show", "spec.yaml:report", "--problem", "p1", "--json"))
+    assert len(problem["rows"]) == 6
 
 
 def test_trees_are_listed(run):
@@ -122,6 +132,7 @@ def test_preview(run, golden):
     code, out, err = run("preview", "spec.yaml", "traces", "astro_sft", "report")
     assert (code, err) == (0, "")
     golden("\n".join(line.rstrip() for line in out.splitlines()))
-    found = json.loads(run("preview", "spec.yaml", "--json")[1])
-    assert list(found) == ["trees", "traces", "direct", "astro_sft", "direct_sft", "astro_rl", "report"]
-    assert found["report"]["text"] == "numbers 4 10 3 target 17" and found["report"]["prompt_ids"] is None
+    found = in_shape("preview --json", run("preview", "spec.yaml", "--json"))["stages"]
+    stages = ["trees", "traces", "direct", "astro_sft", "direct_sft", "astro_rl", "report"]
+    assert [entry["stage"] for entry in found] == stages
+    assert found[-1]["text"] == "numbers 4 10 3 target 17" and found[-1]["prompt_ids"] is None
