@@ -15,6 +15,7 @@ Nothing here loads torch; `build` runs stages that need it in processes of their
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,16 +104,14 @@ class Spec:
         Raises:
             UserError: E168 with the causes if a stage failed.
         """
-        from astro_factory.plan.preflight import preflight
+        from astro_factory.plan.building import build_graph
         from astro_factory.runtime import BuildOptions
-        from astro_factory.runtime import build as run_build
-        from astro_factory.store.disk_full import disk_full_as_error
 
         local = [name for name in self.graph.wanted() if self.graph.nodes[name].section != "publish"]
-        with disk_full_as_error(self.store.root), self.store.building():
-            plan = self._plan(stages or local)
-            preflight(plan, online=True)
-            done = run_build(plan, self.store, on_event or (lambda name, event: None), BuildOptions(jobs=jobs))
+        watch = on_event or (lambda name, event: None)
+        done = build_graph(
+            self.graph, self.store, BuildOptions(jobs=jobs), lambda plan: nullcontext(watch), stages or local
+        ).build
         if not done.ok:
             causes = "; ".join(f"{name}: {cause}" for name, cause in done.failures.items())
             raise UserError.of("E168", f"a stage failed: {causes}", "fix the cause and build again: the rest is kept")

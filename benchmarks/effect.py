@@ -28,7 +28,7 @@ def built(spec: Path, stage: str, seed: int, store: Store, profile: str | None, 
     """Build a spec up to a stage with one seed; the folder of the stage's output and the seconds it took."""
     graph = compile_spec(spec, sets=[f"params.seed={seed}"], profile=profile)
     started = time.monotonic()
-    done = build(make_plan(graph, store, targets=[stage]), store, _say, BuildOptions(jobs))
+    done = build(make_plan(graph, store, targets=[stage]), store, _say, BuildOptions(jobs=jobs))
     if not done.ok:
         raise SystemExit("\n".join(f"{name}: {cause}" for name, cause in done.failures.items()))
     return store.output(done.results[stage]), time.monotonic() - started

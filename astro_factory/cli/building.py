@@ -25,13 +25,8 @@ from astro_factory.cli.options import (
 from astro_factory.cli.summary import print_summary, summary
 from astro_factory.cli.terminal import open_view
 from astro_factory.core.graph import Graph
-from astro_factory.core.plans import Plan
-from astro_factory.plan import make_plan
-from astro_factory.plan.estimates import estimates
-from astro_factory.plan.locks import commits_for
-from astro_factory.plan.preflight import preflight
-from astro_factory.runtime import Build, BuildOptions
-from astro_factory.runtime import build as run_build
+from astro_factory.plan.building import build_graph
+from astro_factory.runtime import BuildOptions
 from astro_factory.store import Store
 from astro_factory.store.disk_full import disk_full_as_error
 
@@ -68,7 +63,9 @@ def build(
     others = [name for name in graph.wanted() if graph.nodes[name].section != "publish"]
     targets = list(dict.fromkeys(stages or ())) or (others if no_publish else None)
     place = open_store(store)
-    options = BuildOptions(jobs, keep_going, locked, not no_import, open_caches(cache))
+    options = BuildOptions(
+        jobs=jobs, keep_going=keep_going, locked=locked, use_imports=not no_import, caches=open_caches(cache)
+    )
     execute(graph, place, spec, options, targets=targets, as_json=as_json)
 
 
@@ -99,38 +96,11 @@ def made(
     quiet: bool,
     targets: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Plan and run; the build as `summary` has it."""
+    """Build a graph; returns its `summary`."""
     started = time.monotonic()
-    commits, ends = commits_for(graph, locked=options.locked), _ends(graph, targets)
-
-    def plan() -> Plan:
-        planned = make_plan(
-            graph, place, targets=ends, commits=commits, use_imports=options.use_imports, caches=options.caches
-        )
-        preflight(planned, online=True)
-        return planned
-
-    def run(planned: Plan) -> Build:
-        with open_view(planned, quiet=quiet) as watch:
-            return run_build(planned, place, watch, options)
-
     with disk_full_as_error(place.root), place.building():
-        failed = sum(cache.failed_fetches for cache in options.caches)
-        planned = plan()
-        expected = estimates(planned, place)
-        done = run(planned)
-        while not done.ok and failed < (failed := sum(cache.failed_fetches for cache in options.caches)):
-            # a cache failed to deliver what it had offered: plan the rest again without it
-            done = run(planned := plan()).after(done)
-        return summary(planned, place, done, time.monotonic() - started, expected)
-
-
-def _ends(graph: Graph, targets: list[str] | None) -> list[str] | None:
-    """The targets that no other target needs, so that what only feeds hits is not asked for."""
-    if targets is None:
-        return None
-    needed = {reference for name in targets for reference in graph.nodes[name].references}
-    return [name for name in targets if name not in needed]
+        done = build_graph(graph, place, options, lambda plan: open_view(plan, quiet=quiet), targets)
+        return summary(done.plan, place, done.build, time.monotonic() - started, done.estimates)
 
 
 COMMANDS = (build,)

@@ -45,7 +45,7 @@ def publish(
         if name not in offered:
             raise UserError.of("E153", f"{spec} has no entry '{name}' under publish", near(name, offered))
     targets = [offered[name] for name in names or offered]
-    options = BuildOptions(jobs, use_imports=not no_import, caches=open_caches(cache))
+    options = BuildOptions(jobs=jobs, use_imports=not no_import, caches=open_caches(cache))
     execute(graph, open_store(store), spec, options, targets=targets, as_json=as_json)
 
 

@@ -54,7 +54,9 @@ def sweep(
     graph = read_graph(spec, sets, profile, name)
     stage = _compared(graph, f"the sweep '{name}' of {spec}")
     place = open_store(store)
-    options = BuildOptions(jobs, keep_going, locked, not no_import, open_caches(cache))
+    options = BuildOptions(
+        jobs=jobs, keep_going=keep_going, locked=locked, use_imports=not no_import, caches=open_caches(cache)
+    )
 
     def build(targets: list[str] | None) -> dict[str, Any]:
         return made(graph, place, options, targets=targets, quiet=as_json)

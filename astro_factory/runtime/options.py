@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from astro_factory.store.caches import Cache
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """What the command line, or a test, decides about a build; everything else is in the spec."""
+    """The choices that a build leaves to the command line; everything else is in the spec."""
 
     jobs: int | None = None
     """Cores to use; by default one per GPU or, on a machine without GPUs, all."""

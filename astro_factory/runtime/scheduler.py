@@ -56,7 +56,7 @@ class _Scheduler:
         for name, references in self.missing.items():
             for reference in references:
                 self.followers[reference].append(name)
-        self.unlocked: deque[str] = deque()
+        self.resolvable: deque[str] = deque()
         """Nodes whose inputs all have results, to be resolved."""
         self.queue = ReadyQueue(machine_resources(options.jobs))
         self.running: dict[str, tuple[Executable, Resources]] = {}
@@ -65,7 +65,7 @@ class _Scheduler:
 
     def run(self) -> Build:
         try:
-            self.unlocked.extend(name for name, references in self.missing.items() if not references)
+            self.resolvable.extend(name for name, references in self.missing.items() if not references)
             self._advance()
             while self.running:
                 report = self.inbox.get()
@@ -84,9 +84,9 @@ class _Scheduler:
         return self.state
 
     def _advance(self) -> None:
-        """Resolve unlocked nodes, whose hits may unlock more; then start what the free resources allow."""
-        while self.unlocked:
-            self._resolve(self.unlocked.popleft())
+        """Resolve the nodes with complete inputs, which hits may add to; then start what the free resources allow."""
+        while self.resolvable:
+            self._resolve(self.resolvable.popleft())
         if self.state.failures and not self.keep_going:
             for planned in self.queue.clear():
                 self._skip(planned.node.name, f"not started: {next(iter(self.state.failures))} failed")
@@ -154,12 +154,12 @@ class _Scheduler:
         self._end(name, news.outcome, seconds=self.state.seconds[name])
 
     def _add_result(self, name: str, result: Result) -> None:
-        """Keep a result and unlock the followers that waited only for it."""
+        """Keep a result; followers that waited only for it can be resolved now."""
         self.state.results[name] = result
         for follower in self.followers[name]:
             self.missing[follower].discard(name)
             if not self.missing[follower]:
-                self.unlocked.append(follower)
+                self.resolvable.append(follower)
 
     def _fail(self, name: str, reason: str) -> None:
         self.state.failures[name] = reason

@@ -317,9 +317,9 @@ def test_the_log_of_a_stage(run, monkeypatch):
         2, "", "E156 'said' has not run in this store, so it has no log; run `astro-factory build spec.yaml`\n"
     )
     assert run("build", "spec.yaml", *settings).code == 0
-    assert run("show", "spec.yaml:said", "--log", *settings).out == "said to nobody\n"
+    assert run("show", "spec.yaml:said", "--log", *settings).out == "printed to the log\n"
     found = run("show", "spec.yaml:said", "--log", "--json", *settings).json
-    assert found["stage"] == "said" and Path(found["log"]).read_text() == found["text"] == "said to nobody\n"
+    assert found["stage"] == "said" and Path(found["log"]).read_text() == found["text"] == "printed to the log\n"
     assert run("show", "spec.yaml:below", "--log", *settings) == Ended(0, "", "'below' ran and said nothing\n")
     other = (*settings[:3], stages.replace("fail_silently", "nap"))
     assert run("show", "spec.yaml:below", "--log", *other).err == "'below' ran and said nothing\n", "of its last key"

@@ -44,7 +44,7 @@ class Bench:
             if watch:
                 watch(name, event)
 
-        return build(self.plan(*sets), self.store, record, BuildOptions(jobs, keep_going))
+        return build(self.plan(*sets), self.store, record, BuildOptions(jobs=jobs, keep_going=keep_going))
 
     def output(self, done: Build, name: str) -> str:
         return (self.store.output(done.results[name]) / "out.txt").read_text()

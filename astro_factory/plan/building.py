@@ -1,0 +1,66 @@
+"""A whole build of a graph: resolve revisions, plan, check, run, and plan again if a cache fails."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from astro_factory.core.graph import Graph
+from astro_factory.core.plans import Plan
+from astro_factory.plan.estimates import Estimate, estimates
+from astro_factory.plan.locks import commits_for
+from astro_factory.plan.planner import make_plan
+from astro_factory.plan.preflight import preflight
+from astro_factory.runtime import Build, BuildOptions, build
+from astro_factory.runtime.events import Watcher
+from astro_factory.store import Store
+from astro_factory.store.disk_full import disk_full_as_error
+
+View = Callable[[Plan], AbstractContextManager[Watcher]]
+"""Opens a watcher for the time that a plan runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedBuild:
+    """A build with the plan that it ran and the estimates that were made before it."""
+
+    plan: Plan
+    build: Build
+    estimates: dict[str, Estimate]
+
+
+def build_graph(
+    graph: Graph, store: Store, options: BuildOptions, view: View, targets: Sequence[str] | None = None
+) -> FinishedBuild:
+    """Build the targets and everything they depend on; the default targets are all stages and publications.
+
+    A failed stage is in the result. Raises `UserError` for everything that stops the build before it starts.
+    """
+    commits = commits_for(graph, locked=options.locked)
+    ends = None if targets is None else _ends(graph, targets)
+
+    def plan() -> Plan:
+        planned = make_plan(
+            graph, store, targets=ends, commits=commits, use_imports=options.use_imports, caches=options.caches
+        )
+        preflight(planned, online=True)
+        return planned
+
+    def run(planned: Plan) -> Build:
+        with view(planned) as watch:
+            return build(planned, store, watch, options)
+
+    with disk_full_as_error(store.root), store.building():
+        failed = sum(cache.failed_fetches for cache in options.caches)
+        planned = plan()
+        expected = estimates(planned, store)
+        done = run(planned)
+        while not done.ok and failed < (failed := sum(cache.failed_fetches for cache in options.caches)):
+            # a cache failed to deliver what it had offered: plan the rest again without it
+            done = run(planned := plan()).after(done)
+    return FinishedBuild(planned, done, expected)
+
+
+def _ends(graph: Graph, targets: Sequence[str]) -> list[str]:
+    """The targets that no other target depends on, so that nothing is built only for targets that are hits."""
+    needed = {reference for name in targets for reference in graph.nodes[name].references}
+    return [name for name in targets if name not in needed]
