@@ -1,8 +1,10 @@
 """The package from Python: load, plan, build, look."""
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -108,3 +110,24 @@ print(json.dumps(sorted({{"torch", "transformers", "datasets", "pandas"}} & set(
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
+
+
+NOTEBOOK = Path(__file__).parents[1] / "docs/notebooks/look.ipynb"
+
+
+def test_the_notebook_runs(root, tmp_path, monkeypatch):
+    """Every cell, over the small store in place of the quickstart's; what a cell ends with must be something to see."""
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
+    for cell in cells:
+        source = "".join(cell["source"]).replace("specs/quickstart.yaml", str(root / "spec.yaml"))
+        *body, last = ast.parse(source.replace('".astro"', repr(str(root / "store")))).body
+        assert isinstance(last, ast.Expr) and not cell["outputs"]
+        exec(compile(ast.Module(body, []), str(NOTEBOOK), "exec"), names)
+        shown = eval(compile(ast.Expression(last.value), str(NOTEBOOK), "eval"), names)
+        draw = getattr(shown, "_repr_html_", None)
+        assert shown is not None and (draw() if draw else repr(shown))
+    assert (
+        len(cells) >= 9 and {row["problem"] for row in names["lost"]} == {"p1"} and (tmp_path / "report.html").exists()
+    )

@@ -61,5 +61,11 @@ def _leaves(name: str, value: object) -> Iterator[tuple[str, str]]:
         for key, inner in value.items():
             if inner is not None:
                 yield from _leaves(f"{name}.{key}", inner)
-    elif value is not None:
+    elif isinstance(value, list):
+        yield name, ", ".join(map(_text, value))
+    elif value not in (None, ""):
         yield name, str(value)
+
+
+def _text(value: object) -> str:
+    return f"({', '.join(map(_text, value))})" if isinstance(value, list) else str(value)
