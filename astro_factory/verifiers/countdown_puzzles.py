@@ -113,8 +113,8 @@ def random_path(random: Random, numbers: tuple[int, ...], max_value: int, smalle
     steps = []
     while len(parts) > 1:
         step = _random_step(random, [part.value for part in parts], max_value, smallest)
-        joined = step and join(parts, *step, max_value)
-        if not joined:
+        joined = join(parts, *step, max_value) if step else None
+        if not step or not joined:
             return None
         parts = joined
         steps.append(Step(*step, parts[-1].value, tuple([part.value for part in parts])))
@@ -141,8 +141,8 @@ def random_puzzle(random: Random, rules: PuzzleRules, count: int, split: Split) 
     No step of it gives 0: such a step only throws numbers away.
     """
     numbers = draw_numbers(random, rules, count, split)
-    path = numbers and random_path(random, numbers, rules.max_value, smallest=1)
-    if not path:
+    path = random_path(random, numbers, rules.max_value, smallest=1) if numbers else None
+    if not path or not numbers:
         return None
     low, high = rules.target_range
     return path if low <= path.end <= high and path.end not in numbers else None

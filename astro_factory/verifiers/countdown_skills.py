@@ -98,7 +98,7 @@ def _draw_attempt(random: Random, rules: PuzzleRules) -> tuple[Path, int] | None
     """A random path and a target, which is the path's end more often than chance would have it."""
     low, high = rules.target_range
     numbers = draw_numbers(random, rules, _draw_count(random, rules), "train")
-    path = numbers and random_path(random, numbers, rules.max_value)
+    path = random_path(random, numbers, rules.max_value) if numbers else None
     if not path or _touches_held_out(path, rules):
         return None
     hit = random.random() < _EQUAL_SHARE and low <= path.end <= high

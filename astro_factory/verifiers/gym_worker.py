@@ -1,4 +1,4 @@
-"""The scoring that runs in the processes of the reasoning-gym verifier: some tasks evaluate what the model wrote."""
+"""The scoring that runs in the worker processes of the reasoning-gym verifier: some tasks evaluate model output."""
 
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ except ImportError:
 
 
 def score(call: tuple[str, dict[str, Any], str]) -> float | None:
-    """Score of an answer, 0 to 1, by the named task; None where the package knows no such task.
+    """Score of an answer, 0 to 1, by the named task; None if reasoning-gym has no such task.
 
     Args:
         call: task, the entry (`question`, `answer`, `metadata`), and the answer to score.
@@ -23,6 +23,7 @@ def score(call: tuple[str, dict[str, Any], str]) -> float | None:
 
 @cache
 def _scorer(task: str) -> Any:
+    assert reasoning_gym is not None
     try:
         return reasoning_gym.get_score_answer_fn(task)
     except ValueError:

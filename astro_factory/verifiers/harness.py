@@ -28,6 +28,6 @@ def process_results(doc: Mapping[str, Any], results: Sequence[Sequence[str]]) ->
     (responses,) = results
     problem = Problem.from_row(dict(doc))
     right = [get_verifier(problem.verifier).verify(problem, response).correct for response in responses]
-    (stated,) = RegexFilter(STATED, group_select=-1).apply([responses], [doc])
+    (stated,) = RegexFilter(STATED, group_select=-1).apply([responses], [dict(doc)])
     exact = exact_match_fn(predictions=stated, references=[problem.answer] * len(stated), **_SAME)
     return {"verdict": sum(right) / len(right), "exact_match": float(exact["exact_match"])}

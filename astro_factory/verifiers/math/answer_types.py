@@ -1,12 +1,13 @@
 """What kinds of answers there are: a value, words, a list, a tuple, a set, a matrix, a relation, a region, a family."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from astro_factory.verifiers.math.numbers import Number
 from astro_factory.verifiers.math.unit_names import Unit
 
 
-class Value(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Value:
     """One expression, with what stands around it."""
 
     text: str
@@ -15,26 +16,30 @@ class Value(NamedTuple):
     percent: bool = False
 
 
-class Words(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Words:
     """An answer in words, in lower case."""
 
     text: str
 
 
-class UnorderedList(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class UnorderedList:
     r"""Several answers, in no order. `joined` is what stands between them: `,`, `\land` or `\lor`."""
 
     items: tuple["Form", ...]
     joined: str = ","
 
 
-class FiniteSet(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FiniteSet:
     """A set in braces."""
 
     items: tuple["Form", ...]
 
 
-class TupleOrInterval(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TupleOrInterval:
     """Two or more items in brackets: a tuple, or an interval."""
 
     opening: str
@@ -42,17 +47,20 @@ class TupleOrInterval(NamedTuple):
     closing: str
 
 
-class Ratio(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ratio:
     """`1:2:3`, whose parts may all be multiplied by one number."""
 
     items: tuple["Form", ...]
 
 
-class Matrix(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Matrix:
     rows: tuple[tuple["Form", ...], ...]
 
 
-class Relation(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Relation:
     r"""Sides with the signs between them: `=`, `~` (about), `<`, `\le`, `>`, `\ge`, `\ne`, `\equiv` with a modulus."""
 
     sides: tuple["Form", ...]
@@ -60,26 +68,31 @@ class Relation(NamedTuple):
     modulus: str = ""
 
 
-class Union(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Union:
     parts: tuple["Form", ...]
 
 
-class Intersection(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Intersection:
     parts: tuple["Form", ...]
 
 
-class Difference(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Difference:
     whole: "Form"
     without: "Form"
 
 
-class NamedSet(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class NamedSet:
     """A set with a name, such as `R`, or the empty one, `0`."""
 
     name: str
 
 
-class Family(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Family:
     r"""An answer with a condition behind it: `x = k\pi, k \in \mathbb{Z}`, `2^n` for `n \ge 2`."""
 
     body: "Form"

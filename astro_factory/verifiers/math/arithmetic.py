@@ -43,9 +43,11 @@ def scalar(value: Operand) -> Expr:
 
 
 def add(left: Operand, right: Operand) -> Operand:
-    if isinstance(left, MatrixBase) != isinstance(right, MatrixBase):
+    if isinstance(left, Expr) and isinstance(right, Expr):
+        return left + right
+    if isinstance(left, Expr) or isinstance(right, Expr):
         raise NoValueError("a matrix plus a number")
-    if isinstance(left, MatrixBase) and left.shape != right.shape:
+    if left.shape != right.shape:
         raise NoValueError("matrices of different shapes")
     return left + right
 

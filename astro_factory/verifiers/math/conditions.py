@@ -11,7 +11,7 @@ _COMMAS = frozenset((",", ";"))
 _OPENING = re.compile(r"\\text\{ ?,? ?(?:for|where|if|when|with|whenever|provided(?: that)?|as long as) ?([^{}]*)\}")
 _PLAIN_OPENING = re.compile(r"(?<=[\s,;])(?:for|where|if|when|with) ")
 _MEMBER = re.compile(
-    r"\(?(?<![a-zA-Z0-9\\])([a-zA-Z](?: ?, ?[a-zA-Z])*) ?\\in ?"
+    r"\(?(?<![\w\\})])([a-zA-Z](?: ?, ?[a-zA-Z])*) ?\\in ?"
     r"(?:\\mathbb\{([ZNRQ])\}|([ZNRQ]))(?:[_^]\{[^{}]{0,12}\})? ?\)?"
 )
 _INTEGER = re.compile(

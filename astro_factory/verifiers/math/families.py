@@ -1,5 +1,7 @@
 """Answers with a condition behind them: renaming their parameter, and conditions about nothing."""
 
+from dataclasses import replace
+
 from astro_factory.verifiers.math.answer_types import (
     Family,
     FiniteSet,
@@ -19,7 +21,7 @@ def rename(family: Family, old: str, new: str) -> Family:
     """The family with its parameter called otherwise; as it is where the new name is taken."""
     if old == new or new in _names(family.body):
         return family
-    return family._replace(body=_renamed(family.body, old, new), parameters=frozenset((new,)))
+    return replace(family, body=_renamed(family.body, old, new), parameters=frozenset((new,)))
 
 
 def unbound(family: Family) -> bool:
@@ -37,11 +39,11 @@ def _names(form: Form) -> set[str]:
 
 def _renamed(form: Form, old: str, new: str) -> Form:
     if isinstance(form, Value):
-        return form._replace(text="".join(new if token == old else token for token in tokens(form.text)))
+        return replace(form, text="".join(new if token == old else token for token in tokens(form.text)))
     if isinstance(form, Relation):
-        return form._replace(sides=tuple(_renamed(side, old, new) for side in form.sides))
+        return replace(form, sides=tuple(_renamed(side, old, new) for side in form.sides))
     if isinstance(form, UnorderedList | FiniteSet | TupleOrInterval):
-        return form._replace(items=tuple(_renamed(item, old, new) for item in form.items))
+        return replace(form, items=tuple(_renamed(item, old, new) for item in form.items))
     if isinstance(form, Union):
         return Union(tuple(_renamed(part, old, new) for part in form.parts))
     return form

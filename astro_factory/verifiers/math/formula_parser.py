@@ -62,7 +62,7 @@ class FormulaParser:
         self._position = 0
         self._depth = 0
         self._bars = 0
-        transposes = ("".join(self._tokens[at : at + 4]) for at in range(len(self._tokens)))
+        transposes = ("".join(self._tokens[at : at + 5]) for at in range(len(self._tokens)))
         # the order of factors counts for matrices
         self._matrices = any(re.match(r"[A-Z]\^(?:\{(?:T|\\top)\}|T|\\top)", text) for text in transposes)
 
@@ -143,7 +143,7 @@ class FormulaParser:
             return _PRODUCT
         if token in ("^", "!", "'", r"\%"):
             return _POSTFIX
-        if _NUMBER.fullmatch(token) and self.peek(-1) not in _END:
+        if _NUMBER.fullmatch(token) and self.peek(-1) not in _END and self.peek(-1) != "!":
             raise FormulaError("a number behind a name or a number")
         return _IMPLICIT
 
@@ -201,9 +201,9 @@ class FormulaParser:
         if token == "|":
             return self._absolute()
         if token in (r"\lfloor", r"\lceil"):
-            inside = self._enclosed()
+            inside = scalar(self._enclosed())
             self.expect(_CLOSING[token])
-            return finite(sympy.floor(inside) if token == r"\lfloor" else sympy.ceiling(inside))
+            return sympy.floor(inside) if token == r"\lfloor" else sympy.ceiling(inside)
         if token in LETTERS or (len(token) == 1 and token.isalpha()):
             return self._named(token)
         if token.startswith("\\") and (found := formula_commands.read(self, token[1:])) is not None:
@@ -243,7 +243,7 @@ class FormulaParser:
         inside = self.expression()
         self._bars -= 1
         self.expect("|")
-        return inside.det() if isinstance(inside, MatrixBase) else sympy.Abs(finite(inside))
+        return inside.det() if isinstance(inside, MatrixBase) else sympy.Abs(inside)
 
     def _number(self, token: str) -> Expr:
         if len(token) > MAX_DIGITS:

@@ -1,5 +1,6 @@
 """Whether two single values are equal: numbers, formulas, quantities with units, shares in percent, words."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import sympy
@@ -98,8 +99,9 @@ def _is_rounded(number: Number, value: Expr) -> bool:
 def operand_of(form: Form) -> Operand | None:
     """The formula or matrix of a form."""
     if isinstance(form, Matrix):
-        cells = [[expression_of(cell) for cell in row] for row in form.rows]
-        if any(cell is None for row in cells for cell in row) or len({len(row) for row in cells}) != 1:
+        read = [[expression_of(cell) for cell in row] for row in form.rows]
+        cells = [[cell for cell in row if cell is not None] for row in read]
+        if list(map(len, cells)) != list(map(len, read)) or len(set(map(len, cells))) != 1:
             return None
         return ImmutableMatrix(cells)
     if not isinstance(form, Value):
@@ -141,9 +143,9 @@ def has_units(form: Form) -> bool:
 def without_units(form: Form) -> Form:
     """A relation or list of relations without its units, which are left out elsewhere."""
     if isinstance(form, Value):
-        return form._replace(unit=None)
+        return replace(form, unit=None)
     if isinstance(form, Relation):
-        return form._replace(sides=tuple(map(without_units, form.sides)))
+        return replace(form, sides=tuple(map(without_units, form.sides)))
     if isinstance(form, UnorderedList):
-        return form._replace(items=tuple(map(without_units, form.items)))
+        return replace(form, items=tuple(map(without_units, form.items)))
     return form

@@ -9,6 +9,7 @@ Written bare, `1, -2` is a list without order; `(1, -2)` is a tuple or an open i
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
@@ -106,14 +107,14 @@ def _value(text: str) -> Form:
     if match := _MODULUS.fullmatch(text):
         inner = _value(match[1].rstrip("( "))
         modulus = Unit(Fraction(1), ((f"mod {match[2]}", 1),))
-        return inner._replace(unit=modulus) if isinstance(inner, Value) else inner
+        return replace(inner, unit=modulus) if isinstance(inner, Value) else inner
     found = measured(text)
     if not found.text:
         raise UnreadableError("there is no number beside its unit")
     inner = enclosed(found.text)
     if inner and (inner[0], inner[2]) in (("(", ")"), ("[", "]"), ("{", "}")) and found.text != text:
         bare = _value(inner[1])
-        return bare._replace(unit=found.unit, percent=found.percent) if isinstance(bare, Value) else bare
+        return replace(bare, unit=found.unit, percent=found.percent) if isinstance(bare, Value) else bare
     return Value(found.text, as_number(found.text), found.unit, found.percent)
 
 

@@ -37,7 +37,7 @@ _MORE_POINTS = [
     )
 ]
 """For formulas with steps or kinks, which agree more easily."""
-_WHOLE_NUMBERS = [
+_WHOLE_NUMBERS: list[list[Rational]] = [
     [Integer(n) for n in row]
     for row in (
         [2, 5, 3, 7, 4],
@@ -170,8 +170,11 @@ def _equal_at(first: Expr, second: Expr, names: list[Symbol], points: list[list[
 
 def _point(names: list[Symbol], row: list[Rational]) -> dict[Symbol, Rational]:
     """A value for each name, no two of them equal."""
-    values = (row[at % len(row)] + at // len(row) for at in range(len(names)))
-    return dict(zip(names, values, strict=True))
+    point: dict[Symbol, Rational] = {}
+    for at, name in enumerate(names):
+        value = row[at % len(row)]  # beyond the row, its values moved by whole numbers
+        point[name] = Rational(value.p + at // len(row) * value.q, value.q)
+    return point
 
 
 def _is_outside(formula: Expr, point: dict[Symbol, Rational]) -> bool:
@@ -199,7 +202,7 @@ def _renamed(first: Expr, second: Expr) -> Expr:
     The constant of integration, `y'` and `dy/dx`, and a vector with and without its arrow.
     """
     ours, theirs = first.free_symbols - second.free_symbols, second.free_symbols - first.free_symbols
-    if len(ours) == len(theirs) == 1 and _are_constants(first, *ours, second, *theirs):
+    if len(ours) == len(theirs) == 1 and _are_constants(first, min(ours, key=str), second, min(theirs, key=str)):
         return second.xreplace({theirs.pop(): ours.pop()})
     if not ours or not theirs:
         return second
