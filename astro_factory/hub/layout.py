@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.config import Config
@@ -86,9 +86,9 @@ class Manifest(Config):
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    format: Literal[1] = 1
+    format: Literal[1]
     """Version of this layout."""
-    artifacts: dict[str, str] = Field(default_factory=dict)
+    artifacts: dict[str, str]
     """Artifact to its content digest in the store."""
     files: dict[str, FileEntry]
     """Path to digest and size, for every file but the manifest."""

@@ -68,7 +68,7 @@ def test_arms_of_rising_backtracks_and_score_correlate():
     assert found["arms"]["a"] == {"samples": None, "within_problems": None}
 
 
-def test_verdicts_are_shares_and_too_many_unjudged_are_told():
+def test_verdicts_are_shares_and_too_many_unjudged_are_reported():
     samples = rows_of("a", "1", "cwnt", level="easy") + rows_of("a", "2", "cccc", level="hard")
     found = analysis_of(samples, comparison(4))["verdicts"]["a"]
     assert found["shares"] == {"correct": 0.625, "incorrect": 0.125, "no_answer": 0.125, "timeout": 0.125}

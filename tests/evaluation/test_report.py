@@ -87,7 +87,7 @@ def test_differences_are_paired_and_levels_stand_apart():
     assert report_of(samples, comparison(2, ("b", "a"), suite={"levels": False}))["levels"] == {}
 
 
-def test_sources_are_told_apart_though_their_identifiers_agree():
+def test_sources_with_equal_identifiers_are_separate():
     samples = rows_of("a", "1", "c", source="x") + rows_of("a", "1", "w", source="y")
     report = report_of(samples, comparison(1, suite={"problems": ["x", "y"]}))
     assert report["problems"] == 2

@@ -171,7 +171,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("status", "path", "text"), REFUSALS)
-def test_refusal_is_told_and_never_repeated(hub, naps, sealed, status, path, text):
+def test_refusal_is_reported_and_never_retried(hub, naps, sealed, status, path, text):
     hub.fail("POST", path, status=status, times=99)
     if status == 403 and path == "/repos/create":
         hub.fail("GET", "/api/datasets/org/traces", status=404, times=99, headers={"X-Error-Code": "RepoNotFound"})
@@ -199,7 +199,7 @@ def test_repository_made_by_a_rival_in_the_meantime(hub, sealed):
     assert hub.count("POST", "/repos/create") == 1 and len(hub.repo("org/traces").commits) == 2
 
 
-def test_rate_limit_waits_as_long_as_it_is_told(hub, naps, sealed):
+def test_rate_limit_waits_as_long_as_requested(hub, naps, sealed):
     hub.fail("POST", "/commit/", status=429, headers={"Retry-After": "42"})
     REPO.publish(sealed(), "m")
     assert naps == [42.0] and len(hub.repo("org/traces").commits) == 2
@@ -316,7 +316,7 @@ def test_two_publishers_at_once(hub, sealed):
     assert len(set(commits)) == 1 and len(hub.repo("org/traces").commits) == 2
 
 
-def test_offline_mode_is_told(hub, sealed, monkeypatch, golden):
+def test_offline_mode_is_an_error(hub, sealed, monkeypatch, golden):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "is_offline_mode", lambda: True)

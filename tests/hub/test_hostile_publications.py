@@ -76,6 +76,8 @@ MANIFESTS = {
     "size is true": b'{"format": 1, "artifacts": {}, "files": {"a": {"sha256": "%s", "size": true}}}',
     "huge number": b'{"format": 1, "artifacts": {}, "files": {"a": {"sha256": "%s", "size": ' + b"9" * 5000 + b"}}}",
     "surrogate": b'{"format": 1, "artifacts": {}, "files": {"\\ud800": {"sha256": "%s", "size": 1}}}',
+    "no format": b'{"artifacts": {}, "files": {}}',
+    "no artifacts": b'{"format": 1, "files": {}}',
     "files is a list": b'{"format": 1, "artifacts": {}, "files": [1]}',
     "not UTF-8": b"\xff\xfe",
 }

@@ -22,7 +22,7 @@ LLAMAS = {
 
 
 @pytest.mark.parametrize(("repo", "licence"), LLAMAS.items())
-def test_llama_is_told_by_its_name(repo, licence):
+def test_llama_is_recognized_by_its_name(repo, licence):
     terms = llama_terms(["org/other", repo])
     assert (terms and terms.licence) == licence
     assert licence is None or licence in KNOWN

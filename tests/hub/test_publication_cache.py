@@ -115,7 +115,7 @@ def test_what_nobody_reads_comes_without_its_files(bench):
 
 
 @pytest.mark.slow
-def test_a_damaged_blob_is_refused_told_and_made_here(run):
+def test_a_damaged_blob_is_refused_and_built_here_with_a_warning(run):
     run(*BUILT, "theirs")
     run("push", "spec.yaml", "file:cache", "--store", "theirs")
     blob = max(Path("cache/blobs").glob("*/*"), key=lambda path: path.stat().st_size)
@@ -144,7 +144,7 @@ def test_what_a_guard_says_of_a_file_that_it_cannot_give(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_damaged_result_is_refused_told_and_made_here(run):
+def test_a_damaged_result_is_refused_and_built_here_with_a_warning(run):
     run(*BUILT, "theirs")
     run("push", "spec.yaml", "file:cache", "--store", "theirs")
     results = sorted(Path("cache/results").glob("*/*.json"))
@@ -280,7 +280,7 @@ def test_a_publication_that_was_tampered_with(run, hub):
 
 
 @pytest.mark.slow
-def test_places_on_the_hub_that_are_not_there(run, hub, naps):
+def test_places_on_the_hub_that_do_not_exist(run, hub, naps):
     hub.create("org/plain", **{"a.csv": b"a"})
     for place, cause in (
         ("hub:org/nothing", "there is no repository org/nothing on the Hub"),

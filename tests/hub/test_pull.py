@@ -178,7 +178,7 @@ def test_server_that_is_down(hub, published, naps, tmp_path, golden):
     golden(str(caught.value))
 
 
-def test_interrupted_download_goes_on(hub, published, files, naps, tmp_path):
+def test_interrupted_download_resumes(hub, published, files, naps, tmp_path):
     hub.fail("GET", "traces.parquet", status=503, times=99)
     with pytest.raises(UserError, match="E704"):
         pull("org/traces", tmp_path / "here")

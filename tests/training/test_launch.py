@@ -64,7 +64,7 @@ def test_two_processes_give_equal_bytes_and_nearly_what_one_gives(inputs, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_mistake_found_by_the_processes_is_said_as_plainly(inputs, tmp_path):
+def test_a_user_error_in_a_training_process_is_raised(inputs, tmp_path):
     with pytest.raises(UserError, match="E501"):
         sft.run(context(tmp_path, inputs), sft_config(max_length=5))
 
@@ -96,7 +96,7 @@ def test_deepspeed_learns_as_plain_data_parallelism_does(inputs, tmp_path, stage
 
 @pytest.mark.slow
 @pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed")
-def test_deepspeed_goes_on_from_its_checkpoint(inputs, tmp_path):
+def test_deepspeed_resumes_from_its_checkpoint(inputs, tmp_path):
     settings = {"launch": {"processes": 2, "deepspeed": {"zero_stage": 2}}, "epochs": 2, "precision": "bf16"}
     whole = context(tmp_path / "whole", inputs)
     sft.run(whole, sft_config(save_every=4, **settings))
@@ -108,7 +108,7 @@ def test_deepspeed_goes_on_from_its_checkpoint(inputs, tmp_path):
 
 
 @pytest.mark.skipif(bool(find_spec("deepspeed")), reason="DeepSpeed is installed")
-def test_missing_deepspeed_is_said(inputs, tmp_path):
+def test_missing_deepspeed_is_an_error(inputs, tmp_path):
     with pytest.raises(UserError, match="E506"):
         sft.run(context(tmp_path, inputs), sft_config(launch={"deepspeed": {}}))
 

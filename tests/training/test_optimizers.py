@@ -47,7 +47,7 @@ def test_muon_moves_matrices_as_far_as_adamw_would(network):
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
-def test_saved_state_goes_on_with_the_same_bits(network, kind):
+def test_saved_state_resumes_with_the_same_bits(network, kind):
     optimizer = make_optimizer(network, settings_of(optimizer=kind))
     steps(network, optimizer, 2, seed=0)
     saved = {name: weight.detach().clone() for name, weight in network.named_parameters()}
