@@ -8,6 +8,7 @@ rendering needs no files. `traces.error_codes` lists what can be wrong.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from filecmp import cmp
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -103,16 +104,15 @@ def _referenced(name: str, text: str, folders: Sequence[Path]) -> Iterator[tuple
 
 
 def _is_shipped(entry: str, folders: Sequence[Path]) -> bool:
-    """Whether the entry comes with the package, and so does every file that it could refer to."""
-    shipped = shipped_folder("templates").resolve()
-    path = _find(_name_in(entry, folders), folders)
-    ours = [folder for folder in folders if folder.resolve() == shipped]
-    others = [folder for folder in folders if folder not in ours and folder.is_dir()]
-    if path is None or not path.is_relative_to(shipped):
+    """Whether the entry and every file that it can refer to is a shipped template, or an unchanged copy of one."""
+    shipped = shipped_folder("templates")
+    if _find(_name_in(entry, folders), [shipped]) is None:
         return False
-    return all(
-        not (folder / file.relative_to(shipped)).exists() for folder in others for file in shipped.rglob("*.jinja")
-    )
+    for file in shipped.rglob("*.jinja"):
+        found = _find(file.relative_to(shipped).as_posix(), folders)
+        if found is not None and not cmp(found, file, shallow=False):
+            return False
+    return True
 
 
 def _name_in(name_or_path: str, folders: Sequence[Path]) -> str:

@@ -2,10 +2,12 @@
 
 import time
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
 from astro_factory.core.errors import Diagnostic, UserError
+from astro_factory.core.shipped import shipped_folder
 from astro_factory.traces import template_worker
 from astro_factory.traces.template_loader import compile_template
 
@@ -156,6 +158,21 @@ def test_the_worker_ends_what_the_sandbox_lets_through(tmp_path, monkeypatch, li
     [found] = check_bomb(tmp_path, block(text))
     assert found.code == "E312"
     golden(f"{found.code} {found.cause}; {found.remedy}")
+
+
+def test_only_shipped_templates_and_unchanged_copies_are_checked_in_this_process(tmp_path, monkeypatch):
+    checked = []
+    original = template_worker.load_and_check
+    monkeypatch.setattr(template_worker, "load_and_check", lambda *args: checked.append(args[0]) or original(*args))
+    shipped = shipped_folder("templates")
+    copytree(shipped, tmp_path / "templates")
+    for name in ("reflection/paper.jinja", "reflection/terse.jinja"):
+        compile_template(name, [tmp_path / "templates", shipped])
+    assert checked == []
+    with (tmp_path / "templates/reflection/shared/words.jinja").open("a") as file:
+        file.write("{# changed #}")
+    compile_template("reflection/terse.jinja", [tmp_path / "templates", shipped])
+    assert checked == ["reflection/terse.jinja"]
 
 
 def without_limits(request: tuple) -> tuple:
