@@ -1,1 +1,1 @@
-"""Benchmarks: each says what it measures, against what, and ends with a line of JSON. `make bench` runs small ones."""
+"""Benchmarks. Each describes what it measures and against what, and prints JSON last. `make bench` runs small ones."""

@@ -1,10 +1,10 @@
-"""Seconds that a build of trivial stages takes as a whole process, beside DVC, Snakemake and redun on the same graph.
+"""Seconds of a build of trivial stages as a whole process, compared with DVC, Snakemake and redun on the same graph.
 
-    make bench-setup                           # the three others, in an environment of their own
+    make bench-setup                           # installs the other three in a separate environment
     python -m benchmarks.build --quick --json
 
-For each size, the tools are run in turns: cold, then with nothing to do, then after a change that concerns two stages.
-What the last stage wrote is compared with what it must be. The last line is JSON with the medians.
+For each size the tools alternate: a cold build, one with nothing to do, one after a change that affects two stages. The
+output of the last stage is compared with the expected one. The last line is JSON with the medians.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Seconds that a command takes as a whole process before anything is built, beside a bare start of Python.
+"""Seconds of commands that build nothing, as whole processes, compared with a bare start of Python.
 
     python -m benchmarks.compile --quick --json
 
-All commands are run in turns, so that they share what the machine does meanwhile. The last line is JSON: for each, the
-median and the least of the wall-clock seconds, and the least of the CPU seconds, which other processes move less.
+The commands alternate, so that other work on the machine affects all of them. The last line is JSON: for each command,
+the median and minimum wall time and the minimum CPU time, which other processes affect less.
 """
 
 import argparse

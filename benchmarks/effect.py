@@ -1,9 +1,9 @@
-"""The effect over seeds: a spec is built once a seed, and the arms' differences are pooled over problems and seeds.
+"""The effect over seeds: builds a spec once per seed and pools the differences between arms over problems and seeds.
 
     python -m benchmarks.effect specs/quickstart.yaml --stage report --seeds 0 1 2 --store .astro --json
 
-Differences are paired: the same problems, the same sampling seeds. A resample of the bootstrap draws seeds and, within
-them, clusters of problems, both with replacement. The last line is JSON with each seed's figures beside the pooled.
+Differences are paired: the same problems, the same sampling seeds. A bootstrap resample draws seeds and, within them,
+clusters of problems, both with replacement. The last line is JSON with the figures of each seed and the pooled ones.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python -m benchmarks.generate --quick --json
 
-Same model (a random Llama of the quickstart's shape), same prompts, temperature 1, in turns in one process. `equal`:
-every sample has the same length, so that only the loop counts. `varied`: samples end at one of several end ids, as
-they do in practice, and rows that have ended cost only the one that keeps them. The last line is JSON; each `ratio` is
-our rate over the best of `generate`'s. CPU time, not wall time, so that a busy machine tells the same.
+Same model (a random Llama of the quickstart's shape), same prompts, temperature 1, alternating in one process. `equal`:
+all samples have the same length, so only the loop matters. `varied`: samples end at one of several end ids, as in
+practice, where rows that have ended are wasted by an implementation that keeps them. The last line is JSON; each
+`ratio` is our rate over the best rate of `generate`. Measured in CPU time, so that other load matters little.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Traces per second of linearization with the paper's template, and what its checks and segments cost over plain Jinja.
+"""Traces per second of linearization with the paper's template, and the cost of checks and segments over plain Jinja.
 
-    python -m benchmarks.linearize --quick --json     # the functions, in some seconds
+    python -m benchmarks.linearize --quick --json     # the functions, in a few seconds
     python -m benchmarks.linearize                    # also the stage, from 1,000 to 1,000,000 traces
 
-The same traces are made in turns: by `traces` (node sequence, sandboxed blocks, segments, screening, row), and worded
-by one unsandboxed Jinja template that writes the whole response from ready node sequences. The texts are compared. The
-last line is JSON: `ratio_to_plain_jinja` is our wording's time (sequences and rows left out) over plain Jinja's, the
-median of several rounds in one process; `stage` holds traces per second and peak memory by the number of traces.
+The same traces are made alternately by `traces` (node sequence, sandboxed blocks, segments, filters, row) and by one
+plain Jinja template that renders the whole response from given node sequences. The texts are compared. The last line
+is JSON: `ratio_to_plain_jinja` is the time of our rendering (without sequences and rows) over that of plain Jinja, the
+median of several rounds in one process; `stage` has traces per second and peak memory by number of traces.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""One graph of trivial stages as each build tool would have it written, for `benchmarks.build`.
+"""One graph of trivial stages in the form of each build tool, for `benchmarks.build`.
 
 A stage writes the SHA-256 of its own text and of its inputs' digests. Each tool gets the form that suits it best: DVC
-and Snakemake a shell line a stage, which saves them a Python process, redun and we a Python function.
+and Snakemake a shell line per stage, which saves them a Python process, redun and ours a Python function.
 """
 
 import hashlib
@@ -118,7 +118,7 @@ def _read_out(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Tool:
-    """How a tool is told of a graph, run, and read."""
+    """How a tool gets a graph, runs it, and returns its output."""
 
     write: Callable[[Path, Sequence[Stage]], None]
     command: tuple[str, ...]

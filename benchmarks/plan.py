@@ -2,10 +2,10 @@
 
     python -m benchmarks.plan [--quick] [--repeats 5]
 
-A line is a command: the median of its wall time, and of the processor time that it and its children took, which what
-else runs on the machine moves less. A sweep has three axes: words, the rate of fine-tuning and that of reinforcement,
-so that its variants share searches and traces. The store of a "full" line holds a made-up result for every stage, so
-that all are hits; `build --json` then reads each of them.
+Each line is a command, with the medians of its wall time and of the CPU time of the process and its children, which
+other work on the machine affects less. A sweep has three axes: the traces, the learning rate of fine-tuning and that of
+reinforcement learning, so that its variants share searches and traces. The store of a "full" line contains an
+artificial result for every stage, so that all are hits; `build --json` then reads each of them.
 """
 
 import argparse

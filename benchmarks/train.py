@@ -2,8 +2,8 @@
 
     python -m benchmarks.train --quick --json
 
-The two are run in turns, several times. Rates are by processor time, which other programs on the machine move least;
-with one thread on a free core it is the time that passes. The last line is JSON with the medians and their ratio.
+The two alternate several times. Rates are in CPU time, which other programs on the machine affect least; with one
+thread on an idle core it equals wall time. The last line is JSON with the medians and their ratio.
 """
 
 import argparse

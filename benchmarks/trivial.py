@@ -1,7 +1,7 @@
-"""A light kind of stage that does next to nothing, for `benchmarks.build`: the digest of a text and of its inputs.
+"""A light stage kind that does almost nothing, for `benchmarks.build`: the digest of a text and of its inputs.
 
-No shipped kind is as small, so the benchmark adds this one to the table of kinds, as the tests do with theirs:
-`python -m benchmarks.trivial ARGUMENTS` is `astro-factory` with it.
+No shipped kind is as small, so the benchmark adds this one to the table of kinds, as tests do with theirs:
+`python -m benchmarks.trivial ARGUMENTS` runs `astro-factory` with it.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ HEAVY = False
 class Config(StageConfig):
     kind: Literal["trivial"]
     text: str
-    """What this stage adds."""
+    """Text that this stage adds."""
     reads: tuple[Annotated[str, Reference((OUTPUT,))], ...] = ()
-    """The stages whose digests it takes in."""
+    """The stages whose digests it includes."""
 
 
 def run(ctx: StageContext, config: Config) -> None:

@@ -1,13 +1,13 @@
-"""The math verifier: checks per second, what hostile answers cost, and how often it errs, against bare math-verify.
+"""The math verifier against plain math-verify: checks per second, the cost of hostile answers, and the error rate.
 
     python -m benchmarks.verify --quick --json
 
-Both judge the same pairs in one run: ours through a pool of two processes, math-verify by `parse` and `verify` in
-this process; `per_cpu_s` are rates by computing time, which other work on the machine hardly changes. No pair of the
-symbolic ones comes twice, so no memory of past answers helps. The hostile answers run into a limit of 30 ms of
-computing, and the same kind of checks is timed before and after them, the best of three rounds each. Errors are counted
-by type of answer on tests/verifiers/labelled.jsonl, and on held_out.jsonl beside it, which was written before any rule
-was tried on it. The last line is JSON.
+Both judge the same pairs in one run: ours in a pool of two processes, math-verify with `parse` and `verify` in this
+process; `per_cpu_s` are rates in CPU time, which other work on the machine hardly affects. No symbolic pair occurs
+twice, so caches do not help. The hostile answers run into a limit of 30 ms of CPU time, and the same kind of checks is
+timed before and after them, the best of three rounds each. Errors are counted by type of answer on
+tests/verifiers/math/labelled.jsonl, and on held_out.jsonl beside it, which was written before any rule was tried on it.
+The last line is JSON.
 """
 
 import argparse
