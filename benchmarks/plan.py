@@ -67,7 +67,7 @@ def fill(graph: Graph, store: Store, folder: Path) -> int:
 
 
 def write_sweep(folder: Path, variants: int) -> Path:
-    """The shipped specs in a folder, and beside the quickstart one with a sweep of so many variants."""
+    """Copies the shipped specs into a folder and writes a spec there that sweeps the quickstart in this many variants."""
     specs = folder / "specs"
     if not specs.exists():
         shutil.copytree(ROOT / "specs", specs)
@@ -76,6 +76,8 @@ def write_sweep(folder: Path, variants: int) -> Path:
     path = specs / f"sweep_{variants}.yaml"
     path.write_text(
         "factory: 1\nname: swept\ninclude: [quickstart.yaml]\n"
+        # the direct arm is `like` the other one; its own rates keep it out of the sweep
+        "stages: {direct_sft: {learning_rate: 1.0e-3}, direct_rl: {learning_rate: 1.0e-4}}\n"
         "sweeps:\n  rates:\n    compare: report\n    axes:\n"
         f"      stages.traces.per_problem: {list(range(1, words + 1))}\n"
         f"      stages.astro_sft.learning_rate: {rates[0]}\n"
