@@ -67,7 +67,7 @@ def fill(graph: Graph, store: Store, folder: Path) -> int:
 
 
 def write_sweep(folder: Path, variants: int) -> Path:
-    """Copies the shipped specs into a folder and writes a spec there that sweeps the quickstart in this many variants."""
+    """Copy the shipped specs into a folder, and write a spec there that sweeps the quickstart in this many variants."""
     specs = folder / "specs"
     if not specs.exists():
         shutil.copytree(ROOT / "specs", specs)
