@@ -54,6 +54,14 @@ class BuiltStage:
     @property
     def curve(self) -> list[Section]:
         """The points of its training curves."""
+        return [point for point in self._points() if "rollouts" not in point]
+
+    @property
+    def rollouts(self) -> list[Section]:
+        """Some responses of some steps of reinforcement learning: `step` and `rollouts`."""
+        return [point for point in self._points() if "rollouts" in point]
+
+    def _points(self) -> list[Section]:
         return [dict(point) for point in self.result.provenance.get("metrics", ())]
 
 

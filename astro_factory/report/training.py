@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.report.built import BuiltSpec, BuiltStage, Section
+from astro_factory.report.samples import cut
 
 T = TypeVar("T")
 MAX_POINTS = 400
@@ -26,7 +27,17 @@ def curve_of(stage: BuiltStage) -> Section:
     if not known:
         return {}
     steps = [point.get("step") for point in points]
-    return {"stage": stage.name, "kind": stage.node.kind, "steps": steps, "series": known}
+    return {
+        "stage": stage.name,
+        "kind": stage.node.kind,
+        "steps": steps,
+        "series": known,
+        "rollouts": [{**point, "rollouts": [_shown(found) for found in point["rollouts"]]} for point in stage.rollouts],
+    }
+
+
+def _shown(rollout: Section) -> Section:
+    return {**rollout, "text": cut(rollout["text"])}
 
 
 def thinned(points: Sequence[T], most: int) -> list[T]:

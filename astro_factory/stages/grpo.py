@@ -57,6 +57,7 @@ def run(ctx: StageContext, config: Config) -> None:
         spent=lambda tokens, calls: ctx.events.spent(tokens * processes, calls * processes),
         phase=ctx.events.phase,
         warn=ctx.events.log,
+        show=lambda step, rollouts: ctx.events.metric(step, {"rollouts": rollouts}),
     )
     train_grpo(config, task, ctx.inputs[config.model], ctx.out, ctx.scratch, ctx.events)
 

@@ -29,6 +29,7 @@ from astro_factory.training.trainers import VERDICT_PREFIX, RecipeMixin, common_
 from astro_factory.training.verdict_monitor import UNJUDGED, VerdictMonitor
 from astro_factory.training.weights import load_model, load_tokenizer, save_model
 
+_SHOWN_STEPS, _SHOWN_ROLLOUTS, _SHOWN_CHARS = 20, 4, 4000
 _CHECK_SEQUENCES = 4
 """Prompts on which the saved model is compared with the trained one."""
 
@@ -60,6 +61,15 @@ class PromptRow(TypedDict):
     """See `RoundPrompt.copy`."""
 
 
+class Rollout(TypedDict):
+    """A response as people read it."""
+
+    problem: str
+    text: str
+    verdict: str
+    reward: float | None
+
+
 @dataclass(frozen=True)
 class Task:
     """The problems and what the stage provides for them."""
@@ -76,6 +86,8 @@ class Task:
     """Called with the name of each phase that begins."""
     warn: Callable[[str], None] = lambda text: None
     """Called with warnings for the user."""
+    show: Callable[[int, list[Rollout]], None] = lambda step, rollouts: None
+    """Called with some responses of some steps, for people to read."""
 
 
 class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
@@ -103,14 +115,32 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self._task.phase("reward")
         self._task.spent(sum(map(len, completion_ids)), len(completion_ids))
         rewards: list[float | None] = []
+        outcomes: list[Outcome] = []
         for ids, text, index in zip(completion_ids, texts, problem, strict=True):
             verdict = self._task.judge(self._task.problems[index], text)
             rewards.append(reward_of(self.settings.reward, verdict.outcome, ids[-1] not in self.eos_token_ids))
+            outcomes.append(verdict.outcome)
             for outcome in Outcome:
                 log_metric(_rate(outcome), float(verdict.outcome is outcome))
             for name, value in self._task.measures(self._task.problems[index], text).items():
                 log_metric(name, float(value))
+        self._show(texts, problem, outcomes, rewards)
         return rewards
+
+    def _show(
+        self, texts: list[str], problems: list[int], outcomes: list[Outcome], rewards: list[float | None]
+    ) -> None:
+        """Hand on the first responses of about `_SHOWN_STEPS` evenly chosen steps."""
+        step = self.state.global_step // self.settings.num_iterations
+        if step % -(-self.settings.steps // _SHOWN_STEPS) or not self.accelerator.is_main_process:
+            return
+        shown: list[Rollout] = []
+        for text, index, outcome, reward in zip(texts, problems, outcomes, rewards, strict=True):
+            name = self._task.problems[index].id
+            shown.append({"problem": name, "text": text[:_SHOWN_CHARS], "verdict": str(outcome), "reward": reward})
+        # two responses to each of the first problems
+        every = self.settings.group_size // 2
+        self._task.show(self.state.global_step + 1, shown[::every][:_SHOWN_ROLLOUTS])
 
     def sample(self) -> tuple[list[list[int]], list[list[int]]]:
         """Prompt and response ids of every row of the current round in this process."""

@@ -146,6 +146,12 @@ def test_a_trace_is_walked_through_its_tree(driver, report):
     assert driver.execute_script("return document.querySelectorAll('.lines [data-on]').length") >= 1
 
 
+def test_rollouts_of_a_step(driver, report):
+    show(driver, report, "training")
+    assert "Rollouts of astro_rl" in text_of(driver) and text_of(driver).count("p0: reward 1 ✓ correct") == 2
+    assert "<b>1</b>" in text_of(driver)
+
+
 def test_keys_move_through_the_samples(driver, report):
     show(driver, report, "samples")
     first = driver.execute_script("return document.querySelector('[data-chosen]').dataset.row")

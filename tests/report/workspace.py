@@ -85,7 +85,10 @@ def _model(steps: int) -> Callable[[Path, PlannedNode], list[dict]]:
     def write(folder: Path, item: PlannedNode) -> list[dict]:
         (folder / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"], "hidden_size": 8}))
         names = ("reward", "length", "alarms") if item.node.kind == "grpo" else ("loss", "accuracy")
-        return [{"step": step, **{name: (name != "alarms") * step / 10 for name in names}} for step in range(1, steps)]
+        points = [{"step": step} | {name: (name != "alarms") * step / 10 for name in names} for step in range(1, steps)]
+        said = [{"problem": "p0", "text": f"<b>{number}</b>", "verdict": "correct", "reward": 1.0} for number in (0, 1)]
+        shown = [{"step": step, "rollouts": said} for step in (1, 20)] if item.node.kind == "grpo" else []
+        return points + shown
 
     return write
 

@@ -43,8 +43,11 @@ def config(**changes) -> Config:
 def test_the_model_learns_what_the_verifier_rewards(inputs, tmp_path):
     ctx = context(tmp_path, inputs)
     run(ctx, config(steps=12, group_size=8, schedule="constant"))
-    points = [values for _, values in ctx.events.metrics]
-    assert len(points) == 12
+    points = [values for _, values in ctx.events.metrics if "rollouts" not in values]
+    shown = {step: values["rollouts"] for step, values in ctx.events.metrics if "rollouts" in values}
+    assert len(points) == 12 and list(shown) == list(range(1, 13))
+    assert [rollout["problem"] for rollout in shown[1]][:2] == [shown[1][0]["problem"]] * 2 and len(shown[1]) == 4
+    assert all((rollout["verdict"] == "correct") == (rollout["reward"] == 1) for rollout in shown[12])
     assert sum(p["reward"] for p in points[-3:]) > sum(p["reward"] for p in points[:3])
     assert points[0].keys() >= {"loss", "grad_norm", "length", "clipped", "entropy", "verdict/correct", "reward"}
     assert all(p["verdict/correct"] == pytest.approx(p["reward"]) for p in points)
@@ -86,7 +89,7 @@ def test_a_verifier_that_fails_is_an_alarm_and_may_stop_training(inputs, tmp_pat
     with pytest.raises(UserError, match=r"E507 training stopped at step 1: verdict 'unjudged' for 100\.0% of the resp"):
         run(context(tmp_path / "stage", failing), config(steps=2, alarm={"stop": True}))
     run(ctx := context(tmp_path / "stage", failing), config(steps=2))
-    points = [values for _, values in ctx.events.metrics]
+    points = [values for _, values in ctx.events.metrics if "rollouts" not in values]
     assert [(p["verdict/error"], p["alarms"]) for p in points] == [(1.0, 1), (1.0, 1)]
     assert [line.partition(":")[0] for line in ctx.events.lines if "ALARM" in line] == ["ALARM at step 1"]
 

@@ -19,7 +19,7 @@ async function trainingView(root, route) {
       runs.map((run, index) => h("label", { class: "line" }, h("input", { type: "checkbox", checked: !hidden.has(run.stage), onchange: () => toggle(run.stage) }), h("span", { class: `key ${color(index)}` }, run.stage)))),
     shown.length ? h("div", { class: "grid" }, measures.filter((name) => !zero(name)).map((name) => measurePanel(name, runs, shown))) : h("p", {}, "No run is chosen."),
     measures.some(zero) && h("p", { class: "note" }, `Always 0: ${measures.filter(zero).join(", ")}.`),
-    shown.map((run) => run.rollouts && rolloutsPanel(run)),
+    shown.map((run) => run.rollouts.length > 0 && rolloutsPanel(run)),
     shown.length > 0 && h("details", {}, h("summary", {}, "The last values as a table"), table(["measure", ...shown.map((run) => number(run.stage))], measures.map((name) => [name, ...shown.map((run) => number(figure(run.series[name]?.findLast((value) => value !== null))))]), "Last values")),
   ]);
 }
@@ -31,7 +31,7 @@ function measurePanel(name, runs, shown) {
 
 function rolloutsPanel(run) {
   const steps = run.rollouts.map((entry) => entry.step), body = h("div", {});
-  const show = (step) => clear(body, run.rollouts.find((entry) => entry.step === step).samples.map((sample) => h("div", {}, h("h4", {}, `${sample.problem}: reward ${figure(sample.reward)} `, sample.verdict && verdictMark(sample.verdict)), h("p", { class: "text" }, withMath(sample.text)))));
+  const show = (step) => clear(body, run.rollouts.find((entry) => entry.step === step).rollouts.map((sample) => h("div", {}, h("h4", {}, `${sample.problem}: reward ${sample.reward === null ? "none" : figure(sample.reward)} `, sample.verdict && verdictMark(sample.verdict)), h("p", { class: "text" }, withMath(sample.text), sample.text ? "" : h("span", { class: "note" }, "(empty)")))));
   show(steps.at(-1));
   return panel(`Rollouts of ${run.stage}`, h("div", { class: "controls" }, select("Step", steps.map((step) => [String(step), String(step)]), String(steps.at(-1)), (value) => show(Number(value)))), body);
 }
