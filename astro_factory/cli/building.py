@@ -1,4 +1,4 @@
-"""`build`: make what is missing."""
+"""`build`: run what is missing."""
 
 import time
 from pathlib import Path
@@ -34,7 +34,7 @@ JobsOption = Annotated[
     int | None, typer.Option("--jobs", min=1, help="Cores (or GPUs) to use [default: all].", show_default=False)
 ]
 KeepGoingOption = Annotated[
-    bool, typer.Option("--keep-going/--no-keep-going", help="Go on with what does not need a stage that failed.")
+    bool, typer.Option("--keep-going/--no-keep-going", help="Continue with stages that do not depend on a failed one.")
 ]
 
 
@@ -42,7 +42,7 @@ def build(
     spec: SpecArgument,
     stages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STAGE]...", help="Stages to build, with what they need [default: all, then publish]."),
+        typer.Argument(metavar="[STAGE]...", help="Stages to build, with their inputs [default: all, then publish]."),
     ] = None,
     store: StoreOption = None,
     sets: SetOption = None,
@@ -53,10 +53,10 @@ def build(
     keep_going: KeepGoingOption = True,
     no_import: NoImportOption = False,
     cache: CacheOption = None,
-    no_publish: Annotated[bool, typer.Option("--no-publish", help="Build all but the publish stages.")] = False,
+    no_publish: Annotated[bool, typer.Option("--no-publish", help="Skip the publish stages.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run what is missing, then publish."""
+    """Run all missing stages, then publish."""
     graph = read_graph(spec, sets, profile, sweep)
     for name in stages or ():
         known_stage(graph, name, spec)
@@ -78,7 +78,7 @@ def execute(
     targets: list[str] | None,
     as_json: bool,
 ) -> None:
-    """Plan, run, summarise; ends the program with code 1 if a stage failed."""
+    """Plan, run and print a summary. Exits with code 1 if a stage failed."""
     found = made(graph, place, options, targets=targets, quiet=as_json)
     if as_json:
         print_json(found)

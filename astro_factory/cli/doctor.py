@@ -1,4 +1,4 @@
-"""`doctor`: what of this machine and its installation a build would stumble over."""
+"""`doctor`: problems of this machine and installation that would affect a build."""
 
 from dataclasses import asdict
 
@@ -10,7 +10,7 @@ _STYLE = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
 def doctor(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Look at versions, GPUs, disk, Hub token and compiler; ends with 1 if something would not work."""
+    """Check versions, GPUs, disk, Hub token and compiler. Exits with 1 if there is a problem."""
     from astro_factory.runtime.doctor import facts, findings
 
     found = findings(facts(open_store(store).root))

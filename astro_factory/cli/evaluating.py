@@ -1,9 +1,9 @@
-"""`samples`, `harness`: a built evaluation in the terms of other evaluation tools."""
+"""`samples`, `harness`: a built evaluation in other evaluation tools."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,7 @@ from astro_factory.store.disk_full import disk_full_as_error
 if TYPE_CHECKING:
     from astro_factory.core.graph import Graph
     from astro_factory.evaluation.evaluation_results import Evaluation
+    from astro_factory.stages.evaluate import Config
     from astro_factory.store import Store
 
 TargetArgument = Annotated[
@@ -39,7 +40,7 @@ def samples(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write an evaluation's samples as inspect-ai logs, one an arm, for its viewer and its other tools."""
+    """Write the samples of an evaluation as inspect-ai logs, one per arm."""
     from astro_factory.evaluation.inspect_logs import write_logs
 
     spec, graph, stage = read_target(target, sets, profile)
@@ -62,15 +63,13 @@ def harness(
     profile: ProfileOption = None,
     arm: Annotated[
         list[str] | None,
-        typer.Option("--arm", help="An arm to ask; may be repeated [default: all].", show_default=False),
+        typer.Option("--arm", help="An arm to evaluate; may be repeated [default: all].", show_default=False),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Ask only the first so many problems.", show_default=False)
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Responses that the harness writes at once.")] = 16,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use only the first N problems.", show_default=False)] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size of the harness.")] = 16,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask an evaluation's problems again with lm-evaluation-harness, and set both numbers side by side."""
+    """Repeat an evaluation with lm-evaluation-harness and compare the results."""
     from astro_factory.evaluation.harness import (
         ArmComparison,
         HarnessOptions,
@@ -94,7 +93,7 @@ def harness(
         problems = dict(list(evaluation.problems.items())[:limit])
         write_task(folder, evaluation, problems)
         for name in arms:
-            print(f"{name}: lm-eval is asked {len(problems)} problems; its log is in {folder / name}", file=sys.stderr)
+            print(f"{name}: lm-eval runs on {len(problems)} problems; its log is in {folder / name}", file=sys.stderr)
             theirs = run_task(folder, evaluation, name, options)
             truncated = prompts_were_truncated(folder, name)
             found[name] = compare_with_harness(evaluation, name, theirs, truncated)
@@ -107,17 +106,19 @@ def harness(
     Console().print(comparison_tables(evaluation, found))
 
 
-def _config(graph: "Graph", stage: str) -> Any:
+def _config(graph: "Graph", stage: str) -> "Config":
     """The configuration of an evaluate stage. Raises `UserError` E802 for another kind."""
-    config = graph.nodes[stage].config
-    if config.kind != "evaluate":
-        cause = f"'{stage}' is of kind {config.kind} and holds no samples"
+    from astro_factory.stages.evaluate import Config
+
+    node = graph.nodes[stage]
+    if not isinstance(node.config, Config):
+        cause = f"'{stage}' is of kind {node.kind} and has no samples"
         raise UserError.of("E802", cause, "name an evaluate stage")
-    return config
+    return node.config
 
 
 def _arms(graph: "Graph", stage: str, wanted: list[str] | None) -> list[str]:
-    """The arms that are wanted, all by default. Raises `UserError` E802, E806."""
+    """The arms to evaluate, by default all. Raises `UserError` E802, E806."""
     offered = _config(graph, stage).arms
     for name in wanted or ():
         if name not in offered:

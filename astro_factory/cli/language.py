@@ -1,4 +1,4 @@
-"""`check`, `schema`, `explain-error`: the language of specs and what it says."""
+"""`check`, `schema`, `explain-error`: the language of specs and its errors."""
 
 from typing import Annotated
 
@@ -10,18 +10,18 @@ from astro_factory.cli.options import JsonOption, ProfileOption, SetOption, Spec
 def check(
     spec: SpecArgument, sets: SetOption = None, profile: ProfileOption = None, as_json: JsonOption = False
 ) -> None:
-    """Check a spec, its templates and its sweeps; every error at once."""
+    """Check a spec, its templates and its sweeps, and report all errors at once."""
     graph = read_graph(spec, sets, profile)
     for sweep in graph.sweeps:
         read_graph(spec, sets, profile, sweep)
     if as_json:
-        warnings = [warning.as_json() for warning in graph.warnings]
-        print_json({"ok": True, "nodes": len(graph.nodes), "errors": [], "warnings": warnings})
+        found = [warning.as_json() for warning in graph.warnings]
+        print_json({"ok": True, "nodes": len(graph.nodes), "errors": [], "warnings": found})
         return
     for warning in graph.warnings:
         print(warning)
-    told = f", {len(graph.warnings)} warnings" if graph.warnings else ""
-    print(f"{spec}: {len(graph.nodes)} stages, no errors{told}")
+    warnings = f", {len(graph.warnings)} warnings" if graph.warnings else ""
+    print(f"{spec}: {len(graph.nodes)} stages, no errors{warnings}")
 
 
 def schema() -> None:
@@ -32,9 +32,11 @@ def schema() -> None:
 
 
 def explain_error(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="As in messages: E104, W101.", show_default=False)],
+    code: Annotated[
+        str, typer.Argument(metavar="CODE", help="A code from a message, such as E104.", show_default=False)
+    ],
 ) -> None:
-    """Say what a code of an error or a warning means, with an example."""
+    """Explain the code of an error or warning, with an example."""
     from astro_factory.core.error_catalogue import explain
 
     print(explain(code))

@@ -1,7 +1,7 @@
-"""The program `astro-factory`: its commands, and how it ends.
+"""The program `astro-factory`: its commands and exit codes.
 
-Exit codes: 0 done; 1 a stage failed, the store is damaged or `doctor` found a problem; 2 the user's input is wrong;
-130 interrupted.
+Exit codes: 0 success; 1 a stage failed, the store is damaged or `doctor` found a problem; 2 invalid input; 130
+interrupted.
 """
 
 import contextlib
@@ -33,11 +33,11 @@ GROUPS = {
     "storing": ("export", "import", "push", "gc", "fsck"),
     "doctor": ("doctor",),
 }
-"""The modules and their commands, in the order of the help."""
+"""The modules and their commands, in the order of the help text."""
 
 
 def make_app(command: str | None = None) -> typer.Typer:
-    """The program; for a known command its module alone is loaded, so that each starts as fast as it can."""
+    """The program. For a known command, only its module is imported, so that it starts fast."""
     app = typer.Typer(
         name="astro-factory",
         help="Build reasoning datasets and models from a spec: search, traces, training, evaluation, publishing.",
@@ -45,7 +45,7 @@ def make_app(command: str | None = None) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    app.callback()(lambda: None)  # keeps a program of one command from taking its place
+    app.callback()(lambda: None)  # keeps the command's name required when only one is loaded
     wanted = [group for group, names in GROUPS.items() if command in names] or GROUPS
     for group in wanted:
         for function in importlib.import_module(f"astro_factory.cli.{group}").COMMANDS:
@@ -54,7 +54,7 @@ def make_app(command: str | None = None) -> typer.Typer:
 
 
 def main() -> None:
-    """Run the program; a user's mistake is a message, never a traceback."""
+    """Run the program. A user's mistake is a message, not a traceback."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         make_app(next(iter(sys.argv[1:]), None))()
@@ -82,8 +82,8 @@ def _report(error: UserError) -> None:
 
 
 def _leave() -> NoReturn:
-    """End at once. Stage processes end with this one, and the next build resumes their work."""
-    print("interrupted; the same command goes on from here", file=sys.stderr, flush=True)
+    """Exit at once. Stage processes end with this one, and the next build resumes their work."""
+    print("interrupted; run the same command to resume", file=sys.stderr, flush=True)
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(INTERRUPTED)

@@ -1,6 +1,6 @@
-"""Options that several commands share, and the little they do with them.
+"""Options shared by several commands, and helpers to use them.
 
-What only some commands need is imported where it is used, so that `check` starts without the store and the runtime.
+Imports that only some commands need are inside functions, so that `check` loads neither the store nor the runtime.
 """
 
 import json
@@ -34,22 +34,22 @@ ProfileOption = Annotated[
     str | None, typer.Option("--profile", help="Apply a profile of the spec.", show_default=False)
 ]
 SweepOption = Annotated[
-    str | None, typer.Option("--sweep", help="All variants of a sweep of the spec, in one graph.", show_default=False)
+    str | None, typer.Option("--sweep", help="Use all variants of this sweep, in one graph.", show_default=False)
 ]
-LockedOption = Annotated[bool, typer.Option("--locked", help="Refuse what is not as the lock file has it.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
+LockedOption = Annotated[bool, typer.Option("--locked", help="Fail if anything differs from the lock file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CacheOption = Annotated[
     list[str] | None,
     typer.Option(
         "--cache",
         metavar="URL",
         envvar="ASTRO_CACHE",
-        help="Take finished stages from a store or publication you trust (file:, s3:, hf:, hub:); may be repeated.",
+        help="Reuse stages from a store or publication you trust (file:, s3:, hf:, hub:); may be repeated.",
         show_envvar=False,
         show_default=False,
     ),
 ]
-NoImportOption = Annotated[bool, typer.Option("--no-import", help="Rebuild what the spec offers as a store export.")]
+NoImportOption = Annotated[bool, typer.Option("--no-import", help="Ignore the store exports under `imports:`.")]
 
 
 def open_store(folder: Path | None) -> "Store":
@@ -59,7 +59,7 @@ def open_store(folder: Path | None) -> "Store":
 
 
 def open_caches(urls: Sequence[str] | None) -> "list[Cache]":
-    """The caches that the user named; what goes wrong with one is a line on stderr. Raises `UserError` E171, E172."""
+    """The caches at these URLs; their problems are printed to stderr. Raises `UserError` E171, E172."""
     if not urls:
         return []
     from astro_factory.hub.publication_cache import open_cache
@@ -75,7 +75,7 @@ def read_graph(spec: Path, sets: Sequence[str] | None, profile: str | None, swee
 def read_target(
     target: str, sets: Sequence[str] | None, profile: str | None, sweep: str | None = None
 ) -> tuple[Path, Graph, str]:
-    """The parts of `SPEC:STAGE`, the spec compiled. Raises `UserError` E150, E151."""
+    """Path, compiled graph and stage of `SPEC:STAGE`. Raises `UserError` E150, E151."""
     spec, _, stage = target.rpartition(":")
     if not spec:
         raise UserError.of("E150", f"'{target}' names no stage", "write SPEC:STAGE, as in specs/quickstart.yaml:report")
@@ -93,7 +93,7 @@ def known_stage(graph: Graph, stage: str, spec: Path) -> None:
 def built_results(
     graph: Graph, spec: Path, store: "Store", stage: str, others: Sequence[str] = ()
 ) -> dict[str, "Result"]:
-    """The results of a stage and of others that it needs, with their files. Raises `UserError` E152."""
+    """The results of a stage and of some of its inputs, with their files. Raises `UserError` E152."""
     from astro_factory.plan import make_plan
     from astro_factory.plan.locks import locked_commits
 
@@ -108,7 +108,7 @@ def built_results(
 
 
 def not_built(stage: str, spec: Path, store: "Store", item: "PlannedNode") -> UserError:
-    """The error of a command that needs a stage's result; names the log of a run that failed."""
+    """The error of a command that needs a stage's result. It names the log of a failed run."""
     from astro_factory.runtime.node_execution import log_path
 
     remedy = f"run `astro-factory build {spec}`"

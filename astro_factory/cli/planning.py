@@ -1,4 +1,4 @@
-"""`plan`, `explain`, `lock`: what a build would do, why, and what is fixed outside the spec."""
+"""`plan`, `explain`, `lock`: what a build would do, why, and the pinned inputs outside the spec."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,13 +35,13 @@ def plan(
     sets: SetOption = None,
     profile: ProfileOption = None,
     sweep: SweepOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the network.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Use no network.")] = False,
     locked: LockedOption = False,
     no_import: NoImportOption = False,
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a build would run, why, and about what it takes."""
+    """Show what a build would run, why, and an estimate of the cost."""
     from astro_factory.cli.tables import plan_as_json, print_plan
     from astro_factory.plan.estimates import estimates
 
@@ -67,7 +67,7 @@ def explain(
     no_import: NoImportOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say why a stage would run: what of its record is not as the last build had it, and where the spec says so."""
+    """Explain why a stage would run: the changes since the last build, and where the spec makes them."""
     from astro_factory.plan.explaining import explain as explained
 
     _, graph, name = read_target(f"{target}:{stage}" if stage else target, sets, profile, sweep)
@@ -87,10 +87,10 @@ def _print_explanation(found: "Explanation") -> None:
     if found.waits:
         print(f"waits for {', '.join(found.waits)}: explain those too")
     if not found.previous:
-        print("there is no record to compare it with: nothing of this kind is in the store")
+        print("there is no record to compare with: the store has no result of this kind")
         return
-    same = "" if found.changes else ": nothing moved"
-    print(f"beside {found.against} (key {found.previous.key[:16]}){same}")
+    same = "" if found.changes else ": no changes"
+    print(f"compared with {found.against} (key {found.previous.key[:16]}){same}")
     width = max((len(change.kind) for change in found.changes), default=0)
     for change in found.changes:
         print(f"  {change.kind:<{width}}  {change.text}")
@@ -102,13 +102,15 @@ def lock(
     spec: SpecArgument,
     update: Annotated[
         list[str] | None,
-        typer.Option("--update", metavar="NAME", help="Move a model's or problem set's revision; may be repeated."),
+        typer.Option(
+            "--update", metavar="NAME", help="Update the revision of this model or problem set; may be repeated."
+        ),
     ] = None,
     sets: SetOption = None,
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the lock file: the commit of every Hub revision, and a digest of every file outside the spec."""
+    """Write the lock file: the commit of every Hub revision and a digest of every file outside the spec."""
     from astro_factory.plan.locks import refresh
 
     graph = read_graph(spec, sets, profile)
@@ -118,7 +120,7 @@ def lock(
         return
     for entry in found:
         print(entry)
-    print(f"{Path(graph.lock_path).name}: {len(found)} changed" if found else "as it was")
+    print(f"{Path(graph.lock_path).name}: {len(found)} changed" if found else "no changes")
 
 
 COMMANDS = (plan, explain, lock)

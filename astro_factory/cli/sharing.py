@@ -36,7 +36,7 @@ def publish(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish what a spec says, building what is missing."""
+    """Build what is missing and publish the entries of `publish:`."""
     graph = read_graph(spec, sets, profile)
     offered = {name.removeprefix("publish."): name for name, node in graph.nodes.items() if node.section == "publish"}
     if not offered:
@@ -56,7 +56,7 @@ def pull(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch a published dataset or model, check every file, and keep the records that made it."""
+    """Download a published dataset or model with its records, and verify every file."""
     from astro_factory.hub.pull import pull as fetch
 
     name = source if source.startswith("file:") else source.partition("@")[0]
@@ -64,16 +64,16 @@ def pull(
     if as_json:
         print_json(found.as_json())
         return
-    news = "checked" if found.changed else "all there already"
+    news = "checked" if found.changed else "up to date"
     print(f"{found.source}: {len(found.files)} files, {news}, in {found.target}")
 
 
 def init(folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)]) -> None:
-    """Make a workspace with the shipped specs and templates, for your own problems."""
+    """Create a workspace with the shipped specs and templates."""
     from astro_factory.core.shipped import make_workspace
 
     written = make_workspace(folder)
-    print(f"{folder}: {len(written)} files; begin with {folder}/specs/my_problems.yaml")
+    print(f"{folder}: {len(written)} files; start with {folder}/specs/my_problems.yaml")
     print(f"next: cd {folder} && astro-factory build specs/my_problems.yaml --profile smoke")
 
 

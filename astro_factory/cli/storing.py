@@ -35,15 +35,15 @@ def export(
     sets: SetOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Write a stage's output and the records behind it to one file that specs can name under `imports:`."""
+    """Write a stage's output and all records behind it to one file, for `imports:` of a spec."""
     from astro_factory.store.exports import write_export
 
     spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
     with disk_full_as_error(file.parent), place.gc_paused():
         planned = make_plan(graph, place, targets=[stage], commits=locked_commits(graph), use_imports=False)
-        results = {name: item.result for name, item in planned.nodes.items()}
-        if missing := [name for name, result in results.items() if result is None]:
+        results = {name: item.result for name, item in planned.nodes.items() if item.result}
+        if missing := [name for name in planned.nodes if name not in results]:
             raise not_built(missing[0], spec, place, planned.nodes[missing[0]])
         size = write_export(place, file, [results.pop(stage)], results.values())
     print(f"{file}: {size:,} bytes")
@@ -54,7 +54,7 @@ def import_(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take the finished stages of a store export into the store, every file checked."""
+    """Import the finished stages of a store export, verifying every file."""
     from astro_factory.store.exports import Export
     from astro_factory.store.transfer import import_result
 
@@ -72,20 +72,20 @@ def import_(
 
 def push(
     spec: SpecArgument,
-    url: Annotated[str, typer.Argument(metavar="URL", help="file:, s3: or hf: place to write to.", show_default=False)],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where to write: file:, s3: or hf:.", show_default=False)],
     store: StoreOption = None,
     sets: SetOption = None,
     profile: ProfileOption = None,
     sweep: SweepOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the finished stages of a spec to a store elsewhere, for others' `build --cache`."""
+    """Copy the finished stages of a spec to another store, for `build --cache`."""
     from astro_factory.store.remotes import RemoteStore
 
     graph, place, remote = read_graph(spec, sets, profile, sweep), open_store(store), RemoteStore(url)
     with place.building():
         planned = make_plan(graph, place, commits=locked_commits(graph), use_imports=False)
-        # to have published is nothing that others could take over
+        # a publication is of no use in another store
         results = [item.result for item in planned.nodes.values() if item.result and item.node.section != "publish"]
         if not results:
             raise UserError.of("E176", f"nothing of {spec} is built in this store", f"run `astro-factory build {spec}`")
@@ -101,16 +101,16 @@ def push(
 
 def gc(
     store: StoreOption = None,
-    delete: Annotated[bool, typer.Option("--delete", help="Delete it; without this nothing is.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete; without this option, only report.")] = False,
     grace_days: Annotated[
-        float, typer.Option(min=0, help="Keep what was made or used within so many days.")
+        float, typer.Option(min=0, help="Keep what was created or used in the last N days.")
     ] = GRACE_DAYS,
     keep_last: Annotated[
-        int, typer.Option(min=1, max=KEEP_LAST, help="Keep the last so many versions of each stage of each spec.")
+        int, typer.Option(min=1, max=KEEP_LAST, help="Keep the last N versions of each stage of each spec.")
     ] = KEEP_LAST,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what the store holds that nobody needs any more, or delete it."""
+    """Show, or delete, what is no longer needed in the store."""
     from astro_factory.store.gc import gc as collect
 
     found = collect(open_store(store), grace_days=grace_days, keep_last=keep_last, delete=delete)
@@ -122,17 +122,17 @@ def gc(
         if tally.kept or tally.collected:
             print(f"{name:<10}{tally.kept:>10,}{tally.collected:>12,}{tally.bytes:>20,}")
     if found.builds:
-        print("a build is running: what was made or used since it began is kept")
+        print("a build is running: everything created or used since it started is kept")
     if found.bytes and not delete:
-        print("nothing was deleted; `astro-factory gc --delete` does it")
+        print("nothing was deleted; run `astro-factory gc --delete`")
 
 
 def fsck(
     store: StoreOption = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Take what is damaged out of the way.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Move damaged files out of the way.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read the whole store again and compare it with its digests; ends with 1 if something is wrong and stays so."""
+    """Verify the digests of the whole store. Exits with 1 if damage remains."""
     from astro_factory.store.fsck import fsck as check_store
 
     checked = check_store(open_store(store), repair=repair)
@@ -155,7 +155,7 @@ def _print_checked(checked: "FsckReport") -> None:
         f"({counts['without_files']:,} without their files), {counts['items']:,} items: {len(checked.faults)} damaged"
     )
     if not checked.ok:
-        print("run `astro-factory fsck --repair`, then build: what was damaged is made again")
+        print("run `astro-factory fsck --repair`, then build to recreate what was damaged")
 
 
 def _print_fault(word: str, found: "Fault") -> None:

@@ -1,4 +1,4 @@
-"""What a build leaves on the screen: counts, the comparison, where everything lies, what to type next."""
+"""The summary of a build: counts, the comparison, paths of outputs, and the next command."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,25 +13,25 @@ from astro_factory.runtime.resources import processors
 from astro_factory.store import Store
 
 _MOST = 20
-"""Failures and outputs that are listed; of a sweep there may be thousands."""
+"""Most failures and outputs listed; a sweep may have thousands."""
 _WORTH_A_LINE_S = 5.0
 
 
 def summary(
     planned: Plan, store: Store, done: Build, seconds: float, expected: Mapping[str, Estimate]
 ) -> dict[str, Any]:
-    """The build as JSON: each stage's outcome, key and folder, what it took, the reports, the failures."""
+    """The build as JSON: outcome, key, folder and cost of each stage, reports, failures."""
     stages = []
     for name, item in planned.nodes.items():
         result = done.results.get(name)
-        present = result is not None and store.has_blobs(result)
+        folder = store.output(result) if result and store.has_blobs(result) else None
         stages.append(
             {
                 "name": name,
                 "kind": item.node.kind,
                 "outcome": done.outcomes.get(name, Outcome.SKIPPED),
                 "key": result.key if result else None,
-                "path": str(store.output(result)) if present else None,
+                "path": str(folder) if folder else None,
                 "seconds": done.seconds.get(name, 0.0),
                 "estimate": expected[name].as_json() if name in expected else None,
                 "took": _took(item, result) if result and done.outcomes.get(name) is Outcome.RAN else None,
@@ -61,7 +61,7 @@ def summary(
 
 
 def _took(item: PlannedNode, result: Result) -> dict[str, Any]:
-    """What a run took, in the terms of its estimate."""
+    """The cost of a run, in the units of its estimate."""
     spent, (count, processor) = result.provenance, processors(item.node)
     return {
         "calls": spent.get("calls", 0),
@@ -96,21 +96,21 @@ def print_summary(found: dict[str, Any], spec: Path) -> None:
     if found["failures"]:
         if (more := len(found["failures"]) - _MOST) > 0:
             console.print(f"and {more:,} more failures; `astro-factory build {spec} --json` lists them all")
-        console.print(f"finished stages are kept; mend the cause and run `astro-factory build {spec}` again")
+        console.print(f"finished stages are kept; fix the cause and run `astro-factory build {spec}` again")
         return
     ran = [stage for stage in found["stages"] if stage["took"] and stage["took"]["seconds"] >= _WORTH_A_LINE_S]
     ends = [s for s in found["stages"] if s["path"] and s["kind"] in ("evaluate", "grpo", "linearize", "publish")]
     if not found["variants"]:
         for stage in ran:
-            console.print(f"  {stage['name']:<16} took {_beside(stage)}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {stage['name']:<16} took {_cost(stage)}", highlight=False, markup=False, soft_wrap=True)
         for stage in ends[:_MOST]:
             console.print(f"  {stage['name']:<16} {stage['path']}", highlight=False, soft_wrap=True)
     for name in reports:
         console.print(f"look closer: astro-factory show {spec}:{name}")
 
 
-def _beside(stage: Mapping[str, Any]) -> str:
-    """What a stage took, beside what was told before."""
+def _cost(stage: Mapping[str, Any]) -> str:
+    """The cost of a stage with its estimate."""
     from astro_factory.cli.tables import size_of, time_of
 
     took, expected, parts = stage["took"], stage["estimate"] or {}, []
@@ -122,5 +122,5 @@ def _beside(stage: Mapping[str, Any]) -> str:
     ):
         if took[name]:
             before = expected.get(name)
-            parts.append(show(took[name]) + (f" (told: {show(before)})" if before is not None else ""))
+            parts.append(show(took[name]) + (f" (estimated: {show(before)})" if before is not None else ""))
     return ", ".join(parts)

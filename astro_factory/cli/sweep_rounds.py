@@ -1,4 +1,4 @@
-"""A sweep with halving: some seeds of all variants, then more seeds of those that did better."""
+"""A sweep with halving: the first seeds of all variants, then more seeds of the better ones."""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from astro_factory.spec.sweeps import Halving
 
 _Found = dict[str, Any]
-"""A build as `summary` has it."""
+"""A build as returned by `summary`."""
 
 
 class Rounds:
-    """The builds of a sweep, each of the next seeds of the variants that are left."""
+    """The builds of a sweep, each for the next seeds of the remaining variants."""
 
     def __init__(self, graph: Graph, stage: str, halving: "Halving", where: str):
-        """`stage` is the evaluation, `where` how a message calls the sweep. Raises `UserError` E164."""
+        """`stage` is the evaluation, `where` describes the sweep in messages. Raises `UserError` E164."""
         self.graph, self.stage, self.halving = graph, stage, halving
         self.config = evaluation_of(graph, stage)
         self.arm = _arm(halving.arm, self.config.arms, where)
         self.seeds = list(dict.fromkeys(variant.seed for variant in graph.variants))
 
     def built(
-        self, build: Callable[[list[str]], _Found], keep_going: bool, tell: Callable[[Mapping[str, Any]], None]
+        self, build: Callable[[list[str]], _Found], keep_going: bool, report: Callable[[Mapping[str, Any]], None]
     ) -> tuple[_Found, list[dict[str, Any]]]:
-        """All rounds as one build, and what was decided between them."""
+        """Build all rounds; returns them as one build, and the decisions, which `report` is called with."""
         from astro_factory.evaluation.halving import halve
         from astro_factory.evaluation.variant_samples import built_variants
 
@@ -49,11 +49,11 @@ class Rounds:
             rung = halve(variants, last, arm=self.arm, metrics=suite.metrics, samples=suite.samples, keep=keep)
             left -= {canonical_json(settings) for settings in rung.dropped}
             rungs.append(rung._asdict() | {"arm": self.arm})
-            tell(rungs[-1])
+            report(rungs[-1])
         return found, rungs
 
     def _targets(self, left: set[bytes], seeds: list[str]) -> list[str]:
-        """What is built of these variants under these seeds."""
+        """The targets of these variants and seeds."""
         wanted = [v for v in self.graph.variants if v.seed in seeds and canonical_json(v.own) in left]
         return list(dict.fromkeys(node for variant in wanted for node in self._ends(variant)))
 
@@ -62,7 +62,7 @@ class Rounds:
 
 
 def evaluation_of(graph: Graph, stage: str) -> Any:
-    """The config of the evaluation, as the baseline has it."""
+    """The config of the evaluation in the baseline."""
     return graph.nodes[next(variant for variant in graph.variants if variant.baseline).nodes[stage]].config
 
 
@@ -71,13 +71,15 @@ def _arm(asked: str | None, arms: tuple[str, ...], where: str) -> str:
         return arms[0]
     if asked in arms:
         return asked
-    cause = f"has no arm '{asked}'" if asked else f"has {len(arms)} arms, of which one must decide who goes on"
+    cause = (
+        f"has no arm '{asked}'" if asked else f"has {len(arms)} arms, one of which must decide which variants continue"
+    )
     remedy = near(asked, arms) if asked else f"write `halving: {{arm: NAME}}` with one of {', '.join(arms)}"
     raise UserError.of("E164", f"the evaluation of {where} {cause}", remedy)
 
 
 def _together(earlier: _Found, later: _Found) -> _Found:
-    """Two builds of parts of one graph as one: what the first made stays, what it failed to make may come later."""
+    """Merge two builds of parts of one graph. A stage that failed in the first may have succeeded in the second."""
     if not earlier:
         return later
     stages = {stage["name"]: stage for stage in later["stages"]}

@@ -1,4 +1,4 @@
-"""How a sweep's comparison is written and printed: a row for each variant and arm."""
+"""Writes and prints the comparison of a sweep, with one row per variant and arm."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -7,11 +7,11 @@ from typing import Any
 
 FILES = ("sweep.json", "sweep.parquet")
 _SETTING_WIDTH = 40
-"""Longest setting that stays on one line where the screen is narrow; figures always do."""
+"""Longest setting that is not wrapped on a narrow screen; numbers are never wrapped."""
 
 
 def write_files(folder: Path, table: Mapping[str, Any]) -> None:
-    """The table as JSON, and its rows as Parquet with a column for each setting, mean and seed."""
+    """Write the table as JSON, and its rows as Parquet with a column for each setting, mean and seed."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -28,7 +28,7 @@ def write_files(folder: Path, table: Mapping[str, Any]) -> None:
 
 
 def print_table(table: Mapping[str, Any], folder: Path) -> None:
-    """The table for people, with where its files lie."""
+    """Print the table and the paths of its files."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -38,7 +38,9 @@ def print_table(table: Mapping[str, Any], folder: Path) -> None:
     if rows:
         shown = Table(box=None, pad_edge=False)
         columns = _columns(rows)
-        console.width = max(console.width, _width(columns, rows[0]["settings"]))  # a line may wrap, no cell is cut off
+        console.width = max(
+            console.width, _width(columns, rows[0]["settings"])
+        )  # lines may wrap, but no cell is cut off
         for title in columns:
             shown.add_column(title, overflow="fold", no_wrap=title not in rows[0]["settings"])
         for cells in zip(*columns.values(), strict=True):
@@ -47,13 +49,13 @@ def print_table(table: Mapping[str, Any], folder: Path) -> None:
         console.print(f"{_seeds(rows[0]['seeds'])}; intervals of 95% over problems and seeds", highlight=False)
         if any(row.get("dropped_after") for row in rows):
             console.print(
-                "dropped variants have intervals from fewer seeds, over problems alone where that is one; "
-                "kept ones were chosen by seeds that are in their numbers",
+                "dropped variants have intervals from fewer seeds (with one seed, over problems only); "
+                "kept variants were selected by seeds that are part of their results",
                 highlight=False,
                 soft_wrap=True,
             )
     else:
-        console.print("the baseline was not built, so there is nothing to compare with")
+        console.print("the baseline was not built, so there is nothing to compare")
     console.print(_searches(table), highlight=False)
     for stage, cause in list(table["failures"].items())[:20]:
         console.print(f"{stage} failed: {cause}", markup=False, highlight=False, style="red", soft_wrap=True)
@@ -62,7 +64,7 @@ def print_table(table: Mapping[str, Any], folder: Path) -> None:
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The cells of each column by its title: an axis each, then figures; without columns that say nothing."""
+    """The cells of each column by title: the axes, then the numbers, without constant columns."""
     metric = rows[0]["metric"]
     columns = {axis: [_short(row["settings"][axis]) for row in rows] for axis in rows[0]["settings"]}
     if len({row["arm"] for row in rows}) > 1:
@@ -83,14 +85,14 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 
 def _width(columns: Mapping[str, Sequence[str]], axes: Collection[str]) -> int:
-    """How wide a table is whose figures are whole."""
+    """The width of a table without wrapped numbers."""
     longest = {title: max(map(len, [title, *cells])) for title, cells in columns.items()}
     shown = [min(size, _SETTING_WIDTH) if title in axes else size for title, size in longest.items()]
     return sum(shown) + 2 * len(shown)
 
 
 def _searches(table: Mapping[str, Any]) -> str:
-    text = f"searches: {table['searches_run']} run, {table['searches_there']} there already"
+    text = f"searches: {table['searches_run']} run, {table['searches_there']} reused"
     tokens = {row["search_tokens"] for row in table["rows"]}
     return f"{text}; {tokens.pop():,} tokens a variant" if len(tokens) == 1 and None not in tokens else text
 
@@ -110,14 +112,14 @@ def _short(value: Any) -> str:
     return Path(value).stem if isinstance(value, str) and value.endswith(".jinja") else _value(value)
 
 
-def told(rung: Mapping[str, Any]) -> str:
-    """What was decided after some seeds, in a line."""
+def rung_text(rung: Mapping[str, Any]) -> str:
+    """A decision of halving in one line."""
     names = "; ".join(map(settings_text, rung["dropped"])) or "nothing"
     return f"after {_seeds(rung['seeds'])} dropped: {names}"
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """A variant as people say it."""
+    """The settings of a variant as text."""
     return ", ".join(f"{name}={_value(value)}" for name, value in settings.items()) or "all"
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,11 +23,15 @@ from astro_factory.cli.options import (
     read_graph,
 )
 from astro_factory.cli.sweep_rounds import Rounds, evaluation_of
-from astro_factory.cli.sweep_tables import FILES, print_table, told, write_files
+from astro_factory.cli.sweep_tables import FILES, print_table, rung_text, write_files
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph
 from astro_factory.runtime import BuildOptions
 from astro_factory.spec.compose import load
+from astro_factory.spec.sweeps import Sweep
+
+if TYPE_CHECKING:
+    from astro_factory.evaluation.variants import VariantRow
 
 
 def sweep(
@@ -49,10 +53,12 @@ def sweep(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Build all variants of a sweep, shared stages once, and compare each with the baseline."""
+    """Build all variants of a sweep, shared stages only once, and compare them with the baseline."""
     name = name or _only_one(load(spec).data.get("sweeps") or {}, spec)
     graph = read_graph(spec, sets, profile, name)
-    stage = _compared(graph, f"the sweep '{name}' of {spec}")
+    definition = graph.sweep
+    assert isinstance(definition, Sweep)
+    stage = _compared(graph, definition.compare, f"the sweep '{name}' of {spec}")
     place = open_store(store)
     options = BuildOptions(
         jobs=jobs, keep_going=keep_going, locked=locked, use_imports=not no_import, caches=open_caches(cache)
@@ -61,12 +67,12 @@ def sweep(
     def build(targets: list[str] | None) -> dict[str, Any]:
         return made(graph, place, options, targets=targets, quiet=as_json)
 
-    halving = graph.sweep.halving
+    halving = definition.halving
     if halving is None:
         found, rungs = build(None), []
     else:
         rounds = Rounds(graph, stage, halving, f"the sweep '{name}' of {spec}")
-        found, rungs = rounds.built(build, keep_going, tell=lambda rung: None if as_json else print(told(rung)))
+        found, rungs = rounds.built(build, keep_going, lambda rung: None if as_json else print(rung_text(rung)))
     folder = out or Path("out") / f"{graph.name}-{name}"
     table = _table(graph, name, stage, found, rungs)
     write_files(folder, table)
@@ -101,21 +107,18 @@ def _only_one(sweeps: Collection[str], spec: Path) -> str:
     return next(iter(sweeps))
 
 
-def _compared(graph: Graph, where: str) -> str:
-    """The name in the spec of the evaluation that the variants are compared by."""
-    asked = graph.sweep.compare
+def _compared(graph: Graph, asked: str | None, where: str) -> str:
+    """The name in the spec of the evaluation that compares the variants. Raises `UserError` E163."""
     kinds = {stage: graph.nodes[node].kind for stage, node in graph.variants[0].nodes.items()}
     found = [asked] if asked else [stage for stage, kind in kinds.items() if kind == "evaluate"]
     if len(found) != 1 or kinds.get(found[0]) != "evaluate":
-        cause = f"{where} names no single evaluation to compare by"
+        cause = f"{where} does not name a single evaluation to compare"
         raise UserError.of("E163", cause, "write `compare:` with the name of an `evaluate` stage")
     return found[0]
 
 
-def _rows(
-    graph: Graph, found: Mapping[str, Any], stage: str, rungs: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """The comparison of the variants that were built; empty where the baseline is not among them."""
+def _rows(graph: Graph, found: Mapping[str, Any], stage: str, rungs: Sequence[Mapping[str, Any]]) -> "list[VariantRow]":
+    """The comparison of the variants that were built; empty if the baseline was not."""
     from astro_factory.evaluation.variant_samples import built_variants
     from astro_factory.evaluation.variants import compare
 

@@ -1,7 +1,7 @@
-"""How a plan looks: a line a stage, and of a sweep a line for all variants of a stage."""
+"""Prints a plan with one line per stage; in a sweep, one line for all variants of a stage."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from astro_factory.plan.estimates import AT_MOST, Estimate, totals
 
 
 def plan_as_json(planned: Plan, expected: Mapping[str, Estimate]) -> dict[str, Any]:
-    """The plan for machines: every node with its estimate, all together, and how a sweep shares them."""
+    """The plan as JSON: every node with its estimate, the totals, and how much a sweep shares."""
     stages = [
         node_as_json(item) | {"estimate": expected[name].as_json() if name in expected else None}
         for name, item in planned.nodes.items()
@@ -46,7 +46,7 @@ def print_plan(planned: Plan, expected: Mapping[str, Estimate]) -> None:
 
 
 def _rows(planned: Plan) -> dict[str, list[PlannedNode]]:
-    """The nodes of a line: one, or the variants of a stage."""
+    """The nodes of each line: one, or all variants of a stage."""
     rows: dict[str, list[PlannedNode]] = {}
     for name, item in planned.nodes.items():
         rows.setdefault(name.partition("[")[0], []).append(item)
@@ -77,21 +77,30 @@ def _reason(planned: Plan, items: list[PlannedNode]) -> str:
 
 
 def takes(estimates: Sequence[Estimate]) -> str:
-    """What some runs take together, and what that is told from."""
+    """The total of some estimates, and their basis."""
     if not estimates or not (basis := estimates[0].basis):
         return "unknown" if estimates else ""
     amounts = []
     for name, unit in (("calls", "calls"), ("tokens", "tokens")):
-        values = [getattr(estimate, name) for estimate in estimates]
-        if None not in values:
-            amounts.append(f"{sum(values):,.0f} {unit}")
+        if (total := _sum(getattr(estimate, name) for estimate in estimates)) is not None:
+            amounts.append(f"{total:,.0f} {unit}")
     if basis == AT_MOST:
         return f"at most {', '.join(amounts) or 'unknown'}"
-    seconds = [estimate.seconds for estimate in estimates]
-    amounts.append("time unknown" if None in seconds else time_of(sum(seconds), estimates[0].processor))
-    sizes = [estimate.bytes for estimate in estimates]
-    amounts += [] if None in sizes else [size_of(sum(sizes))]
+    seconds = _sum(estimate.seconds for estimate in estimates)
+    amounts.append("time unknown" if seconds is None else time_of(seconds, estimates[0].processor))
+    size = _sum(estimate.bytes for estimate in estimates)
+    amounts += [] if size is None else [size_of(size)]
     return f"{', '.join(amounts)} ({basis})"
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    """The sum, or None if a value is unknown."""
+    total = 0.0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
 
 
 def _total(found: Mapping[str, Any]) -> str:
@@ -104,20 +113,20 @@ def _total(found: Mapping[str, Any]) -> str:
 
 
 def time_of(seconds: float, processor: str) -> str:
-    """Seconds of all processors together, as people say it."""
+    """The total time of all processors as text."""
     if processor == "GPUs":
         return f"{seconds / 3600:,.2f} GPU-hours"
     return f"{seconds / 3600:,.1f} core-hours" if seconds >= 3600 else f"{seconds:,.0f} core-seconds"
 
 
 def size_of(count: float) -> str:
-    """Bytes, as people say it."""
+    """A number of bytes as text."""
     power = next((power for power in (4, 3, 2, 1) if count >= 1000**power), 0)
     return f"{count / 1000**power:,.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 def _sharing(planned: Plan) -> dict[str, int]:
-    """How many stages the variants have, and how many there are to make."""
+    """The number of stages of a variant, and of distinct and shared nodes of all variants."""
     variants = planned.graph.variants
     uses = Counter(node for variant in variants for node in variant.nodes.values())
     return {

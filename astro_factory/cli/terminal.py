@@ -1,7 +1,7 @@
-"""How a running build looks: a live table on a terminal, plain lines elsewhere, nothing with `--json`.
+"""Shows a running build: a live table in a terminal, plain lines elsewhere, nothing with `--json`.
 
-A build of a few stages shows each of them. One of many shows what runs, what went wrong and what took long, and how far
-all is: nobody reads a thousand lines.
+A build with few stages shows each of them. A build with many shows the running stages, failures, slow stages and the
+total progress.
 """
 
 import sys
@@ -17,14 +17,14 @@ from astro_factory.runtime.events import BuildEvent, EndEvent, ProgressEvent, Wa
 
 _PLAIN_EVERY_S = 15.0
 _MANY = 20
-"""Stages; where more are to be made, not every one is told."""
+"""With more stages than this to build, not every stage is shown."""
 _LONG_S = 30.0
-"""What took so long is told in any case."""
+"""Stages that take at least this long are always shown."""
 
 
 @contextmanager
 def open_view(planned: Plan, *, quiet: bool) -> Iterator[Watcher]:
-    """A watcher of the build's events for as long as the block runs."""
+    """A watcher of the build's events, for the duration of the block."""
     if quiet:
         yield lambda name, event: None
         return
@@ -40,7 +40,7 @@ def open_view(planned: Plan, *, quiet: bool) -> Iterator[Watcher]:
 
 
 class Totals:
-    """Counts of a build: how many of the stages that were to be made are done, and how they ended."""
+    """Counts how many stages of a build are running or done, by outcome."""
 
     def __init__(self, count: int):
         self.count = count
@@ -66,7 +66,7 @@ class Totals:
 
 @dataclass
 class _Row:
-    """What the table shows of a stage."""
+    """The row of a stage in the table."""
 
     amount: str = "waits"
     figures: str = ""
@@ -75,7 +75,7 @@ class _Row:
     started: float | None = None
     ended: float | None = None
     first: tuple[float, float] | None = None
-    """When it first said how far it was, and how far: a resumed stage does not begin with nothing."""
+    """Time and amount of the first progress event; a resumed stage does not start at 0."""
 
     def take(self, event: BuildEvent) -> None:
         now = time.monotonic()
@@ -94,20 +94,20 @@ class _Row:
             self.amount, self.done, self.total, self.ended = event["outcome"], 1, 1, now
 
     def times(self) -> tuple[str, str]:
-        """How long it has run, and how long it probably still will."""
+        """The elapsed time and the estimated remaining time."""
         if self.started is None:
             return "", ""
         now = self.ended or time.monotonic()
         left = ""
-        if self.first and self.ended is None and self.done > self.first[1]:
+        if self.first and self.total is not None and self.ended is None and self.done > self.first[1]:
             left = _clock((now - self.first[0]) * (self.total - self.done) / (self.done - self.first[1]))
         return _clock(now - self.started), left
 
 
 class LiveTable:
-    """A row for each stage that runs; of few stages also for those that wait and that are done.
+    """A table with a row for each running stage and, in a small build, for waiting and finished ones.
 
-    It is drawn a few times a second, whatever happens in between.
+    It is redrawn a few times a second, independently of events.
     """
 
     def __init__(self, names: list[str], totals: Totals, console: Any):
@@ -133,7 +133,7 @@ class LiveTable:
             self._print(name, event["text"])
         elif event["event"] == "end" and self._totals.many:
             self._rows.pop(name, None)
-            if _worth_telling(event):
+            if _worth_showing(event):
                 self._print(name, ended(event))
         else:
             self._rows.setdefault(name, _Row()).take(event)
@@ -152,8 +152,8 @@ class LiveTable:
             self._all.amount = f"{self._totals.done:,}/{self._totals.count:,}"
             rows.insert(0, ("all stages", self._all))
         table = Table.grid(padding=(0, 1))
-        for width, justify in ((14, "left"), (24, "left"), (18, "right"), (40, "left"), (8, "right"), (8, "right")):
-            table.add_column(min_width=width, justify=justify, no_wrap=True)
+        for width, right in ((14, False), (24, False), (18, True), (40, False), (8, True), (8, True)):
+            table.add_column(min_width=width, justify="right" if right else "left", no_wrap=True)
         for name, row in rows:
             took, left = row.times()
             waits = row.total is None and row.started is not None
@@ -163,26 +163,26 @@ class LiveTable:
 
 
 class PlainLines:
-    """A line when a stage starts, now and then while it runs, and when it ends; of many, those worth a line."""
+    """Prints a line when a stage starts, at intervals, and when it ends; in a large build only some of these."""
 
     def __init__(self, names: list[str], totals: Totals):
         self._names, self._totals = set(names), totals
         self._last: dict[str, float] = {}
-        self._told = time.monotonic()
+        self._last_total = time.monotonic()
 
     def __call__(self, name: str, event: BuildEvent) -> None:
         if name in self._names:
             self._totals.take(name, event)
         if text := self._text(name, event):
             print(f"{name:<14} {text}".rstrip(), flush=True)
-        if self._totals.many and time.monotonic() - self._told >= _PLAIN_EVERY_S:
-            self._told = time.monotonic()
+        if self._totals.many and time.monotonic() - self._last_total >= _PLAIN_EVERY_S:
+            self._last_total = time.monotonic()
             print(f"{'all stages':<14} {self._totals.done:,}/{self._totals.count:,} ({self._totals})", flush=True)
 
     def _text(self, name: str, event: BuildEvent) -> str:
         if event["event"] == "progress":
             now = time.monotonic()
-            # of many stages, one that has just begun is no news
+            # in a large build, a stage that has just started is not shown
             if now - self._last.setdefault(name, now if self._totals.many else 0.0) < _PLAIN_EVERY_S:
                 return ""
             self._last[name] = now
@@ -190,18 +190,18 @@ class PlainLines:
         if event["event"] == "start":
             return "" if self._totals.many else f"starts ({event['reason']})"
         if event["event"] == "end":
-            silent = event["outcome"] == "hit" or (self._totals.many and not _worth_telling(event))
+            silent = event["outcome"] == "hit" or (self._totals.many and not _worth_showing(event))
             return "" if silent else ended(event)
         return event["text"] if event["event"] == "log" else ""
 
 
-def _worth_telling(event: EndEvent) -> bool:
-    """Whether the end of one of many stages is. What is skipped for a failure follows from that."""
+def _worth_showing(event: EndEvent) -> bool:
+    """Whether to show the end of a stage in a large build: failures and long runs."""
     return event["outcome"] == "failed" or event["seconds"] >= _LONG_S
 
 
 def ended(event: EndEvent) -> str:
-    """How a stage ended, in a few words; the summary has the causes of failures."""
+    """How a stage ended; the summary shows the causes of failures."""
     seconds = f" in {event['seconds']:.1f} s" if event["seconds"] else ""
     reason = f" ({event['reason']})" if event["outcome"] == "skipped" else ""
     return f"{event['outcome']}{seconds}{reason}"

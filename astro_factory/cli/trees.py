@@ -30,11 +30,13 @@ def replay(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make search trees again from the model calls they store, with no model, and compare."""
+    """Rebuild search trees from their stored model calls, without a model, and compare."""
     spec, graph, stage = read_target(target, sets, profile)
-    config = graph.nodes[stage].config
-    if config.kind != "search":
-        raise UserError.of("E158", f"'{stage}' is of kind {config.kind} and holds no trees", "name a search stage")
+    from astro_factory.stages.search import Config
+
+    kind, config = graph.nodes[stage].kind, graph.nodes[stage].config
+    if not isinstance(config, Config):
+        raise UserError.of("E158", f"'{stage}' is of kind {kind} and has no trees", "name a search stage")
     place = open_store(store)
     results = built_results(graph, spec, place, stage, [config.model])
     from astro_factory.search.replay import Replay
@@ -49,7 +51,7 @@ def replay(
     if as_json:
         print_json({"ok": not different, "trees": len(holds), "different": different})
     else:
-        print(f"{len(holds) - len(different)} of {len(holds)} trees are what their stored calls give")
+        print(f"{len(holds) - len(different)} of {len(holds)} trees are reproduced by their stored calls")
         for name in different:
             print(f"  different: {name}")
     if different:

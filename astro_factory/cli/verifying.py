@@ -1,4 +1,4 @@
-"""`verify`: what a verifier says of answers that lie in a file."""
+"""`verify`: judges the answers in a file."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def verify(
     ] = "math",
     as_json: JsonOption = False,
 ) -> None:
-    """Judge rows of `gold` and `answer`, a whole response; one verdict a row, in order."""
+    """Judge rows with `gold` and `answer` (a whole response). Prints one verdict per row, in order."""
     from astro_factory.verifiers import get_verifier
     from astro_factory.verifiers.pool import worker_count
 
@@ -64,7 +64,7 @@ def _problems(path: Path, kind: str) -> Iterator[tuple[Problem, str]]:
 
 
 def _text(value: Any) -> str:
-    """A cell as text that can be printed: half of a surrogate pair cannot."""
+    """A cell as printable text, without unpaired surrogates."""
     return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 

@@ -223,8 +223,9 @@ class Compiler:
         config = validate(self.document, path, stage_kind.Config, filled, self.errors)
         if config is None:
             return
-        files = self._files(config, path)
-        if None not in files.values():
+        found_files = self._files(config, path)
+        files = {name: target for name, target in found_files.items() if target is not None}
+        if files.keys() == found_files.keys():
             for found in stage_kind.check(config, files):
                 if found.place is None:
                     at = (*path, *pointed(raw, found.cause))
@@ -240,7 +241,7 @@ class Compiler:
             version=stage_kind.VERSION,
             heavy=stage_kind.HEAVY,
             reads={value: value for _, _, value in marked(type(config), config, Reference)},
-            files={name: target for name, target in files.items() if target is not None},
+            files=files,
             place=self.document.place(path, key=True),
             locate=Origins(self.document, path, self.written),
         )

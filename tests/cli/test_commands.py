@@ -233,23 +233,23 @@ def test_a_sweep_is_planned_and_built_as_one(run):
 
 def test_explain(run):
     run("build", "spec.yaml", "--no-publish")
-    assert run("explain", "spec.yaml:drill").out.endswith(": nothing moved\n")
+    assert run("explain", "spec.yaml:drill").out.endswith(": no changes\n")
     ended = run("explain", "spec.yaml", "drill", "--set", "params.count=30")
     lines = ended.out.splitlines()
     assert ended.code == 0 and lines[0].startswith(
         "drill (practice): run, count: 20 -> 30 (--set params.count=30), key "
     )
-    assert lines[1].startswith("beside the last build (key ")
+    assert lines[1].startswith("compared with the last build (key ")
     assert lines[2:] == ["  config  count: 20 -> 30", "          at --set params.count=30"]
     found = run("explain", "spec.yaml", "publish.data", "--set", "params.count=30", "--json").json
     assert found["waits"] == ["drill"] and found["status"] == "pending" and found["against"] is None
     assert "E151" in run("explain", "spec.yaml", "dril").err
     ended = run("explain", "spec.yaml", "publish.data", "--set", "params.count=30")
-    assert "waits for drill: explain those too\nthere is no record to compare it with" in ended.out
+    assert "waits for drill: explain those too\nthere is no record to compare with" in ended.out
 
 
 def test_lock(run):
-    assert run("lock", "spec.yaml").out == "as it was\n"
+    assert run("lock", "spec.yaml").out == "no changes\n"
     assert "E144 'drill' is no model or problem set" in run("lock", "spec.yaml", "--update", "drill").err
     assert run("build", "spec.yaml", "--no-publish", "--locked").code == 0
 
@@ -290,7 +290,7 @@ def test_a_users_mistake_in_a_stage_exits_with_1(run):
     assert ended.code == 1 and "Traceback" not in ended.out + ended.err
     assert "mine failed: mine.jsonl:2:2 E427 not valid JSON: " in ended.out and "    {oops}\n     ^" in ended.out
     assert "publish.data   skipped (needs mine)" in ended.out
-    assert "finished stages are kept; mend the cause and run `astro-factory build spec.yaml` again" in ended.out
+    assert "finished stages are kept; fix the cause and run `astro-factory build spec.yaml` again" in ended.out
     found = run("build", *args, "--json")
     assert found.code == 1 and found.json["ok"] is False and set(found.json["failures"]) == {"mine"}
     assert found.json["counts"] == {"hit": 1, "failed": 1, "skipped": 1}
@@ -373,7 +373,7 @@ def test_gc_reports_before_it_deletes(run):
     ended = run(*args)
     rows = {line.split()[0]: line.split()[1:] for line in ended.out.splitlines() if line}
     assert rows["kept"] == ["not", "needed", "bytes"] and rows["blobs"][:2] == rows["results"][:2] == ["2", "1"]
-    assert ended.out.endswith("nothing was deleted; `astro-factory gc --delete` does it\n")
+    assert ended.out.endswith("run `astro-factory gc --delete`\n")
     found = run(*args, "--delete", "--json").json
     assert found["deleted"] and found["builds"] == 0 and found["folders"]["blobs"] == {
         "kept": 2, "collected": 1, "bytes": int(rows["blobs"][2].replace(",", "")),
@@ -399,7 +399,7 @@ def test_fsck_finds_and_heals(run):
     blob.write_bytes(b"rot" + blob.read_bytes()[3:])
     ended = run("fsck")
     assert ended.code == 1 and f"damaged: blob {blob.absolute()}: does not match its digest" in ended.out
-    assert ended.out.endswith("run `astro-factory fsck --repair`, then build: what was damaged is made again\n")
+    assert ended.out.endswith("run `astro-factory fsck --repair`, then build to recreate what was damaged\n")
     assert run("fsck", "--json").json["ok"] is False
     repaired = run("fsck", "--repair")
     assert repaired.code == 0 and f"; moved to {Path('.astro/damaged').absolute()}/{blob.name}\n" in repaired.out

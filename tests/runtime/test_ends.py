@@ -51,7 +51,7 @@ def test_an_interrupted_build_resumes(bench, kind, number):
     clock = time.monotonic()
     out, err = builder.communicate(timeout=60)
     assert time.monotonic() - clock < 20
-    assert builder.returncode == 130 and err == "interrupted; the same command goes on from here\n"
+    assert builder.returncode == 130 and err.startswith("interrupted; ")
     assert "second" in out and gone(asleep)
     assert finished(bench) == {"first": "hit", "second": "ran", "third": "ran"}
 
