@@ -1,7 +1,7 @@
-"""The one way text becomes token ids, in every stage.
+"""The only conversion of text to token ids, used by every stage.
 
-Ids are built from parts (prompt, response, terminator), never found by searching text, so the mask is right by
-construction and no sequence can start with a second BOS. `tokenizer` is any transformers tokenizer; it is only called.
+Ids are built from parts (prompt, response, terminator), never found by searching text, so the mask is correct by
+construction and no sequence can start with a second BOS. `tokenizer` is any transformers tokenizer, never modified.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ Message = dict[str, str]
 
 
 class Encoded(NamedTuple):
-    """Token ids and, beside each, whether it is part of a response (1) or of a prompt (0)."""
+    """Token ids, and for each whether it belongs to the response (1) or the prompt (0)."""
 
     ids: list[int]
     response_mask: list[int]
 
 
 def encode_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Ids up to where the assistant starts to write."""
+    """Ids up to the start of the assistant's message."""
     text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
@@ -47,11 +47,11 @@ def encode_dialogue(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
 
 
 def encode_dialogues(tokenizer: Any, dialogues: Sequence[Sequence[Message]]) -> list[Encoded]:
-    """`encode_dialogue` of each, many times as fast."""
+    """`encode_dialogue` of each, many times faster."""
     if not all(messages and messages[-1]["role"] == "assistant" for messages in dialogues):
         raise ValueError("a dialogue to train on ends with an assistant message")
-    asked = [list(messages[:-1]) for messages in dialogues]
-    texts = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+    questions = [list(messages[:-1]) for messages in dialogues]
+    texts = tokenizer.apply_chat_template(questions, tokenize=False, add_generation_prompt=True)
     prompts = tokenizer(texts, add_special_tokens=False)["input_ids"]
     responses = tokenizer([messages[-1]["content"] for messages in dialogues], add_special_tokens=False)["input_ids"]
     end = terminator(tokenizer)

@@ -1,4 +1,4 @@
-"""Dialogues: conversations to train on that come from no search, such as practice documents of single skills."""
+"""Dialogues: conversations to train on that do not come from a search, such as practice documents."""
 
 from typing import Any
 

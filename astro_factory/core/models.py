@@ -1,4 +1,4 @@
-"""Where the weights of a model artifact are: the folder itself, or the pinned Hub revision that it points to."""
+"""Where the weights of a model artifact are: in its folder, or at the pinned Hub revision that it points to."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ POINTER = "hub.json"
 def model_source(folder: Path) -> Path:
     """The local folder with config, weights and tokenizer of a model artifact.
 
-    A folder with `hub.json`, `{"repo": ..., "revision": <commit>}`, is a pointer: its files come from the Hub's cache,
-    downloaded once.
+    A folder with `hub.json`, `{"repo": ..., "revision": <commit>}`, is a pointer: its files are downloaded once, into
+    the Hub's cache.
     """
     pointer = folder / POINTER
     if not pointer.is_file():

@@ -1,4 +1,4 @@
-"""A problem: what is asked, the known answer, and which verifier decides."""
+"""A problem: the question, the known answer, and the verifier that decides."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from typing import Any
 class Problem:
     """One row of a problem source.
 
-    `info` holds what a verifier needs beyond the answer (the numbers of a countdown puzzle, a task's metadata); it is
-    stored as a JSON column, so that sources with different fields share one table format.
+    `info` has what a verifier needs beyond the answer (the numbers of a countdown puzzle, a task's metadata). It is
+    stored as a JSON column, so sources with different fields share one table format.
     """
 
     id: str
@@ -19,7 +19,7 @@ class Problem:
     verifier: str
     info: dict[str, Any] = field(default_factory=dict)
     level: str = ""
-    """Group for breakdowns in reports, such as `4 numbers`; may be empty."""
+    """Group in reports, such as `4 numbers`; may be empty."""
 
     def as_row(self) -> dict[str, Any]:
         return {
@@ -37,7 +37,7 @@ class Problem:
 
 
 def problem_schema() -> Any:
-    """The `pyarrow.Schema` of `problems.parquet`, one column a field; `info` is canonical JSON."""
+    """The `pyarrow.Schema` of `problems.parquet`, one column per field; `info` is canonical JSON."""
     import pyarrow as pa
 
     return pa.schema([(name, pa.string()) for name in ("id", "question", "answer", "verifier", "info", "level")])

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Protocol
 
 from astro_factory.core.artifacts import ArtifactType
@@ -45,7 +44,7 @@ class StageKind(Protocol):
         Raises:
             UserError: for what the user can fix. Every other exception counts as a defect of the kind.
         """
-        ...
+        raise NotImplementedError
 
     def check(self, config: Any, files: Mapping[str, str]) -> Iterable[Diagnostic]:
         """Errors that can be found without running the stage. Called when a spec is compiled.
@@ -103,10 +102,15 @@ HOOKS = ("check", "estimate", "cores", "gpus", "memory_gb", "threads", "prefligh
 class _ModuleKind(StageKind):
     """A module's own names over the defaults."""
 
-    def __init__(self, module: ModuleType):
-        vars(self).update({name: value for name, value in vars(module).items() if name in (*REQUIRED, *HOOKS)})
+    def __init__(self, module: Any):
+        self.Config, self.OUTPUT, self.VERSION, self.HEAVY = module.Config, module.OUTPUT, module.VERSION, module.HEAVY
         self.module = module.__name__
         self.hooks = frozenset(HOOKS) & vars(module).keys()
+        self._run = module.run
+        vars(self).update({name: getattr(module, name) for name in self.hooks})
+
+    def run(self, ctx: StageContext, config: Any) -> None:
+        self._run(ctx, config)
 
 
 @cache

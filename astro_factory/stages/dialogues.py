@@ -1,4 +1,4 @@
-"""Dialogues of your own to train on, from a file beside the spec: worked solutions, a warm-up, another method's traces.
+"""Your own dialogues to train on, from a file: worked solutions, a warm-up, traces of another method.
 
 {"messages": [{"role": "user", "content": "What is 2 + 3?"}, {"role": "assistant", "content": "2 + 3 = 5"}]}
 """
@@ -29,11 +29,11 @@ class Config(StageConfig):
     kind: Literal["dialogues"]
     path: FileField
     """The file, relative to the spec's folder: .jsonl, .json (a list) or .parquet. Each row has `messages`, the last of
-    them the assistant's, and may have a `skill`, a name for what it teaches."""
+    them from the assistant, and may have a `skill`, a name for what it teaches."""
 
 
 def check(config: Config, files: Mapping[str, str]) -> list[Diagnostic]:
-    """What can be said at compile time."""
+    """A file whose format is unknown."""
     if Path(config.path).suffix in _FORMATS:
         return []
     return [Diagnostic("E426", f"'{config.path}' has no known format", f"use a file ending in {', '.join(_FORMATS)}")]
@@ -55,7 +55,7 @@ def _dialogues(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
 
 
 def _faults(rows: Iterable[Row], source: str) -> Iterator[Diagnostic]:
-    """The first rows that are no dialogues, and why."""
+    """The first rows that are not dialogues, and why."""
     found = 0
     for label, values in rows:
         if reason := _fault(values.get("messages")):

@@ -1,7 +1,7 @@
 """Evaluation of several models on the same problems with the same seeds: samples, verdicts, and the report of both.
 
-Each sample is an item under its own key: a resumed run makes no finished one again, and one more arm, problem or sample
-costs just that. Verdicts and all numbers are made anew from the samples.
+Each sample is an item under its own key: a resumed run repeats no finished sample, and one more arm, problem or sample
+costs just that. Verdicts and all figures are computed from the samples each time.
 """
 
 from collections import defaultdict
@@ -41,7 +41,7 @@ class Config(StageConfig, Comparison):
     group: int = Field(32, gt=0)
     """Problems that a process samples together: many keep the engine full, few spread evenly over processes."""
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
-    """Processes that sample side by side, each with a copy of the model; the machine's GPUs are dealt out to them."""
+    """Processes that sample side by side, each with its own copy of the model; they share the machine's GPUs."""
 
 
 def cores(config: Config) -> int:
@@ -150,12 +150,12 @@ def _judged(
 
 
 def _votes(problem: Problem, verdicts: Sequence[Verdict]) -> list[str]:
-    """The answers of one problem's samples from all arms, equal ones in one spelling."""
+    """The answers of one problem's samples from all arms; equal answers get the same spelling."""
     verifier = get_verifier(problem.verifier)
 
     def same(first: int, second: int) -> bool:
         pair = (verdicts[first], verdicts[second])
-        # right answers have one spelling already; what could not be judged alone cannot be compared
+        # correct answers already have one spelling; answers without a verdict cannot be compared
         if any(verdict.outcome is not Outcome.INCORRECT for verdict in pair):
             return False
         return verifier.same(problem, verdicts[first].extracted, verdicts[second].extracted)

@@ -20,7 +20,7 @@ HEAVY = True
 class Config(GRPOSettings):
     kind: Literal["grpo"]
     template: TemplateField | None = None
-    """The wording by which backtracks, dead ends, repeated steps and backtracks to nowhere are counted in the training
+    """Wording by which backtracks, dead ends, repeated steps and backtracks to nowhere are counted in the training
     curves."""
 
 
@@ -35,7 +35,7 @@ def threads(config: Config) -> int:
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
-    """So many responses a step, whatever the number of problems."""
+    """A fixed number of responses per step, whatever the number of problems."""
     samples = config.steps * config.prompts_per_step * config.group_size
     return Workload("samples", samples, calls=samples, tokens=samples * config.max_new_tokens)
 
@@ -47,7 +47,7 @@ def run(ctx: StageContext, config: Config) -> None:
     from astro_factory.training.grpo import Task, train_grpo
     from astro_factory.verifiers import get_verifier
 
-    processes = config.launch.processes  # the first of them speaks for all
+    processes = config.launch.processes  # only the first process sends events
     rows = read_table(ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS])
     task = Task(
         problems=[Problem.from_row(row) for row in rows],
@@ -63,7 +63,7 @@ def run(ctx: StageContext, config: Config) -> None:
 
 
 def _generate(config: Config, model: Any, tokenizer: Any) -> Any:
-    """Sample from the model that is trained, in its process."""
+    """Sample from the model in training, in the same process."""
     from astro_factory.engines.base import Request
     from astro_factory.engines.sampler import Sampler
 

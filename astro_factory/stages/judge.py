@@ -1,7 +1,7 @@
-"""Self-evaluation: a model votes on each right end of the trees whether its solution is sound (paper, appendix A.1).
+"""Self-evaluation: a model votes whether the solution of each correct terminal is sound (paper, appendix A.1).
 
-A right answer can be a lucky guess. `linearize` with `self_evaluation` leads traces only to ends that all votes, or
-most, speak for. The paper asks 8 times and wants all of them.
+A right answer can be a lucky guess. `linearize` with `self_evaluation` uses only ends that all votes, or most, are in
+favour of. The paper asks for 8 votes, all in favour.
 """
 
 from collections.abc import Iterator
@@ -31,24 +31,24 @@ __all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "run"]
 class Config(GenerationConfig):
     kind: Literal["judge"]
     trees: TreesRef
-    """Search trees, whose right ends are voted on."""
+    """Search trees whose correct terminals are voted on."""
     votes: int = Field(8, gt=0)
-    """N: how often each end is asked about."""
+    """N: votes on each end."""
     prompt: JudgePrompt
-    """The question, a template such as `judge/solution.jinja`: what it knows is in docs/reference/templates.md."""
+    """The question, a template such as `judge/solution.jinja`; docs/reference/templates.md lists its variables."""
     in_favour: str = Field("Verdict: yes", min_length=1)
-    """What a vote in favour says, upper or lower case; every other response is a vote against."""
+    """Text that a vote in favour contains, in upper or lower case; every other response is a vote against."""
 
     @field_validator("in_favour")
     @classmethod
-    def _says_something(cls, text: str) -> str:
+    def _not_blank(cls, text: str) -> str:
         if not text.strip():
             raise ValueError("is blank, and every vote would be in favour")
         return text
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
-    """Votes on the right ends of each tree; how many a tree has, earlier runs tell."""
+    """Votes on the correct terminals of each tree, whose number only earlier runs show."""
     return Workload("trees", rows.get(config.trees))
 
 
@@ -64,7 +64,7 @@ def run(ctx: StageContext, config: Config) -> None:
 
 
 def _conversations(tree: Tree, config: Config, prompt: Prompt) -> list[Conversation]:
-    """One for each right end."""
+    """One conversation for each correct terminal."""
     found = []
     for end in Terminals(tree).correct:
         node, steps = tree.nodes[end], [tree.nodes[index].text for index in tree.path(end)]

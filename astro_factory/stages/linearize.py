@@ -1,6 +1,6 @@
-"""Search trees to chains of thought (procedure cloning): go wrong, notice, say where to go back to, end right.
+"""Search trees to chains of thought (procedure cloning): take wrong branches, notice, go back, end with a right answer.
 
-No model is asked. Which nodes a trace visits is decided by `traces.sequence`, how it says so by the template.
+No model is used. `traces.sequence` decides which nodes a trace visits, the template how the text words it.
 """
 
 import json
@@ -39,24 +39,24 @@ HEAVY = False
 
 _REPORT_EVERY = 200
 _REMEDIES = {
-    "no_right_end": "search longer, take easier problems, or start from a model that solves some of them",
+    "no_right_end": "search longer, use easier problems, or start from a model that solves some of them",
     "no_wrong_end": "ask for traces without wrong branches (`per_problem: {direct: 1, search: 3}`), or search longer",
-    "no_trusted_end": "judge with another model or prompt, or take `rule: majority`",
+    "no_trusted_end": "judge with another model or prompt, or use `rule: majority`",
     "too_long": "raise 'max_chars'",
     "too_short": "lower 'min_chars'",
-    "no_answer": "let the template's block 'answer' say {{ node.closing }}, also for these trees",
-    "unclean_step": "look at steps and answers: they hold control characters, special tokens or the template's words",
+    "no_answer": "make the template's block 'answer' contain {{ node.closing }} for these trees too",
+    "unclean_step": "look at steps and answers: they contain control characters, special tokens or template words",
 }
 _DECIDED_BY_MATCH = {"per_problem", "max_traces", "wrong_branches", "confirm", "early", "order", "self_evaluation"}
 
 
 class PerProblem(CoreConfig):
-    """So many traces without a wrong branch and so many with at least one, as the paper has them (1 and 3)."""
+    """How many traces without a wrong branch, and how many with at least one (in the paper 1 and 3)."""
 
     direct: int = Field(1, ge=0)
-    """Traces that go straight to a right end."""
+    """Traces that lead straight to a correct terminal."""
     search: int = Field(3, ge=0)
-    """Traces with at least one wrong branch; where 'wrong_branches' draws none, they get one."""
+    """Traces with at least one wrong branch; they get one if 'wrong_branches' draws none."""
 
     @model_validator(mode="after")
     def _some(self) -> "PerProblem":
@@ -66,81 +66,81 @@ class PerProblem(CoreConfig):
 
 
 class SelfEvaluation(CoreConfig):
-    """Right ends count only where a model, asked several times, finds the solution right: no lucky guesses."""
+    """Use only correct terminals whose solution a model, asked several times, finds right: no lucky guesses."""
 
     votes: VotesRef
     """Votes of a `judge` stage."""
     rule: Literal["unanimous", "majority"] = "unanimous"
-    """How many of the votes have to speak for an end: all of them, as in the paper, or more than half."""
+    """How many votes must be in favour of an end: all of them, as in the paper, or more than half."""
 
 
 class LossWeights(CoreConfig):
-    """How much a token of each kind of segment counts: 0 not at all, 1 as much as what is in no segment."""
+    """Weight of a token in the loss by kind of segment: 0 is none, 1 that of text outside all segments."""
 
     step: float = Field(1.0, ge=0)
-    """Steps on the way to the right end."""
+    """Steps on the way to the correct terminal."""
     wrong_step: float = Field(1.0, ge=0)
-    """Steps that the trace gives up again."""
+    """Steps that the trace abandons."""
     reflect: float = Field(1.0, ge=0)
-    """Looking back."""
+    """Reflections."""
     verdict: float = Field(1.0, ge=0)
-    """Whether it is right."""
+    """Verdicts on a reflection."""
     backtrack: float = Field(1.0, ge=0)
-    """Where it goes back to."""
+    """Backtracks."""
     restart: float = Field(1.0, ge=0)
-    """Going back to the beginning."""
+    """Restarts from the beginning."""
     answer: float = Field(1.0, ge=0)
-    """The last line."""
+    """The line with the answer."""
 
 
 class Config(StageConfig):
     kind: Literal["linearize"]
     trees: TreesRef
-    """Search trees to word."""
+    """Search trees."""
     template: TemplateField
-    """Words for reflection, verdicts and going back."""
+    """Wording of reflections, verdicts and backtracks."""
     per_problem: Annotated[
         Annotated[int, Field(gt=0), Tag("count")] | Annotated[PerProblem, Tag("each")],
         Discriminator(lambda value: "each" if isinstance(value, dict | PerProblem) else "count"),
-    ] = PerProblem()
-    """Traces of one tree: how many, all with as many wrong branches as drawn, or how many of which sort."""
+    ] = PerProblem(direct=1, search=3)
+    """Traces per tree: a number, each with as many wrong branches as drawn, or a number of each sort."""
     max_traces: int | None = Field(None, gt=0)
-    """Most traces of all: the first ones, tree by tree, so that what is compared can be equally many. Default: all."""
+    """Most traces in total, taken tree by tree, so that stages can be compared at equal counts. Default: all."""
     wrong_branches: WrongBranches = (0, 2)
-    """How many wrong ends a trace visits: a number, `[low, high]`, `{count: share}`, or `{natural: share, uniform:
-    [low, high]}`, where `natural` follows the policy's own failures. A tree with fewer wrong answers gives fewer."""
+    """Number of wrong terminals that a trace visits: a number, `[low, high]`, `{count: share}`, or `{natural: share,
+    uniform: [low, high]}`, where `natural` follows the policy's own failures; at most a tree's wrong answers."""
     draw: Draw = "policy"
-    """Which ends are taken: as likely as the policy comes to them, or all alike."""
+    """How terminals are drawn: by how often the policy reached them, or uniformly."""
     merge: Merge = "deepest"
-    """Where a trace goes back to: the deepest state that the next branch shares with what was said, any such state, or
-    the root."""
+    """Where a trace goes back to: the deepest state that the next branch shares with the text so far, any such state,
+    or the root."""
     order: Order = "drawn"
-    """Which wrong branch comes first: as drawn, or sorted by how much of the right way they share (`near_last`,
+    """Order of wrong branches: as drawn, or sorted by how much of the right path they share (`near_last`,
     `near_first`)."""
     early: Early | None = None
-    """Going back before the end of a branch; without it, from wrong ends only, as the paper does."""
+    """Backtracks before the end of a branch. Default: only from wrong terminals, as in the paper."""
     distinct: bool = True
-    """Whether the wrong ends of a trace have different answers."""
+    """Whether the wrong terminals of a trace must have different answers."""
     confirm: Confirm | None = None
-    """Positive reflections in the middle of a solution, after steps of high value; none without it."""
+    """Positive reflections within a solution, after steps of high value. Default: none."""
     self_evaluation: SelfEvaluation | None = None
-    """Which right ends a trace may lead to, by a model's votes; all without it."""
+    """Use only correct terminals that a model voted for. Default: all correct terminals."""
     match_count: TracesRef | None = None
-    """Make the control arm of these traces: for each, one of the same problem with the same right end and no wrong
-    branch."""
+    """Make the control arm of these traces: for each of them, one of the same problem with the same correct terminal
+    and no wrong branch."""
     min_chars: int | None = Field(None, gt=0)
     """Shortest response to keep, in characters."""
     max_chars: int | None = Field(None, gt=0)
     """Longest response to keep, in characters."""
     max_overlap: float | None = Field(None, ge=0, le=1)
-    """Largest share of moves (from a node to the next) that a trace may have in common with another one of its problem;
-    of two that are more alike, the later one is left out."""
+    """Largest share of moves (from a node to the next) that two traces of a problem may have in common; of two more
+    similar ones the later is dropped."""
     tokenizer: ModelRef | None = None
     """Model whose tokenizer counts the tokens of each response (`num_tokens`)."""
     learn_wrong_steps: bool = True
-    """Whether training learns the steps that a trace gives up again, as in the paper, or only what follows them."""
+    """Whether training learns the steps that a trace abandons, as in the paper, or only what follows them."""
     loss_weights: Annotated[LossWeights | None, LATER] = None
-    """How much the segments of each kind count in the loss of training; all alike without it."""
+    """Weight of each kind of segment in the training loss. Default: all equal."""
     seed: int = 0
     """Source of randomness."""
 
@@ -159,12 +159,12 @@ class Config(StageConfig):
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
-    """So many traces a tree, or as many as those that are matched."""
+    """A number of traces per tree, or as many as are matched."""
     trees, each = rows.get(config.trees), config.per_problem
     if config.match_count is not None:
         return Workload("trees", trees, rows=rows.get(config.match_count))
-    rows = times(trees, each if isinstance(each, int) else each.direct + each.search)
-    return Workload("trees", trees, rows=rows if rows is None else min(rows, config.max_traces or rows))
+    traces = times(trees, each if isinstance(each, int) else each.direct + each.search)
+    return Workload("trees", trees, rows=traces if traces is None else min(traces, config.max_traces or traces))
 
 
 def run(ctx: StageContext, config: Config) -> None:
@@ -193,7 +193,7 @@ def _rows(ctx: StageContext, config: Config, statistics: TraceStatistics) -> Ite
 
     table = ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES]
     total = pq.ParquetFile(table).metadata.num_rows
-    maker, ends = _Maker(ctx, config), _ends_to_match(ctx, config)
+    maker, ends = _TraceMaker(ctx, config), _ends_to_match(ctx, config)
     for done, tree in enumerate(read_trees(table), start=1):
         drawn = maker.drawn(tree) if ends is None else _matched(tree, ends.pop(tree.problem.id, []), config)
         rows, dropped = maker.rows(tree, drawn)
@@ -211,11 +211,11 @@ def _rows(ctx: StageContext, config: Config, statistics: TraceStatistics) -> Ite
 
 
 Drawn = Iterator[tuple[list[int] | str, int]]
-"""Each wanted trace's node sequence, or why there is none, with the seed of its words."""
+"""For each requested trace its node sequence, or why there is none, and the seed of its wording."""
 
 
-class _Maker:
-    """Rows of one tree after another."""
+class _TraceMaker:
+    """Makes the rows of one tree after another."""
 
     def __init__(self, ctx: StageContext, config: Config):
         self._config = config
@@ -235,7 +235,7 @@ class _Maker:
             yield sample_sequence(tree, options, seed, terminals) or missing, seed
 
     def rows(self, tree: Tree, drawn: Drawn) -> tuple[list[dict[str, Any]], Counter]:
-        """The traces to keep, and why others are not made."""
+        """The traces to keep, and the reasons why others were dropped, with counts."""
         rows, dropped = [], Counter()
         self._filter.start_tree()
         for visited, seed in drawn:
@@ -297,10 +297,10 @@ def _token_counter(ctx: StageContext, config: Config) -> Callable[[str], int] | 
 
 
 def _matched(tree: Tree, ends: list[int], config: Config) -> Drawn:
-    """The direct way to each of the right ends that the matched traces reach."""
+    """The direct path to each correct terminal of the matched traces."""
     for index, end in enumerate(ends):
         if end >= len(tree.nodes) or tree.nodes[end].verdict != Outcome.CORRECT:
-            raise _other_trees(tree.problem.id, f"node {end} of its tree is no right end")
+            raise _other_trees(tree.problem.id, f"node {end} of its tree is no correct terminal")
         yield merge_paths(tree, [], end), seed_for(config.seed, "linearize", tree.problem.id, index)
 
 

@@ -1,7 +1,7 @@
 """Practice documents: the sub-skills a small base model needs before it can learn from search.
 
-A model that has never reasoned has to calculate, compare and copy reliably first; with that, traces of a search teach
-it to search, and without it they teach only the manner of one. No document contains a search.
+A model that has never reasoned must first calculate, compare and copy reliably. Then traces of a search teach it to
+search; without these skills they teach only the style. No document contains a search.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ HEAVY = False
 
 Skill = Literal["solve", "attempt", "series", "check", "arithmetic"]
 _SKILLS: tuple[Skill, ...] = get_args(Skill)
-"""In the order in which a document's skill is drawn: a mapping counts without its order."""
+"""Order in which skills are drawn from; the order of a mapping in the spec does not count."""
 _REPORT_EVERY = 5000
 _PATIENCE = 100_000
 
@@ -41,7 +41,7 @@ class Config(StageConfig, PuzzleRules):
     skills: dict[Skill, float] = Field(
         default_factory=lambda: {"solve": 0.5, "attempt": 0.3, "series": 0.05, "check": 0.1, "arithmetic": 0.05}
     )
-    """Weight of each skill: right solutions, honest attempts, several attempts in a row, comparisons, calculations."""
+    """Weight of each skill: correct solutions, honest attempts, series of attempts, comparisons, calculations."""
     seed: int = 0
     """Source of randomness."""
 
@@ -69,7 +69,7 @@ def _reported(ctx: StageContext, config: Config) -> Iterator[dict[str, Any]]:
 
 
 def make_document(config: Config, index: int) -> dict[str, Any]:
-    """The document at a position: it depends on the configuration and the position, not on its neighbours.
+    """The document at a position. It depends only on the configuration and the position.
 
     Raises:
         UserError: E412 if the puzzle rules allow (nearly) no document of a skill.
@@ -83,6 +83,6 @@ def make_document(config: Config, index: int) -> dict[str, Any]:
             return {"id": f"{skill}-{index}", "skill": skill, "messages": messages}
     raise UserError.of(
         "E412",
-        f"no practice document of skill '{skill}' came out of {_PATIENCE} draws with these puzzle rules",
+        f"{_PATIENCE} draws with these puzzle rules gave no practice document of skill '{skill}'",
         "widen 'number_range' or 'target_range', or raise 'max_value'",
     )

@@ -5,8 +5,8 @@
       model:  {repo: "${params.org}/llama3-8b-astro", artifact: astro_rl, licence: llama3.1}
       local:  {repo: "file:out/astro-traces", artifacts: [traces]}
 
-Everything is assembled and checked first; then one commit, naming its parent, puts it there. The output tells the
-commit and the digest of every file, so that a second build has nothing to do.
+Everything is assembled and checked first, then published in one commit that names its parent. The output records the
+commit and the digest of every file, so a second build has nothing to do.
 """
 
 import json
@@ -31,7 +31,7 @@ VERSION = 3
 HEAVY = False
 
 PROVENANCE_INPUT = "__provenance__"
-"""Name of the input folder that the builder adds: `spec.yaml` and `records/<key>.json`."""
+"""Name of the input folder that the builder adds, with `spec.yaml` and `records/<key>.json`."""
 _FILE = "publication.json"
 
 _DataRef = Annotated[
@@ -53,19 +53,19 @@ _PublishedModelRef = Annotated[str, Reference((ArtifactType.MODEL,), named=True)
 class Config(StageConfig):
     kind: Literal["publish"] = "publish"
     repo: str
-    """Where to: `org/name` on the Hub, or `file:PATH`, relative to the folder the build runs in."""
+    """Destination: `org/name` on the Hub, or `file:PATH`, relative to the folder the build runs in."""
     artifacts: tuple[_DataRef, ...] = ()
     """Trees, traces, dialogues, problems and reports to publish together as one dataset repository."""
     artifact: _PublishedModelRef | None = None
-    """The model to publish, in place of `artifacts`."""
+    """The model to publish, instead of `artifacts`."""
     private: bool = True
-    """Whether a repository made by this is private; one that exists stays as it is."""
+    """Whether a new repository is private. An existing one is not changed."""
     licence: str | None = None
-    """Identifier of the Hub, such as `apache-2.0`; goes into the card."""
+    """Licence in the card, as the Hub's identifier, such as `apache-2.0`."""
     message: str = Field("Publish with astro-factory", min_length=1)
     """First line of the commit."""
     heartbeat_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 86400.0
-    """How long it may say nothing of itself: an upload is silent, and a large model's takes hours."""
+    """Longest time without a sign of life. An upload reports no progress, and that of a large model takes hours."""
 
     @field_validator("repo")
     @classmethod
@@ -89,7 +89,7 @@ class Config(StageConfig):
         if bool(self.artifacts) == bool(self.artifact):
             raise ValueError("give either `artifacts` (data) or `artifact` (one model)")
         if len(set(self.artifacts)) < len(self.artifacts):
-            raise ValueError("an artifact stands twice in `artifacts`")
+            raise ValueError("`artifacts` names an artifact twice")
         for name in self.artifacts:
             if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
                 raise ValueError(f"'{name}' cannot name a table: `datasets` takes letters, digits and _ . -")
@@ -104,7 +104,7 @@ def run(ctx: StageContext, config: Config) -> None:
     provenance = Provenance.read(provenance_folder)
     if faults := _terms_broken(config, provenance.models):
         raise UserError(*faults)
-    names = config.artifacts or (config.artifact,)
+    names = (config.artifact,) if config.artifact else config.artifacts
     files, card = _assembled(ctx, config, provenance)
     check_card(card, files)
     sealed = seal(files, provenance_folder, {name: ctx.digests[name] for name in names})
@@ -120,7 +120,7 @@ def run(ctx: StageContext, config: Config) -> None:
 
 
 def _assembled(ctx: StageContext, config: Config, provenance: Provenance) -> tuple[dict, str]:
-    """All files but for the provenance, and the card among them."""
+    """All files except the provenance, and the text of the card, which is one of them."""
     from astro_factory.hub.cards import dataset_card, model_card
     from astro_factory.hub.layout import CARD, Payload, data_files, model_files
 
@@ -141,9 +141,9 @@ def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> li
     """What would stop or spoil this publication, found before any GPU time is spent.
 
     Args:
-        upstream: The nodes that lead to it, such as `graph.closure(set(node.references))` names.
-        online: Whether the Hub may be asked: for the token and its rights, for gates, and for the licences of the
-            problem sets. Without it only names and terms known here are looked at.
+        upstream: The nodes that it depends on.
+        online: Whether to ask the Hub for the token's rights, for gates, and for the licences of the problem sets.
+            Otherwise only names and terms known to this package are checked.
     """
     from astro_factory.hub.preflight import check_on_hub
 
@@ -159,7 +159,7 @@ def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> li
 
 
 def _terms_broken(config: Config, models: Sequence[str]) -> list[Diagnostic]:
-    """What licences ask of a model that is passed on; a folder is not."""
+    """Terms of licences that a published model violates. A local folder is not a publication in that sense."""
     from astro_factory.hub.preflight import check_terms
 
     if is_local(config.repo) or not config.artifact:
@@ -168,9 +168,9 @@ def _terms_broken(config: Config, models: Sequence[str]) -> list[Diagnostic]:
 
 
 def intact(config: Config, output: Path) -> bool:
-    """Whether what was published is still there, so that a hit may count as one.
+    """Whether the publication still exists.
 
-    Only a folder is looked at. A commit on the Hub stays, and to look for it would take the network.
+    Only a folder is checked. A commit on the Hub stays, and checking it would need the network.
     """
     if not is_local(config.repo):
         return True

@@ -1,9 +1,9 @@
-"""A model rewords what a trace says between its steps (paper, section 2.4); steps and answer stay as they are.
+"""A model rewords the text between the steps of a trace (paper, section 2.4); steps and answer are not changed.
 
-Each line of such words is rewritten by itself, given the problem and the text before it. A line is taken where it still
-says what it has to: the same numbers, the template's words for going back, no step. A trace is taken where its text is
-still read as the same node sequence. What is refused stays as it was, and is counted in `statistics.json`. The column
-`num_tokens` is left out: it no longer holds.
+Each line of such text is rewritten on its own, given the problem and the text before it. A rewritten line is accepted
+if it keeps its content: the same numbers, the template's backtrack markers, no new step. A rewritten trace is accepted
+if its text still parses to the same node sequence. Refused rewrites keep the original text and are counted in
+`statistics.json`. The column `num_tokens` is dropped, because it no longer applies.
 """
 
 import json
@@ -38,20 +38,21 @@ __all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "run"]
 class Config(GenerationConfig):
     kind: Literal["rewrite"]
     traces: TracesRef
-    """What is reworded."""
+    """The traces to reword."""
     trees: TreesRef
     """The trees that the traces were made from."""
     template: TemplateField
-    """The template that the traces were made with: its words for going back have to stay, since they are counted by."""
+    """The template that the traces were made with. Its backtrack markers must stay, because backtracks are counted by
+    them."""
     prompt: RewritePrompt
-    """The question with its examples, a template such as `rewrite/prose.jinja`: what it knows is in
-    docs/reference/templates.md."""
+    """The question with its examples, a template such as `rewrite/prose.jinja`; docs/reference/templates.md lists its
+    variables."""
     attempts: int = Field(1, gt=0)
-    """How many rewordings are sampled of each line; the first that can be taken is."""
+    """Rewordings sampled for each line; the first acceptable one is used."""
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
-    """Some lines of each trace; how many a trace has, earlier runs tell."""
+    """Lines of each trace, whose number only earlier runs show."""
     traces = rows.get(config.traces)
     return Workload("traces", traces, rows=traces)
 
@@ -77,7 +78,7 @@ def _schema(table: Path) -> Any:
 
 
 def _with_trees(ctx: StageContext, config: Config) -> Iterator[tuple[dict[str, Any], Tree]]:
-    """Each trace with its tree; both tables have the problems in one order."""
+    """Each trace with its tree; both tables list the problems in the same order."""
     trees = read_trees(ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES])
     tree: Tree | None = None
     table = ctx.inputs[config.traces] / TABLE_FILES[ArtifactType.TRACES]
@@ -88,14 +89,14 @@ def _with_trees(ctx: StageContext, config: Config) -> Iterator[tuple[dict[str, A
                 if tree is None:
                     raise UserError.of(
                         error_codes.OTHER_TREES,
-                        f"'traces' were made from other trees: there is none of problem {row['problem_id']}",
+                        f"'traces' were made from other trees: no tree has problem {row['problem_id']}",
                         "name the trees that the traces were made from",
                     )
             yield row, tree
 
 
 def _conversations(row: dict[str, Any], tree: Tree, config: Config, prompt: Prompt) -> list[Conversation]:
-    """One for each line."""
+    """One conversation for each line."""
     return [
         Conversation(
             prompt.messages({"problem": tree.problem, "line": line.text, "before": line.before}),
@@ -106,10 +107,10 @@ def _conversations(row: dict[str, Any], tree: Tree, config: Config, prompt: Prom
 
 
 def _rows(
-    config: Config, asked: Iterator[tuple[tuple[dict[str, Any], Tree], list[list[str]]]], counts: Counter
+    config: Config, answered: Iterator[tuple[tuple[dict[str, Any], Tree], list[list[str]]]], counts: Counter
 ) -> Iterator[dict[str, Any]]:
     judge = RewriteChecker(config.template)
-    for (row, tree), responses in asked:
+    for (row, tree), responses in answered:
         taken: dict[Line, str] = {}
         for line, answers in zip(rewritable_lines(row), responses, strict=True):
             faults = [judge.refusal(line.text, answer.strip(), tree) for answer in answers]

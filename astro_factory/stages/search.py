@@ -1,8 +1,8 @@
 """Search: one tree for each problem, by a policy, a model and a verifier.
 
 Each tree is an item under its own key (policy, model, engine, problem, seed), so a killed run loses only the trees in
-flight and ten more problems cost ten searches. Trees grow side by side, in several processes with an engine each;
-a tree does not depend on its neighbours where the engine's samples do not (`engines.decoders` says where that is so).
+flight and ten more problems cost ten searches. Trees grow side by side, in one or several processes with an engine
+each. A tree is independent of the others if the engine's samples are (see `engines.decoders`).
 """
 
 import json
@@ -15,7 +15,7 @@ from pydantic import Field
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.canonical import digest
 from astro_factory.core.config import NOT_SEMANTIC, ModelRef, ProblemsRef, StageConfig, semantic_values
-from astro_factory.core.context import StageContext
+from astro_factory.core.context import Items, StageContext
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_batches
@@ -32,7 +32,7 @@ OUTPUT = ArtifactType.TREES
 VERSION = 1
 HEAVY = True
 _ITEM = "packed tree"
-"""Part of every item's key: what its bytes are."""
+"""Format of an item's bytes; part of its key."""
 
 
 class Config(StageConfig):
@@ -46,11 +46,11 @@ class Config(StageConfig):
     engine: EngineField
     """How text is generated."""
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
-    """Processes that share the problems, each with a model of its own; the GPUs are dealt out to them."""
+    """Processes that share the problems, each with its own copy of the model; they share the machine's GPUs."""
     backend: Annotated[Literal["local", "ray"], NOT_SEMANTIC] = "local"
-    """Where the processes run: on this machine, or as actors of the Ray cluster that `RAY_ADDRESS` names."""
+    """Where the processes run: on this machine, or as actors of the Ray cluster at `RAY_ADDRESS`."""
     trees_in_flight: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 512
-    """Trees that grow at the same time in each process, which is also the most that a killed run loses of each."""
+    """Trees that grow at the same time in each process; a killed run loses at most these."""
     seed: int = 0
     """Source of randomness."""
 
@@ -73,7 +73,7 @@ def estimate(config: Config, rows: Rows) -> Workload:
 
 
 def check(config: Config, files: Mapping[str, str]) -> Iterator[Diagnostic]:
-    """What can be seen to fail before anything runs."""
+    """An engine whose context is too small for a rollout."""
     longest, needed = config.engine.context_length(), config.policy.max_rollout_tokens
     if longest is not None and longest <= needed:
         cause = f"the engine's context of {longest} tokens has no room for a prompt and a rollout of {needed} tokens"
@@ -98,12 +98,18 @@ def run(ctx: StageContext, config: Config) -> None:
     keys = [item_key(in_common, problem) for problem in problems]
     _search(ctx, config, Ledger(ctx.items, dict(zip(keys, problems, strict=True))))
     statistics = TreeStatistics()
-    trees = (statistics.add(unpack(ctx.items.get(key))) for key in keys)
+    trees = (statistics.add(unpack(_stored(ctx.items, key))) for key in keys)
     write_batches(ctx.out / TABLE_FILES[OUTPUT], trees, tree_schema())
     figures = statistics.as_json()
     text = json.dumps(figures, indent=1) + "\n"
     (ctx.out / "statistics.json").write_text(text, encoding="utf-8")
-    _complain(ctx, figures)
+    _warn(ctx, figures)
+
+
+def _stored(items: Items, key: str) -> bytes:
+    value = items.get(key)
+    assert value is not None, f"item {key} was stored a moment ago"
+    return value
 
 
 def item_key(in_common: str, problem: Problem) -> str:
@@ -133,8 +139,8 @@ def _workers(settings: SearchSettings, config: Config, ledger: Ledger) -> list[C
     return ray_workers(settings, processes)
 
 
-def _complain(ctx: StageContext, figures: Mapping[str, Any]) -> None:
-    """Say in the log what makes trees useless through no fault of the model; an error where all are so."""
+def _warn(ctx: StageContext, figures: Mapping[str, Any]) -> None:
+    """Log what makes trees useless through no fault of the model; raise an error if that affects all of them."""
     if lacking := figures.get("without_room"):
         cause = f"the prompts of {lacking} of {figures['trees']} problems leave no room in the engine's context"
         ctx.events.log(cause)

@@ -28,7 +28,7 @@ def threads(config: Config) -> int:
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
-    """Steps of a fixed size, or passes over the data."""
+    """A number of steps of a fixed size, or of epochs."""
     if config.max_steps and config.batch_tokens:
         return Workload("trained tokens", config.max_steps * config.batch_tokens)
     sequences = (

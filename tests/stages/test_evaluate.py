@@ -208,16 +208,14 @@ def test_greedy_samples_need_no_luck(inputs, tmp_path):
     assert [row["text"] for row in first] == [row["text"] for row in second]
 
 
-def test_a_cluster_key_that_no_problem_has_is_a_mistake(inputs, tmp_path):
-    with pytest.raises(UserError) as caught:
+def test_a_cluster_key_that_no_problem_has_is_a_mistake(inputs, tmp_path, golden):
+    with pytest.raises(UserError, match=r"E801 .*did you mean 'numbers'") as caught:
         evaluate(inputs, tmp_path, suite={"cluster": "number", "name": "sums"})
-    assert str(caught.value) == (
-        "E801 no problem of the suite 'sums' has 'number' in its info, which 'cluster' names; did you mean 'numbers'?"
-    )
+    golden(str(caught.value))
 
 
 def test_a_mistake_in_a_worker_comes_through(inputs, tmp_path):
-    with pytest.raises(UserError, match="E605 engine 'no_such_module:Engine' cannot be loaded"):
+    with pytest.raises(UserError, match=r"E605 .*no_such_module:Engine"):
         evaluate(inputs, tmp_path, processes=2, engine={"kind": "python", "target": "no_such_module:Engine"})
 
 

@@ -77,16 +77,13 @@ def test_a_skill_without_weight_is_not_practised():
 
 @pytest.mark.parametrize("skills", [{}, {"solve": -1, "check": 2}, {"solve": 0}])
 def test_wrong_weights_are_refused(skills):
-    with pytest.raises(ValidationError, match="needs at least one skill, with weights of which none is below 0"):
+    with pytest.raises(ValidationError, match="needs at least one skill"):
         config(skills=skills)
 
 
-def test_rules_that_allow_nothing_end_in_an_error(monkeypatch):
+def test_rules_that_allow_nothing_end_in_an_error(monkeypatch, golden):
     monkeypatch.setattr(practice, "_PATIENCE", 50)
     impossible = config(skills={"solve": 1}, numbers=[2], number_range=(1, 1))
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match="E412") as error:
         make_document(impossible, 0)
-    assert str(error.value) == (
-        "E412 no practice document of skill 'solve' came out of 50 draws with these puzzle rules; "
-        "widen 'number_range' or 'target_range', or raise 'max_value'"
-    )
+    golden(str(error.value))

@@ -171,7 +171,7 @@ FAULTS = [
     ({"licence": "Apache"}, "'Apache' is not a licence identifier of the Hub; did you mean"),
     ({"artifact": "astro_rl"}, "give either `artifacts` (data) or `artifact` (one model)"),
     ({"artifacts": ()}, "give either `artifacts` (data) or `artifact` (one model)"),
-    ({"artifacts": ("a", "a")}, "an artifact stands twice in `artifacts`"),
+    ({"artifacts": ("a", "a")}, "`artifacts` names an artifact twice"),
     ({"artifacts": ("a b",)}, "'a b' cannot name a table: `datasets` takes letters, digits and _ . -"),
     ({"message": ""}, "at least 1 character"),
 ]

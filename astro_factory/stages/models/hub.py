@@ -1,4 +1,4 @@
-"""A model of the Hugging Face Hub, at one commit: the artifact is a pointer, its files stay in the Hub's cache."""
+"""A model of the Hugging Face Hub at one commit. The artifact is a pointer; the files stay in the Hub's cache."""
 
 import json
 from typing import Literal

@@ -1,9 +1,9 @@
-"""A small Llama with random weights and a tokenizer of its own: where training from nothing begins.
+"""A small Llama with random weights and its own tokenizer, the start of training from scratch.
 
-The same configuration gives the same bytes.
+Equal configurations give equal bytes.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -26,7 +26,7 @@ class Architecture(CoreConfig):
     num_hidden_layers: int = Field(4, gt=0)
     """Number of layers."""
     num_attention_heads: int = Field(4, gt=0)
-    """Number of query heads; hidden_size / num_attention_heads is the head size, which vLLM needs to be 32 or more."""
+    """Number of query heads. vLLM needs a head size, hidden_size / num_attention_heads, of 32 or more."""
     num_key_value_heads: int = Field(4, gt=0)
     """Number of key and value heads."""
     intermediate_size: int = Field(384, gt=0)
@@ -50,10 +50,10 @@ class Architecture(CoreConfig):
 
 
 class Vocabulary(CoreConfig):
-    """What has a token of its own: numbers, punctuation and these words; anything else is spelled in bytes."""
+    """Numbers, punctuation and these words have one token each; everything else is spelled in bytes."""
 
     numbers: int = Field(100, ge=0)
-    """The whole numbers from 0 to this one are a token each."""
+    """The whole numbers from 0 to this one have one token each."""
     words: list[str] = Field(default_factory=list)
     """Words; text is split at white space and punctuation."""
     word_sources: list[TemplateField] = Field(default_factory=list)
@@ -62,9 +62,9 @@ class Vocabulary(CoreConfig):
 
 class Config(StageConfig):
     kind: Literal["init"]
-    architecture: Architecture = Field(default_factory=Architecture)
+    architecture: Architecture = Field(default_factory=lambda: Architecture.model_validate({}))
     """Shape of the model."""
-    vocabulary: Vocabulary = Field(default_factory=Vocabulary)
+    vocabulary: Vocabulary = Field(default_factory=lambda: Vocabulary.model_validate({}))
     """Tokens of the tokenizer."""
     chat_template: Literal["minimal", "llama3"] = "minimal"
     """`minimal` puts a line break after a question and nothing else; `llama3` is the header format of Llama 3."""
@@ -84,14 +84,12 @@ def run(ctx: StageContext, config: Config) -> None:
     tokenizer = build_tokenizer(
         _words(config), config.vocabulary.numbers, CHAT_FORMATS[config.chat_template], shape.max_position_embeddings
     )
-    fields = shape.model_dump(exclude={"rope_theta"})
+    ids: dict[str, Any] = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     llama = LlamaConfig(
-        **fields,
+        **shape.model_dump(exclude={"rope_theta"}),
         rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
         vocab_size=len(tokenizer),
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        **ids,
     )
     torch.manual_seed(seed_for(config.seed, "init"))
     model = LlamaForCausalLM(llama)

@@ -18,9 +18,9 @@ HEAVY = False
 
 _INDEX = "model.safetensors.index.json"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-"""One of these holds the vocabulary."""
+"""Files with a vocabulary; one of them is needed."""
 _KEPT = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja", "merges.txt", "vocab.txt", "*.py")
-"""What loading needs: not training state, not weights in other formats, no documentation."""
+"""Files that loading needs. Training state, weights in other formats and documentation are left out."""
 _CODE = "E432"
 
 
@@ -31,7 +31,7 @@ class Config(StageConfig):
 
 
 def check(config: Config, files: Mapping[str, str]) -> list[Diagnostic]:
-    """What can be said at compile time, which is everything; a folder that is not there is the compiler's to name."""
+    """Everything that `run` would report. The compiler itself reports a missing folder."""
     folder = Path(files[config.path])
     return _diagnostics(folder, config.path) if folder.exists() else []
 
@@ -41,12 +41,12 @@ def run(ctx: StageContext, config: Config) -> None:
     if faults := _diagnostics(folder, config.path):
         raise UserError(*faults)
     for path in sorted({path for pattern in _KEPT for path in folder.glob(pattern)}):
-        # not a hard link: a later save into the folder would change the store behind its back
+        # no hard link: a later save into the folder would change the file in the store
         shutil.copyfile(path, ctx.out / path.name)
 
 
 def check_model_folder(folder: Path) -> list[tuple[str, str]]:
-    """What keeps a folder from being a model, as (cause, remedy); reads no weights and loads no library."""
+    """Why a folder is not a complete model, as (cause, remedy). Reads no weights and loads no library."""
     if not folder.is_dir():
         return [("it is not a folder", "name the folder that `save_pretrained` wrote")]
     faults = []
@@ -54,7 +54,7 @@ def check_model_folder(folder: Path) -> list[tuple[str, str]]:
         faults.append(("there is no config.json", "save the model with `model.save_pretrained(folder)`"))
     if missing := _missing_weights(folder):
         remedy = "save the model with `model.save_pretrained(folder)`, which writes safetensors"
-        faults.append((f"the weights are not there ({', '.join(missing)})", remedy))
+        faults.append((f"the weights are missing ({', '.join(missing)})", remedy))
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         remedy = (
             "save the tokenizer the model was trained with beside it: "

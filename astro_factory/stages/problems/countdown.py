@@ -1,6 +1,6 @@
-"""Countdown puzzles, made on the spot: distinct, solvable, and split by number set.
+"""Generated countdown puzzles: distinct, solvable, and split by number set.
 
-Rows come in an order in which the sizes alternate by weight, and asking for more rows only adds to the earlier ones.
+Sizes alternate by weight, and a larger `count` only appends problems.
 """
 
 from collections.abc import Iterator
@@ -24,16 +24,16 @@ OUTPUT = ArtifactType.PROBLEMS
 VERSION = 1
 HEAVY = False
 
-# So many draws in a row without a new puzzle mean that (nearly) all there are have been found.
 _PATIENCE = 200_000
+"""After this many draws in a row without a new puzzle, (nearly) all puzzles have been found."""
 
 
 class Config(StageConfig, PuzzleRules):
     kind: Literal["countdown"]
     count: int = Field(gt=0)
-    """How many problems; no two have the same numbers and target."""
+    """Number of problems; no two have the same numbers and target."""
     split: Split = "train"
-    """Which number sets to take: a hash of the sorted numbers puts 8 of 10 in train, 1 in dev and 1 in test."""
+    """Which number sets to use: a hash of the sorted numbers puts 8 of 10 in train, 1 in dev and 1 in test."""
     seed: int = 0
     """Source of randomness."""
 
@@ -52,13 +52,13 @@ def make_problems(config: Config) -> Iterator[Problem]:
     """The configured problems, one at a time.
 
     Raises:
-        UserError: E411 if there are fewer distinct problems than asked for.
+        UserError: E411 if there are fewer distinct problems than `count`.
     """
     weights = weights_of(config.numbers)
     sources = {size: _distinct_puzzles(config, size) for size in weights}
     made = dict.fromkeys(weights, 0)
     for index in range(config.count):
-        # The size furthest behind its share.
+        # the size furthest behind its share
         size = max(weights, key=lambda s: weights[s] * (index + 1) / sum(weights.values()) - made[s])
         path = next(sources[size], None)
         if path is None:
@@ -74,14 +74,13 @@ def make_problems(config: Config) -> Iterator[Problem]:
 
 
 def _distinct_puzzles(config: Config, size: int) -> Iterator[Path]:
-    """Puzzles with new numbers or a new target, until no new one turns up."""
+    """Puzzles with new numbers or a new target, until none can be found."""
     random = Random(seed_for(config.seed, "countdown", config.split, size))
     seen = set()
     misses = 0
     while misses < _PATIENCE:
         path = random_puzzle(random, config, size, config.split)
-        key = path and (tuple(sorted(path.numbers)), path.end)
-        if key is None or key in seen:
+        if path is None or (key := (tuple(sorted(path.numbers)), path.end)) in seen:
             misses += 1
             continue
         misses = 0

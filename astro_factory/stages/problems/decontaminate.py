@@ -1,7 +1,7 @@
-"""Problems to train on without those that a benchmark asks: equal ones, and ones that share a long run of words.
+"""Training problems without those of a benchmark: equal ones, and ones that share a long run of words with one.
 
-The benchmarks count by content, so their digests are in this stage's record, and what was found is listed beside the
-problems that are left: a published dataset shows what it was held against.
+The benchmarks count by content, so their digests are in this stage's record. The overlaps are part of the output: a
+published dataset shows which benchmarks it was compared with.
 """
 
 import json
@@ -27,18 +27,19 @@ OVERLAPS_FILE = "overlaps.json"
 """Every problem that a benchmark shares words with, how much, and whether it was removed."""
 _LENGTHS = {"13-gram": 13, "8-gram": 8}
 _KINDS = ("exact", *_LENGTHS)
-"""From the surest sign of contamination to the weakest."""
+"""From the strongest sign of contamination to the weakest."""
 
 
 class Config(StageConfig):
     kind: Literal["decontaminate"]
     problems: ProblemsRef
-    """The problems to go through."""
+    """The problems to filter."""
     against: list[NamedProblemsRef] = Field(min_length=1)
     """The benchmarks: problem sources, as a suite names them."""
     remove: Literal["exact", "13-gram", "8-gram"] = "13-gram"
-    """What is removed: the same words, or a run of so many of a benchmark's words too, single letters not counted and
-    phrases of three of its problems left out. Weaker overlaps are listed and kept."""
+    """What is removed: problems with the same words, or also those that share a run of 13 or 8 words with a benchmark.
+    Single letters, and runs that occur in three problems of the benchmark, do not count. Weaker overlaps are listed and
+    kept."""
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
@@ -47,7 +48,7 @@ def estimate(config: Config, rows: Rows) -> Workload:
 
 
 class Benchmark:
-    """A problem source that is asked in an evaluation, indexed by its words."""
+    """A problem source used in evaluations, indexed by its words."""
 
     def __init__(self, name: str, problems: Sequence[Problem]):
         self.name = name
@@ -57,7 +58,7 @@ class Benchmark:
         self._runs = {kind: RunIndex(map(telling, questions), length) for kind, length in _LENGTHS.items()}
 
     def overlap(self, words: Words) -> dict[str, str] | None:
-        """The surest overlap with one of its problems; None if there is none."""
+        """The strongest overlap with one of its problems; None if there is none."""
         if (index := self._exact.get(words)) is not None:
             return {"benchmark": self.name, "problem": self._ids[index], "overlap": "exact", "words": " ".join(words)}
         for kind, index in self._runs.items():
@@ -76,7 +77,7 @@ def run(ctx: StageContext, config: Config) -> None:
     left = [row for row in rows if row["id"] not in removed]
     if not left:
         cause = f"every problem overlaps with one of {', '.join(config.against)}"
-        raise UserError.of("E434", cause, "hold other problems against them, or set 'remove' to 'exact'")
+        raise UserError.of("E434", cause, "use other problems, or set 'remove' to 'exact'")
     write_table(ctx.out / TABLE_FILES[OUTPUT], left, problem_schema())
     (ctx.out / OVERLAPS_FILE).write_text(json.dumps(overlaps, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     ctx.events.progress(len(rows), len(rows), "problems", removed=len(removed))

@@ -1,4 +1,4 @@
-"""Problems without those that stand there twice: word for word, or nearly so."""
+"""Problems without duplicates: questions that are equal, or nearly so, word for word."""
 
 import json
 from typing import Literal
@@ -18,16 +18,16 @@ VERSION = 1
 HEAVY = False
 
 REMOVED_FILE = "removed.json"
-"""What was removed and why, beside the problems that are left."""
+"""The removed problems and why; part of the output."""
 
 
 class Config(StageConfig):
     kind: Literal["deduplicate"]
     problems: ProblemsRef
-    """The problems to go through; of equal ones the first stays."""
+    """The problems; the first of several equal ones is kept."""
     similarity: float = Field(0.8, gt=0, le=1)
-    """Share of common runs of five words from which two questions count as one; 1 removes only equal wordings. Of
-    problems with the same words and other numbers, as templates make them, a low value leaves one."""
+    """Share of common runs of five words above which two questions count as equal; 1 removes only equal wordings. A low
+    value also removes problems that differ only in their numbers, such as those made from a template."""
 
 
 def estimate(config: Config, rows: Rows) -> Workload:

@@ -1,4 +1,4 @@
-"""Problems of your own, from a JSON Lines, JSON, CSV or Parquet file beside the spec."""
+"""Your own problems, from a JSON Lines, JSON, CSV or Parquet file."""
 
 import csv
 import io
@@ -24,11 +24,11 @@ _LINES_NAMED = 10
 class Config(RowsConfig):
     kind: Literal["file"]
     path: FileField
-    """The file, relative to the spec's folder; its ending says the format: .jsonl, .json (a list), .csv or .parquet."""
+    """The file, relative to the spec's folder, ending in .jsonl, .json (a list), .csv or .parquet."""
 
 
 def check(config: Config, files: Mapping[str, str]) -> list[Diagnostic]:
-    """What can be said at compile time."""
+    """A file whose format is unknown, or an unknown verifier."""
     suffix = Path(config.path).suffix
     if suffix in READERS:
         return check_verifier(config.verifier)
@@ -49,15 +49,15 @@ def _read_lines(path: Path, shown: str) -> Iterator[Row]:
             continue
         try:
             values = json.loads(line)
-            fault = "" if isinstance(values, dict) else f"a row is a JSON object, not a {type(values).__name__}"
-            column = 1
         except json.JSONDecodeError as error:
             fault, column = f"not valid JSON: {error.msg}", error.colno
-        if fault:
-            place = Place(shown, number, column)
-            faults.append(Diagnostic("E427", fault, "mend the line", place, excerpt(line, column)))
         else:
-            yield Row(f"line {number}", values)
+            if isinstance(values, dict):
+                yield Row(f"line {number}", values)
+                continue
+            fault, column = f"a row is a JSON object, not a {type(values).__name__}", 1
+        place = Place(shown, number, column)
+        faults.append(Diagnostic("E427", fault, "fix the line", place, excerpt(line, column)))
     if faults:
         raise UserError(*faults[:_LINES_NAMED])
 
@@ -67,9 +67,9 @@ def _read_list(path: Path, shown: str) -> Iterator[Row]:
         rows = json.loads(_text(path, shown))
     except json.JSONDecodeError as error:
         place = Place(shown, error.lineno, error.colno)
-        raise UserError.of("E427", f"not valid JSON: {error.msg}", "mend the file", place) from None
+        raise UserError.of("E427", f"not valid JSON: {error.msg}", "fix the file", place) from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError.of("E427", "not a list of objects", "write one object a problem", Place(shown))
+        raise UserError.of("E427", "not a list of objects", "write one object per problem", Place(shown))
     yield from (Row(f"row {number}", values) for number, values in enumerate(rows, start=1))
 
 
@@ -84,7 +84,7 @@ def _read_csv(path: Path, shown: str) -> Iterator[Row]:
             yield Row(f"line {reader.line_num}", values)
     except csv.Error as error:
         raise UserError.of(
-            "E427", f"not valid CSV: {error}", "mend it", Place(shown, reader.reader.line_num, 1)
+            "E427", f"not valid CSV: {error}", "fix it", Place(shown, reader.reader.line_num, 1)
         ) from None
 
 
@@ -94,7 +94,7 @@ def _read_parquet(path: Path, shown: str) -> Iterator[Row]:
     try:
         rows = read_table(path)
     except pa.ArrowException as error:
-        raise UserError.of("E427", f"not valid Parquet: {error}", "write the file anew", Place(shown)) from None
+        raise UserError.of("E427", f"not valid Parquet: {error}", "write the file again", Place(shown)) from None
     yield from (Row(f"row {number}", values) for number, values in enumerate(rows, start=1))
 
 

@@ -10,7 +10,7 @@ from astro_factory.stages.problems.rows import Row, RowsConfig, check_verifier, 
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 3
-HEAVY = True  # loads `datasets`, and a download that hangs can be stopped
+HEAVY = True  # it loads `datasets`, and in its own process a download that hangs can be stopped
 
 
 class Config(RowsConfig):
@@ -20,13 +20,13 @@ class Config(RowsConfig):
     revision: str = "main"
     """Branch, tag or commit; the lock file pins it to a commit."""
     config: str = ""
-    """The dataset's configuration, where it has several."""
+    """The dataset's configuration, if it has several."""
     split: str = "train"
     """The dataset's split."""
 
 
 def check(config: Config, files: Mapping[str, str]) -> list[Diagnostic]:
-    """What can be said at compile time."""
+    """An unknown verifier."""
     return check_verifier(config.verifier)
 
 
@@ -35,7 +35,7 @@ def run(ctx: StageContext, config: Config) -> None:
 
 
 def _download(config: Config) -> Iterator[Row]:
-    """Raises `UserError` E428 with what the Hub, or the dataset, says."""
+    """Raises `UserError` E428 with the reason that the Hub or the dataset gives."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -45,4 +45,4 @@ def _download(config: Config) -> Iterator[Row]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         remedy = "check repo, config and split, and your access to it (`hf auth login`)"
         raise UserError.of("E428", f"cannot load the dataset {config.repo}: {reason:.300}", remedy) from error
-    yield from (Row(f"row {number}", values) for number, values in enumerate(table))
+    yield from (Row(f"row {number}", dict(values)) for number, values in enumerate(table))

@@ -1,26 +1,26 @@
 """What two questions have in common: equal words, runs of words, and how much of their runs is shared.
 
-Words are compared without case, punctuation and LaTeX's signs. What every question of a table ends with (an
-instruction) belongs to none of them and is left out.
+Words are compared without case, punctuation and LaTeX's signs. An ending that all questions of a table share (an
+instruction) is ignored.
 """
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 _WORD = re.compile(r"\w+")
 SHINGLE_WORDS = 5
 STOCK = 3
-"""A run of words in so many questions of one table is a phrase of the trade."""
+"""A run of words in this many questions of one table is a common phrase."""
 _COMMON = 500
-"""A run of words in more questions than this says nothing about two of them."""
+"""A run of words in more questions than this is no evidence that two of them are equal."""
 
 Words = tuple[str, ...]
 
 
 def words_of(questions: Sequence[str]) -> list[Words]:
-    """The words of each question, without those that all of them end with."""
+    """The words of each question, without an ending that all of them share."""
     split = [tuple(_WORD.findall(question.casefold())) for question in questions]
     if len(split) < 2:
         return split
@@ -32,20 +32,20 @@ def words_of(questions: Sequence[str]) -> list[Words]:
 
 
 def telling(words: Words) -> Words:
-    """Without single letters and signs of LaTeX, of which phrases like `as m/n where m and n are` are made."""
+    """Without single letters and LaTeX signs, which make up phrases like `as m/n where m and n are`."""
     return tuple(word for word in words if (len(word) > 1 or word.isdigit()) and not word.endswith("frac"))
 
 
 def runs(words: Words, length: int) -> Iterator[Words]:
-    """Every run of so many words, in order."""
+    """Every run of `length` words, in order."""
     return (words[start : start + length] for start in range(len(words) - length + 1))
 
 
 class RunIndex:
-    """Where runs of one length stand in a set of questions; a run that many of them share is a phrase of the trade."""
+    """Index of the runs of one length in a set of questions, without common phrases."""
 
     def __init__(self, questions: Iterable[Words], length: int, shared_by: int = STOCK):
-        """Runs in `shared_by` questions or more are no sign of anything, and are left out."""
+        """Runs in `shared_by` or more questions are common phrases and left out."""
         self.length = length
         self._first: dict[Words, int] = {}
         counts: Counter[Words] = Counter()
@@ -58,7 +58,7 @@ class RunIndex:
                 del self._first[run]
 
     def find(self, words: Words) -> tuple[int, str] | None:
-        """The first question that shares a run with this one, and all that they share there; None if none does."""
+        """The first question that shares a run with this one, and the whole shared run; None if there is none."""
         for start, run in enumerate(runs(words, self.length)):
             number = self._first.get(run)
             if number is not None:
@@ -69,8 +69,9 @@ class RunIndex:
         return None
 
 
-class Twin(NamedTuple):
-    """A question that says what an earlier one says."""
+@dataclass(frozen=True)
+class Twin:
+    """A question that duplicates an earlier one."""
 
     index: int
     of: int
@@ -78,7 +79,7 @@ class Twin(NamedTuple):
 
 
 def twins(questions: Sequence[Words], threshold: float) -> list[Twin]:
-    """Questions whose runs of five words are, to that share at least, those of an earlier one that is kept.
+    """Questions whose runs of five words agree with those of an earlier, kept one at least to the share `threshold`.
 
     The similarity is the number of common runs over that of all runs (Jaccard); a shorter question counts by its
     words as one run.

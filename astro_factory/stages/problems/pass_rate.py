@@ -1,4 +1,4 @@
-"""Problems of middle difficulty: those that a model solves sometimes, which are the ones that RL can learn from."""
+"""Problems of medium difficulty: those that a model solves sometimes, from which RL can learn."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -21,7 +21,7 @@ VERSION = 1
 HEAVY = True
 
 RATES_FILE = "pass_rates.parquet"
-"""Every problem that was tried, with how often it was solved; beside the problems that are left."""
+"""Every problem with how often it was solved; part of the output."""
 _UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.ERROR)
 
 
@@ -34,19 +34,19 @@ class Config(StageConfig):
     engine: EngineField
     """How text is generated."""
     keep: tuple[float, float] = (0.1, 0.9)
-    """The range of solved shares, both ends included, in which a problem stays."""
+    """Range of the solved share, both ends included, in which a problem is kept."""
     samples: int = Field(8, gt=0)
-    """Tries at each problem."""
+    """Responses to each problem."""
     temperature: float = Field(1.0, gt=0)
     """Sampling temperature."""
     max_tokens: int = Field(1024, gt=0)
-    """Longest response."""
+    """Longest response, in tokens."""
     seed: int = 0
     """Source of randomness."""
     group: int = Field(32, gt=0)
     """Problems that a process samples together: many keep the engine full, few spread evenly over processes."""
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
-    """Processes that sample side by side, each with a copy of the model."""
+    """Processes that sample side by side, each with its own copy of the model; they share the machine's GPUs."""
 
     @model_validator(mode="after")
     def _range(self) -> "Config":

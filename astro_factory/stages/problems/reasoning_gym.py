@@ -1,4 +1,4 @@
-"""Problems that reasoning-gym makes on the spot, from any of its tasks."""
+"""Problems that reasoning-gym generates, from any of its tasks."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from astro_factory.verifiers.gym import pack, require_gym
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 2
-HEAVY = True  # in a process of its own, whose fixed hash seed some tasks need to repeat themselves
+HEAVY = True  # some tasks are only reproducible with the fixed hash seed of a separate process
 
 
 class Config(StageConfig):
@@ -25,13 +25,13 @@ class Config(StageConfig):
     task: str
     """Name of the task, such as `chain_sum`."""
     count: int = Field(gt=0)
-    """How many problems."""
+    """Number of problems."""
     seed: int = 0
     """Source of the problems; two sources with different seeds may still share problems of a small task."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Settings of the task's own configuration, such as `max_terms: 4`."""
     instruction: str = "Put the final answer between <answer> and </answer>."
-    """Text put after every question."""
+    """Text appended to every question."""
 
 
 def run(ctx: StageContext, config: Config) -> None:

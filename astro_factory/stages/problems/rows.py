@@ -1,4 +1,4 @@
-"""Rows of a table that somebody else made, read as problems: columns renamed, answers checked, faults named by row."""
+"""Problems from the rows of an existing table: columns are mapped, answers checked, faults reported by row."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,38 +22,38 @@ _CAUSES_NAMED = 10
 
 
 class Row(NamedTuple):
-    """One row and how messages call it, such as `line 12`."""
+    """One row with its name in messages, such as `line 12`."""
 
     label: str
     values: Mapping[str, Any]
 
 
 class Fields(Config):
-    """Which column holds what."""
+    """Names of the columns."""
 
     question: str = "question"
     """Column of the question."""
     answer: str = "answer"
-    """Column of the known answer; empty where the verifier needs none."""
+    """Column of the known answer; empty if the verifier needs none."""
     id: str = ""
-    """Column of the identifier; by default the identifier is a digest of the question, and equal rows are one."""
+    """Column of the identifier. Default: a digest of the question, and equal rows are merged."""
     level: str = ""
-    """Column by which reports break results down, such as a difficulty."""
+    """Column that reports group results by, such as a difficulty."""
     info: list[str] = Field(default_factory=list)
-    """Columns the verifier needs beside the answer."""
+    """Further columns that the verifier needs."""
 
     def columns(self) -> list[str]:
-        """All columns that must be there."""
+        """All columns that must exist."""
         return [column for column in (self.question, self.answer, self.id, self.level, *self.info) if column]
 
 
 class RowsConfig(StageConfig):
-    """The fields that every source of existing problems has."""
+    """The fields of every source of existing problems."""
 
     fields: Fields = Field(default_factory=Fields)
-    """Which column holds what."""
+    """Names of the columns."""
     verifier: str = "math"
-    """What decides whether an answer is right."""
+    """The verifier that decides whether an answer is correct."""
     verifier_code: str = Field(default_factory=lambda known: verifier_code(known.get("verifier", "")))
     """Digest of the source of a verifier that is not built in, so that a changed source changes the key. Write
     something else, such as a version, to decide yourself when it has changed."""
@@ -61,15 +61,15 @@ class RowsConfig(StageConfig):
     """`value`: the column is the answer; `solution`: it is a worked solution that states the answer (boxed or after
     `####`)."""
     instruction: str = ""
-    """Text put after every question, such as the form the answer should have."""
+    """Text appended to every question, such as the form of the answer."""
     share: tuple[float, float] = (0.0, 1.0)
-    """Keep the questions whose digest, as a number from 0 to 1, lies in this range without its upper end: [0, 0.9] and
+    """Keep the questions whose digest, as a number from 0 to 1, is in this range, excluding its upper end. [0, 0.9] and
     [0.9, 1] never share a question, whatever the order of the rows."""
     limit: int | None = Field(None, gt=0)
-    """At most so many problems, from the top."""
+    """Most problems; the first ones are kept."""
     unreadable: Literal["error", "drop"] = "error"
-    """What to do with problems that their verifier cannot read, and with those that contradict each other: stop and
-    name them, or leave them out."""
+    """What to do with problems that the verifier cannot read, or that contradict each other: report them as an error,
+    or drop them."""
 
     @model_validator(mode="after")
     def _range(self) -> "RowsConfig":
@@ -90,10 +90,10 @@ def check_verifier(name: str) -> list[Diagnostic]:
 
 
 def write_problems(ctx: StageContext, rows: Iterable[Row], config: RowsConfig, source: str) -> None:
-    """Make the `problems` artifact of all rows. `source` is what messages call the table.
+    """Write the `problems` artifact of all rows. `source` is the name of the table in messages.
 
     Raises:
-        UserError: E421 to E425, each naming the rows it is about.
+        UserError: E421 to E425, each with the rows concerned.
     """
     rows = list(rows)
     _check_columns(rows, config.fields, source)
@@ -101,7 +101,7 @@ def write_problems(ctx: StageContext, rows: Iterable[Row], config: RowsConfig, s
     problems = [_instructed(problem, config.instruction) for problem in _readable(ctx, candidates, config, source)]
     if not problems:
         raise UserError.of("E425", f"no problem of {source} is left", "look at 'share' and 'unreadable'")
-    # a verifier that judges otherwise is another input for all that is made of these problems
+    # a changed verifier must change the content of this artifact, and so the keys of what uses it
     version = str(get_verifier(config.verifier).version)
     verifier = " ".join(dict.fromkeys((config.verifier, version, config.verifier_code))).rstrip()
     schema = problem_schema().with_metadata({"verifier": verifier})
@@ -113,7 +113,7 @@ class _Candidate(NamedTuple):
     label: str
     problem: Problem
     fault: str
-    """Why it cannot be a problem, where its columns alone show that."""
+    """Why the row cannot be a problem, if its columns alone show it."""
 
 
 def _check_columns(rows: list[Row], fields: Fields, source: str) -> None:
@@ -153,7 +153,7 @@ def _candidate(row: Row, config: RowsConfig) -> _Candidate:
 
 
 def _distinct(ctx: StageContext, candidates: Iterable[_Candidate], config: RowsConfig, source: str) -> list[_Candidate]:
-    """Each problem once. One identifier for two problems, or two answers to one question, is an error, or left out."""
+    """Each problem once. Two problems with one identifier, or two answers to one question, are errors or dropped."""
     column, dropping = config.fields.id, config.unreadable == "drop"
     seen: dict[tuple[str, str], _Candidate] = {}
     clashes: dict[str, list[str]] = {}
@@ -164,7 +164,7 @@ def _distinct(ctx: StageContext, candidates: Iterable[_Candidate], config: RowsC
         if first is not candidate and not (same and (dropping or not column)):
             clashes.setdefault(identity, [first.label]).append(candidate.label)
     what = f"the identifier '{{}}' (column '{column}')" if column else "one question with different answers"
-    causes = [f"{source}: {what.format(name)} stands in {_listed(labels)}" for name, labels in clashes.items()]
+    causes = [f"{source}: {what.format(name)} is in {_listed(labels)}" for name, labels in clashes.items()]
     if causes and not dropping:
         one = "give every problem an identifier of its own" if column else "keep one of the rows"
         remedy = f"{one}, or leave them out with `unreadable: drop`"
@@ -192,7 +192,7 @@ def _readable(
         ctx.events.progress(kept, min(config.limit or len(candidates), len(candidates)), "problems")
     causes = [f"{source}: {reason} in {_listed(labels)}" for reason, labels in faults.items()]
     if causes and config.unreadable == "error":
-        remedy = "mend these rows, or leave them out with `unreadable: drop`"
+        remedy = "fix these rows, or leave them out with `unreadable: drop`"
         raise UserError(*(Diagnostic("E424", cause, remedy) for cause in causes[:_CAUSES_NAMED]))
     for cause in causes:
         ctx.events.log(f"left out: {cause}")
