@@ -11,6 +11,7 @@ from astro_factory.cli.options import (
     SetOption,
     SpecArgument,
     StoreOption,
+    SweepOption,
     known_stage,
     open_store,
     print_json,
@@ -33,6 +34,7 @@ def report(
     store: StoreOption = None,
     sets: SetOption = None,
     profile: ProfileOption = None,
+    sweep: SweepOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write one HTML file with pipeline, comparison, samples, trees, training curves and data."""
@@ -41,10 +43,10 @@ def report(
     from astro_factory.report import built_spec
     from astro_factory.report.page import write_report
 
-    graph, place = read_graph(spec, sets, profile), open_store(store)
+    graph, place = read_graph(spec, sets, profile, sweep), open_store(store)
     for name in stages or ():
         known_stage(graph, name, spec)
-    path = out or Path(f"{graph.name}.html")
+    path = out or Path(f"{graph.name}-{sweep}.html" if sweep else f"{graph.name}.html")
     with disk_full_as_error(path), place.gc_paused():
         plan = make_plan(graph, place, targets=stages or None, commits=locked_commits(graph))
         built = built_spec(plan, place)

@@ -22,6 +22,7 @@ from astro_factory.report.data import data_of
 from astro_factory.report.mathematics import formulas_in
 from astro_factory.report.pipeline import pipeline
 from astro_factory.report.samples import Choice, samples_of
+from astro_factory.report.sweeps import sweep_of
 from astro_factory.report.training import curves_of
 from astro_factory.report.trees import trees_of
 
@@ -60,9 +61,11 @@ def sections_of(spec: BuiltSpec, room: Room = Room()) -> Section:
         "training": curves_of(spec),
         "data": data_of(spec),
     }
+    views = [name for name, content in found.items() if content]
+    found["sweep"] = sweep_of(spec)
     found["overview"] = {
         "version": __version__,
-        "views": [name for name, content in found.items() if content],
+        "views": views,
         "notes": [note for part, what in ((samples, "samples"), (trees, "trees")) for note in _notes(part, what)],
         "formulas": formulas_in(_texts(samples, trees)),
     }

@@ -146,6 +146,14 @@ def test_a_trace_is_walked_through_its_tree(driver, report):
     assert driver.execute_script("return document.querySelectorAll('.lines [data-on]').length") >= 1
 
 
+def test_a_sweep_leads_the_comparison(driver, tmp_path):
+    make_store(tmp_path, sweep="words")
+    write_report(built(tmp_path, sweep="words"), tmp_path / "r.html")
+    show(driver, tmp_path / "r.html", "comparison")
+    text = text_of(driver)
+    assert "The sweep, compared by report: pass@1" in text and "per_problem=3 (baseline)" in text and "seed=1" in text
+
+
 def test_rollouts_of_a_step(driver, report):
     show(driver, report, "training")
     assert "Rollouts of astro_rl" in text_of(driver) and text_of(driver).count("p0: reward 1 ✓ correct") == 2

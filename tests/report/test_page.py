@@ -100,6 +100,18 @@ def test_long_texts_are_cut(tmp_path):
     assert found["columns"]["text"][0].endswith("[980,000 more characters are not in this report]")
 
 
+def test_a_sweep_is_compared_with_its_baseline(tmp_path):
+    make_store(tmp_path, sweep="words")
+    found = sections_of(built(tmp_path, sweep="words"))
+    rows = found["sweep"]["rows"]
+    assert found["sweep"]["stage"] == "report" and len(found["comparison"]) == 4
+    assert [(row["arm"], row["settings"], row["baseline"]) for row in rows[:2]] == [
+        ("astro_rl", {"per_problem": 3}, True), ("astro_rl", {"per_problem": 2}, False)
+    ]  # fmt: skip
+    assert rows[1]["difference"] == 0 and list(rows[1]["by_seed"]) == ["seed=0", "seed=1"]
+    write_report(built(tmp_path, sweep="words"), tmp_path / "r.html")
+
+
 def test_formulas_become_mathml():
     pytest.importorskip("latex2mathml")
     from astro_factory.report.mathematics import formulas_in

@@ -47,6 +47,9 @@ stages:
     max_new_tokens: 50, learning_rate: 0.1}
   report: {kind: evaluate, suite: puzzles, engine: cpu, arms: [direct_sft, astro_sft, astro_rl], backtracks: talk,
     compare: [[astro_sft, direct_sft], [astro_rl, astro_sft]]}
+sweeps:
+  words: {axes: {stages.traces.per_problem: [3, 2], stages.report.seed: [0, 1]}, compare: report,
+    baseline: {stages.traces.per_problem: 3, stages.report.seed: 0}}
 """
 RIGHT = "10 + 3 = 13 left 4 13\\n4 + 13 = 17 left 17\\nanswer 4 + ( 10 + 3 )".replace("\\n", "\n")
 BACK = (
@@ -94,15 +97,22 @@ def _model(steps: int) -> Callable[[Path, PlannedNode], list[dict]]:
 
 
 def make_store(
-    root: Path, rows: Sequence[dict] | None = None, question: str = "numbers 4 10 3 target 17", traces: str = ""
+    root: Path,
+    rows: Sequence[dict] | None = None,
+    question: str = "numbers 4 10 3 target 17",
+    traces: str = "",
+    sweep: str | None = None,
 ) -> Store:
-    """A store beside `spec.yaml` in which everything of the spec is built; `traces` are more fields of that stage."""
+    """A store beside `spec.yaml` in which everything of the spec or of a sweep is built.
+
+    `traces` are more fields of that stage.
+    """
     (root / "spec.yaml").write_text(SPEC.replace("[1, 3]}", f"[1, 3], {traces}}}") if traces else SPEC)
     store = Store(root / "store")
     rows = list(samples()) if rows is None else rows
 
     def problems(folder: Path, item: PlannedNode) -> list[dict]:
-        names = sorted({row["problem"] for row in rows}) if item.node.name == "test" else ["p0", "p1", "p2", "p3"]
+        names = sorted({row["problem"] for row in rows}) if own(item) == "test" else ["p0", "p1", "p2", "p3"]
         write_table(folder / "problems.parquet", [problem(int(name[1:]), question).as_row() for name in names],
                     problem_schema())  # fmt: skip
         return []
@@ -125,21 +135,28 @@ def make_store(
 
     writers = {"blank": _model(0), "train": problems, "test": problems, "trees": trees, "report": report}
     writers |= {name: _model(30) for name in ("astro_sft", "direct_sft", "astro_rl")}
-    while item := next((item for item in planned(root).nodes.values() if isinstance(item, ToRun)), None):
+    while item := next((item for item in planned(root, sweep=sweep).nodes.values() if isinstance(item, ToRun)), None):
         if item.node.kind == "linearize":
-            assert build(planned(root, item.node.name), store, lambda name, event: None).ok
+            assert build(planned(root, item.node.name, sweep), store, lambda name, event: None).ok
             continue
         folder = store.staging(item.key) / "out"
         folder.mkdir(parents=True)
-        metrics = writers[item.node.name](folder, item)
+        metrics = writers[own(item)](folder, item)
         provenance = {"seconds": 1.5, "tokens": 100, "calls": 10, "metrics": metrics, "started": "2026-01-01T00:00:00"}
         store.commit(item.key, item.record, folder, provenance)
     return store
 
 
-def planned(root: Path, target: str | None = None) -> Plan:
-    return make_plan(compile_spec(root / "spec.yaml"), Store(root / "store"), targets=[target] if target else None)
+def own(item: PlannedNode) -> str:
+    """The name in the spec of a variant's stage."""
+    return item.node.name.partition("[")[0]
 
 
-def built(root: Path) -> BuiltSpec:
-    return built_spec(planned(root), Store(root / "store"))
+def planned(root: Path, target: str | None = None, sweep: str | None = None) -> Plan:
+    return make_plan(
+        compile_spec(root / "spec.yaml", sweep=sweep), Store(root / "store"), targets=[target] if target else None
+    )
+
+
+def built(root: Path, sweep: str | None = None) -> BuiltSpec:
+    return built_spec(planned(root, sweep=sweep), Store(root / "store"))

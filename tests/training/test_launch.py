@@ -59,7 +59,7 @@ def test_two_processes_give_equal_bytes_and_nearly_what_one_gives(inputs, tmp_pa
     assert runs["a"].events.steps[-1] == runs["one"].events.steps[-1]
     two, one = weights(runs["a"].out), weights(runs["one"].out)
     assert max((two[name] - one[name]).abs().max().item() for name in one) < 2e-4
-    losses = [[values["loss"] for _, values in runs[name].events.metrics] for name in ("a", "one")]
+    losses = [[values["loss"] for _, values in runs[name].events.metrics if "loss" in values] for name in ("a", "one")]
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
 
 

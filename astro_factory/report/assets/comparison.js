@@ -7,6 +7,7 @@ async function comparisonView(root, route) {
   const metrics = Object.keys(report.arms[arms[0]]);
   const metric = metrics.includes(route.get("metric")) ? route.get("metric") : metrics[0];
   build(root, {}, [
+    sweepPanel(await load("sweep")),
     h("h2", {}, `Comparison: ${stage.stage}`),
     h("p", { class: "note" }, `${report.suite}: ${count(report.problems)} problems in ${count(report.clusters)} clusters, ${report.settings.samples} samples of each, temperature ${report.settings.temperature}, at most ${count(report.settings.max_tokens)} tokens. Intervals hold ${Math.round(report.settings.confidence * 100)}%.`),
     h("div", { class: "controls" },
@@ -98,6 +99,16 @@ function verdictsPanel(analysis, arms, stage) {
   })]), "Verdicts"));
 }
 
-function variantsPanel(sweep) {
-  return table(sweep.header, sweep.rows.map((row) => row.map((cell, index) => (index ? number(cell) : cell))), "Variants");
+// The variants of a sweep beside its baseline, and the mean of each seed apart.
+function sweepPanel(sweep) {
+  if (!sweep.rows) return null;
+  const { rows } = sweep, arms = [...new Set(rows.map((row) => row.arm))], { metric } = rows[0];
+  const named = (row) => Object.entries(row.settings).map(([name, value]) => `${name.split(".").at(-1)}=${typeof value === "string" ? value : JSON.stringify(value)}`).join(", ") || "baseline";
+  const others = (arm) => rows.filter((row) => row.arm === arm && row.difference !== undefined);
+  const seeds = [...new Set(rows.flatMap((row) => Object.keys(row.by_seed)))];
+  const header = ["variant", "arm", number(metric), number("difference"), number("p (Holm)"), ...(seeds.length > 1 ? seeds.map((seed) => number(seed || "seed")) : [])];
+  const cells = (row) => [named(row) + (row.baseline ? " (baseline)" : ""), row.arm, number(figure(row.means[metric])), row.difference === undefined ? "–" : valueCell({ value: row.difference, low: row.low, high: row.high }), number(figure(row.p_holm)), ...(seeds.length > 1 ? seeds.map((seed) => number(figure(row.by_seed[seed]))) : [])];
+  return panel(`The sweep, compared by ${sweep.stage}: ${metric}`,
+    h("div", { class: "grid wide" }, arms.filter((arm) => others(arm).length).map((arm) => h("div", {}, h("h4", {}, `${arm}: difference from the baseline`), intervalChart(`Differences of ${arm} from the baseline`, others(arm).map((row, index) => ({ name: named(row), color: index + 1, value: row.difference, low: row.low, high: row.high })), { zero: true })))),
+    table(header, rows.map(cells), "Variants"));
 }
