@@ -1,4 +1,4 @@
-"""What holds for every test: no network, quiet libraries, one thread so that timings and bits are steady."""
+"""Setup for every test: no network, quiet libraries, and one thread, so that timings and bits are reproducible."""
 
 import os
 import signal
@@ -9,14 +9,14 @@ from hypothesis import settings
 
 from tests.golden import Golden
 
-# a machine that does other things too is no reason to fail
+# a busy machine must not fail a test
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 os.environ.update(
     OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1"
 )
 
-# a shell makes what it starts in the background deaf to Ctrl-C, and what the tests start would inherit that
+# a shell starts background jobs with SIGINT ignored, and the processes of the tests would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LOCAL = ("127.", "::1", "localhost")
@@ -28,14 +28,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
-    """Compares what people read (errors, tables, help) with the text beside the test; see `tests/golden.py`."""
+    """Compares errors, tables and help with the golden file next to the test; see `tests/golden.py`."""
     folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
     return Golden(request, folder)
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that would reach past this machine fails at once, here as on a machine with a network."""
+    """A connection to another host fails at once, whether or not the machine has a network."""
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: object) -> None:

@@ -1,4 +1,4 @@
-"""Golden texts: the prose of errors, tables and help stands once, beside the test that produces it.
+"""Golden texts: the wording of errors, tables and help is kept once, in a file next to the test.
 
     def test_unknown_engine(golden):
         error = ...
