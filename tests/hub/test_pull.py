@@ -156,6 +156,7 @@ def test_source_that_is_no_name(source, tmp_path, golden):
     golden(str(caught.value))
 
 
+@pytest.mark.slow
 def test_pull_by_another_process(hub, published, files, tmp_path):
     """With nothing but the environment that a user sets."""
     code = "import sys; from pathlib import Path; from astro_factory.hub.pull import pull; pull(sys.argv[1], Path('x'))"
@@ -222,6 +223,7 @@ def test_manifest_that_cannot_be_read(data, golden):
     golden(str(caught.value))
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,5}(/[a-z]{1,5}){0,2}\.x", fullmatch=True), st.binary(max_size=20)))
 def test_manifest_names_every_file(tmp_path_factory, contents):
     empty = tmp_path_factory.mktemp("provenance")

@@ -49,6 +49,7 @@ def test_provenance_is_beside_the_output_not_in_it(bench):
     assert str(bench.folder) not in text and "notes" not in text
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize(
     ("action", "reason"),

@@ -81,6 +81,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "text"), NAMES, ids=["name", "licence"])
 def test_wrong_name_or_licence_of_a_llama_is_refused_by_the_plan(change, text, tmp_path):
     arguments = ["plan", str(LLAMA), "--offline", "--store", str(tmp_path), "--set", f"publish.model.{change}"]

@@ -128,6 +128,7 @@ def check_bomb(folder: Path, bomb: str | dict[str, str]) -> list[Diagnostic]:
     return caught.value.diagnostics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
 def test_a_bomb_is_an_ordinary_error(tmp_path, bomb, golden):
     """Caught by the sandbox, before the worker's limits of time and memory."""
