@@ -13,7 +13,7 @@ A template that exceeds a limit costs less than a second and an error, not a bui
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from types import BuiltinMethodType, CodeType, GeneratorType
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import FunctionLoader, StrictUndefined, TemplateError, Undefined, nodes
 from jinja2.compiler import CodeGenerator, Frame
@@ -55,6 +55,9 @@ _IN_BETWEEN = 10
 _CHEAP = frozenset({int, float, bool, Context, EvalContext})
 _CONTAINERS = (list, tuple, dict, set)
 _FLAT = (range, type({}.keys()), type({}.values()), type({}.items()))
+
+
+T = TypeVar("T")
 
 
 class _Namespace(Namespace):
@@ -117,11 +120,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.add_work(work)
         return ""
 
-    def _concatenate(self, *parts: Any) -> str:
+    def _concatenate(self, *parts: object) -> str:
         """The operator `~`."""
         return self.limited("".join(map(str, parts)), MAX_CHARS)
 
-    def counted(self, value: Any) -> Any:
+    def counted(self, value: T) -> T:
         """An operand of a comparison, or an argument."""
         if isinstance(value, str):
             self.add_work(len(value) // _CHARS_PER_WORK)
@@ -171,7 +174,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if self._work > MAX_WORK:
             raise LimitExceeded("the template does too much work", "look for loops that repeat too often")
 
-    def _measure(self, container: Any) -> int:
+    def _measure(self, container: object) -> int:
         """Elements and characters in a container, with what is nested in it; counts as work."""
         size, pending = 0, [container]
         while pending:
@@ -191,12 +194,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.add_work(size)
         return size
 
-    def _count_items(self, items: Iterator[Any]) -> Iterator[Any]:
+    def _count_items(self, items: Iterator[T]) -> Iterator[T]:
         for item in items:
             self.add_work(1)
             yield item
 
-    def _finalize(self, value: Any) -> Any:
+    def _finalize(self, value: T) -> T:
         """Checks what an expression prints: only text and numbers, because a whole node or None is a mistake."""
         if isinstance(value, str):
             size = len(value)
@@ -224,10 +227,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return getattr(obj, attribute)
         return super().getattr(obj, attribute)
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+    def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
         return is_allowed_attribute(obj, attr) and super().is_safe_attribute(obj, attr, value)
 
-    def wrap_str_format(self, value: Any) -> None:
+    def wrap_str_format(self, value: object) -> None:
         """Jinja would let `str.format` through in a safe form; here it is not allowed."""
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:

@@ -51,7 +51,7 @@ class LimitExceeded(Exception):
         return cls(f"a block produces more than {max_chars:,} characters", "look for a loop that repeats too often")
 
 
-def is_allowed_attribute(obj: Any, name: str) -> bool:
+def is_allowed_attribute(obj: object, name: str) -> bool:
     """Whether a template may read an attribute or call a method; Jinja's own rules apply as well."""
     if isinstance(obj, str):
         return name in _TEXT_METHODS
@@ -65,7 +65,9 @@ def is_allowed_attribute(obj: Any, name: str) -> bool:
 
 
 @pass_environment
-def _join(environment: "Environment", values: Iterable[Any], separator: str = "", attribute: Any = None) -> str:
+def _join(
+    environment: "Environment", values: Iterable[object], separator: object = "", attribute: str | int | None = None
+) -> str:
     """The filter `join`, which stops when the text gets too long."""
     separator, texts, size = str(separator), [], 0
     for value in values if attribute is None else map(make_attrgetter(environment, attribute), values):
@@ -76,7 +78,7 @@ def _join(environment: "Environment", values: Iterable[Any], separator: str = ""
     return separator.join(texts)
 
 
-def _replace(text: Any, old: Any, new: Any, count: int = -1) -> str:
+def _replace(text: object, old: object, new: object, count: int = -1) -> str:
     """The filter `replace`, for results that stay small."""
     text, old, new = str(text), str(old), str(new)
     if text.count(old) * len(new) > MAX_CHARS:
@@ -92,7 +94,9 @@ def _round(value: float, precision: int = 0, method: Any = "common") -> float:
 
 
 @pass_environment
-def _sum(environment: "Environment", values: Iterable[Any], attribute: Any = None, start: float = 0) -> float:
+def _sum(
+    environment: "Environment", values: Iterable[object], attribute: str | int | None = None, start: float = 0
+) -> float:
     """The filter `sum`, for numbers only."""
     total = start
     for value in values if attribute is None else map(make_attrgetter(environment, attribute), values):
