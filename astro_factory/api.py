@@ -107,6 +107,8 @@ class Spec:
         from astro_factory.plan.building import build_graph
         from astro_factory.runtime import BuildOptions
 
+        for name in stages or ():
+            self._known(name)
         local = [name for name in self.graph.wanted() if self.graph.nodes[name].section != "publish"]
         watch = on_event or (lambda name, event: None)
         done = build_graph(

@@ -54,6 +54,10 @@ def build(
     no_import: NoImportOption = False,
     cache: CacheOption = None,
     no_publish: Annotated[bool, typer.Option("--no-publish", help="Skip the publish stages.")] = False,
+    log: Annotated[
+        Path | None, typer.Option("--log", help="Add each event to this file, a line of JSON.", show_default=False)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the summary.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run all missing stages, then publish."""
@@ -66,7 +70,7 @@ def build(
     options = BuildOptions(
         jobs=jobs, keep_going=keep_going, locked=locked, use_imports=not no_import, caches=open_caches(cache)
     )
-    execute(graph, place, spec, options, targets=targets, as_json=as_json)
+    execute(graph, place, spec, options, targets=targets, log=log, quiet=quiet, as_json=as_json)
 
 
 def execute(
@@ -77,9 +81,11 @@ def execute(
     *,
     targets: list[str] | None,
     as_json: bool,
+    log: Path | None = None,
+    quiet: bool = False,
 ) -> None:
     """Plan, run and print a summary. Exits with code 1 if a stage failed."""
-    found = made(graph, place, options, targets=targets, quiet=as_json)
+    found = made(graph, place, options, targets=targets, quiet=as_json or quiet, log=log)
     if as_json:
         print_json(found)
     else:
@@ -95,11 +101,12 @@ def made(
     *,
     quiet: bool,
     targets: list[str] | None = None,
+    log: Path | None = None,
 ) -> dict[str, Any]:
     """Build a graph; returns its `summary`."""
     started = time.monotonic()
     with disk_full_as_error(place.root), place.building():
-        done = build_graph(graph, place, options, lambda plan: open_view(plan, quiet=quiet), targets)
+        done = build_graph(graph, place, options, lambda plan: open_view(plan, quiet=quiet, log=log), targets)
         return summary(done.plan, place, done.build, time.monotonic() - started, done.estimates)
 
 

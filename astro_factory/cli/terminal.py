@@ -4,14 +4,18 @@ A build with few stages shows each of them. A build with many shows the running 
 total progress.
 """
 
+import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from astro_factory.cli.live_layout import layout, shorten
 from astro_factory.core.plans import Hit, Plan
 from astro_factory.runtime.events import BuildEvent, EndEvent, ProgressEvent, Watcher
 
@@ -23,8 +27,26 @@ _LONG_S = 30.0
 
 
 @contextmanager
-def open_view(planned: Plan, *, quiet: bool) -> Iterator[Watcher]:
-    """A watcher of the build's events, for the duration of the block."""
+def open_view(planned: Plan, *, quiet: bool, log: Path | None = None) -> Iterator[Watcher]:
+    """A watcher of the build's events, for the duration of the block; `log` gets each event as a line of JSON."""
+    with _screen(planned, quiet) as show:
+        if log is None:
+            yield show
+            return
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+
+            def watch(name: str, event: BuildEvent) -> None:
+                line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "stage": name, **event}
+                print(json.dumps(line, ensure_ascii=False), file=file, flush=True)
+                show(name, event)
+
+            yield watch
+
+
+@contextmanager
+def _screen(planned: Plan, quiet: bool) -> Iterator[Watcher]:
+    """What the terminal shows of a build."""
     if quiet:
         yield lambda name, event: None
         return
@@ -80,7 +102,7 @@ class _Row:
     def take(self, event: BuildEvent) -> None:
         now = time.monotonic()
         if event["event"] == "start":
-            self.amount, self.started = "starts", now
+            self.amount, self.started = "starting", now
         elif event["event"] == "phase":
             if self.total is None:
                 self.amount = event["name"]
@@ -92,6 +114,10 @@ class _Row:
             self.amount, self.figures = _amount(event), _figures(event)
         elif event["event"] == "end":
             self.amount, self.done, self.total, self.ended = event["outcome"], 1, 1, now
+
+    @property
+    def runs(self) -> bool:
+        return self.started is not None and self.ended is None
 
     def times(self) -> tuple[str, str]:
         """The elapsed time and the estimated remaining time."""
@@ -116,6 +142,7 @@ class LiveTable:
         self._names, self._totals = set(names), totals
         self._rows = {} if totals.many else {name: _Row() for name in names}
         self._all = _Row(total=totals.count, started=time.monotonic(), first=(time.monotonic(), 0))
+        self._console = console
         self._live = Live(console=console, get_renderable=self._table)
 
     def __enter__(self) -> Watcher:
@@ -146,19 +173,28 @@ class LiveTable:
         from rich.table import Table
         from rich.text import Text
 
-        rows = list(self._rows.items())
-        if self._totals.many:
-            self._all.done, self._all.figures = self._totals.done, str(self._totals)
-            self._all.amount = f"{self._totals.done:,}/{self._totals.count:,}"
-            rows.insert(0, ("all stages", self._all))
+        rows = sorted(self._rows.items(), key=lambda item: not item[1].runs)  # sorting keeps the order of the others
+        self._all.done, self._all.figures = self._totals.done, str(self._totals)
+        self._all.amount = f"{self._totals.done:,}/{self._totals.count:,}"
+        rows.insert(0, ("all stages", self._all))
+        widths = layout(self._console.width, max((len(name) for name, _ in rows), default=0))
         table = Table.grid(padding=(0, 1))
-        for width, right in ((14, False), (24, False), (18, True), (40, False), (8, True), (8, True)):
-            table.add_column(min_width=width, justify="right" if right else "left", no_wrap=True)
+        for column, width in widths.items():
+            side = "right" if column in ("amount", "elapsed", "left") else "left"
+            table.add_column(width=width, justify=side, no_wrap=True, overflow="ellipsis")
         for name, row in rows:
-            took, left = row.times()
+            elapsed, left = row.times()
             waits = row.total is None and row.started is not None
-            bar = ProgressBar(total=row.total, completed=row.done, width=24, pulse=waits)
-            table.add_row(Text(name), bar, Text(row.amount), Text(row.figures), Text(took), Text(left))
+            cells = {
+                "name": Text(shorten(name, widths["name"])),
+                "amount": Text(row.amount),
+                "figures": Text(row.figures),
+                "elapsed": Text(elapsed),
+                "left": Text(left),
+            }
+            if "bar" in widths:
+                cells["bar"] = ProgressBar(total=row.total, completed=row.done, width=widths["bar"], pulse=waits)
+            table.add_row(*(cells[column] for column in widths))
         return table
 
 

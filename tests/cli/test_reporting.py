@@ -136,3 +136,15 @@ def test_preview(run, golden):
     stages = ["trees", "traces", "direct", "astro_sft", "direct_sft", "astro_rl", "report"]
     assert [entry["stage"] for entry in found] == stages
     assert found[-1]["text"] == "numbers 4 10 3 target 17" and found[-1]["prompt_ids"] is None
+
+
+def test_events_go_to_a_log(run, tmp_path):
+    log = tmp_path / "logs/build.jsonl"
+    setting = ("--set", "stages.traces.per_problem=4", "--store", "store")
+    code, out, _ = run("build", "spec.yaml", "traces", *setting, "--log", str(log), "--quiet")
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert code == 0 and "starts" not in out and out.startswith("small: ")
+    assert next(event["event"] for event in events if event["stage"] == "traces") == "start"
+    assert events[-1] | {"time": "", "seconds": 0} == {
+        "time": "", "stage": "traces", "event": "end", "outcome": "ran", "reason": "", "seconds": 0
+    }  # fmt: skip

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from astro_factory.cli.live_layout import layout, shorten
 from astro_factory.cli.terminal import LiveTable, PlainLines, Totals
 
 START = {"event": "start", "reason": "never built"}
@@ -69,7 +70,8 @@ def test_the_live_table_has_rows_for_what_runs(count):
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).splitlines()
     last = [line.split() for line in lines[-3:]]
     if count == 3:
-        assert [row[0] for row in last] == names and last[0][2] == "ran" and "3/8" in last[2]
+        assert [row[0] for row in last] == ["s2", "s0", "s1"] and "3/8" in last[0] and last[1][2] == "ran"
+        assert lines[-4].split()[:2] == ["all", "stages"] and "2/3" in lines[-4]
     else:
         assert len({line.split()[0] for line in lines if line.strip()} & set(names)) < 60, "no row for each of them"
         assert any(line.split()[:2] == ["s1", "failed"] for line in lines)
@@ -95,3 +97,30 @@ def test_how_long_a_stage_will_still_take(monkeypatch):
     row.take(RAN)
     now[0] = 9999.0
     assert row.times() == ("0:01:30", "")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_live_table_fits_every_width(width):
+    from rich.console import Console
+
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=width, height=40)
+    names = ["trees", "a_stage_of_a_sweep[template=reflection/countdown.jinja,seed=12]"]
+    with LiveTable(names, Totals(2), console) as watch:
+        for name in names:
+            watch(name, START)
+            watch(name, STEP | {"done": 12_000, "total": 300_000, "unit": "trained tokens"})
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert any(line.startswith("…") and line.split()[0].endswith("seed=12]") for line in lines)
+    assert any("12,000/300,000" in line and "0:00:0" in line for line in lines)
+    assert any("loss 0.5" in line for line in lines) == (width >= 120)
+
+
+def test_columns_by_priority():
+    assert list(layout(60, 14)) == ["name", "amount", "elapsed", "left"]
+    assert list(layout(120, 14)) == ["name", "bar", "amount", "figures", "elapsed", "left"]
+    for width in range(60, 240):
+        widths = layout(width, 60)
+        assert sum(widths.values()) + len(widths) - 1 <= width and {"name", "amount", "elapsed"} <= set(widths)
+    assert [shorten("traces", 6), shorten("traces[seed=1]", 8)] == ["traces", "…seed=1]"]
