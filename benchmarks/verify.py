@@ -1,13 +1,16 @@
 """The math verifier against plain math-verify: checks per second, the cost of hostile answers, and the error rate.
 
-    python -m benchmarks.verify --quick --json
+    python -m benchmarks.verify --quick --json     # speed, memory, errors
+    python -m benchmarks.verify --attack --seed 3  # 20,000 pairs that a policy under training might try
+    python -m benchmarks.verify --table            # errors beside math-verify's, by set and type of answer
+    python -m benchmarks.verify --refused          # which public gold answers are refused, and why
+    python -m benchmarks.verify --times            # milliseconds to extract from hostile responses
 
 Both judge the same pairs in one run: ours in a pool of two processes, math-verify with `parse` and `verify` in this
 process; `per_cpu_s` are rates in CPU time, which other work on the machine hardly affects. No symbolic pair occurs
 twice, so caches do not help. The hostile answers run into a limit of 30 ms of CPU time, and the same kind of checks is
-timed before and after them, the best of three rounds each. Errors are counted by type of answer on
-tests/verifiers/math/labelled.jsonl, and on held_out.jsonl beside it, which was written before any rule was tried on it.
-The last line is JSON.
+timed before and after them, the best of three rounds each. The rows of
+tests/verifiers/math/held_out.jsonl were written before any rule was tried on them. The last line is JSON.
 """
 
 import argparse
@@ -24,12 +27,12 @@ from typing import Any
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.workers import WorkerError, WorkerTimeout
-from astro_factory.verifiers import math as math_verifier
+from astro_factory.verifiers.math import verifier as math_verifier
 from astro_factory.verifiers.math.verifier import MathVerifier
 from astro_factory.verifiers.math.worker import compare
 from astro_factory.verifiers.pool import WorkerPool
+from benchmarks.verdict_tables import comparison_table, extraction_times, refused_golds, run_attacks, show_table
 
-ROWS = Path(__file__).parents[1] / "tests/verifiers"
 ROUNDS = 3
 SIZE = 2
 BOMB_CPU_S = 0.03
@@ -173,23 +176,6 @@ def _below(pid: int) -> bool:
     return False
 
 
-def errors(name: str) -> dict[str, dict[str, dict[str, int]]]:
-    """Of each judge, by type of answer: false positives and false negatives on a file of labelled rows."""
-    rows = [json.loads(line) for line in (ROWS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
-    with ThreadPoolExecutor(SIZE) as threads:
-        ours = list(threads.map(lambda row: MathVerifier().verify(_problem(row["gold"]), row["answer"]).correct, rows))
-    theirs = [_bare(row["gold"], row["answer"]) for row in rows]
-    found: dict[str, dict[str, dict[str, int]]] = {}
-    for name, verdicts in (("ours", ours), ("math_verify", theirs)):
-        table = found[name] = {}
-        for row, right in zip(rows, verdicts, strict=True):
-            counts = table.setdefault(row["type"], {"rows": 0, "false_positives": 0, "false_negatives": 0})
-            counts["rows"] += 1
-            counts["false_positives"] += right and row["verdict"] != "correct"
-            counts["false_negatives"] += not right and row["verdict"] == "correct"
-    return found
-
-
 def _bare(gold: str, response: str) -> bool:
     from math_verify import parse, verify
 
@@ -234,27 +220,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="about a minute instead of several")
     parser.add_argument("--json", action="store_true", help="only the last line")
+    parser.add_argument("--attack", nargs="?", type=int, const=20_000, metavar="PAIRS", help="only the attack suite")
+    parser.add_argument("--seed", type=int, default=1, help="of the attacks (default 1)")
+    parser.add_argument("--table", action="store_true", help="only the table of errors beside math-verify")
+    parser.add_argument("--public", type=int, default=1500, metavar="ROWS", help="public golds in the table")
+    parser.add_argument("--refused", action="store_true", help="only the public golds that are refused, by reason")
+    parser.add_argument("--times", action="store_true", help="only the times of extraction")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
-    figures = measure(arguments.quick)
-    found = {name: errors(name) for name in ("labelled", "held_out")}
-    if not arguments.json:
-        show(found)
-    for name, judges in found.items():
-        for judge, table in judges.items():
-            for kind in ("false_positives", "false_negatives"):
-                figures[f"{name}_{judge}_{kind}"] = sum(counts[kind] for counts in table.values())
-    print(json.dumps(figures | {"errors_by_type": found}))
-
-
-def show(found: dict[str, dict[str, dict[str, dict[str, int]]]]) -> None:
-    """Print the errors of both judges by type of answer."""
-    for name, judges in found.items():
-        print(f"{name}.jsonl: rows; false positives + false negatives of ours, and of math-verify")
-        for kind, ours in judges["ours"].items():
-            tables = (ours, judges["math_verify"][kind])
-            shown = [f"{table['false_positives']:>3} + {table['false_negatives']:<3}" for table in tables]
-            print(f"  {kind:12} {ours['rows']:>4}; {shown[0]} {shown[1]}")
+    if arguments.attack:
+        print(json.dumps(run_attacks(arguments.seed, arguments.attack)))
+    elif arguments.times:
+        print(json.dumps(extraction_times(), indent=1))
+    elif arguments.refused:
+        for source, reason, count in refused_golds():
+            print(f"{count:>5} {source}: {reason}")
+    elif arguments.table:
+        show_table(comparison_table(arguments.public))
+    else:
+        figures = measure(arguments.quick)
+        lines = comparison_table(0)
+        if not arguments.json:
+            show_table(lines)
+        print(json.dumps(figures | {"extraction_ms": extraction_times(), "errors_by_type": lines}))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from astro_factory.verifiers.expressions import ExpressionError, evaluate
 DEFAULT_MAX_VALUE = 40
 
 _ANSWER = re.compile(r"^[ \t]*answer\b[ \t]*(.*)$", re.MULTILINE)
-_STEP = re.compile(r"\s*([0-9]{1,9})\s*([-+*/])\s*([0-9]{1,9})\s*(?:=.*)?", re.DOTALL)
+_STEP = re.compile(r"(?<!\s)\s*([0-9]{1,9})\s*([-+*/])\s*([0-9]{1,9})\s*(?:=.*)?", re.DOTALL)
 
 
 class Part(NamedTuple):

@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 _MARKED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|rm|bf) ?\{([^{}]*)\}")
+_LETTER = re.compile("[A-Ja-j]")
 _SPACES = re.compile(r"\\(?:q?quad|displaystyle)(?![a-zA-Z])|\\[,;:!> ()]|~")
 _CHOICE = re.compile(
     r"(?:(?P<word>option|choice) +)?"
@@ -22,6 +23,8 @@ class Choice(NamedTuple):
 
 def choice_of(answer: str, is_gold: bool = False) -> Choice | None:
     """The choice that an answer states. A gold answer `c` is a variable, and `C` or `(c)` a choice."""
+    if not _LETTER.search(answer):
+        return None
     plain = _SPACES.sub(" ", _MARKED.sub(r"\1", answer)).replace("$", "").strip()
     match = _CHOICE.fullmatch(plain)
     if not match:

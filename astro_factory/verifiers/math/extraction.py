@@ -22,7 +22,7 @@ _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
 _BARE = re.compile(r"\\(?:boxed|fbox)[ \t]+([^\s{}$]+)")
 _ANCHOR = re.compile(r"\banswer\b|####|<answer>", re.IGNORECASE)
-_VERB = re.compile(r"[*_]{0,4}\s*(?:is|are|was|will be|would be|should be|must be|:|=)(?!\w)", re.IGNORECASE)
+_VERB = re.compile(r"[*_]{0,4}(?<!\s)\s*(?:is|are|was|will be|would be|should be|must be|:|=)(?!\w)", re.IGNORECASE)
 _OBJECT = re.compile(r" to (?:the|this|your) (?=[a-z ])", re.IGNORECASE)
 _OBJECT_END = re.compile(r"(?<=[a-z ])[*_]{0,4}\s{0,4}(?:\b(?:is|are|was|will|would|should|must)\b|:|=)", re.IGNORECASE)
 _OBJECT_CHARS = 48
@@ -123,7 +123,8 @@ def _stated(text: str, position: int, lines: "_Lines") -> int | None:
     if found := _OBJECT.match(text, position):  # the answer to the question is
         end = _OBJECT_END.search(text, found.end(), found.end() + _OBJECT_CHARS)
         words = text[found.end() : end.start()] if end else ""
-        position = end.start() if end and words.replace(" ", "").isalpha() else position
+        if words.replace(" ", "").isalpha():
+            position = found.end() + len(words.rstrip())
     match = _VERB.match(text, position)
     if not match:
         return None
