@@ -185,7 +185,7 @@ class LiveTable:
         for name, row in rows:
             elapsed, left = row.times()
             waits = row.total is None and row.started is not None
-            cells = {
+            cells: dict[str, Text | ProgressBar] = {
                 "name": Text(shorten(name, widths["name"])),
                 "amount": Text(row.amount),
                 "figures": Text(row.figures),

@@ -1,4 +1,4 @@
-"""Specs that name the Hub: locked with a network, told apart without one."""
+"""Specs with Hub repositories: locked with a network, and the errors without one."""
 
 import json
 import os

@@ -143,6 +143,6 @@ def test_the_plan_of_a_sweep_shows_what_its_unbuilt_variants_wait_for(sums):
     assert sums("sweep", "spec.yaml").code == 0
     axes = "sweeps.answers.axes={problems.once.similarity: [1, 0.9, 0.8]}"
     lines = sums("plan", "spec.yaml", "--sweep", "answers", "--set", axes).out.splitlines()
-    told = {line.split("[")[0]: [cell.strip() for cell in line.split("  ") if cell.strip()][2:4] for line in lines}
-    assert told["once"] == ["2 hit, 1 run", "once[similarity=0.8]: never built"]
-    assert told["report"] == ["2 hit, 1 pending", "waits for once"]
+    shown = {line.split("[")[0]: [cell.strip() for cell in line.split("  ") if cell.strip()][2:4] for line in lines}
+    assert shown["once"] == ["2 hit, 1 run", "once[similarity=0.8]: never built"]
+    assert shown["report"] == ["2 hit, 1 pending", "waits for once"]

@@ -30,9 +30,9 @@ def test_trees_are_shown_and_replayed(run):  # noqa: F811
     assert run("build", "spec.yaml", "--json").code == 0
     assert run("replay", "spec.yaml:trees").out == "3 of 3 trees are what their stored calls give\n"
     assert run("replay", "spec.yaml:trees", "--json").json == {"ok": True, "trees": 3, "different": []}
-    ended = run("show", "spec.yaml:trees", "--tree", "nobody")
+    ended = run("show", "spec.yaml:trees", "--tree", "unknown")
     name = re.search(r"like (\S+),", ended.err)[1]
-    assert ended.code == 2 and ended.err.startswith("E157 there is no tree of a problem 'nobody'; problems are named")
+    assert ended.code == 2 and ended.err.startswith("E157 there is no tree of a problem 'unknown'; problems are named")
     lines = run("show", "spec.yaml:trees", "--tree", name).out.splitlines()
     assert lines[0].startswith("numbers ") and re.fullmatch(r"\d iterations, \d+ tokens", lines[1].strip())
     assert run("show", "spec.yaml:trees", "--tree", name, "--json").json["problem"]["id"] == name

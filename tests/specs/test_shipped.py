@@ -40,7 +40,7 @@ def test_spec_compiles_without_warnings(path, profile):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SHIPPED, ids=name)
 def test_plan_needs_no_network(path, tmp_path):
-    """A proxy that nobody serves would fail whatever reaches for the Hub."""
+    """The proxy does not exist, so any request to the Hub would fail."""
     command = [
         sys.executable,
         "-m",
