@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from astro_factory.core.urls import hide_credentials
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _EXCERPT = 120
 """Longest excerpt of a line, in characters."""
@@ -108,7 +110,11 @@ def near(name: Any, choices: Iterable[Any]) -> str:
 
 
 def excerpt(line: str, column: int) -> str:
-    """A source line with a caret under the column, for `Diagnostic.excerpt`; long lines are cut around the column."""
+    """A source line with a caret under the column, for `Diagnostic.excerpt`; long lines are cut around the column.
+
+    Credentials and queries in URLs read as asterisks.
+    """
+    line = hide_credentials(line)
     start = max(0, column - _EXCERPT // 2) if len(line) > _EXCERPT else 0
     shown = line[start : start + _EXCERPT].rstrip()
     return f"    {shown}\n    {' ' * (column - 1 - start)}^"

@@ -2,15 +2,17 @@
 
 It is loaded here, and its source counts in keys like any other input. The code of this package counts by versions,
 which a test guards (ADR 0015). No test guards a user's, so its text counts: that of the module and of everything it
-imports from its own top-level package, directly or indirectly.
+imports from its own top-level package, directly or indirectly. Reading it runs none of it, not even the `__init__` of
+a package.
 """
 
 import ast
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
+from pkgutil import get_importer
 from typing import Any
 
 from astro_factory.core.canonical import digest, file_digest
@@ -72,7 +74,7 @@ def _stamp(path: Path) -> tuple[Path, int, int]:
 
 
 def source_files(module: str) -> dict[str, Path]:
-    """A module and what it imports from its own top-level package, by name. Runs no code but package `__init__`s."""
+    """A module and what it imports from its own top-level package, by name."""
     package = module.partition(".")[0]
     found: dict[str, Path] = {}
     stack = [module]
@@ -86,12 +88,40 @@ def source_files(module: str) -> dict[str, Path]:
 
 def _path(module: str) -> Path | None:
     try:
-        spec = find_spec(module)
-    except (ImportError, ValueError, AttributeError):  # a parent is missing, or is not a package
+        spec = _find_module(module)
+    except (ImportError, ValueError, AttributeError):  # not a dotted name, or a finder of another package fails
         return None
     if spec is None or not isinstance(spec.loader, SourceFileLoader) or not spec.origin:
         return None
     return Path(spec.origin)
+
+
+def _find_module(module: str) -> ModuleSpec | None:
+    """`importlib.util.find_spec`, but without importing the parent packages: a spec under check may name any."""
+    top, *rest = module.split(".")
+    name, spec = top, find_spec(top)
+    for part in rest:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        spec = _find_in(name, list(spec.submodule_search_locations))
+    return spec
+
+
+def _find_in(name: str, folders: list[str]) -> ModuleSpec | None:
+    """A module in the folders of its package; several folders together may form a namespace package."""
+    portions: list[str] = []
+    for folder in folders:
+        finder = get_importer(folder)
+        spec = finder.find_spec(name) if finder else None
+        if spec and spec.loader:
+            return spec
+        portions += (spec and spec.submodule_search_locations) or ()
+    if not portions:
+        return None
+    namespace = ModuleSpec(name, None, is_package=True)
+    namespace.submodule_search_locations = portions
+    return namespace
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:
@@ -99,7 +129,7 @@ def _imports(module: str, path: Path) -> Iterator[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     try:
         tree = ast.parse(path.read_bytes())
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # broken, with null bytes, or nested too deeply
         return
     named = [module]
     for node in ast.walk(tree):

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from astro_factory.core.config import NOT_SEMANTIC, Config, Definition
 from astro_factory.core.registry import KindRegistry, OpenUnion
+from astro_factory.core.urls import ServerUrl
 from astro_factory.core.user_code import code_digest
 
 
@@ -67,7 +68,7 @@ class OpenAIConfig(EngineSettings):
     """Servers that speak OpenAI's completions protocol and return token ids, as `vllm serve` does."""
 
     kind: Literal["openai"]
-    base_urls: Annotated[list[str], Field(min_length=1), NOT_SEMANTIC]
+    base_urls: Annotated[list[ServerUrl], Field(min_length=1), NOT_SEMANTIC]
     """Addresses, up to `/v1`; requests are spread over them."""
     model: str
     """Name of the model on the servers. Its tokenizer is that of the stage's model."""

@@ -1,6 +1,7 @@
 """Samples from OpenAI-compatible servers: they receive prompts as token ids and return token ids and log-probabilities.
 
-Requests are retried after overload and server errors. A request that the server refuses is an error of the user.
+Requests are retried after overload and server errors. A request that the server refuses is an error of the user. The
+key goes only to the hosts that the spec names: not to where they redirect, not into messages, not into samples.
 """
 
 import http.client
@@ -8,7 +9,6 @@ import json
 import os
 import threading
 import urllib.error
-import urllib.request
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -18,12 +18,19 @@ from transformers import AutoTokenizer
 
 from astro_factory.core.errors import UserError
 from astro_factory.engines.async_engine import AsyncEngine
-from astro_factory.engines.base import Request, Sample, as_float32, room_for
+from astro_factory.engines.base import Request, Sample, room_for
+from astro_factory.engines.completions import as_sample, first_choice, invalid_response, largest_response
 from astro_factory.engines.config import OpenAIConfig
+from astro_factory.engines.http_client import ResponseTooLarge, post
 
 _LONGEST_WAIT_S = 60.0
-_TOKEN_PREFIX = "token_id:"
-_LOST = (OSError, TimeoutError, http.client.HTTPException, json.JSONDecodeError)
+_LOST = (OSError, http.client.HTTPException, ValueError)
+_LONGEST_ERROR = 1 << 16
+"""Most bytes that are read of a refusal."""
+_LONGEST_QUOTE = 500
+"""Most characters of a server's text in a message."""
+_SECRET = 16
+"""Shorter keys are placeholders, such as `EMPTY`, which an honest sample may contain."""
 
 
 class OpenAIEngine(AsyncEngine):
@@ -37,15 +44,9 @@ class OpenAIEngine(AsyncEngine):
         self._closed = threading.Event()
         self._pool = ThreadPoolExecutor(config.concurrency)
         self._headers = {"Content-Type": "application/json"}
-        if config.api_key_env:
-            key = os.environ.get(config.api_key_env)
-            if not key:
-                raise UserError.of(
-                    "E606",
-                    f"the environment variable {config.api_key_env}, named by the engine's api_key_env, is empty",
-                    f"export {config.api_key_env}=…",
-                )
-            self._headers["Authorization"] = f"Bearer {key}"
+        self._key = _read_key(config.api_key_env) if config.api_key_env else ""
+        if self._key:
+            self._headers["Authorization"] = f"Bearer {self._key}"
 
     def submit(self, request: Request, seed: int) -> "Future[Sample]":
         return self._pool.submit(self._sample, request, seed, room_for(request, self.max_model_len))
@@ -67,27 +68,30 @@ class OpenAIEngine(AsyncEngine):
         }
         return json.dumps(fields).encode()
 
-    def _answer(self, body: bytes) -> dict[str, Any]:
+    def _choice(self, body: bytes, limit: int) -> dict[str, Any]:
         """The first choice of the server's response, with retries."""
-        urls = self._config.base_urls
+        urls, model = self._config.base_urls, self._config.model
         for attempt in count():
             url = urls[next(self._turn) % len(urls)].rstrip("/") + "/completions"
             wait = min(_LONGEST_WAIT_S, self._config.backoff_s * 2**attempt)
             try:
-                request = urllib.request.Request(url, body, self._headers)
-                with urllib.request.urlopen(request, timeout=self._config.timeout_s) as response:
-                    return json.load(response)["choices"][0]
+                data = post(url, body, self._headers, self._config.timeout_s, largest_response(limit))
+                return first_choice(data)
             except urllib.error.HTTPError as error:
-                if error.code != 429 and error.code < 500:
-                    raise _refusal(url, error) from error
+                with error:
+                    if error.code != 429 and error.code < 500:
+                        raise self._refusal(url, error) from None
                 cause = f"HTTP {error.code}"
                 wait = max(wait, _seconds(error.headers.get("Retry-After")))
+            except ResponseTooLarge:
+                problem = f"more than {largest_response(limit):,} bytes for at most {limit} tokens"
+                raise invalid_response(model, problem) from None
             except _LOST as error:
-                cause = str(getattr(error, "reason", "") or error or type(error).__name__)
+                cause = self._redacted(str(getattr(error, "reason", "") or error or type(error).__name__))
             if attempt >= self._config.retries:
                 raise UserError.of(
                     "E603",
-                    f"{url} gave no answer in {attempt + 1} attempts: {cause}",
+                    f"{url} gave no answer in {attempt + 1} attempts: {cause[:_LONGEST_QUOTE]}",
                     "check that the server runs. Finished items are kept: the same command continues from there",
                 )
             if self._closed.wait(wait):
@@ -95,37 +99,55 @@ class OpenAIEngine(AsyncEngine):
         raise AssertionError("count() does not end")
 
     def _sample(self, request: Request, seed: int, limit: int) -> Sample:
-        choice = self._answer(self._body(request, seed, limit))
-        logprobs = choice.get("logprobs") or {}
-        tokens = logprobs.get("tokens") or []
-        if not tokens or not all(token.startswith(_TOKEN_PREFIX) for token in tokens):
-            raise UserError.of(
-                "E607",
-                f"the server of '{self._config.model}' does not return token ids with its log-probabilities",
-                "use a server that supports return_tokens_as_token_ids, such as `vllm serve`",
+        choice = self._choice(self._body(request, seed, limit), limit)
+        sample = as_sample(choice, limit, self._config.model)
+        if len(self._key) >= _SECRET and (self._key in sample.text or self._key in self.tokenizer.decode(sample.ids)):
+            raise invalid_response(self._config.model, f"the key of {self._config.api_key_env} in a sample")
+        return sample
+
+    def _redacted(self, text: str) -> str:
+        """Text of a server without the key, which it may echo."""
+        return text.replace(self._key, "[key]") if self._key else text
+
+    def _refusal(self, url: str, error: urllib.error.HTTPError) -> UserError:
+        if 300 <= error.code < 400:
+            target = self._redacted(str(error.headers.get("Location")))[:_LONGEST_QUOTE]
+            return UserError.of(
+                "E604",
+                f"{url} redirects with HTTP {error.code} to {target}; redirects are not followed",
+                "write the final address into base_urls if you trust its host with the key",
             )
-        ids = tuple(int(token.removeprefix(_TOKEN_PREFIX)) for token in tokens)
-        if choice["finish_reason"] == "length":
-            finish = "length"
-        else:
-            finish = "stop" if isinstance(choice.get("stop_reason"), str) else "eos"
-        return Sample(ids, choice["text"], as_float32(logprobs["token_logprobs"]), finish)
+        text = self._redacted(_error_text(error)).strip()[:_LONGEST_QUOTE]
+        remedies = {
+            401: "set the engine's api_key_env",
+            403: "set the engine's api_key_env",
+            404: "compare the engine's model and base_urls (up to /v1) with what the server offers at /v1/models",
+        }
+        remedy = remedies.get(error.code, "compare the engine's settings with the server's")
+        return UserError.of("E604", f"{url} refused a request with HTTP {error.code}: {text}", remedy)
 
 
-def _refusal(url: str, error: urllib.error.HTTPError) -> UserError:
-    text = error.read().decode(errors="replace")
+def _read_key(variable: str) -> str:
+    """The key in an environment variable. Raises `UserError` E606 without quoting it."""
+    key = os.environ.get(variable, "")
+    problem = "is empty" if not key else "contains a line break or another character that no key has"
+    if key and key.isascii() and key.isprintable():
+        return key
+    cause = f"the environment variable {variable}, named by the engine's api_key_env, {problem}"
+    raise UserError.of("E606", cause, f"export {variable}=…")
+
+
+def _error_text(error: urllib.error.HTTPError) -> str:
+    """What a server writes about a refusal: the message in its JSON, or all of it."""
+    try:
+        text = error.read(_LONGEST_ERROR).decode(errors="replace")
+    except (*_LOST, ValueError):
+        return ""
     try:
         found = json.loads(text)
-        text = found.get("error", found).get("message", text)
-    except (ValueError, AttributeError):
-        pass
-    remedies = {
-        401: "set the engine's api_key_env",
-        403: "set the engine's api_key_env",
-        404: "compare the engine's model and base_urls (up to /v1) with what the server offers at /v1/models",
-    }
-    remedy = remedies.get(error.code, "compare the engine's settings with the server's")
-    return UserError.of("E604", f"{url} refused a request with HTTP {error.code}: {text.strip()[:500]}", remedy)
+        return str(found.get("error", found).get("message", text))
+    except (ValueError, AttributeError, RecursionError):
+        return text
 
 
 def _seconds(header: str | None) -> float:

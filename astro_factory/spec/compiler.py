@@ -24,7 +24,9 @@ from astro_factory.spec.reader import UNRESOLVED, Document, KeyPath, in_reading_
 from astro_factory.spec.sections import DEFINITION_SECTIONS, LANGUAGE, NODE_SECTIONS, OTHER_KEYS, definition_type
 from astro_factory.stages import REGISTRIES, StageKind, load_kind
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}")
+"""A name becomes part of file names, which have at most 255 bytes."""
+_NAME_RULE = "use at most 120 letters, digits and _ . -"
 
 
 def compile_spec(
@@ -119,9 +121,7 @@ class Compiler:
         if "name" not in data:
             self._error("E113", ("name",), "the spec has no `name`", "add `name: …`")
         elif data["name"] is not UNRESOLVED and not _NAME.fullmatch(str(data["name"])):
-            self._error(
-                "E117", ("name",), f"'{data['name']}' is not a valid name for a spec", "use letters, digits and _ . -"
-            )
+            self._error("E117", ("name",), f"'{data['name']!s:.121}' is not a valid name for a spec", _NAME_RULE)
         for index, name in enumerate(self._top("imports") or ()):
             if kind_of(self.folder / name) != "file":
                 remedy = "paths are relative to the spec's folder"
@@ -216,8 +216,8 @@ class Compiler:
             self._error("E119", path, cause, "rename one", key=True)
             return
         if not _NAME.fullmatch(name.removeprefix("publish.")):
-            cause = f"'{path[1]}' is not a valid name for an entry of {section}"
-            self._error("E117", path, cause, "use letters, digits and _ . -", key=True)
+            cause = f"'{path[1]!s:.121}' is not a valid name for an entry of {section}"
+            self._error("E117", path, cause, _NAME_RULE, key=True)
             return
         filled = substitute(stage_kind.Config, raw, path, self._resolve)
         config = validate(self.document, path, stage_kind.Config, filled, self.errors)

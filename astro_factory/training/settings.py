@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from astro_factory.core.config import LATER, NOT_SEMANTIC, Config, DialoguesRef, ModelRef, ProblemsRef, StageConfig
+from astro_factory.core.urls import ServerUrl
 
 
 class DeepSpeed(Config):
@@ -113,7 +114,7 @@ class VLLMRollouts(Config):
     kind: Literal["vllm"]
     mode: Literal["colocate", "server"] = "colocate"
     """`colocate`: an engine in each training process; `server`: weights are sent to a running server (`vllm serve`)."""
-    server_url: str | None = None
+    server_url: ServerUrl | None = None
     """Base URL of the server, such as `http://host:8000`."""
     gpu_memory_utilization: float = Field(0.3, gt=0, le=1)
     """Share of each GPU's memory for a colocated engine."""

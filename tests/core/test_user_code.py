@@ -69,3 +69,14 @@ def test_a_config_holds_the_digest_of_the_code_that_it_names(package, config, fi
 
 def test_a_verifier_of_ours_has_no_code_of_ones_own():
     assert FileProblems(kind="file", path="x.jsonl", verifier="countdown").verifier_code == ""
+
+
+@pytest.mark.parametrize("target", ["own.deep.er.x:X", "own.space.inner.x:X", "own.deep.er:X", "own:X"])
+def test_a_digest_runs_no_code(target, package):
+    for name in ("own/__init__.py", "own/deep/__init__.py", "own/deep/er/__init__.py", "own/space/inner/x.py"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(f"open({str(package / 'ran')!r}, 'w')\n")
+    (package / "own/deep/er/x.py").write_text("X = 1\n")
+    assert code_digest(target)
+    assert not (package / "ran").exists()
+    assert not [name for name in sys.modules if name.partition(".")[0] == "own"]
