@@ -173,7 +173,7 @@ def decimal(rng: random.Random) -> Gold:
         ("approx sign", rf"\approx {text}"),
     ]  # fmt: skip
     wrong = [
-        ("digit", f"{_digits_changed(text, rng)}"), ("sign", f"-{text}"), ("moved point", f"{digits}"), ("more digits", f"{text}5"), ("fewer", text[:-1].rstrip(".") + "9"),
+        ("digit", f"{_digits_changed(text, rng)}"), ("sign", f"-{text}"), ("moved point", f"{digits}"), ("more digits", f"{text}5"), ("fewer", text[:-1].rstrip(".")),
         ("exponent", rf"{digits}\times 10^{{-{places + 1}}}"), ("percent", rf"{text}0\%" if False else rf"{10 * digits}\%"), *_hedged(text, f"{text}1"),
     ]  # fmt: skip
     if Fraction(digits) == value or Fraction(10 * digits, 100) == value:

@@ -16,6 +16,7 @@ from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workers import WorkerError, WorkerTimeout
 from astro_factory.verifiers.base import Verifier
 from astro_factory.verifiers.math.extraction import final_answer, tagged_answer
+from astro_factory.verifiers.math.numbers import as_number
 from astro_factory.verifiers.pool import WorkerPool, last_line, worker_count
 
 CPU_S = 10.0
@@ -37,7 +38,7 @@ class ReasoningGymVerifier(Verifier):
     """Only the full score counts as correct. Tasks that accept any valid solution may come without an answer."""
 
     name = "reasoning_gym"
-    version = 2
+    version = 3
 
     def check_problem(self, problem: Problem) -> str | None:
         require_gym()
@@ -67,10 +68,21 @@ class ReasoningGymVerifier(Verifier):
             return Verdict(Outcome.ERROR, answer, last_line(error))
         if score is None:
             return Verdict(Outcome.ERROR, answer, f"no task '{problem.info['task']}'")
+        if score >= 1 and _holds_more(answer, problem.answer):
+            return Verdict(Outcome.INCORRECT, answer, f"score {score:g}, but it holds more than the known answer")
         return Verdict(Outcome.CORRECT if score >= 1 else Outcome.INCORRECT, answer, f"score {score:g}")
 
     def is_terminal(self, problem: Problem, steps: Sequence[str]) -> bool:
         return bool(steps) and bool(extract(steps[-1]))
+
+
+def _holds_more(answer: str, known: str) -> bool:
+    """Whether the known answer is in the answer beside other words or digits: some tasks overlook what follows it."""
+    before, found, after = answer.partition(known)
+    if not known or not found or not any(char.isalnum() for char in before + after):
+        return False
+    number, other = as_number(answer), as_number(known)
+    return number is None or other is None or number.value != other.value
 
 
 def extract(response: str) -> str:

@@ -16,7 +16,7 @@ from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.gym import pack, require_gym
 
 OUTPUT = ArtifactType.PROBLEMS
-VERSION = 2
+VERSION = 3
 HEAVY = True  # some tasks are only reproducible with the fixed hash seed of a separate process
 
 

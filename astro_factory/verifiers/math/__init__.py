@@ -20,9 +20,9 @@ def judge(gold: str, answer: str, question: str = "") -> Verdict:
         gold: the known answer, in LaTeX or plain text.
         answer: a response that states its answer (boxed, or after "answer is" or `####`); a text that states none is
             taken to be the answer itself.
-        question: the problem, which may name what is counted.
+        question: the problem. No rule depends on it yet; it makes `judge` fit where a question is at hand.
     """
     from astro_factory.verifiers.math.extraction import final_answer, unwrap
     from astro_factory.verifiers.math.verifier import judge_answer
 
-    return judge_answer(gold, final_answer(answer) or unwrap(answer), question)
+    return judge_answer(gold, final_answer(answer) or unwrap(answer))

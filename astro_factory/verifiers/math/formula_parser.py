@@ -149,6 +149,8 @@ class FormulaParser:
 
     def _infix(self, left: Operand, rank: int) -> Operand:
         if rank == _IMPLICIT:
+            if isinstance(left, Rational) and _NUMBER.fullmatch(self.peek()):
+                raise FormulaError("two numbers side by side")
             return arithmetic.multiply(left, self.expression(_IMPLICIT + 1))
         token = self.next()
         if token == "!":

@@ -55,7 +55,7 @@ class MathVerifier(Verifier):
         return f"the answer cannot be parsed as mathematics: {fault}" if fault else None
 
     def verify(self, problem: Problem, response: str) -> Verdict:
-        return judge_answer(problem.answer, final_answer(response), problem.question)
+        return judge_answer(problem.answer, final_answer(response))
 
     def same(self, problem: Problem, first: str, second: str) -> bool:
         if first == second:
@@ -68,8 +68,8 @@ class MathVerifier(Verifier):
         return bool(steps) and bool(final_answer(steps[-1]))
 
 
-def judge_answer(gold: str, answer: str, question: str = "") -> Verdict:
-    """The verdict on an extracted answer. `question` may name what is counted (`260 sheep`)."""
+def judge_answer(gold: str, answer: str) -> Verdict:
+    """The verdict on an extracted answer."""
     if not answer:
         return Verdict(Outcome.NO_ANSWER)
     if reason := refuse(answer):
