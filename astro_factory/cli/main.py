@@ -24,6 +24,7 @@ GROUPS = {
     "inspecting": ("show",),
     "reporting": ("report",),
     "previewing": ("preview",),
+    "chatting": ("chat",),
     "trees": ("replay",),
     "building": ("build",),
     "sweeping": ("sweep",),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.config import TemplateSource
 from astro_factory.core.tables import read_columns
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES
@@ -144,15 +145,15 @@ def _graphs(
     return found
 
 
-def segments_of_response(stage: BuiltStage, text: str, question: str, answers: bool) -> list[tuple[str, str]]:
-    """The lines of one response with their kinds, of which the last is `answer` where it states one."""
-    comparison = stage.node.config
-    assert isinstance(comparison, Comparison)
+def classified_lines(
+    text: str, question: str, template: TemplateSource | None, answers: bool = False
+) -> list[tuple[str, str]]:
+    """The lines of a response with their kinds; the last one is the `answer` if the response states one."""
     lines = [line for line in text.split("\n") if line.strip()]
-    kinds = ["step"] * len(lines)
-    if comparison.backtracks is not None:
-        kinds = [kind for kind, _ in ResponseParser(comparison.backtracks).parse(text, question).lines]
-    if answers and kinds and kinds[-1] == "step":
+    kinds = (
+        [kind for kind, _ in ResponseParser(template).parse(text, question).lines] if template else [""] * len(lines)
+    )
+    if answers and kinds and kinds[-1] in ("", "step"):
         kinds[-1] = "answer"
     return list(zip(kinds, lines, strict=True))
 

@@ -148,3 +148,33 @@ def test_events_go_to_a_log(run, tmp_path):
     assert events[-1] | {"time": "", "seconds": 0} == {
         "time": "", "stage": "traces", "event": "end", "outcome": "ran", "reason": "", "seconds": 0
     }  # fmt: skip
+
+
+def test_chat_wants_a_model(run, golden):
+    code, out, err = run("chat", "spec.yaml:traces", "hello")
+    assert (code, out) == (2, "") and err.startswith("E169")
+    golden(err)
+
+
+@pytest.mark.slow
+def test_chat(tmp_path, monkeypatch, capsys):
+    """Two models of the spec and a folder answer; equal seeds give equal responses."""
+    from tests.report.workspace import built
+    from tests.training.tiny import make_model
+
+    make_store(tmp_path, make_model=make_model)
+    folder = built(tmp_path).stages["direct_sft"].folder
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setenv("ASTRO_STORE", str(tmp_path / "store"))
+    shown = []
+    spec = f"{tmp_path}/spec.yaml:astro_sft"
+    for args in ((spec, "p0", "--compare", "direct_sft", "--samples", "2"), (spec, "p0"), (str(folder), "1 , 2")):
+        monkeypatch.setattr(sys, "argv", ["astro-factory", "chat", *args, "--max-tokens", "12"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        shown.append(re.sub(r"^\[.*\n", "", capsys.readouterr().out))  # DeepSpeed logs to stdout when it is imported
+    assert shown[0].startswith("numbers 4 10 3 target 17\n")
+    assert len(re.findall(r"^(?:astro|direct)_sft: (?:incorrect|no_answer) ", shown[0], re.MULTILINE)) == 4
+    first = shown[1].partition("\n")[2]
+    assert first in shown[0] and shown[2].startswith("1 , 2\n")

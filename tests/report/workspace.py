@@ -102,10 +102,11 @@ def make_store(
     question: str = "numbers 4 10 3 target 17",
     traces: str = "",
     sweep: str | None = None,
+    make_model: Callable[[Path], object] | None = None,
 ) -> Store:
     """A store beside `spec.yaml` in which everything of the spec or of a sweep is built.
 
-    `traces` are more fields of that stage.
+    `traces` are more fields of that stage; `make_model` writes models that can answer.
     """
     (root / "spec.yaml").write_text(SPEC.replace("[1, 3]}", f"[1, 3], {traces}}}") if traces else SPEC)
     store = Store(root / "store")
@@ -142,6 +143,8 @@ def make_store(
         folder = store.staging(item.key) / "out"
         folder.mkdir(parents=True)
         metrics = writers[own(item)](folder, item)
+        if make_model and item.node.section == "stages" and (folder / "config.json").exists():
+            make_model(folder)
         provenance = {"seconds": 1.5, "tokens": 100, "calls": 10, "metrics": metrics, "started": "2026-01-01T00:00:00"}
         store.commit(item.key, item.record, folder, provenance)
     return store
