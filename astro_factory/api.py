@@ -33,6 +33,7 @@ from astro_factory.report.rows import filter_rows, row_keys
 from astro_factory.report.summaries import summary_of
 from astro_factory.spec import compile_spec
 from astro_factory.store import Store
+from astro_factory.store.store import open_store
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -64,7 +65,7 @@ def load(
     """
     sets = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in (set or {}).items()]
     graph = compile_spec(Path(path), sets=sets, profile=profile, sweep=sweep)
-    return Spec(graph, Path(path), Store(Path(store or os.environ.get("ASTRO_STORE") or ".astro").absolute()))
+    return Spec(graph, Path(path), open_store(Path(store or os.environ.get("ASTRO_STORE") or ".astro").absolute()))
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,9 @@ NoImportOption = Annotated[bool, typer.Option("--no-import", help="Ignore the st
 
 
 def open_store(folder: Path | None) -> "Store":
-    from astro_factory.store import Store
+    from astro_factory.store.store import open_store
 
-    return Store((folder or Path(os.environ.get("ASTRO_STORE") or ".astro")).absolute())
+    return open_store((folder or Path(os.environ.get("ASTRO_STORE") or ".astro")).absolute())
 
 
 def open_caches(urls: Sequence[str] | None) -> "list[Cache]":

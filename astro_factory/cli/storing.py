@@ -55,6 +55,7 @@ def import_(
     as_json: JsonOption = False,
 ) -> None:
     """Import the finished stages of a store export, verifying every file."""
+    from astro_factory.stages.validation import output_fault
     from astro_factory.store.exports import Export
     from astro_factory.store.transfer import import_result
 
@@ -63,7 +64,7 @@ def import_(
         results = export.results().values()
         whole = [result for result in results if export.has_blobs(result)]
         for result in results:
-            import_result(place, export, result, with_files=result in whole)
+            import_result(place, export, result, output_fault, with_files=result in whole)
     if as_json:
         print_json({"results": len(results), "with_files": len(whole)})
     else:
@@ -133,9 +134,10 @@ def fsck(
     as_json: JsonOption = False,
 ) -> None:
     """Verify the digests of the whole store. Exits with 1 if damage remains."""
+    from astro_factory.stages.validation import output_fault
     from astro_factory.store.fsck import fsck as check_store
 
-    checked = check_store(open_store(store), repair=repair)
+    checked = check_store(open_store(store), output_fault, repair=repair)
     if as_json:
         print_json(checked.as_json())
     else:

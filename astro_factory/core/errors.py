@@ -124,5 +124,5 @@ def shown(path: Path) -> str:
     """A path as messages show it: relative to the working directory if it is below it."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, RuntimeError):  # it is elsewhere, or a link to itself
         return str(path)

@@ -18,6 +18,7 @@ from astro_factory.plan.records import make_record, record_key
 from astro_factory.plan.revisions import open_revision
 from astro_factory.runtime.provenance import key_environment, library_versions
 from astro_factory.stages import stage_kind
+from astro_factory.stages.validation import output_fault
 from astro_factory.store import Store
 from astro_factory.store.exports import Export
 
@@ -53,7 +54,7 @@ class Resolver:
                 return self._to_run(node, "what it published is gone", key, record)
             return Hit(node, "in the store" + _other_versions(node, result), result)
         for provider in self.providers:
-            if result := provider.result(key):
+            if result := self._offered(provider, key):
                 return _import(node, result, provider)
         return self._explained(self._to_run(node, "never built", key, record))
 
@@ -65,10 +66,20 @@ class Resolver:
         if isinstance(item, Pending | ToRun) or self.store.has_blobs(item.result):
             return item
         for provider in self.providers:
-            offered = provider.result(item.key)
+            offered = self._offered(provider, item.key)
             if offered and offered.content == item.result.content and provider.has_blobs(offered):
                 return _import(item.node, item.result, provider)
         return self._to_run(item.node, "its files are not in this store", item.key, item.result.record)
+
+    def _offered(self, provider: ResultProvider, key: str) -> Result | None:
+        """A provider's result if its output has the files that its type needs. Raises `UserError` E177."""
+        result = provider.result(key)
+        if result and (fault := output_fault(result)):
+            error = provider.reject(key, fault, planned=False)
+            if provider.required:
+                raise error
+            return None
+        return result
 
     def _to_run(self, node: GraphNode, reason: str, key: str, record: Record) -> ToRun:
         return ToRun(node, reason, key, record, self._config(node))

@@ -19,6 +19,7 @@ from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.publication import write_provenance
 from astro_factory.runtime.stage_job import Job, staging_lock
 from astro_factory.stages import stage_kind
+from astro_factory.stages.validation import output_fault
 from astro_factory.store import Store
 from astro_factory.store.disk_full import disk_full_as_error
 from astro_factory.store.items import ITEMS
@@ -50,7 +51,7 @@ def execute_node(
     """
     with disk_full_as_error(store.root), _lock(store, planned.key, on_event):
         if isinstance(planned, Import):
-            import_result(store, planned.provider, planned.result, with_files=planned.with_files)
+            import_result(store, planned.provider, planned.result, output_fault, with_files=planned.with_files)
             return Completed(planned.result, Outcome.IMPORT)
         current = _resolve_again(plan, planned, results)
         if isinstance(current, Hit):

@@ -18,19 +18,23 @@ T = TypeVar("T")
 class Cache(ResultProvider):
     """A provider whose failures become warnings."""
 
+    required = False
+
     def __init__(self, provider: ResultProvider, warn: Callable[[str], None]):
         self.name, self.failed_fetches = provider.name, 0
-        """`failed_fetches` counts the blobs that the cache offered but could not deliver."""
+        """`failed_fetches` counts the blobs and results that a plan counted on and that the cache could not deliver."""
         self._provider, self._warn = provider, warn
         self._reachable = True
         self._refused: set[str] = set()
         """Digests of blobs."""
+        self._rejected: set[str] = set()
+        """Keys of results."""
         self._results: dict[str, Result | None] = {}
 
     def result(self, key: str) -> Result | None:
         if key not in self._results:
             self._results[key] = self._query(lambda: self._provider.result(key), f"result {key[:12]}")
-        return self._results[key] if self._reachable else None
+        return self._results[key] if self._reachable and key not in self._rejected else None
 
     def has_blobs(self, result: Result) -> bool:
         if any(entry["sha256"] in self._refused for entry in result.outputs.values()):
@@ -51,6 +55,13 @@ class Cache(ResultProvider):
     def damaged(self, sha256: str) -> UserError:
         error = self._provider.damaged(sha256)
         self._refuse(sha256, error_summary(error))
+        return error
+
+    def reject(self, key: str, cause: str, *, planned: bool) -> UserError:
+        self.failed_fetches += planned
+        self._rejected.add(key)
+        error = self._provider.reject(key, cause, planned=planned)
+        self._warn(f"{error_summary(error)}; the stage runs here instead")
         return error
 
     def _refuse(self, sha256: str, cause: str) -> None:

@@ -6,7 +6,6 @@ result, a torn item. A repair removes it, so that its stage is no longer a hit a
 such results.
 """
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -16,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from astro_factory.core.canonical import file_digest
-from astro_factory.core.results import Result
-from astro_factory.store.files import TEMP_PREFIX, files_below, last_change, remove, same_file
-from astro_factory.store.items import value_of
+from astro_factory.core.results import Result, is_digest
+from astro_factory.store.files import TEMP_PREFIX, files_below, last_change, remove, same_file, write_atomic
+from astro_factory.store.items import ITEMS, listed_items, value_of
 from astro_factory.store.store import Store
+from astro_factory.store.transfer import Validate
 
 _ABANDONED_S = 3600.0
 """A temporary file that did not change for so long has no writer any more."""
@@ -30,7 +30,7 @@ class Fault:
     """One thing that is wrong, and how it was repaired."""
 
     kind: str
-    """`blob`, `result`, `item`, `output` or `head`; for leftovers also `torn` or `staging`."""
+    """`blob`, `result`, `items`, `item`, `output` or `head`; for leftovers also `torn` or `staging`."""
     path: Path
     cause: str
     healed: str = ""
@@ -64,11 +64,16 @@ class FsckReport:
         }
 
 
-def fsck(store: Store, *, repair: bool = False) -> FsckReport:
-    """Check the whole store. Safe during a build: files that appear or disappear meanwhile are ignored."""
+def fsck(store: Store, validate: Validate = lambda result, files: None, *, repair: bool = False) -> FsckReport:
+    """Check the whole store. Safe during a build: files that appear or disappear meanwhile are ignored.
+
+    `validate` checks the output of each result; an earlier version may have imported one that no stage can read.
+    """
     report = FsckReport({"bytes": 0})
     results = list(_results(store, report, repair))
+    _item_lists(store, report, repair)
     _blobs(store, results, report, repair)
+    _unusable(store, results, validate, report, repair)
     _outputs(store, results, report, repair)
     _items(store, report, repair)
     _heads(store, report, repair)
@@ -84,14 +89,33 @@ def _results(store: Store, report: FsckReport, repair: bool) -> Iterator[Result]
         with suppress(FileNotFoundError):
             count += 1
             try:
-                result = Result.from_json(path.read_bytes())
-                if store.result_path(result.key) != path:
-                    raise ValueError("it is stored under another key")
-                yield result
+                yield _checked_result(store, path)
             except ValueError as error:
                 healed = _removed(path) if repair else ""
                 report.faults.append(Fault("result", path, f"cannot be trusted: {error}", healed))
     report.counts["results"] = count
+
+
+def _checked_result(store: Store, path: Path) -> Result:
+    """The result in a file. Raises ValueError if it cannot be trusted."""
+    if not path.is_file() and os.path.lexists(path):
+        raise ValueError("it is not a regular file")
+    result = Result.from_json(path.read_bytes())
+    if store.result_path(result.key) != path:
+        raise ValueError("it is stored under another key")
+    return result
+
+
+def _item_lists(store: Store, report: FsckReport, repair: bool) -> None:
+    for path in sorted((store.root / "results").glob(f"*/[!.]*{ITEMS}")):
+        items, sound = listed_items(path)
+        if not sound:
+            healed = ""
+            if repair:
+                remove(path)
+                write_atomic(path, "".join(f"{item}\n" for item in sorted(filter(is_digest, items))).encode())
+                healed = "kept the lines that are keys"
+            report.faults.append(Fault("items", path, "lists something that is not the key of an item", healed))
 
 
 def _blobs(store: Store, results: list[Result], report: FsckReport, repair: bool) -> None:
@@ -116,6 +140,19 @@ def _blobs(store: Store, results: list[Result], report: FsckReport, repair: bool
 
 def _names(results: list[Result]) -> str:
     return ", ".join(f"{result.record.get('kind')} {result.key[:12]}" for result in results) or "no result"
+
+
+def _unusable(store: Store, results: list[Result], validate: Validate, report: FsckReport, repair: bool) -> None:
+    """Validate the outputs whose files are intact, or of which only the names are in the store."""
+    damaged = {fault.path for fault in report.faults if fault.kind == "blob"}
+    for result in results:
+        blobs = {name: store.blob_path(entry["sha256"]) for name, entry in result.outputs.items()}
+        if damaged.isdisjoint(blobs.values()) and (
+            fault := validate(result, {name: blob for name, blob in blobs.items() if blob.is_file()})
+        ):
+            path = store.result_path(result.key)
+            healed = _removed(path) if repair else ""
+            report.faults.append(Fault("result", path, f"cannot be used: {fault}", healed))
 
 
 def _outputs(store: Store, results: list[Result], report: FsckReport, repair: bool) -> None:
@@ -145,16 +182,28 @@ def _items(store: Store, report: FsckReport, repair: bool) -> None:
 
 
 def _heads(store: Store, report: FsckReport, repair: bool) -> None:
-    for path in files_below(store.root / "heads"):
-        with suppress(FileNotFoundError):
-            try:
-                json.loads(path.read_bytes())
-            except ValueError:
-                healed = _removed(path) if repair else ""
-                report.faults.append(Fault("head", path, "cannot be read", healed))
+    """A repair keeps the keys that have results, because `gc` keeps the results that the heads list."""
+    for path in sorted((store.root / "heads").glob("[!.]*.json")):
+        history, intact = store.read_heads(path.stem)
+        if not intact:
+            sound = {
+                name: found for name, keys in history.items() if (found := [key for key in keys if _exists(store, key)])
+            }
+            healed = ""
+            if repair:
+                healed = _removed(path)
+                if sound:
+                    store.write_heads(path.stem, sound)
+                    healed = "kept the keys that have results"
+            cause = "was changed after it was written" if history else "cannot be read"
+            report.faults.append(Fault("head", path, cause, healed))
         heads = store.heads(path.stem)
-        if lost := sorted(name for name, key in heads.items() if not store.result_path(key).exists()):
+        if lost := sorted(name for name, key in heads.items() if not _exists(store, key)):
             report.leftovers.append(Fault("head", path, f"the results of {', '.join(lost)} are gone"))
+
+
+def _exists(store: Store, key: str) -> bool:
+    return is_digest(key) and store.result_path(key).exists()
 
 
 def _leftovers(store: Store, repair: bool) -> Iterator[Fault]:

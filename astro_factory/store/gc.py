@@ -2,21 +2,21 @@
 
 It keeps the results that are roots (the last keys of each stage of each spec, under `heads/`) and those that were made
 or used within the grace time; the blobs, items, outputs and logs of these results; and the items of unfinished work.
-Files that belong to no result stay for the grace time. The grace time reaches back at least to the start of the oldest
-running build, so nothing is deleted that a build made or decided to use.
+Files that belong to no result stay for the grace time. While the heads of a spec are damaged, every result is a root.
+The grace time reaches back at least to the start of the oldest running build, so nothing is deleted that a build made
+or decided to use.
 """
 
 import time
 from collections.abc import Container
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from astro_factory.core.results import Result, is_digest
+from astro_factory.core.results import is_digest
 from astro_factory.store import store_locks
 from astro_factory.store.files import last_change, remove
-from astro_factory.store.items import ITEMS
-from astro_factory.store.store import GRACE_DAYS, KEEP_LAST, Store
+from astro_factory.store.items import ITEMS, listed_items
+from astro_factory.store.store import GRACE_DAYS, KEEP_LAST, Store, read_result
 
 _DAY_S = 86_400.0
 
@@ -87,22 +87,21 @@ def _marked(store: Store, cutoff: float, keep_last: int) -> tuple[set[str], set[
     """The keys, blobs and items to keep."""
     keys, blobs, items = set(), set(), set()
     for path in (store.root / "heads").glob("*.json"):
-        for history in store.history(path.stem).values():
+        histories, intact = store.read_heads(path.stem)
+        for history in histories.values():
             keys.update(history[:keep_last])
+        if not intact:  # any result may be a root
+            keys.update(result.stem for result in (store.root / "results").glob("*/*.json"))
     for path in (store.root / "results").glob("*/*.json"):
         if path.stem in keys or last_change(path) >= cutoff:
             keys.add(path.stem)
-            items |= _listed(path.with_suffix(ITEMS))
-            with suppress(FileNotFoundError, ValueError):  # an unreadable result keeps no blobs; `fsck` reports it
-                blobs.update(entry["sha256"] for entry in Result.from_json(path.read_bytes()).outputs.values())
+            items |= listed_items(path.with_suffix(ITEMS))[0]
+            if result := read_result(path):  # an unreadable result keeps no blobs; `fsck` reports it
+                blobs.update(result.blobs)
     for path in (store.root / "staging").glob("*"):
         if last_change(path) >= cutoff:
-            items |= _listed(path / ITEMS)
+            items |= listed_items(path / ITEMS)[0]
     return keys, blobs, items
-
-
-def _listed(path: Path) -> set[str]:
-    return set(path.read_text().split()) if path.exists() else set()
 
 
 def _partition(folder: Path, pattern: str, needed: Container[str], cutoff: float) -> tuple[FolderCount, list[Path]]:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from astro_factory.core.context import Items
+from astro_factory.core.results import is_digest
 from astro_factory.store import item_locks
 from astro_factory.store.files import write_atomic
 
@@ -58,6 +59,14 @@ def value_of(data: bytes) -> bytes | None:
     """The value in the bytes of an item's file; None if the file is torn."""
     head, _, value = data.partition(b"\n")
     return value if head == _digest_line(value) else None
+
+
+def listed_items(path: Path) -> tuple[set[str], bool]:
+    """The lines of a stage's list of items, and whether each is the key of an item; nothing if there is no list."""
+    if not path.is_file():
+        return set(), not os.path.lexists(path)
+    lines = path.read_bytes().decode(errors="replace").split("\n")
+    return set(lines) - {""}, lines[-1] == "" and all(map(is_digest, lines[:-1]))
 
 
 def _digest_line(value: bytes) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.errors import UserError
-from astro_factory.core.results import Result, ResultProvider
+from astro_factory.core.results import MAX_RESULT, Result, ResultProvider
 from astro_factory.store.store import Store
 
 if TYPE_CHECKING:
@@ -30,8 +30,12 @@ class RemoteStore(ResultProvider):
         self._files, self._root = _open(url)
 
     def result(self, key: str) -> Result | None:
+        path = self._path("results", key, ".json")
         try:
-            data = self._files.cat_file(self._path("results", key, ".json"))
+            info = self._files.info(path)
+            if info["type"] != "file" or (info["size"] or 0) > MAX_RESULT:  # reading a FIFO would wait for a writer
+                raise ValueError("it is not a regular file, or too large")
+            data = self._files.cat_file(path)
         except FileNotFoundError:
             return None
         result = Result.from_json(data.encode() if isinstance(data, str) else data)
@@ -65,9 +69,10 @@ class RemoteStore(ResultProvider):
         return f"{self._root}/{kind}/{name[:2]}/{name}{suffix}"
 
     def _size(self, kind: str, name: str, suffix: str = "") -> int | None:
-        """Size of a file; None if it does not exist."""
+        """Size of a regular file; None if there is none."""
         try:
-            return self._files.info(self._path(kind, name, suffix))["size"]
+            info = self._files.info(self._path(kind, name, suffix))
+            return info["size"] if info["type"] == "file" else None
         except FileNotFoundError:
             return None
 

@@ -24,7 +24,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from astro_factory.core.canonical import file_digest
+from astro_factory.core.canonical import digest, file_digest
+from astro_factory.core.errors import UserError, shown
 from astro_factory.core.results import OutputFile, Provenance, Record, Result
 from astro_factory.store import store_locks
 from astro_factory.store.files import BLOB_MTIME_NS, files_below, link_or_copy, same_file, sync, write_atomic
@@ -37,8 +38,22 @@ KEEP_LAST = 5
 """How many keys of each stage the heads of a spec list, so that `gc` keeps their results."""
 GRACE_DAYS = 7.0
 """How long `gc` keeps everything that was made or used."""
+_DIGEST_ENTRY = ""
+"""No stage has this name."""
 _QUICK_S = 1.0
 """The result of a quicker stage is not synced: after a power cut the stage may have to run again."""
+
+
+def open_store(root: Path) -> "Store":
+    """The store in a folder that exists or can be created. Raises `UserError` E178 if something else is there."""
+    try:
+        place = next(path for path in (root, *root.parents) if path.is_symlink() or path.exists())
+        cause = "" if place.is_dir() else f"'{shown(place)}' is not a folder"
+    except OSError as error:
+        cause = error.strerror or str(error)
+    if cause:
+        raise UserError.of("E178", f"'{shown(root)}' cannot be a store: {cause}", "name a folder, new or existing")
+    return Store(root)
 
 
 class Store:
@@ -90,7 +105,7 @@ class Store:
         For `gc`, reading a result counts as using it.
         """
         path = self.result_path(key)
-        if result := _read(path):
+        if result := read_result(path):
             with suppress(OSError):  # a store of another user
                 os.utime(path)
         return result
@@ -98,7 +113,7 @@ class Store:
     def results(self) -> Iterator[Result]:
         """Every readable result, sorted by key. For `gc`, this does not count as using them."""
         for path in sorted((self.root / "results").glob("*/*.json")):
-            if result := _read(path):
+            if result := read_result(path):
                 yield result
 
     def has_blobs(self, result: Result) -> bool:
@@ -196,12 +211,18 @@ class Store:
         return store_locks.gc_paused(self.root / "locks")
 
     def history(self, spec: str) -> dict[str, list[str]]:
-        """The keys of the last builds of each stage, newest first."""
+        """The keys of the last builds of each stage, newest first; nothing if they cannot be read."""
+        return self.read_heads(spec)[0]
+
+    def read_heads(self, spec: str) -> tuple[dict[str, list[str]], bool]:
+        """The history of a spec, and whether its file is as it was written."""
+        path = self.root / "heads" / f"{spec}.json"
         try:
-            found = json.loads((self.root / "heads" / f"{spec}.json").read_bytes())
-            return {name: [keys] if isinstance(keys, str) else list(keys) for name, keys in found.items()}
-        except (FileNotFoundError, ValueError, AttributeError, TypeError):
-            return {}
+            return _parse_heads(path.read_bytes()) if path.is_file() else ({}, not os.path.lexists(path))
+        except FileNotFoundError:
+            return {}, True
+        except ValueError:
+            return {}, False
 
     def heads(self, spec: str) -> dict[str, str]:
         """The key of each stage in the spec's last build."""
@@ -216,13 +237,39 @@ class Store:
             for name, key in keys.items():
                 older = [other for other in history.get(name, []) if other != key]
                 history[name] = [key, *older][:KEEP_LAST]
-            write_atomic(self.root / "heads" / f"{spec}.json", json.dumps(history, indent=1, sort_keys=True).encode())
+            self.write_heads(spec, history)
+
+    def write_heads(self, spec: str, history: Mapping[str, list[str]]) -> None:
+        """Write the keys of all stages of a spec. The entry without a name is the digest of the others."""
+        table = {_DIGEST_ENTRY: digest(history), **history}
+        write_atomic(self.root / "heads" / f"{spec}.json", json.dumps(table, indent=1, sort_keys=True).encode())
 
     def items(self) -> StoredItems:
         return StoredItems(self.root / "items")
 
 
-def _read(path: Path) -> Result | None:
+def _parse_heads(data: bytes) -> tuple[dict[str, list[str]], bool]:
+    """The history in the bytes of a heads file, and whether it is as it was written.
+
+    Raises ValueError for bytes that are no heads file. Files of early versions have no digest and count as intact.
+    """
+    try:
+        found = json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError("it is not an object")
+    own_digest = found.pop(_DIGEST_ENTRY, None)
+    history = {name: [keys] if isinstance(keys, str) else keys for name, keys in found.items()}
+    if not all(isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in history.values()):
+        raise ValueError("it lists something that is not a key")
+    return history, digest(history) == own_digest or own_digest is None
+
+
+def read_result(path: Path) -> Result | None:
+    """The result in a file of a store; None if there is no readable one."""
+    if not path.is_file():  # reading a FIFO would wait for a writer
+        return None
     try:
         return Result.from_json(path.read_bytes())
     except (FileNotFoundError, ValueError):

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from astro_factory.cli.main import main
+from astro_factory.core.canonical import digest
 from astro_factory.json_shapes import json_shape
 from astro_factory.stages import KINDS
+from astro_factory.store import Store
+from astro_factory.store.exports import write_export
 
 ROOT = Path(__file__).parents[2]
 SPEC = """\
@@ -482,3 +485,22 @@ def test_check_covers_every_variant_of_every_sweep(run):
     ended = run("check", "swept.yaml")
     assert ended.code == 2 and "E104 unknown key 'cuont' in stages.drill; did you mean 'count'?" in ended.err
     assert ended.err.startswith(f"swept.yaml:{SPEC.count(chr(10)) + 1}:")
+
+
+@pytest.mark.parametrize("command", ["plan spec.yaml", "build spec.yaml", "gc", "fsck"])
+def test_a_store_that_is_a_file(run, command):
+    Path("taken").write_text("a file")
+    ended = run(*command.split(), "--store", "taken", "--json")
+    assert ended.code == 2 and ended.json["errors"][0]["code"] == "E178"
+    assert run(*command.split(), "--store", "taken/below").err.startswith("E178 'taken/below' cannot be a store: ")
+
+
+def test_an_export_that_lacks_a_file_of_its_type(run):
+    record = {"section": "stages", "kind": "practice"}
+    Path("made").mkdir()
+    Path("made/notes.txt").write_text("x")
+    store = Store(Path("theirs"))
+    write_export(store, Path("x.tar"), [store.commit(digest(record), record, Path("made"), {})], [])
+    ended = run("import", "x.tar", "--json")
+    assert ended.code == 2 and ended.json["errors"][0]["code"] == "E177"
+    assert not list(Path(".astro").glob("results/*/*"))

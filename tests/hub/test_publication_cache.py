@@ -102,7 +102,8 @@ def build_from(bench: Bench, *caches: RemoteStore, sets=()):
 
 def test_what_nobody_reads_comes_without_its_files(bench):
     """Of a chain whose end is there, only the end's files; then another end is asked for, and its inputs come."""
-    bench.write("a: {kind: light}\nb: {kind: light, reads: [a]}\nc: {kind: light, reads: [b]}")
+    table = "kind: light, do: [table]"
+    bench.write(f"a: {{{table}}}\nb: {{{table}, reads: [a]}}\nc: {{{table}, reads: [b]}}")
     assert bench.build().ok
     remote = RemoteStore("memory://x")
     remote.push(bench.store, [bench.store.result(key) for key in bench.store.heads("bench").values()])

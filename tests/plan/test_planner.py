@@ -50,7 +50,8 @@ class Bench:
             if isinstance(item, ToRun):
                 out = self.folder / "out" / f"{name}-{item.key}"
                 out.mkdir(parents=True, exist_ok=True)
-                (out / "file").write_text(files.get(name, f"made by {item.key}"))
+                for file in ("file", "config.json", "dialogues.parquet"):  # an import needs the files of its type
+                    (out / file).write_text(files.get(name, f"made by {item.key}"))
                 results[name] = self.store.commit(item.key, item.record, out, {})
             else:
                 results[name] = item.result
@@ -58,8 +59,8 @@ class Bench:
         return results
 
     def lose(self, result: Result) -> None:
-        for entry in result.outputs.values():
-            self.store.blob_path(entry["sha256"]).unlink()
+        for sha256 in result.blobs:
+            self.store.blob_path(sha256).unlink()
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ def test_a_rerun_with_other_content_reaches_what_was_planned_on_the_old(bench):
 
 
 def test_a_damaged_import_fails_alone(bench, tmp_path):
-    bench.write("a: {kind: light}\nb: {kind: light, text: other}")
+    bench.write("a: {kind: light, do: [table]}\nb: {kind: light, text: other}")
     made = bench.build()
     export = bench.folder / "a.tar"
     write_export(bench.store, export, [made.results["a"]], [])
@@ -198,13 +198,15 @@ def test_a_damaged_import_fails_alone(bench, tmp_path):
     export.write_bytes(data)
     fresh = Bench(tmp_path / "fresh")
     (fresh.folder / "a.tar").write_bytes(data)
-    fresh.write("a: {kind: light}\nb: {kind: light, text: other}", "imports: [a.tar]\n")
+    fresh.write("a: {kind: light, do: [table]}\nb: {kind: light, text: other}", "imports: [a.tar]\n")
     done = fresh.build()
     assert done.outcomes == {"a": "failed", "b": "ran"} and done.failures["a"].startswith("E131 'a.tar'")
 
 
 def test_an_import_is_taken_and_used(bench, tmp_path):
-    stages = "a: {kind: heavy, do: [count]}\nb: {kind: light, reads: [a]}\nc: {kind: light, reads: [b]}"
+    stages = (
+        "a: {kind: heavy, do: [count, table]}\nb: {kind: light, do: [table], reads: [a]}\nc: {kind: light, reads: [b]}"
+    )
     bench.write(stages)
     made = bench.build()
     fresh = Bench(tmp_path / "fresh")

@@ -9,6 +9,7 @@ import pytest
 from astro_factory.core.canonical import digest
 from astro_factory.core.errors import UserError
 from astro_factory.core.results import Result
+from astro_factory.stages.validation import output_fault
 from astro_factory.store import Store
 from astro_factory.store.exports import Export, write_export
 from astro_factory.store.transfer import import_result
@@ -42,7 +43,7 @@ def test_round_trip(export, tmp_path):
     assert Export(path).has_blobs(whole) and not Export(path).has_blobs(record)
     ours = Store(tmp_path / "ours")
     for result in (whole, record):
-        import_result(ours, Export(path), result, with_files=result is whole)
+        import_result(ours, Export(path), result, output_fault, with_files=result is whole)
     assert ours.result(whole.key) == whole and ours.has_blobs(whole)
     assert (ours.output(whole) / "b.txt").read_bytes() == b"b.txt of 1\n" * 500
     assert ours.result(record.key) == record and not ours.has_blobs(record)
@@ -64,7 +65,7 @@ def test_a_flipped_bit_is_refused(export, tmp_path, golden):
     path.write_bytes(data)
     ours = Store(tmp_path / "ours")
     with pytest.raises(UserError) as caught:
-        import_result(ours, Export(path), whole)
+        import_result(ours, Export(path), whole, output_fault)
     (found,) = caught.value.diagnostics
     assert found.code == "E131" and whole.outputs["a.txt"]["sha256"][:12] in found.cause
     golden(str(found))
@@ -82,7 +83,7 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(export, tmp_path):
             offered = Export(path).results()
             for result in offered.values():
                 if Export(path).has_blobs(result):
-                    import_result(ours, Export(path), result)
+                    import_result(ours, Export(path), result, output_fault)
         except UserError as error:
             assert error.diagnostics[0].code in ("E130", "E131")
         else:
@@ -123,7 +124,7 @@ def test_importing_twice_at_once(export, tmp_path):
     for _ in range(3):
         child = os.fork()
         if not child:
-            import_result(Store(tmp_path / "ours"), Export(path), whole)
+            import_result(Store(tmp_path / "ours"), Export(path), whole, output_fault)
             os._exit(0)
         children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 3

@@ -13,7 +13,9 @@ from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.canonical import digest
 from astro_factory.core.config import NOT_SEMANTIC, FileField, Reference, StageConfig
 from astro_factory.core.context import StageContext
+from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.errors import Diagnostic, Place, UserError
+from astro_factory.core.tables import write_table
 from astro_factory.core.workers import Worker
 from astro_factory.store.files import write_atomic
 
@@ -55,6 +57,11 @@ def act(ctx: StageContext, config: Any) -> None:
 
 def nothing(ctx, config):
     pass
+
+
+def table(ctx, config):
+    """Write the file that an output of this type needs to be imported."""
+    write_table(ctx.out / "dialogues.parquet", [], dialogue_schema())
 
 
 def count(ctx, config):
