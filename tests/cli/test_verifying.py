@@ -1,6 +1,10 @@
 """`verify`: one object a row, in order, whatever stands in the rows."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -77,3 +81,17 @@ def test_names_what_is_wrong_with_the_file(tmp_path, name, text, kind, message):
     with pytest.raises(UserError) as caught:
         verify(path, kind)
     assert str(caught.value) == message.format(path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_it_at_once(tmp_path, number):
+    bomb = r"\boxed{\sum_{k=1}^{9999} \frac{1}{k^2+k!}}"
+    rows = write(tmp_path / "rows.jsonl", [{"gold": "1", "answer": bomb}] * 50)
+    program = "import sys; from astro_factory.cli.main import main; sys.argv[0] = 'astro-factory'; main()"
+    command = [sys.executable, "-c", program, "verify", str(rows), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and "timeout" in process.stdout.readline()
+    start = time.monotonic()
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert time.monotonic() - start < 3 and process.returncode not in (0, None)

@@ -19,6 +19,8 @@ _INTEGER = re.compile(
     r"(?:integers? ([a-zA-Z])|([a-zA-Z]) (?:is )?(?:an? |any |some )?integers?)\)?"
 )
 _TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
+_BOUND = re.compile(r"([a-zA-Z]) ?(?:[<>]|\\[lg]e(?![a-zA-Z])) ?[^,;=<>]{1,40}")
+_SIGN = re.compile(r"[=<>]|\\(?:[lg]e|ne|approx|equiv|in)(?![a-zA-Z])")
 _UNEQUAL = re.compile(r"[a-zA-Z](?:_\{\w\})? ?\\ne ?[^,;=<>]{1,40}")
 
 
@@ -51,6 +53,9 @@ def _behind_comma(text: str) -> tuple[str, str, frozenset[str]] | None:
     if len(parts) == 2 and (_UNEQUAL.fullmatch(parts[1]) or _integer(parts[1])) and not _UNEQUAL.fullmatch(parts[0]):
         condition, parameters = condition_of(parts[1])
         return (parts[0], condition, parameters) if parts[0] else None
+    bound = _BOUND.fullmatch(parts[1]) if len(parts) == 2 and not _SIGN.search(parts[0]) else None
+    if bound and bound[1] in tokens(parts[0]):
+        return parts[0], *condition_of(parts[1])
     return None
 
 

@@ -121,7 +121,7 @@ class FormulaParser:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise FormulaError("it nests too deeply")
-        left = self._prefix()
+        left = self._prefix(_PRODUCT if minimum <= _PRODUCT else _SIGN)
         while (rank := self._rank()) >= minimum:
             left = self._infix(left, rank)
         self._depth -= 1
@@ -149,7 +149,7 @@ class FormulaParser:
 
     def _infix(self, left: Operand, rank: int) -> Operand:
         if rank == _IMPLICIT:
-            if isinstance(left, Rational) and _NUMBER.fullmatch(self.peek()):
+            if isinstance(left, Rational) and _NUMBER.fullmatch(self.peek()) and self.peek(-1) != "!":
                 raise FormulaError("two numbers side by side")
             return arithmetic.multiply(left, self.expression(_IMPLICIT + 1))
         token = self.next()
@@ -173,10 +173,11 @@ class FormulaParser:
         self._position += 3 if found else 0
         return found
 
-    def _prefix(self) -> Operand:
+    def _prefix(self, rank: int) -> Operand:
+        """An operand with its signs, which apply to what binds at least as tightly as `rank`."""
         if self.take("+"):
-            return self.expression(_SIGN)
-        return arithmetic.negate(self.expression(_SIGN)) if self.take("-") else self.atom()
+            return self.expression(rank)
+        return arithmetic.negate(self.expression(rank)) if self.take("-") else self.atom()
 
     def postfixed(self) -> Operand:
         """An atom with its powers and factorials."""

@@ -212,7 +212,7 @@ class _Writer:
             return plain
         if plain in ("i", "e") or (name in ("mathrm", "rm", "mathit", "operatorname") and plain == "d"):
             return f" {plain}"
-        if name in ("mathit",) and len(plain) == 1:
+        if len(plain) == 1 and plain.isalpha() and (name == "mathit" or self._ahead() == "("):
             return f" {plain}"
         return rf"\text{{{inside.replace('~', ' ')}}}" if plain else " "
 
