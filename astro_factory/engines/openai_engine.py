@@ -37,7 +37,7 @@ class OpenAIEngine(AsyncEngine):
     """One HTTP request per sample, `concurrency` of them at once."""
 
     def __init__(self, config: OpenAIConfig, folder: Path):
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.max_model_len = config.max_model_len
         self._config = config
         self._turn = count()

@@ -20,7 +20,7 @@ class ScriptedEngine(Engine):
     """The log-probability of a response is that of its draw from the list, spread evenly over its tokens."""
 
     def __init__(self, config: ScriptedConfig, folder: Path):
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.max_model_len = config.max_model_len
         self._responses = sorted(config.responses.items(), key=lambda item: -len(item[0]))
 

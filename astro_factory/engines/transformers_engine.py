@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from astro_factory.core.models import check_weights
 from astro_factory.engines.base import Engine, Request, Sample, Stream
 from astro_factory.engines.config import TransformersConfig
 from astro_factory.engines.sampler import Sampler
@@ -16,8 +17,11 @@ class TransformersEngine(Engine):
 
     def __init__(self, config: TransformersConfig, folder: Path):
         torch.set_num_threads(config.threads)
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=config.dtype).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        check_weights(folder)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=config.dtype, trust_remote_code=False, use_safetensors=True
+        ).eval()
         model.to(device=_device(config.device))  # pyright: ignore[reportCallIssue]
         self._sampler = Sampler(model, self.tokenizer, config.batch_size, config.max_model_len)
         self.max_model_len = self._sampler.max_model_len

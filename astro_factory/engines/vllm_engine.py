@@ -25,6 +25,7 @@ from vllm.v1.engine.async_llm import AsyncLLM  # pyright: ignore[reportMissingIm
 from vllm.v1.engine.exceptions import EngineDeadError  # pyright: ignore[reportMissingImports]
 
 from astro_factory.core.errors import UserError
+from astro_factory.core.models import check_weights
 from astro_factory.engines.async_engine import AsyncEngine
 from astro_factory.engines.base import Request, Sample, room_for
 from astro_factory.engines.config import VllmConfig
@@ -37,7 +38,8 @@ class VllmEngine(AsyncEngine):
     """Each sample is a separate request with its own seed; prefix caching shares the work of the prompt."""
 
     def __init__(self, config: VllmConfig, folder: Path):
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        check_weights(folder)
         self.timeout_s = config.timeout_s
         self._numbers = count()
         self._loop = asyncio.new_event_loop()

@@ -23,7 +23,7 @@ import yaml
 
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.errors import Diagnostic, UserError, shown
-from astro_factory.core.models import model_source
+from astro_factory.core.models import check_weights, model_source
 from astro_factory.core.problems import Problem
 from astro_factory.evaluation.evaluation_results import Evaluation, ProblemKey
 from astro_factory.evaluation.intervals import CONFIDENCE, Bootstrap, Interval
@@ -153,10 +153,12 @@ def run_task(
     out = (folder / arm).absolute()
     out.mkdir(exist_ok=True)
     before = set(out.rglob("samples_*.jsonl"))
+    source = model_source(evaluation.inputs[arm])
+    check_weights(source)
     settings = {
         "model": "hf",
         "model_args": {
-            "pretrained": str(model_source(evaluation.inputs[arm])),
+            "pretrained": str(source),
             "dtype": options.dtype,
         },
         "tasks": [str((folder / _TASK).absolute())],

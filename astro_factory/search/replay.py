@@ -25,8 +25,10 @@ class ReplayEngine(Engine):
         from transformers import AutoConfig, AutoTokenizer
 
         source = model_source(folder)
-        self.tokenizer = AutoTokenizer.from_pretrained(source)
-        self.max_model_len = max_model_len or AutoConfig.from_pretrained(source).max_position_embeddings
+        self.tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        if max_model_len is None:
+            max_model_len = AutoConfig.from_pretrained(source, trust_remote_code=False).max_position_embeddings
+        self.max_model_len = max_model_len
         self._end_ids = _end_ids(source, self.tokenizer)
         self._calls: dict[tuple[str, int], Call] = {}
 

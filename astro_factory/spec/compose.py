@@ -41,7 +41,7 @@ def load(path: Path) -> Document:
     Raises `UserError` if a file cannot be read (E101, E102, E106, E107) or the files are too large together (E105).
     Errors in keys and values are in the document's `errors`.
     """
-    files = _Files()
+    files = _Files(_workspace(path.resolve().parent))
     document = files.read(path, ())
     if files.errors:
         raise UserError(*in_reading_order([*document.errors, *files.errors], shown(path)))
@@ -50,17 +50,20 @@ def load(path: Path) -> Document:
 
 
 class _Files:
-    """Reads the files of one spec."""
+    """Reads the files of one spec. A stranger's spec may include any file of this machine, so messages about files
+    outside its workspace quote nothing of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
         self.seen: set[Path] = set()
         self.size = 0
         self.errors: list[Diagnostic] = []
 
     def read(self, path: Path, trail: tuple[Path, ...]) -> Document:
         """A file with its includes; `trail` lists the files that include it."""
-        document = read_yaml(path, shown(path))
         trail = (*trail, path.resolve())
+        inside = not trail[:-1] or trail[-1].is_relative_to(self.workspace)
+        document = read_yaml(path, shown(path)) if inside else _read_unquoted(path)
         self.seen.add(trail[-1])
         for index, name in enumerate(_included(document)):
             here, target = ("include", index), path.parent / name
@@ -88,6 +91,30 @@ class _Files:
 
     def _error(self, document: Document, code: str, path: KeyPath, cause: str, remedy: str) -> None:
         self.errors.append(document.diagnose(code, path, cause, remedy))
+
+
+def _workspace(folder: Path) -> Path:
+    """The nearest folder at or above a spec's that contains `specs/` or `templates/`; if none does, the spec's."""
+    for candidate in (folder, *folder.parents):
+        if any(kind_of(candidate / name) == "folder" for name in ("specs", "templates")):
+            return candidate
+    return folder
+
+
+def _read_unquoted(path: Path) -> Document:
+    """`read_yaml` for a file outside the workspace: its errors have a code and a place, but quote nothing."""
+
+    def unquoted(found: Diagnostic) -> Diagnostic:
+        cause = f"'{shown(path)}', a file outside the spec's workspace, is not a spec"
+        return replace(found, cause=cause, remedy="include a file of the workspace", excerpt="")
+
+    try:
+        document = read_yaml(path, shown(path))
+    except UserError as error:
+        raise UserError(*map(unquoted, error.diagnostics)) from None
+    document.errors = list(map(unquoted, document.errors))
+    document.lines.clear()
+    return document
 
 
 def _included(document: Document) -> list[str]:
@@ -127,7 +154,9 @@ def _merge(into: Document, other: Document) -> None:
                 walk(left[key], value, here)
             elif left[key] != value and UNRESOLVED not in (left[key], value):
                 name = ".".join(map(str, here))
-                cause = f"'{name}' has two values: {left[key]!r:.60} here, {value!r:.60} at {other.place(here)}"
+                place = other.place(here)
+                there = f"{value!r:.60}" if place.file in other.lines else "another"
+                cause = f"'{name}' has two values: {left[key]!r:.60} here, {there} at {place}"
                 remedy = "remove one; a profile or --set can change a value of an include"
                 into.errors.append(into.diagnose("E108", here, cause, remedy))
                 if isinstance(value, dict):  # keep the more detailed one to avoid follow-up errors

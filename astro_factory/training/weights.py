@@ -18,7 +18,7 @@ from transformers import (
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.utils import logging
 
-from astro_factory.core.models import model_source
+from astro_factory.core.models import check_weights, model_source
 from astro_factory.training.settings import TrainingConfig
 
 _TOKENIZER_FILES = (
@@ -46,7 +46,7 @@ def silence_transformers() -> None:
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a model artifact."""
     silence_transformers()
-    return AutoTokenizer.from_pretrained(model_source(folder))
+    return AutoTokenizer.from_pretrained(model_source(folder), trust_remote_code=False)
 
 
 def load_model(settings: TrainingConfig, folder: Path) -> PreTrainedModel:
@@ -57,14 +57,20 @@ def load_model(settings: TrainingConfig, folder: Path) -> PreTrainedModel:
     attention = settings.attention
     if attention == "auto":
         attention = "sdpa" if torch.cuda.is_available() else "eager"
+    source = model_source(folder)
+    check_weights(source)
     return AutoModelForCausalLM.from_pretrained(
-        model_source(folder), dtype=torch.float32, attn_implementation=attention
+        source,
+        dtype=torch.float32,
+        attn_implementation=attention,
+        trust_remote_code=False,
+        use_safetensors=True,
     )
 
 
 def max_positions(folder: Path) -> int:
     """The longest sequence that a model artifact supports, in tokens."""
-    return AutoConfig.from_pretrained(model_source(folder)).max_position_embeddings
+    return AutoConfig.from_pretrained(model_source(folder), trust_remote_code=False).max_position_embeddings
 
 
 def save_model(trainer: Trainer, folder: Path, out: Path, check_ids: Tensor) -> None:

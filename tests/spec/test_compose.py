@@ -44,6 +44,40 @@ def test_a_spec_can_build_on_another(tmp_path):
     assert load(files(tmp_path, main="include: whole.yaml")).data["name"] == "whole"
 
 
+SECRET = "t0p-s3cret"
+OUTSIDE = {
+    "not YAML": ("E102", f"{SECRET}: [\n"),
+    "colons, as in passwd": ("E102", f"root:x:0:0\n{SECRET}: y: z\n"),
+    "alias": ("E102", f"a: *{SECRET}\n"),
+    "tag": ("E102", f"a: !{SECRET} 1\n"),
+    "NULs, as in environ": ("E102", f"KEY={SECRET}\0HOME=/\0"),
+    "bytes": ("E102", f"{SECRET}\udcff\n"),
+    "twice": ("E103", f"{SECRET}: 1\n{SECRET}: 2\n"),
+    "text": ("E106", f"{SECRET}\n"),
+    "deep": ("E105", f"{SECRET}: " + "[" * 50),
+    "two values": ("E108", f"token: {SECRET}\n"),
+}
+
+
+@pytest.mark.parametrize(("code", "text"), OUTSIDE.values(), ids=OUTSIDE)
+@pytest.mark.parametrize("through", ["path", "link", "another include"])
+def test_a_file_outside_the_workspace_is_not_quoted(through, code, text, tmp_path):
+    specs = tmp_path / "theirs/specs"
+    specs.mkdir(parents=True)
+    (tmp_path / "private").write_text(text, errors="surrogateescape")
+    (specs / "link").symlink_to(tmp_path / "private")
+    (specs / "other.yaml").write_text("include: ../../private\n")
+    included = {"path": "../../private", "link": "link", "another include": "other.yaml"}[through]
+    main = files(specs, main=f"token: mine\ninclude: {included}\n")
+    try:
+        errors = load(main).errors
+    except UserError as error:
+        errors = error.diagnostics
+    assert [found.code for found in errors] == [code]
+    assert SECRET not in repr(errors)
+    assert "private" in str(errors[0]) or "link" in str(errors[0])
+
+
 def test_one_file_may_be_included_twice(tmp_path):
     main = files(tmp_path, main="include: [a.yaml, b.yaml]", a="include: c.yaml", b="include: c.yaml", c="x: [1]")
     assert load(main).data == {"x": [1]}

@@ -11,6 +11,7 @@ from astro_factory.core.config import FolderField, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.files import kind_of
+from astro_factory.core.models import unsafe_settings
 
 OUTPUT = ArtifactType.MODEL
 VERSION = 1
@@ -52,6 +53,7 @@ def check_model_folder(folder: Path) -> list[tuple[str, str]]:
     faults = []
     if not (folder / "config.json").is_file():
         faults.append(("there is no config.json", "save the model with `model.save_pretrained(folder)`"))
+    faults += unsafe_settings(folder)
     if missing := _missing_weights(folder):
         remedy = "save the model with `model.save_pretrained(folder)`, which writes safetensors"
         faults.append((f"the weights are missing ({', '.join(missing)})", remedy))
@@ -90,6 +92,6 @@ def _has_chat_template(folder: Path) -> bool:
 def _json(path: Path) -> dict:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
