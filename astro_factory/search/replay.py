@@ -26,9 +26,8 @@ class ReplayEngine(Engine):
 
         source = model_source(folder)
         self.tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        if max_model_len is None:
-            max_model_len = AutoConfig.from_pretrained(source, trust_remote_code=False).max_position_embeddings
-        self.max_model_len = max_model_len
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        self.max_model_len = max_model_len or config.max_position_embeddings
         self._end_ids = _end_ids(source, self.tokenizer)
         self._calls: dict[tuple[str, int], Call] = {}
 
