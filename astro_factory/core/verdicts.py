@@ -1,11 +1,11 @@
-"""What a verifier says: never a bare number."""
+"""Verdicts: what a verifier returns instead of a bare number."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """Rewards map an outcome to a number in the spec; nothing else does."""
+    """The kinds of verdicts. Only the `reward` of a spec maps them to numbers."""
 
     CORRECT = "correct"
     INCORRECT = "incorrect"
@@ -17,17 +17,17 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome with what was extracted from the response and how it was read."""
+    """An outcome, with the extracted answer and how it was parsed."""
 
     outcome: Outcome
     extracted: str = ""
-    """The answer as it stands in the response."""
+    """The answer as written in the response."""
     detail: str = ""
-    """Why, where the outcome alone does not say it."""
+    """The reason for the outcome."""
     parsed: str = ""
-    """One spelling for all ways of writing the answer, as far as it could be read; empty where texts count as such."""
+    """One spelling for all ways of writing the answer; empty if it could not be parsed or only its text counts."""
     gold: str = ""
-    """The known answer in that spelling."""
+    """The known answer in the same spelling."""
 
     @property
     def correct(self) -> bool:
@@ -35,5 +35,5 @@ class Verdict:
 
     @property
     def answer(self) -> str:
-        """What maj@k votes on and what tells wrong answers apart."""
+        """The text by which maj@k counts votes and wrong answers are told apart."""
         return self.parsed or self.extracted

@@ -1,8 +1,8 @@
 """Answers to tasks of reasoning-gym, scored by the task's own rule in a killable process.
 
 `problem.info` holds the task's name and what the task keeps about the entry, as `pack` writes it:
-`{"task": "chain_sum", "metadata": {...}}`. The answer stands between `<answer>` tags, or where that
-of a mathematical problem would.
+`{"task": "chain_sum", "metadata": {...}}`. The answer is between `<answer>` tags, or where that of a
+mathematical problem would be.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""A small pool of killable processes for checks that may hang or eat memory, and the limits on what they are given.
+"""A small pool of killable processes for checks that may hang or exhaust memory, and limits on their input.
 
-A check that passes its limit of computing time is killed by the system and replaced within milliseconds, so one hostile
-answer costs one time limit and nothing else, and a busy machine turns no right answer into a wrong one. No signals of
-the caller's process are used: any thread may call.
+The system kills a check that exceeds its CPU time, and a new process replaces it within milliseconds. A hostile answer
+costs one time limit and nothing else, and the load of the machine changes no verdict. The pool uses no signals of the
+caller's process, so any thread may call it.
 """
 
 import atexit
@@ -20,14 +20,14 @@ _OPENING, _CLOSING = "([{", ")]}"
 
 
 def refuse(text: str) -> str:
-    """Why a text is not given to a parser; empty if it is."""
+    """Why a text is too large to parse; empty if it is not."""
     if len(text) > MAX_CHARS:
         return f"longer than {MAX_CHARS} characters"
     return f"nests deeper than {MAX_NESTING} levels" if nesting(text) > MAX_NESTING else ""
 
 
 def nesting(text: str) -> int:
-    """How many brackets are open at most at the same time."""
+    """The largest number of brackets that are open at the same time."""
     depth = deepest = 0
     for char in text:
         depth += (char in _OPENING) - (char in _CLOSING)
@@ -36,12 +36,12 @@ def nesting(text: str) -> int:
 
 
 def worker_count() -> int:
-    """How many processes a pool of checks gets on this machine."""
+    """Number of processes of a pool on this machine."""
     return min(4, os.cpu_count() or 1)
 
 
 def last_line(error: Exception) -> str:
-    """The line of a worker's traceback that says what went wrong."""
+    """The last line of a worker's traceback."""
     return str(error).strip().splitlines()[-1]
 
 

@@ -63,7 +63,7 @@ def _numerals(gold: Value, answer: Value) -> tuple[tuple[str, int], tuple[str, i
     ours, theirs = as_numeral(gold.text), as_numeral(answer.text)
     if ours is None and theirs is None:
         return None
-    if ours is None:  # a base that nobody asked for is another number, unless it is ten
+    if ours is None:  # without a base, the gold number is in base ten
         return (gold.text.strip(), 10), theirs or ("", 0)
     return ours, theirs or (answer.text.strip(), ours[1])
 
