@@ -29,5 +29,5 @@ def layout(width: int, longest_name: int) -> dict[str, int]:
 
 
 def shorten(text: str, width: int) -> str:
-    """A name without its beginning, for the end of a name tells stages of a sweep apart."""
+    """A name cut at its start, because stages of a sweep differ at the end."""
     return text if len(text) <= width else f"…{text[1 - width :]}"

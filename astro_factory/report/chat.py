@@ -63,7 +63,7 @@ def _makes_traces(node: object) -> bool:
 
 
 def known_problems(spec: BuiltSpec) -> Mapping[str, Problem]:
-    """The problems of all built problem sets, by their id and by their question."""
+    """The problems of all built problem sets, by id and by question."""
     found: dict[str, Problem] = {}
     for stage in spec.of_type(ArtifactType.PROBLEMS):
         for row in stage.table().to_pylist():

@@ -52,7 +52,7 @@ class LightTokenizer:
     def __call__(
         self, text: str, *, add_special_tokens: bool = True, return_offsets_mapping: bool = False
     ) -> dict[str, Any]:
-        """`input_ids` and, where asked for, `offset_mapping`."""
+        """`input_ids` and, if requested, `offset_mapping`."""
         found = self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
         return {"input_ids": found.ids} | ({"offset_mapping": found.offsets} if return_offsets_mapping else {})
 

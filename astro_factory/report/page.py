@@ -21,7 +21,7 @@ from astro_factory.report.built import BuiltSpec, BuiltStage, Section
 from astro_factory.report.data import data_of
 from astro_factory.report.mathematics import formulas_in
 from astro_factory.report.pipeline import pipeline
-from astro_factory.report.samples import Choice, samples_of
+from astro_factory.report.samples import likely_choice, samples_of
 from astro_factory.report.sweeps import sweep_of
 from astro_factory.report.training import curves_of
 from astro_factory.report.trees import trees_of
@@ -83,7 +83,7 @@ def _comparison(stage: BuiltStage, samples: Section) -> Section:
 
 
 def _samples(spec: BuiltSpec, stage: BuiltStage, room: int) -> Section:
-    choice = Choice()
+    choice = likely_choice(stage, room)
     found = samples_of(spec, stage, choice)
     while len(packed(found)) > room and choice.every < found["problems_total"]:
         choice = choice.smaller()

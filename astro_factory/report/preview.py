@@ -45,7 +45,7 @@ class Preview:
     pieces: Pieces = field(default_factory=list)
     """The segments of a trace."""
     notes: list[str] = field(default_factory=list)
-    """What was not at hand."""
+    """What is missing, and what is shown instead."""
 
     @property
     def text(self) -> str:
@@ -164,11 +164,11 @@ class _Previews:
         return found
 
     def _worded(self, node: GraphNode, config: Any) -> tuple[list[Message], Pieces, str]:
-        """A trace of the sample tree in the words of a template, for want of trees."""
+        """A trace of the sample tree, rendered with the template of a stage that is not built."""
         tree = sample_tree()
         segments = render(tree, SEQUENCE, TemplateRenderer(config.template), config.seed)
         messages = [*_asking(tree.problem), {"role": "assistant", "content": trace_text(segments)}]
-        note = f"'{node.name}' is not built: the trace is of a made-up tree"
+        note = f"'{node.name}' is not built; this is a trace of a sample tree"
         return messages, [(segment.kind, segment.text) for segment in segments], note
 
     def _problems(self, node: GraphNode, name: str) -> tuple[list[Problem], list[str]]:
@@ -176,7 +176,7 @@ class _Previews:
         rows = built.table().to_pylist() if built else []
         if rows:
             return [Problem.from_row(row) for row in rows], []
-        return [sample_tree().problem], [f"'{name}' is not built: the problem is made up"]
+        return [sample_tree().problem], [f"'{name}' is not built; this is a sample problem"]
 
     def _tree(self, name: str) -> tuple[Tree, list[str]]:
         built = self._spec.stages.get(name)
@@ -184,7 +184,7 @@ class _Previews:
             for tree in read_trees(built.folder / TABLE_FILES[ArtifactType.TREES]):
                 if Terminals(tree).correct:
                     return tree, []
-        return sample_tree(), [f"'{name}' has no tree with a correct end here: the tree is made up"]
+        return sample_tree(), [f"'{name}' has no tree with a correct end in this store; this is a sample tree"]
 
     def _first_row(self, name: str, makes: ArtifactType) -> dict[str, Any] | None:
         built = self._spec.stages.get(name)
@@ -239,7 +239,7 @@ def _asking(problem: Problem) -> list[Message]:
 
 
 def _no_tokenizer(model: str) -> str:
-    return f"the tokenizer of '{model}' is not at hand, so there are no ids"
+    return f"the tokenizer of '{model}' is not in this store, so there are no ids"
 
 
 def learned_spans(tokens: Sequence[str], mask: Sequence[int]) -> list[tuple[str, bool]]:

@@ -9,7 +9,7 @@ from astro_factory.core.verdicts import Outcome
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES
 from astro_factory.report.built import BuiltStage
-from astro_factory.report.filters import Condition, Row
+from astro_factory.report.filters import Condition, Row, matching
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -59,7 +59,7 @@ def rows_of(stage: BuiltStage) -> list[Row]:
 
 def filter_rows(stage: BuiltStage, conditions: Sequence[Condition]) -> list[Row]:
     """The rows that meet every condition."""
-    return [row for row in rows_of(stage) if all(condition.holds(row.get(condition.key)) for condition in conditions)]
+    return matching(rows_of(stage), conditions)
 
 
 def _columns(table: "Table", names: Mapping[str, str]) -> Iterator[dict[str, object]]:

@@ -23,6 +23,8 @@ LINE_KINDS = {"step": "s", "words": "w", "jump": "b", "unresolved": "u"}
 MAX_CHARS = 20_000
 """Longer texts are cut in the report."""
 _COLUMNS = ("source", "problem", "arm", "sample", "text", "tokens", "finish", "outcome", "extracted", *MEASURES)
+_PACKED_SHARE = 0.3
+"""What is left of a text's bytes after compression and base64, about."""
 _CODED = ("arm", "finish", "outcome")
 """Columns of few values, written as indices."""
 
@@ -39,6 +41,16 @@ class Choice:
         if self.each is None or self.each > 2:
             return Choice(self.every, 4 if self.each is None else self.each // 2)
         return Choice(self.every * 2, self.each)
+
+
+def likely_choice(stage: BuiltStage, room: int) -> Choice:
+    """The largest choice that probably fits into `room` bytes of the file, estimated from the size of the texts."""
+    table = stage.table(["sample", "text"])
+    size, most = table.column("text").nbytes, max(table.column("sample").to_pylist(), default=0) + 1
+    choice = Choice()
+    while size * _PACKED_SHARE * min(choice.each or most, most) / most / choice.every > room:
+        choice = choice.smaller()
+    return choice
 
 
 def samples_of(spec: BuiltSpec, stage: BuiltStage, choice: Choice = Choice()) -> Section:

@@ -1,4 +1,4 @@
-"""Search trees as columns, with the traces that were made from them, in the words of every template of the spec."""
+"""Search trees as columns, each with its traces rendered by every template of the spec."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

@@ -108,7 +108,7 @@ function segmentLines(tree, segments, drawing, trace) {
   return h("ol", { class: "lines" }, items.map(({ item }) => item));
 }
 
-// The segment that tells of a place of the sequence: its step, or the words of its jump or pause.
+// The index of the segment for a position of the sequence: a step, or the words of a jump or a pause.
 function segmentAt(segments, tree, trace, place) {
   let at = -1;
   for (let index = 1; index <= place; index++) {
