@@ -15,6 +15,8 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.plans import Import, Plan
 from astro_factory.core.results import Result
 from astro_factory.core.tables import write_table
+from astro_factory.hub.layout import MANIFEST
+from astro_factory.hub.publication_cache import open_cache
 from astro_factory.plan import make_plan
 from astro_factory.plan.building import build_graph
 from astro_factory.runtime import BuildOptions
@@ -180,3 +182,15 @@ def test_fsck_finds_what_an_earlier_version_admitted(place, table):
         assert make_plan(compile_spec(place.spec), place.theirs).counts()["run"] == 1
     path = place.offer({"dialogues.parquet": table}, provenance={"versions": "1"})
     assert "provenance" in fsck(place.theirs, output_fault, repair=True).faults[0].cause and not path.exists()
+
+
+@pytest.mark.parametrize("case", ["FIFO", "device"])
+def test_a_publication_with_special_files_does_not_hang(place, tmp_path, case):
+    folder = tmp_path / "published"
+    (folder / "astro/records").mkdir(parents=True)
+    record = f"astro/records/{place.item.key}.json"
+    SPECIAL[case](folder / record)
+    files = {record: {"sha256": "a" * 64, "size": 0}}
+    (folder / MANIFEST).write_text(json.dumps({"format": 1, "artifacts": {}, "files": files}))
+    place.cache = Cache(open_cache(f"file:{folder}"), place.warnings.append)
+    assert place.plan().counts()["run"] == 1 and len(place.warnings) == 1

@@ -293,7 +293,7 @@ def test_places_on_the_hub_that_do_not_exist(run, hub, naps):
         assert err.startswith(f"warning: {place} cannot be used ({cause}") and len(err.splitlines()) == 1
     hub.fail("GET", "/api/", status=503, times=99)
     code, found, err = run(*BUILT, "last", "--cache", "hub:org/plain")
-    assert code == 0 and outcomes(found) == THERE and "the Hub could not be used for org/plain" in err
+    assert code == 0 and outcomes(found) == THERE and "the Hub is not available for org/plain" in err
 
 
 def test_a_store_in_a_repository_of_the_hub(run, hub):
