@@ -7,7 +7,7 @@ from pathlib import Path
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import TemplateSource
-from astro_factory.core.models import model_source
+from astro_factory.core.models import check_weights, model_source
 from astro_factory.core.problems import Problem
 from astro_factory.report.built import BuiltSpec
 
@@ -33,8 +33,10 @@ class ChatModel:
         from astro_factory.engines.sampler import Sampler
 
         logging.disable_progress_bar()
-        self._tokenizer = AutoTokenizer.from_pretrained(model_source(folder))
-        model = AutoModelForCausalLM.from_pretrained(model_source(folder)).eval()
+        source = model_source(folder)
+        check_weights(source)
+        self._tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(source, trust_remote_code=False, use_safetensors=True).eval()
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model.to(torch.device(device))  # pyright: ignore[reportArgumentType]
         self._sampler = Sampler(model, self._tokenizer)
