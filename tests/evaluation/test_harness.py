@@ -130,6 +130,7 @@ def test_table(tmp_path, golden):
 def test_a_run_that_fails_shows_the_end_of_its_log(tmp_path, monkeypatch, golden):
     evaluation, folder = greedy(tmp_path), tmp_path / "task"
     evaluation.inputs["a"] = tmp_path
+    (tmp_path / "model.safetensors").touch()  # only the form of a model folder is checked here
     program = tmp_path / "python"
     program.write_text(
         "#!/bin/sh\nfor i in 1 2 3 4 5 6; do echo line $i; done\necho Left truncation applied. >&2\nexit 3\n"
