@@ -72,10 +72,10 @@ def unwrap(answer: str) -> str:
         if not answer.endswith("..."):
             answer = answer.removesuffix(".").strip()
         for left, right in _WRAPPERS:
-            inner = answer[len(left) : -len(right)]
-            if inner and answer.startswith(left) and answer.endswith(right) and left not in inner:
-                answer = inner
-        match = _BOXED.match(answer)
+            if answer.startswith(left) and answer.endswith(right):
+                inner = answer[len(left) : -len(right)]
+                answer = inner if inner and left not in inner else answer
+        match = _BOXED.match(answer) if answer.startswith("\\") else None
         if match and _last_boxed(answer) == answer[match.end() : -1]:
             answer = answer[match.end() : -1]
         if answer == before:

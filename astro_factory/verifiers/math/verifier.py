@@ -79,7 +79,7 @@ def judge_answer(gold: str, answer: str) -> Verdict:
         return Verdict(Outcome.UNPARSEABLE_GOLD, answer, "there is no known answer")
     if reason := refuse(gold):
         return Verdict(Outcome.UNPARSEABLE_GOLD, answer, reason)
-    return _by_choice(gold, answer) or _verdict(gold, answer)
+    return _by_number(gold, answer) or _by_choice(gold, answer) or _verdict(gold, answer)
 
 
 def _verdict(gold: str, answer: str) -> Verdict:
