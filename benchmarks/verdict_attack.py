@@ -153,12 +153,12 @@ def fraction(rng: random.Random) -> Gold:
     ]  # fmt: skip
     if above == below + 2 or below == 1:
         return fraction(rng)
-    return Gold(
-        "fraction",
-        text,
-        same,
-        [pair for pair in wrong if pair[0] not in ("hedge plus minus", "hedge ratio", "hedge slash")],
-    )
+    right = -value if sign else value
+    # A short decimal may be exact (47.5), and a changed digit may round to the value after all.
+    allowed = {"short decimal": Fraction(0), "decimal digit": Fraction(1, 2 * 10**8)}
+    drop = {name for name, mutant in wrong if name in allowed and abs(Fraction(mutant) - right) <= allowed[name]}
+    drop |= {"hedge plus minus", "hedge ratio", "hedge slash"}
+    return Gold("fraction", text, same, [pair for pair in wrong if pair[0] not in drop])
 
 
 def decimal(rng: random.Random) -> Gold:
