@@ -16,13 +16,13 @@ from typing import Any
 
 from pydantic import ValidationError
 from transformers import AutoTokenizer
-from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
-from vllm.engine.arg_utils import AsyncEngineArgs  # pyright: ignore[reportMissingImports]
-from vllm.inputs import tokens_input  # pyright: ignore[reportMissingImports]
-from vllm.platforms import current_platform  # pyright: ignore[reportMissingImports]
-from vllm.sampling_params import RequestOutputKind  # pyright: ignore[reportMissingImports]
-from vllm.v1.engine.async_llm import AsyncLLM  # pyright: ignore[reportMissingImports]
-from vllm.v1.engine.exceptions import EngineDeadError  # pyright: ignore[reportMissingImports]
+from vllm import SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.inputs import tokens_input
+from vllm.platforms import current_platform
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.models import check_weights

@@ -34,7 +34,7 @@ def formulas_in(texts: Iterable[str]) -> dict[str, MathNode]:
 
 
 def _converted(source: str) -> MathNode | None:
-    from latex2mathml.converter import convert  # pyright: ignore[reportMissingImports]
+    from latex2mathml.converter import convert
 
     try:
         return _node(ElementTree.fromstring(convert(source)))

@@ -57,7 +57,8 @@ def _forward(target: "Future[SearchProgress]", source: "Future[SearchProgress]")
     if error is None:
         target.set_result(source.result())
     elif isinstance(error, RayTaskError):
-        target.set_exception(error.cause if isinstance(error.cause, UserError) else error)
+        cause = getattr(error, "cause", None)
+        target.set_exception(cause if isinstance(cause, UserError) else error)
     elif isinstance(error, RayActorError):
         target.set_exception(WorkerLost(str(error).splitlines()[0]))
     else:
