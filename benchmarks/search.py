@@ -39,6 +39,7 @@ from astro_factory.search.ledger import Ledger
 from astro_factory.search.workers import InProcessWorker, drive
 from astro_factory.spec import compile_spec
 from astro_factory.stages.problems.countdown import make_problems
+from astro_factory.stages.validation import output_fault
 from astro_factory.store import Store
 from astro_factory.store.exports import Export
 from astro_factory.store.transfer import import_result
@@ -168,7 +169,7 @@ def base_model(folder: Path, spec: Path) -> Path:
     """The model that the quickstart's spec brings along."""
     export, store = Export(spec.parent / "exports/quickstart_base.tar"), Store(folder)
     [result] = filter(export.has_blobs, export.results().values())
-    import_result(store, export, result)
+    import_result(store, export, result, output_fault)
     return store.output(result)
 
 

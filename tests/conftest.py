@@ -13,7 +13,11 @@ from tests.golden import Golden
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 os.environ.update(
-    OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1"
+    MKL_CBWR="AUTO,STRICT",
+    OMP_NUM_THREADS="1",
+    TOKENIZERS_PARALLELISM="false",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
 )
 
 # a shell starts background jobs with SIGINT ignored, and the processes of the tests would inherit that

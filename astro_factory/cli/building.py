@@ -105,8 +105,8 @@ def made(
 ) -> dict[str, Any]:
     """Build a graph; returns its `summary`."""
     started = time.monotonic()
+    done = build_graph(graph, place, options, lambda plan: open_view(plan, quiet=quiet, log=log), targets)
     with disk_full_as_error(place.root), place.building():
-        done = build_graph(graph, place, options, lambda plan: open_view(plan, quiet=quiet, log=log), targets)
         return summary(done.plan, place, done.build, time.monotonic() - started, done.estimates)
 
 

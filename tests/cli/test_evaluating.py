@@ -92,7 +92,7 @@ def test_the_harness_writes_the_same_and_finds_the_same(run, built):
     pytest.importorskip("lm_eval", reason="lm-eval is not installed")
     spec, store = built
     code, out, err = run("harness", f"{spec}:greedy", "task", "--store", store, "--json")
-    assert code == 0 and err == "base: lm-eval is asked 12 problems; its log is in task/base\n", err
+    assert code == 0 and err == "base: lm-eval runs on 12 problems; its log is in task/base\n", err
     found = json.loads(out)["arms"]["base"]
     assert found["problems"] == 12 and not found["cut"]
     # the same weights, prompts and arithmetic: another loop may round otherwise, but hardly ever to another token

@@ -28,7 +28,7 @@ def test_trees_are_shown_and_replayed(run):  # noqa: F811
     Path("spec.yaml").write_text(SPEC)
     assert run("replay", "spec.yaml:trees").err.startswith("E152 'trees' is not built in this store")
     assert run("build", "spec.yaml", "--json").code == 0
-    assert run("replay", "spec.yaml:trees").out == "3 of 3 trees are what their stored calls give\n"
+    assert run("replay", "spec.yaml:trees").out == "3 of 3 trees are reproduced by their stored calls\n"
     assert run("replay", "spec.yaml:trees", "--json").json == {"ok": True, "trees": 3, "different": []}
     ended = run("show", "spec.yaml:trees", "--tree", "unknown")
     name = re.search(r"like (\S+),", ended.err)[1]

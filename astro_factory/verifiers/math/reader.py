@@ -42,7 +42,7 @@ _SIGNS = {
     r"\subseteq": r"\subseteq", r"\Leftrightarrow": r"\Leftrightarrow",
 }  # fmt: skip
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
-_MODULUS = re.compile(r"(.+?) ?\(? ?\\mod ?(\w{1,20}) ?\)?", re.DOTALL)
+_MODULUS = re.compile(r"\A(.+?) ?\(? ?\\mod ?(\w{1,20}) ?\)?", re.DOTALL)
 _MEMBERS = re.compile(r"(?:[a-zA-Z]|\([a-zA-Z, ]{1,20}\)) ?(?:\\in(?![a-zA-Z])|\bin\b) ?(.+)", re.DOTALL)
 _PLUS_MINUS = re.compile(r"\\(pm|mp)(?![a-zA-Z])")
 _LABEL = re.compile(r"\\text\{ ?([a-zA-Z][a-zA-Z ]{0,40}:?) ?\} ?([-(\[\d\\].*)", re.DOTALL)
