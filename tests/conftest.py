@@ -13,7 +13,6 @@ from tests.golden import Golden
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 os.environ.update(
-    MKL_CBWR="AUTO,STRICT",
     OMP_NUM_THREADS="1",
     TOKENIZERS_PARALLELISM="false",
     HF_HUB_DISABLE_TELEMETRY="1",

@@ -6,11 +6,10 @@ reads little padding, while everything else is computed for all rows at once. `M
 transformers through its public forward; its batches are filled once and only shrink.
 
 Rows are independent: a row's logits have the same bits in every batch (CPU, fp32, one thread; measured, and tested in
-`tests/engines`). For matrix products this holds from four rows on, hence `MIN_ROWS`, and in MKL's strict mode, hence
-`MKL_CBWR`: by default MKL picks another kernel for another number of rows on CPUs with AMX.
+`tests/engines`). For matrix products this holds from some number of rows on, hence `MIN_ROWS`: four on CPUs with AVX2,
+up to 15 on CPUs with AMX.
 """
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # read at MKL's first call; stage processes start with it
-
-MIN_ROWS = 4
+MIN_ROWS = 16
 _LENGTH_UNIT = 16
 """Widths are multiples of this, one vector of the CPU: attention kernels sum a remainder in another order."""
 _PREFILL_TOKENS = 4096

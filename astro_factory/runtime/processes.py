@@ -237,7 +237,6 @@ class ProcessPool:
 def _environment(threads: int) -> dict[str, str]:
     return os.environ | {
         "OMP_NUM_THREADS": str(threads),
-        "MKL_CBWR": os.environ.get("MKL_CBWR", "AUTO,STRICT"),  # equal bits in every batch; see engines/decoders.py
         "MKL_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONHASHSEED": "0",

@@ -16,7 +16,9 @@ KILLS = 20
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("engine", [SCRIPTED, LLAMA | {"batch_size": 16}], ids=["scripted", "llama"])
+@pytest.mark.parametrize(
+    "engine", [SCRIPTED, pytest.param(LLAMA | {"batch_size": 16}, marks=pytest.mark.nightly)], ids=["scripted", "llama"]
+)
 def test_a_search_killed_at_random_moments_loses_only_trees_in_flight(tmp_path, model, engine):  # noqa: F811
     whole, _ = search(tmp_path / "whole", model, PROBLEMS, engine=engine)
     log = tmp_path / "log"

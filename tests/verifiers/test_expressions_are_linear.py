@@ -69,7 +69,7 @@ def size_of(name: str) -> int:
     return next((size for prefix, size in BOUNDED.items() if name.startswith(prefix)), LONG)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", modules())
 def test_expressions_take_linear_time(name):
     for pattern in patterns(name):
