@@ -47,3 +47,9 @@ class Verifier(ABC):
     def facts(self, problem: Problem, steps: Sequence[str]) -> dict[str, str]:
         """Facts about the state after `steps`, for templates."""
         return {}
+
+    def value(self, problem: Problem, steps: Sequence[str]) -> float | None:
+        """An estimate in [0, 1] of the chance that a correct answer can still be reached after `steps`; None where the
+        verifier has none. Search policies may ask it for every state, so it has to be fast; it does not read
+        `problem.answer`, which a search must not know."""
+        return None
