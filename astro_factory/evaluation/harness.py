@@ -22,6 +22,7 @@ from typing import NamedTuple, TypedDict
 import yaml
 
 from astro_factory.core.canonical import seed_for
+from astro_factory.core.chat import PROMPT_DATE
 from astro_factory.core.errors import Diagnostic, UserError, shown
 from astro_factory.core.models import check_weights, model_source
 from astro_factory.core.problems import Problem
@@ -160,6 +161,7 @@ def run_task(
         "model_args": {
             "pretrained": str(source),
             "dtype": options.dtype,
+            "chat_template_args": {"date_string": PROMPT_DATE},
         },
         "tasks": [str((folder / _TASK).absolute())],
         "apply_chat_template": True,

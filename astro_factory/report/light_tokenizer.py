@@ -5,6 +5,7 @@ It answers the calls of `core.chat` as transformers does; tests compare the ids.
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ class LightTokenizer:
         sandbox = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         sandbox.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
         sandbox.globals["raise_exception"] = _refuse
-        self._template = sandbox.from_string(template)
+        self._template = template
+        self._compile = cache(sandbox.from_string)
 
     @property
     def eos_token_id(self) -> int:
@@ -44,10 +46,19 @@ class LightTokenizer:
         return found
 
     def apply_chat_template(
-        self, messages: Sequence[Message], *, tokenize: bool = False, add_generation_prompt: bool = False
+        self,
+        messages: Sequence[Message],
+        *,
+        chat_template: str,
+        tokenize: bool = False,
+        add_generation_prompt: bool = False,
     ) -> str:
         """The conversation as text."""
-        return self._template.render(messages=messages, add_generation_prompt=add_generation_prompt, **self._special)
+        template = self._compile(chat_template)
+        return template.render(messages=messages, add_generation_prompt=add_generation_prompt, **self._special)
+
+    def get_chat_template(self) -> str:
+        return self._template
 
     def __call__(
         self, text: str, *, add_special_tokens: bool = True, return_offsets_mapping: bool = False

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
-from astro_factory.core.chat import Message, encode_dialogue, encode_prompt
+from astro_factory.core.chat import Message, encode_dialogue, encode_prompt, prompt_text
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.models import POINTER
 from astro_factory.core.problems import Problem
@@ -160,7 +160,7 @@ class _Previews:
             found.notes.append(_no_tokenizer(model))
         else:
             found.prompt_ids = encode_prompt(tokenizer, messages)
-            found.tokens = tokenizer.pieces(_prompt_text(tokenizer, messages))
+            found.tokens = tokenizer.pieces(prompt_text(tokenizer, messages))
         return found
 
     def _worded(self, node: GraphNode, config: Any) -> tuple[list[Message], Pieces, str]:
@@ -224,13 +224,9 @@ def _hub_folder(pointer: dict[str, Any]) -> Any:
     )
 
 
-def _prompt_text(tokenizer: LightTokenizer, messages: Sequence[Message]) -> str:
-    return tokenizer.apply_chat_template(messages, add_generation_prompt=True)
-
-
 def _pieces(tokenizer: LightTokenizer, messages: Sequence[Message]) -> list[str]:
     """The texts of the ids of `encode_dialogue`."""
-    prompt, response = _prompt_text(tokenizer, messages[:-1]), messages[-1]["content"]
+    prompt, response = prompt_text(tokenizer, messages[:-1]), messages[-1]["content"]
     return [*tokenizer.pieces(prompt), *tokenizer.pieces(response), tokenizer.eos_token]
 
 

@@ -18,7 +18,7 @@ from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from astro_factory.core.chat import Message, encode_prompt
+from astro_factory.core.chat import Message, chat_template, encode_prompt
 from astro_factory.core.context import Events
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
@@ -102,6 +102,7 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self._rows: Sequence[PromptRow] = []
         rollout = None if isinstance(settings.rollouts, VLLMRollouts) else _roll_out
         super().__init__(rollout_func=rollout, reward_funcs=[self.score], processing_class=tokenizer, **kwargs)
+        self.chat_template = chat_template(tokenizer)  # TRL tokenizes the prompts of vLLM itself
 
     def score(
         self,

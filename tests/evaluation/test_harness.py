@@ -143,7 +143,8 @@ def test_a_run_that_fails_shows_the_end_of_its_log(tmp_path, monkeypatch, golden
     golden(str(caught.value))
     assert prompts_were_truncated(folder, "a")
     settings = yaml.safe_load((folder / "a.yaml").read_text())
-    assert settings["model_args"] == {"pretrained": str(tmp_path), "dtype": "float32"}
+    date = {"date_string": "26 Jul 2024"}
+    assert settings["model_args"] == {"pretrained": str(tmp_path), "dtype": "float32", "chat_template_args": date}
     assert settings["tasks"] == [str(folder / "task.yaml")] and settings["device"] == "cpu"
     assert settings["apply_chat_template"] and settings["batch_size"] == 4
 

@@ -1,15 +1,20 @@
-"""A model of the Hugging Face Hub at one commit. The artifact is a pointer; the files stay in the Hub's cache."""
+"""A model of the Hugging Face Hub at one commit. The artifact is a pointer; the files stay in the Hub's cache.
+
+The pointer names the date in prompts, because the chat template is not known before the download: results that were
+made with the date of the day have other keys.
+"""
 
 import json
 from typing import Literal
 
 from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.chat import PROMPT_DATE
 from astro_factory.core.config import StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.models import POINTER
 
 OUTPUT = ArtifactType.MODEL
-VERSION = 1
+VERSION = 2
 HEAVY = False
 
 
@@ -22,5 +27,5 @@ class Config(StageConfig):
 
 
 def run(ctx: StageContext, config: Config) -> None:
-    pointer = {"repo": config.repo, "revision": config.revision}
+    pointer = {"repo": config.repo, "revision": config.revision, "prompt_date": PROMPT_DATE}
     (ctx.out / POINTER).write_text(json.dumps(pointer, indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,8 @@
-"""A model folder on this machine, as `save_pretrained` writes it: config, safetensors weights, tokenizer."""
+"""A model folder on this machine, as `save_pretrained` writes it: config, safetensors weights, tokenizer.
+
+If its chat template reads the clock, the artifact has one more file, `prompt_date.txt`, with the date in all prompts:
+results that were made with the date of the day have other keys.
+"""
 
 import json
 import shutil
@@ -7,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.chat import CLOCK_FUNCTION, PROMPT_DATE
 from astro_factory.core.config import FolderField, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
@@ -14,7 +19,7 @@ from astro_factory.core.files import kind_of
 from astro_factory.core.models import unsafe_settings
 
 OUTPUT = ArtifactType.MODEL
-VERSION = 1
+VERSION = 2
 HEAVY = False
 
 _INDEX = "model.safetensors.index.json"
@@ -22,6 +27,7 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 """Files with a vocabulary; one of them is needed."""
 _KEPT = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja", "merges.txt", "vocab.txt", "*.py")
 """Files that loading needs. Training state, weights in other formats and documentation are left out."""
+_DATE_FILE = "prompt_date.txt"
 _CODE = "E432"
 
 
@@ -44,6 +50,8 @@ def run(ctx: StageContext, config: Config) -> None:
     for path in sorted({path for pattern in _KEPT for path in folder.glob(pattern)}):
         # no hard link: a later save into the folder would change the file in the store
         shutil.copyfile(path, ctx.out / path.name)
+    if any(CLOCK_FUNCTION in template for template in _chat_templates(folder)):
+        (ctx.out / _DATE_FILE).write_text(PROMPT_DATE + "\n", encoding="utf-8")
 
 
 def check_model_folder(folder: Path) -> list[tuple[str, str]]:
@@ -63,7 +71,7 @@ def check_model_folder(folder: Path) -> list[tuple[str, str]]:
             "`AutoTokenizer.from_pretrained(...).save_pretrained(folder)`"
         )
         faults.append((f"there is no tokenizer ({', '.join(_TOKENIZERS)})", remedy))
-    elif not _has_chat_template(folder):
+    elif not any(_chat_templates(folder)):
         remedy = "set `tokenizer.chat_template` and save it again; a base model can take the template of its chat model"
         faults.append(("the tokenizer has no chat template, so questions have no form", remedy))
     return faults
@@ -83,10 +91,15 @@ def _missing_weights(folder: Path) -> list[str]:
     return [name for name in sorted(set(map(str, index.values()))) if kind_of(folder / name) != "file"]
 
 
-def _has_chat_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    return any(_json(folder / name).get("chat_template") for name in ("tokenizer_config.json", "chat_template.json"))
+def _chat_templates(folder: Path) -> list[str]:
+    """The chat templates of a folder as text; one of several forms in a JSON file is not taken apart."""
+    file = folder / "chat_template.jinja"
+    found = [_json(folder / name).get("chat_template") for name in ("tokenizer_config.json", "chat_template.json")]
+    return (
+        [file.read_text(encoding="utf-8", errors="replace")]
+        if file.is_file()
+        else [str(text) for text in found if text]
+    )
 
 
 def _json(path: Path) -> dict:

@@ -8,4 +8,9 @@ def test_output_is_a_pointer_to_a_commit(tmp_path):
     ctx = context(tmp_path, {})
     run(ctx, Config(kind="hub", repo="org/llama", revision="0" * 40))
     assert [path.name for path in ctx.out.iterdir()] == ["hub.json"]
-    assert json.loads((ctx.out / "hub.json").read_text()) == {"repo": "org/llama", "revision": "0" * 40}
+    pointer = json.loads((ctx.out / "hub.json").read_text())
+    assert pointer == {
+        "repo": "org/llama",
+        "revision": "0" * 40,
+        "prompt_date": "26 Jul 2024",
+    }

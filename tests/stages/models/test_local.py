@@ -78,3 +78,11 @@ def test_a_file_is_no_folder_and_what_is_missing_is_the_compilers(tmp_path):
     (tmp_path / "mine").write_text("")
     assert "it is not a folder" in str(check(CONFIG, {"mine": str(tmp_path / "mine")})[0])
     assert check(CONFIG, {"mine": str(tmp_path / "none")}) == []
+
+
+def test_names_the_date_in_prompts_if_the_chat_template_reads_the_clock(folder, tmp_path):
+    """So results that were made with the date of the day have other keys, and all others keep theirs."""
+    (folder / "chat_template.jinja").write_text('{{ strftime_now("%d %b %Y") }}')
+    ctx = context(tmp_path / "run", {"mine": folder})
+    run(ctx, CONFIG)
+    assert contents(ctx.out) == contents(folder) | {"prompt_date.txt": b"26 Jul 2024\n"}
