@@ -2,25 +2,12 @@
 
 Ids are built from parts (prompt, response, terminator), never found by searching text, so the mask is correct by
 construction and no sequence can start with a second BOS. `tokenizer` is any transformers tokenizer, never modified.
-
-Some chat templates (Llama 3.2) write today's date into each prompt. Here it is always `PROMPT_DATE`, so that equal
-inputs give equal ids on every day.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
-Message = dict[str, str]
-
-_DAY = datetime(2024, 7, 26)
-PROMPT_DATE = _DAY.strftime("%d %b %Y")
-"""Today's date in all prompts: the one that Llama 3's templates write where they know no other."""
-CLOCK_FUNCTION = "strftime_now"
-"""The function by which a chat template reads the clock."""
-_DATE_FILTERS = "".join(f"|replace('%{code}', '{_DAY.strftime('%' + code)}')" for code in "YymdbBaAjHIMSpeFDTR")
-_FIXED_CLOCK = f"{{%- macro {CLOCK_FUNCTION}(format) -%}}{{{{ format{_DATE_FILTERS} }}}}{{%- endmacro -%}}"
-"""A macro that takes the function's place: transformers passes no functions to templates."""
+from astro_factory.core.chat_templates import Message, render_chats
 
 
 class Encoded(NamedTuple):
@@ -30,23 +17,15 @@ class Encoded(NamedTuple):
     response_mask: list[int]
 
 
-def chat_template(tokenizer: Any) -> str:
-    """The tokenizer's chat template, with `PROMPT_DATE` in place of the clock."""
-    template = tokenizer.get_chat_template()
-    return _FIXED_CLOCK + template if CLOCK_FUNCTION in template else template
-
-
 def prompt_text(tokenizer: Any, messages: Sequence[Message]) -> str:
     """The conversation up to the start of the assistant's message."""
-    template = chat_template(tokenizer)
-    return tokenizer.apply_chat_template(
-        list(messages), chat_template=template, tokenize=False, add_generation_prompt=True
-    )
+    [text] = render_chats(tokenizer, [messages])
+    return text
 
 
 def encode_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """The ids of `prompt_text`."""
-    return tokenizer(prompt_text(tokenizer, messages), add_special_tokens=False)["input_ids"]
+    return encode_text(tokenizer, prompt_text(tokenizer, messages))
 
 
 def encode_text(tokenizer: Any, text: str) -> list[int]:
@@ -76,9 +55,7 @@ def encode_dialogues(tokenizer: Any, dialogues: Sequence[Sequence[Message]]) -> 
     """`encode_dialogue` of each, many times faster."""
     if not all(messages and messages[-1]["role"] == "assistant" for messages in dialogues):
         raise ValueError("a dialogue to train on ends with an assistant message")
-    questions = [list(messages[:-1]) for messages in dialogues]
-    template = chat_template(tokenizer)
-    texts = tokenizer.apply_chat_template(questions, chat_template=template, tokenize=False, add_generation_prompt=True)
+    texts = render_chats(tokenizer, [messages[:-1] for messages in dialogues])
     prompts = tokenizer(texts, add_special_tokens=False)["input_ids"]
     responses = tokenizer([messages[-1]["content"] for messages in dialogues], add_special_tokens=False)["input_ids"]
     end = terminator(tokenizer)

@@ -10,6 +10,7 @@ A limit on CPU time (`cpu_s`) counts only the time that the process computes, so
 limit on elapsed time (`timeout_s`) ends calls that sleep or hang.
 """
 
+import atexit
 import contextlib
 import math
 import os
@@ -154,6 +155,26 @@ class Worker:
         if status == -signal.SIGPROF and cpu_s is not None:
             return WorkerTimeout(f"no answer within {cpu_s:g} s of CPU time")
         return WorkerDied(f"the worker's process ended with status {status}")
+
+
+class SharedWorker:
+    """One worker for all calls of this process, started at the first one. Safe to use from threads and after a fork."""
+
+    def __init__(self, target: str, *, memory_bytes: int = 0, respawn: bool = False):
+        self._target, self._memory_bytes, self._respawn = target, memory_bytes, respawn
+        self._lock = threading.Lock()
+        self._workers: dict[int, Worker] = {}
+        """The worker of this process, by process id: a fork must not share its parent's."""
+
+    def call(self, argument: Any, timeout_s: float | None = None, cpu_s: float | None = None) -> Any:
+        """As `Worker.call`, one call at a time. A worker that was killed is replaced at the next call."""
+        with self._lock:
+            worker = self._workers.get(os.getpid())
+            if worker is None or not worker.alive:
+                worker = Worker(self._target, memory_bytes=self._memory_bytes, respawn=self._respawn)
+                self._workers[os.getpid()] = worker
+                atexit.register(worker.close)
+            return worker.call(argument, timeout_s=timeout_s, cpu_s=cpu_s)
 
 
 def _supervise(connection: Connection, function: Callable[[Any], Any], parent: int) -> None:

@@ -22,7 +22,7 @@ from typing import NamedTuple, TypedDict
 import yaml
 
 from astro_factory.core.canonical import seed_for
-from astro_factory.core.chat import PROMPT_DATE
+from astro_factory.core.chat_templates import PROMPT_DATE
 from astro_factory.core.errors import Diagnostic, UserError, shown
 from astro_factory.core.models import check_weights, model_source
 from astro_factory.core.problems import Problem

@@ -1,19 +1,12 @@
-"""A tokenizer from its files by `tokenizers` and Jinja alone: a preview need not wait for transformers.
+"""A tokenizer from its files by `tokenizers` alone: a preview need not wait for transformers.
 
 It answers the calls of `core.chat` as transformers does; tests compare the ids.
 """
 
 import json
-from collections.abc import Sequence
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-from astro_factory.core.chat import Message
 
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
@@ -26,18 +19,14 @@ class LightTokenizer:
         from tokenizers import Tokenizer
 
         config = _read(folder / "tokenizer_config.json")
-        self._special = {name: _content(config[name]) for name in _SPECIAL if config.get(name)}
+        self.special_tokens_map = {name: _content(config[name]) for name in _SPECIAL if config.get(name)}
         template = _template(folder, config)
-        if not (folder / "tokenizer.json").is_file() or template is None or "eos_token" not in self._special:
+        if not (folder / "tokenizer.json").is_file() or template is None or "eos_token" not in self.special_tokens_map:
             raise LookupError(f"{folder} lacks tokenizer.json, a chat template or eos_token")
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        sandbox = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        sandbox.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
-        sandbox.globals["raise_exception"] = _refuse
-        self._template = template
-        self._compile = cache(sandbox.from_string)
+        self._chat_template = template
 
     @property
     def eos_token_id(self) -> int:
@@ -45,20 +34,9 @@ class LightTokenizer:
         assert found is not None
         return found
 
-    def apply_chat_template(
-        self,
-        messages: Sequence[Message],
-        *,
-        chat_template: str,
-        tokenize: bool = False,
-        add_generation_prompt: bool = False,
-    ) -> str:
-        """The conversation as text."""
-        template = self._compile(chat_template)
-        return template.render(messages=messages, add_generation_prompt=add_generation_prompt, **self._special)
-
     def get_chat_template(self) -> str:
-        return self._template
+        """The Jinja source of the chat template."""
+        return self._chat_template
 
     def __call__(
         self, text: str, *, add_special_tokens: bool = True, return_offsets_mapping: bool = False
@@ -69,7 +47,7 @@ class LightTokenizer:
 
     @property
     def eos_token(self) -> str:
-        return self._special["eos_token"]
+        return self.special_tokens_map["eos_token"]
 
     def pieces(self, text: str) -> list[str]:
         """The part of a text that each of its ids stands for, with the white space before it."""
@@ -96,7 +74,3 @@ def _template(folder: Path, config: dict[str, Any]) -> str | None:
     if isinstance(found, list):
         found = next((entry["template"] for entry in found if entry["name"] == "default"), None)
     return found
-
-
-def _refuse(message: str) -> None:
-    raise ValueError(message)

@@ -4,15 +4,12 @@ The sandbox bounds what a template can do; the worker bounds what parsing and ch
 the sandbox or Jinja itself have a hole. One process serves all templates of a build.
 """
 
-import atexit
-import os
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import Diagnostic, UserError
-from astro_factory.core.workers import Worker, WorkerDied, WorkerError, WorkerTimeout
+from astro_factory.core.workers import SharedWorker, WorkerDied, WorkerError, WorkerTimeout
 from astro_factory.traces import error_codes
 
 _TARGET = "astro_factory.traces.template_loader:load_and_check"
@@ -20,9 +17,7 @@ _CPU_S, _TIMEOUT_S = 3.0, 8.0
 _MEMORY_BYTES = 768 << 20
 _REMEDY = "simplify the template; docs/reference/templates.md lists the limits"
 
-_lock = threading.Lock()
-_workers: dict[int, Worker] = {}
-"""The worker of this process, by process id: a fork must not share its parent's."""
+_worker = SharedWorker(_TARGET, memory_bytes=_MEMORY_BYTES, respawn=True)
 
 
 def load_and_check(
@@ -34,26 +29,16 @@ def load_and_check(
         UserError: E312 if the worker exceeds a limit, E311 if it fails in another way.
     """
     request = (entry, [folder.absolute() for folder in folders], form)
-    with _lock:
-        try:
-            return _worker().call(request, timeout_s=_TIMEOUT_S, cpu_s=_CPU_S)
-        except WorkerTimeout:
-            cause = f"checking template '{entry}' takes more than {_CPU_S:g} s"
-        except WorkerDied:
-            cause = f"checking template '{entry}' needs more than {_MEMORY_BYTES >> 20} MB"
-        except WorkerError as error:
-            last_line = str(error).strip().splitlines()[-1]
-            if last_line != "MemoryError":
-                cause = f"template '{entry}' cannot be checked: {last_line}"
-                raise UserError.of(error_codes.FAILED, cause, _REMEDY) from error
-            cause = f"checking template '{entry}' needs more than {_MEMORY_BYTES >> 20} MB"
+    try:
+        return _worker.call(request, timeout_s=_TIMEOUT_S, cpu_s=_CPU_S)
+    except WorkerTimeout:
+        cause = f"checking template '{entry}' takes more than {_CPU_S:g} s"
+    except WorkerDied:
+        cause = f"checking template '{entry}' needs more than {_MEMORY_BYTES >> 20} MB"
+    except WorkerError as error:
+        last_line = str(error).strip().splitlines()[-1]
+        if last_line != "MemoryError":
+            cause = f"template '{entry}' cannot be checked: {last_line}"
+            raise UserError.of(error_codes.FAILED, cause, _REMEDY) from error
+        cause = f"checking template '{entry}' needs more than {_MEMORY_BYTES >> 20} MB"
     raise UserError.of(error_codes.LIMIT, cause, _REMEDY)
-
-
-def _worker() -> Worker:
-    worker = _workers.get(os.getpid())
-    if worker is None or not worker.alive:
-        worker = Worker(_TARGET, memory_bytes=_MEMORY_BYTES, respawn=True)
-        _workers[os.getpid()] = worker
-        atexit.register(worker.close)
-    return worker

@@ -18,7 +18,7 @@ from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from astro_factory.core.chat import Message, chat_template, encode_prompt
+from astro_factory.core.chat import Message, encode_prompt
 from astro_factory.core.context import Events
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
@@ -102,7 +102,6 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self._rows: Sequence[PromptRow] = []
         rollout = None if isinstance(settings.rollouts, VLLMRollouts) else _roll_out
         super().__init__(rollout_func=rollout, reward_funcs=[self.score], processing_class=tokenizer, **kwargs)
-        self.chat_template = chat_template(tokenizer)  # TRL tokenizes the prompts of vLLM itself
 
     def score(
         self,
@@ -159,6 +158,10 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
             groups = self._generate_samples(prompts, seeds)
         responses = [list(sample.ids) for group in groups for sample in group]
         return [prompt for prompt in prompts for _ in range(size)], responses
+
+    def _tokenize_prompts(self, prompts: list[list[Message]]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """TRL's step before rollouts with vLLM, with chat templates in bounds; no images, no other fields."""
+        return [encode_prompt(self._text_tokenizer, messages) for messages in prompts], None, {}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log without the entropy 0 of micro-batches that have no loss, and pass the verdict rates to the monitor."""

@@ -8,6 +8,7 @@ import pytest
 
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.shipped import shipped_folder
+from astro_factory.core.workers import SharedWorker
 from astro_factory.traces import template_worker
 from astro_factory.traces.template_loader import compile_template
 
@@ -150,9 +151,8 @@ def test_nothing_is_evaluated_before_rendering(tmp_path):
 @pytest.mark.parametrize("limit", ["_CPU_S", "_MEMORY_BYTES"])
 def test_the_worker_ends_what_the_sandbox_lets_through(tmp_path, monkeypatch, limit, golden):
     """With a sandbox that has no limits of its own."""
-    target = f"{__name__}:without_limits"
-    monkeypatch.setattr(template_worker, "_TARGET", target)
-    monkeypatch.setattr(template_worker, "_workers", {})
+    worker = SharedWorker(f"{__name__}:without_limits", memory_bytes=512 << 20, respawn=True)
+    monkeypatch.setattr(template_worker, "_worker", worker)
     monkeypatch.setattr(template_worker, "_MEMORY_BYTES", 512 << 20)
     monkeypatch.setattr(template_worker, "_CPU_S", 0.5)
     text = "{{ 1 + 1 }}" if limit == "_CPU_S" else "x"

@@ -8,7 +8,7 @@ import json
 from typing import Literal
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.core.chat import PROMPT_DATE
+from astro_factory.core.chat_templates import PROMPT_DATE
 from astro_factory.core.config import StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.models import POINTER

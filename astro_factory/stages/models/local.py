@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.core.chat import CLOCK_FUNCTION, PROMPT_DATE
+from astro_factory.core.chat_templates import CLOCK_FUNCTION, PROMPT_DATE
 from astro_factory.core.config import FolderField, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
