@@ -21,8 +21,9 @@ class Comparison(Config):
     compare: list[Pair] = Field(default_factory=list)
     """Pairs of (arm, baseline). For every metric the report gives their difference on the same problems."""
     equal_tokens: list[Pair] = Field(default_factory=list)
-    """Pairs of (arm, baseline). The report compares the arm's pass@1 with the majority vote of as many samples of the
-    baseline as cost the same number of tokens."""
+    """Pairs of (arm, baseline). The report compares the arm's pass@1 with what the same number of tokens buys of the
+    baseline: the majority vote of that many samples, and, in domains with a check of their own, sampling until the
+    check accepts."""
     samples_for: dict[ArmRef, Annotated[int, Field(gt=0)]] = Field(default_factory=dict)
     """More samples of single arms, used by `equal_tokens` alone: a baseline that writes a third of the arm's tokens
     needs a few times three."""

@@ -16,13 +16,17 @@ from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES, Bootstrap,
 from astro_factory.evaluation.metrics import Row, Samples, interpolated, metric_name, per_problem, solved_at, voted_at
 from astro_factory.evaluation.report_schema import (
     BacktrackCount,
+    CurvePoint,
     EqualTokens,
     PairedDifference,
     ProblemGroup,
     Report,
     ReportSettings,
+    SampleAndCheck,
+    TokenCurve,
     ValueInterval,
 )
+from astro_factory.evaluation.sequential import LIMITS, AtLimit, Attempts, has_check, one_response
 
 _DIGITS = 6
 
@@ -60,6 +64,7 @@ def report_from_samples(samples: Sequence[Row], comparison: Comparison) -> Repor
         sources=_by_column(table, "source", comparison),
         outcomes={arm: _outcomes(table, arm, suite.samples) for arm in comparison.arms},
         correct_by_backtracks=counts,
+        curves=_curves(table, comparison),
     )
 
 
@@ -135,6 +140,9 @@ def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, s
     voted = [interpolated(voted_at, rows, votes) for rows in theirs]
     oracle = [interpolated(solved_at, rows, votes) for rows in theirs]
     difference = _difference(bootstrap, solved, voted)
+    sequential = {}
+    if has_check(theirs):
+        sequential = {"sample_and_check": _sample_and_check(bootstrap, solved, Attempts(theirs), tokens[arm])}
     return EqualTokens(
         arm=arm,
         baseline=baseline,
@@ -150,7 +158,48 @@ def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, s
         high=difference.high,
         oracle_metric=metric_name("pass", votes, available),
         oracle_value=rounded(bootstrap.interval(oracle)),
+        **sequential,
     )
+
+
+def _sample_and_check(
+    bootstrap: Bootstrap, solved: Sequence[float], attempts: Attempts, tokens: float
+) -> SampleAndCheck:
+    limit = attempts.limit_for(tokens)
+    found = attempts.at(limit)
+    difference = _difference(bootstrap, solved, list(found.correct))
+    return SampleAndCheck(
+        limit=limit,
+        tokens=round(float(found.tokens.mean()), _DIGITS),
+        value=rounded(bootstrap.interval(list(found.correct))),
+        difference=difference.value,
+        low=difference.low,
+        high=difference.high,
+        exhausted=round(found.exhausted, _DIGITS),
+    )
+
+
+def _curves(table: Table, comparison: Comparison) -> list[TokenCurve]:
+    """One response of each arm up to the suite's token limit; sampling until the check accepts also beyond it."""
+    suite = comparison.suite
+    bootstrap = Bootstrap(clusters_of(table), seed_for(comparison.seed, "bootstrap"))
+    limits = [share * suite.max_tokens for share in LIMITS]
+
+    def point(limit: float, found: AtLimit) -> CurvePoint:
+        tokens, exhausted = round(float(found.tokens.mean()), _DIGITS), round(found.exhausted, _DIGITS)
+        value = rounded(bootstrap.interval(list(found.correct)))
+        return CurvePoint(limit=limit, tokens=tokens, value=value, exhausted=exhausted)
+
+    curves = []
+    for arm in comparison.arms:
+        ours = [arms[arm][: suite.samples] for arms in table]
+        single = [point(limit, one_response(ours, limit)) for limit in limits if limit <= suite.max_tokens]
+        curves.append(TokenCurve(arm=arm, control="one_response", points=single))
+        if has_check(all_samples := [arms[arm] for arms in table]):
+            attempts = Attempts(all_samples)
+            points = [point(limit, attempts.at(limit)) for limit in limits]
+            curves.append(TokenCurve(arm=arm, control="sample_and_check", points=points))
+    return curves
 
 
 def _mean_tokens(problems: Sequence[Samples]) -> float:

@@ -73,6 +73,49 @@ class PairedDifference(Layout):
     """Upper end of the interval."""
 
 
+class SampleAndCheck(Layout):
+    """Sampling the baseline until the domain's own check accepts a sample, for as many tokens as the arm spends."""
+
+    limit: int
+    """Token budget of a run: the largest one under which runs spend no more tokens, on average, than the arm."""
+    tokens: float
+    """Mean tokens of a run."""
+    value: ValueInterval
+    """Share of runs that end with a correct answer."""
+    difference: float
+    """The arm's pass@1 minus `value`."""
+    low: float
+    """Lower end of the difference's interval."""
+    high: float
+    """Upper end of the difference's interval."""
+    exhausted: float
+    """Share of runs with budget left when the baseline's samples ran out; more samples would raise `value`."""
+
+
+class CurvePoint(Layout):
+    """What a token budget buys."""
+
+    limit: float
+    """The budget of one problem, in tokens."""
+    tokens: float
+    """Mean tokens spent within it."""
+    value: ValueInterval
+    """Share of problems answered correctly."""
+    exhausted: float
+    """Share of runs with budget left when the samples ran out."""
+
+
+class TokenCurve(Layout):
+    """Accuracy against tokens."""
+
+    arm: str
+    """The arm, by its name in the spec."""
+    control: Literal["one_response", "sample_and_check"]
+    """One response, cut off at the budget; or responses one after the other until the domain's check accepts one."""
+    points: list[CurvePoint]
+    """By growing budget."""
+
+
 class EqualTokens(Layout):
     """One sample of an arm against the majority vote of as many samples of the baseline as cost the same tokens."""
 
@@ -101,9 +144,11 @@ class EqualTokens(Layout):
     high: float
     """Upper end of the difference's interval."""
     oracle_metric: str
-    """pass@k of the baseline at the same k: what a perfect judge of its samples would score."""
+    """pass@k of the baseline at the same k: what a perfect judge of that many samples would score."""
     oracle_value: ValueInterval
     """Value of `oracle_metric`."""
+    sample_and_check: SampleAndCheck | None = None
+    """The sequential control; absent if the domain has no check of its own."""
 
 
 class ProblemGroup(Layout):
@@ -175,6 +220,8 @@ class Report(ProblemGroup, _Heading):
     """Arm to verdict to number of samples."""
     correct_by_backtracks: dict[str, dict[str, BacktrackCount]]
     """Arm to number of backtracks to the samples that have it; empty without a template to count by."""
+    curves: list[TokenCurve] = Field(default_factory=list)
+    """Accuracy against tokens of every arm, and of sampling it until the domain's check accepts."""
 
 
 class DifferenceTest(Layout):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _VERDICTS = ("correct", "incorrect", "no_answer")
+_EXHAUSTED = 0.01
+"""Share of sequential runs without samples left from which a table says so."""
 _LONG_FORM_ONLY = ("[share]", *(f"{measure}[mean]" for measure in MEASURES if measure != "backtracks"))
 """Endings of the names of metrics that only the long form shows."""
 _DIFFERENCES = "differences on the same problems"
@@ -40,6 +42,7 @@ def comparison_grids(report: Report) -> list[Grid]:
         grids.append(_paired(report))
     if report.equal_tokens:
         grids.append(_equal_tokens(report))
+        grids += filter(None, [_sample_and_check(report)])
     for column, groups in (("level", report.levels), ("source", report.sources)):
         grids += [_arms(f"{name or 'no ' + column}: {_problems(group)}", group) for name, group in groups.items()]
     return grids
@@ -56,6 +59,11 @@ def headline_grids(report: Report) -> list[Grid]:
     grids = [Grid(_title(report), ["arm", first, *(name.partition("[")[0] for name in others)], rows)]
     pairs = {f"{e.arm} - {e.baseline}": e for e in report.paired if e.metric == first}
     pairs |= {f"{e.arm} - {e.baseline}'s vote at equal tokens": e for e in report.equal_tokens}
+    pairs |= {
+        f"{e.arm} - sampling {e.baseline} until the check accepts": e.sample_and_check
+        for e in report.equal_tokens
+        if e.sample_and_check
+    }
     if pairs:
         cells = [
             [name, _one_line(interval_cell(e.difference, e.low, e.high, signed=True))] for name, e in pairs.items()
@@ -174,6 +182,22 @@ def _equal_tokens(report: Report) -> Grid:
         difference = interval_cell(entry.difference, entry.low, entry.high, signed=True)
         rows.append([arm, baseline, votes, value_cell(entry.arm_value), value_cell(entry.baseline_value), difference])
     return Grid("at equal tokens", ["arm", "baseline", "votes", "arm's", "baseline's", "difference"], rows)
+
+
+def _sample_and_check(report: Report) -> Grid | None:
+    rows = []
+    for entry in report.equal_tokens:
+        if (control := entry.sample_and_check) is None:
+            continue
+        tokens = f"{entry.tokens[entry.arm]:.0f}\n{control.tokens:.0f}"
+        limit = f"{control.limit}" + (" (too few samples)" if control.exhausted > _EXHAUSTED else "")
+        difference = interval_cell(control.difference, control.low, control.high, signed=True)
+        row = [f"{entry.arm}\n{entry.baseline}", tokens, limit, value_cell(entry.arm_value), value_cell(control.value)]
+        rows.append([*row, difference])
+    header = ["arm\nbaseline", "tokens", "limit", "arm's", "baseline's", "difference"]
+    return (
+        Grid("sampling the baseline until the domain's check accepts, at equal tokens", header, rows) if rows else None
+    )
 
 
 def value_cell(entry: ValueInterval) -> str:

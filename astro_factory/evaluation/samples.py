@@ -12,19 +12,23 @@ MEASURES = ("backtracks", "dead_ends", "revisited", "unresolved")
 """Measures of a response's chain of thought: how often it backtracks; states that it leaves without trying anything
 below them; steps to a state that an earlier step reached; backtracks to a state that does not exist."""
 
+LATER_COLUMNS = ("accepted",)
+"""Columns that files written by earlier versions lack."""
+
 
 def sample_schema() -> "pyarrow.Schema":
     """The schema of `samples.parquet`, one row for each sample.
 
     `cluster` names a set of problems that are not independent; `tokens` counts sampled tokens, terminator included;
-    `extracted` is what maj@k compares; `MEASURES` are null without a template to read responses by.
+    `extracted` is what maj@k compares; `accepted` is the domain's own check (`Verifier.accepts`), null if it has none;
+    `MEASURES` are null without a template to read responses by.
     """
     import pyarrow as pa
 
     text, number = pa.string(), pa.int32()
     columns = {"source": text, "problem": text, "level": text, "cluster": text, "verifier": text}
     columns |= {"arm": text, "sample": number, "seed": pa.int64(), "text": text, "tokens": number, "finish": text}
-    columns |= {"outcome": text, "extracted": text, "detail": text}
+    columns |= {"outcome": text, "extracted": text, "detail": text, "accepted": pa.bool_()}
     columns |= dict.fromkeys(MEASURES, number)
     return pa.schema(list(columns.items()))
 

@@ -30,7 +30,7 @@ from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import worker_count
 
 OUTPUT = ArtifactType.REPORT
-VERSION = 3
+VERSION = 4
 HEAVY = True
 
 
@@ -136,6 +136,8 @@ def _judged(
     verdicts = verify_all(ctx, responses)
     for row, verdict in zip(rows, verdicts, strict=True):
         row |= {"outcome": str(verdict.outcome), "detail": verdict.detail}
+    for row, (problem, response) in zip(rows, responses, strict=True):
+        row["accepted"] = get_verifier(problem.verifier).accepts(problem, response)
     by_problem: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         by_problem[row["source"], row["problem"]].append(index)

@@ -32,6 +32,13 @@ class Verifier(ABC):
         """Whether two extracted answers are the same, right or wrong. By default, whether their texts are equal."""
         return first == second
 
+    def accepts(self, problem: Problem, response: str) -> bool | None:
+        """Whether a check that reads nothing but the question accepts the response; None if the domain has no check.
+
+        Evaluations use it as a control: sample until the check accepts. It never reads `problem.answer`.
+        """
+        return None
+
     def complete_step(self, problem: Problem, steps: Sequence[str], text: str) -> str | None:
         """The step as it enters the tree, with its exact parts recomputed; None if it is not allowed."""
         return text

@@ -62,7 +62,7 @@ function lineChart(title, lines, { unit = "step", most = 380 } = {}) {
   const y = { at: scale(low, high, height - box.bottom, box.top), ticks: ticks(low, high, 4) };
   const paths = lines.map((line) => {
     const points = line.steps.map((step, index) => [x.at(step), line.values[index]]).filter(([, value]) => value !== null);
-    return s("polyline", { class: `mark ${color(line.color)}`, points: points.map(([px, value]) => `${px.toFixed(1)},${y.at(value).toFixed(1)}`).join(" ") });
+    return s("polyline", { class: `mark ${color(line.color)}${line.dashed ? " dashed" : ""}`, points: points.map(([px, value]) => `${px.toFixed(1)},${y.at(value).toFixed(1)}`).join(" ") });
   });
   const last_values = lines.map((line) => `${line.name} ends at ${figure(line.values.findLast((value) => value !== null))}`).join(", ");
   const svg = frame(width, height, `${title} by ${unit}: ${last_values}`, axes(width, height, x, y, box, { x: unit }), paths);

@@ -18,6 +18,7 @@ async function comparisonView(root, route) {
       differencesPanel(report, analysis, metric),
       tokensPanel(report, arms, metrics),
       equalTokensPanel(report),
+      sampleAndCheckPanel(report, arms),
       backtracksPanel(report, arms)),
     panel("All metrics", table(["arm", ...metrics.map(number)], arms.map((arm) => [h("a", { href: samplesLink(stage.stage, `arm=${arm}`) }, arm), ...metrics.map((name) => valueCell(report.arms[arm][name]))]), "All metrics")),
     flipsPanel(stage, arms, route),
@@ -55,6 +56,19 @@ function equalTokensPanel(report) {
   if (!report.equal_tokens.length) return null;
   return panel("At equal tokens", h("p", { class: "note" }, "One sample of the arm against the majority vote of as many samples of the baseline as cost the same number of tokens."),
     table(["arm", "against", number("arm"), number("vote"), number("best of"), number("difference")], report.equal_tokens.map((entry) => [entry.arm, `${figure(entry.votes)} of ${entry.baseline}${entry.capped ? " (capped)" : ""}`, valueCell(entry.arm_value), valueCell(entry.baseline_value), valueCell(entry.oracle_value), valueCell({ value: entry.difference, low: entry.low, high: entry.high })]), "At equal tokens"));
+}
+
+const control = (entry) => entry.sample_and_check;
+
+function sampleAndCheckPanel(report, arms) {
+  const found = report.equal_tokens.filter(control), curves = report.curves || [];
+  if (!found.length) return null;
+  const names = { one_response: "one response", sample_and_check: "sampling until the check accepts" };
+  const lines = curves.map((curve) => ({ name: `${curve.arm}: ${names[curve.control]}`, color: arms.indexOf(curve.arm), dashed: curve.control === "sample_and_check", steps: curve.points.map((point) => Math.round(point.tokens)), values: curve.points.map((point) => point.value.value) }));
+  return panel("Sampling until the check accepts", h("p", { class: "note" }, "The baseline is sampled again and again until a check that reads nothing but the question accepts a response, for as many tokens as the arm spends."),
+    table(["arm", "against", number("tokens"), number("their tokens"), number("arm"), number("control"), number("difference")], found.map((entry) => [entry.arm, entry.baseline, number(figure(entry.tokens[entry.arm], 0)), number(figure(control(entry).tokens, 0)), valueCell(entry.arm_value), valueCell(control(entry).value), valueCell({ value: control(entry).difference, low: control(entry).low, high: control(entry).high })]), "Sampling until the check accepts, at equal tokens"),
+    legend(lines.map((line) => line.name), lines.map((line) => line.color)), lineChart("Share correct by mean tokens spent", lines, { unit: "tokens", most: 620 }),
+    h("details", {}, h("summary", {}, "Numbers"), curves.map((curve) => table(["limit", number("tokens"), number("correct")], curve.points.map((point) => [figure(point.limit, 0), number(figure(point.tokens, 0)), valueCell(point.value)]), `${curve.arm}: ${names[curve.control]}`))));
 }
 
 function backtracksPanel(report, arms) {

@@ -1,0 +1,78 @@
+"""Search around a model, the control of search inside it: sample until the domain's check accepts, or the budget ends.
+
+A response that backtracks spends its tokens one attempt after the other and stops at the first that it believes in. So
+may anyone who samples the baseline again and again, with a check that reads nothing but the question
+(`Verifier.accepts`). Unlike a vote of a fixed number of samples, this control stops early too.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from astro_factory.core.verdicts import Outcome
+from astro_factory.evaluation.metrics import Samples
+
+LIMITS = (0.25, 0.375, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
+"""Token budgets of a curve, as multiples of the suite's `max_tokens`."""
+
+
+class AtLimit(NamedTuple):
+    """One problem's numbers each, under a token budget."""
+
+    correct: np.ndarray
+    """Chance of a correct answer within the budget."""
+    tokens: np.ndarray
+    """Mean tokens spent."""
+    exhausted: float
+    """Share of runs that had budget left when the samples ran out: where it is large, more samples would do better."""
+
+
+class Attempts:
+    """An arm's samples as runs of attempts: sample, check, stop or sample again.
+
+    With n samples of a problem there are n runs, one starting at each sample and going round. The samples are
+    independent, so each run is one that might have happened, and their mean has less variance than a single run's.
+    """
+
+    def __init__(self, problems: Sequence[Samples]):
+        """`problems` are the samples of each, equally many, with `accepted` not null."""
+        runs = np.array([[_run([*rows[i:], *rows[:i]]) for i in range(len(rows))] for rows in problems], dtype=float)
+        self._cost, self._correct, self._total = runs[..., 0], runs[..., 1], runs[..., 2]
+
+    def at(self, limit: float) -> AtLimit:
+        """Stop at the first accepted attempt; an attempt that passes `limit` tokens in all gives no answer."""
+        done = self._cost <= limit
+        tokens = np.where(done, self._cost, np.minimum(self._total, limit))
+        out = ~done & (self._total < limit)
+        return AtLimit((done * self._correct).mean(axis=1), tokens.mean(axis=1), float(out.mean()))
+
+    def limit_for(self, tokens: float) -> int:
+        """The largest budget under which the runs spend at most `tokens` on average."""
+        low, high = 0, int(self._total.max()) + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.at(middle).tokens.mean() <= tokens else (low, middle)
+        return low
+
+
+def one_response(problems: Sequence[Samples], limit: float) -> AtLimit:
+    """A single response of the arm, cut off without an answer if it is longer than `limit` tokens."""
+    tokens = np.array([[row["tokens"] for row in rows] for rows in problems], dtype=float)
+    correct = np.array([[row["outcome"] == Outcome.CORRECT for row in rows] for rows in problems])
+    return AtLimit((correct & (tokens <= limit)).mean(axis=1), np.minimum(tokens, limit).mean(axis=1), 0.0)
+
+
+def has_check(problems: Sequence[Samples]) -> bool:
+    """Whether the domain's check has looked at every sample."""
+    return all(row.get("accepted") is not None for rows in problems for row in rows)
+
+
+def _run(samples: Samples) -> tuple[float, float, float]:
+    """Tokens until the first sample is accepted (infinite if none is), whether it is correct, tokens of all samples."""
+    spent, cost, correct = 0.0, float("inf"), False
+    for row in samples:
+        spent += row["tokens"]
+        if row["accepted"] and cost == float("inf"):
+            cost, correct = spent, row["outcome"] == Outcome.CORRECT
+    return cost, float(correct), spent

@@ -1,0 +1,109 @@
+"""Sampling until the check accepts, against a plain simulation of every run."""
+
+import random
+
+import numpy as np
+import pytest
+
+from astro_factory.core.problems import Problem
+from astro_factory.evaluation.sequential import Attempts, has_check, one_response
+from astro_factory.verifiers import get_verifier
+from tests.evaluation.test_report import comparison, report_of, rows_of
+
+
+def checked(rows: list[dict], tokens=None) -> list[dict]:
+    """The check accepts what is correct."""
+    costs = tokens or [row["tokens"] for row in rows]
+    return [row | {"accepted": row["outcome"] == "correct", "tokens": n} for row, n in zip(rows, costs, strict=True)]
+
+
+def test_a_run_by_hand():
+    attempts = Attempts([checked(rows_of("a", "1", "wwc"), tokens=[10, 20, 30])])
+    # from the first sample 10 + 20 + 30 tokens, from the second 20 + 30, from the third 30
+    for limit, correct, tokens in ((29, 0, 29), (30, 1 / 3, 30), (50, 2 / 3, (50 + 50 + 30) / 3), (60, 1, 140 / 3)):
+        found = attempts.at(limit)
+        assert (found.correct[0], found.tokens[0], found.exhausted) == pytest.approx((correct, tokens, 0))
+
+
+def test_runs_without_samples_left_are_counted():
+    found = Attempts([checked(rows_of("a", "1", "ww")), checked(rows_of("a", "2", "cw"))]).at(100)
+    assert found.exhausted == 0.5
+    assert found.tokens.tolist() == [20, 15]  # a run that starts with the wrong sample needs both
+
+
+def test_a_check_may_accept_a_wrong_answer():
+    rows = [row | {"accepted": True} for row in rows_of("a", "1", "wc")]
+    assert Attempts([rows]).at(100).correct.tolist() == [0.5]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equals_a_simulation(seed):
+    rng = random.Random(seed)
+    problems = []
+    for name in "123":
+        rows = rows_of("a", name, "".join(rng.choices("cwn", k=6)))
+        problems.append([row | {"accepted": rng.random() < 0.4, "tokens": rng.randint(1, 30)} for row in rows])
+    attempts = Attempts(problems)
+    for limit in (1, 17, 40, 80, 500):
+        found = attempts.at(limit)
+        assert found.correct == pytest.approx(
+            [np.mean([run[0] for run in simulated(rows, limit)]) for rows in problems]
+        )
+        assert found.tokens == pytest.approx([np.mean([run[1] for run in simulated(rows, limit)]) for rows in problems])
+    budget = attempts.limit_for(25)
+    assert attempts.at(budget).tokens.mean() <= 25 < attempts.at(budget + 1).tokens.mean()
+
+
+def simulated(rows: list[dict], limit: int):
+    for start in range(len(rows)):
+        spent = 0
+        for row in rows[start:] + rows[:start]:
+            if spent + row["tokens"] > limit:
+                yield False, limit
+                break
+            spent += row["tokens"]
+            if row["accepted"]:
+                yield row["outcome"] == "correct", spent
+                break
+        else:
+            yield False, spent
+
+
+def test_a_single_response_is_cut_at_the_limit():
+    rows = [row | {"tokens": tokens} for row, tokens in zip(rows_of("a", "1", "ccw"), (10, 30, 20), strict=True)]
+    found = one_response([rows], 20)
+    assert (found.correct.tolist(), found.tokens.tolist()) == ([1 / 3], [50 / 3])
+
+
+def test_the_report_has_the_control_and_its_curves():
+    samples = [*checked(rows_of("a", "1", "cc", tokens=30)), *checked(rows_of("b", "1", "wcww", tokens=10))]
+    compared = comparison(2, arms=("a", "b"), equal_tokens=[("a", "b")], samples_for={"b": 4}, suite={"max_tokens": 40})
+    report = report_of(samples, compared)
+    (control,) = (entry["sample_and_check"] for entry in report["equal_tokens"])
+    assert (control["limit"], control["value"]["value"], control["difference"]) == (40, 1, 0)
+    assert control["tokens"] == 25  # of runs of 20, 10, 40 and 30 tokens
+    curves = {(curve["arm"], curve["control"]): curve["points"] for curve in report["curves"]}
+    assert [point["limit"] for point in curves["a", "one_response"]] == [10, 15, 20, 30, 40]
+    assert [point["value"]["value"] for point in curves["a", "one_response"]] == [0, 0, 0, 1, 1]
+    assert [point["value"]["value"] for point in curves["b", "sample_and_check"]][:5] == [0.25, 0.25, 0.5, 0.75, 1]
+
+
+def test_a_domain_without_a_check_has_no_such_control():
+    samples = [row | {"accepted": None} for row in rows_of("a", "1", "cc") + rows_of("b", "1", "cw")]
+    report = report_of(samples, comparison(2, arms=("a", "b"), equal_tokens=[("a", "b")]))
+    assert "sample_and_check" not in report["equal_tokens"][0]
+    assert {curve["control"] for curve in report["curves"]} == {"one_response"}
+    del samples[0]["accepted"]  # as in files of earlier versions
+    assert not has_check([samples])
+
+
+def test_countdown_checks_without_the_known_answer():
+    asked = Problem("1", "numbers 2 3 target 5", "", "countdown", {"numbers": [2, 3], "target": 5})
+    accepts = get_verifier("countdown").accepts
+    assert accepts(asked, "2 + 3 = 5 left 5\nanswer 2 + 3") is True
+    assert accepts(asked, "3 - 2 = 1 left 1\nanswer 3 - 2") is False
+    assert accepts(asked, "nothing") is False
+
+
+def test_most_domains_have_no_check():
+    assert get_verifier("math").accepts(Problem("1", "What is 1 + 1?", "2", "math", {}), "\\boxed{2}") is None
