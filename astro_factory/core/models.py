@@ -10,6 +10,11 @@ from pathlib import Path
 from astro_factory.core.errors import UserError
 
 POINTER = "hub.json"
+MODEL_FILES = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja", "merges.txt", "vocab.txt")
+"""Files that loading needs. Weights in other formats, training state and documentation are left out."""
+_NOT_NEEDED = ("*/*", "consolidated*", "*.fp16.safetensors", "*.bf16.safetensors")
+"""Files of a Hub repository that hold the weights a second time: subfolders (`original/`, `onnx/`), Mistral's own format,
+other precisions."""
 _MAX_CONFIG = 1 << 24
 """Largest config.json in bytes."""
 
@@ -29,7 +34,8 @@ def model_source(folder: Path) -> Path:
         from huggingface_hub import snapshot_download
 
         target = json.loads(pointer.read_text())
-        source = Path(snapshot_download(target["repo"], revision=target["revision"]))
+        files = {"allow_patterns": list(MODEL_FILES), "ignore_patterns": list(_NOT_NEEDED)}
+        source = Path(snapshot_download(target["repo"], revision=target["revision"], **files))
     for cause, remedy in unsafe_settings(source):
         raise UserError.of("E432", f"the model in '{source}' cannot be used: {cause}", remedy)
     return source

@@ -5,12 +5,13 @@ Fields that affect only speed and memory are not semantic, so a result is a hit 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from astro_factory.core.config import NOT_SEMANTIC, Config, Definition
+from astro_factory.core.config import LATER, NOT_SEMANTIC, Config, Definition
 from astro_factory.core.registry import KindRegistry, OpenUnion
 from astro_factory.core.urls import ServerUrl
 from astro_factory.core.user_code import code_digest
+from astro_factory.engines.vllm_options import check_options
 
 
 class EngineSettings(Config):
@@ -53,7 +54,8 @@ class VllmConfig(EngineSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Data type of the weights; `auto` takes the checkpoint's."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), NOT_SEMANTIC] = 0.9
-    """Share of the GPU's memory to use (on a CPU: of the machine's memory)."""
+    """Share of the GPU's total memory for weights, activations and KV cache (on a CPU: of the machine's memory). The
+    engine does not start if less is free."""
     tensor_parallel_size: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
     """GPUs over which one copy of the model is split."""
     max_num_seqs: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1024
@@ -62,6 +64,15 @@ class VllmConfig(EngineSettings):
     """Skip compilation and CUDA graphs: a faster start, slower tokens."""
     timeout_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 1800.0
     """An engine that finishes no sample for this long counts as hung."""
+    options: Annotated[dict[str, Any], LATER] = Field(default={})
+    """More engine arguments of vLLM by their names in Python, such as `quantization: fp8`, `kv_cache_dtype: fp8` or
+    `speculative_config: {method: ngram, num_speculative_tokens: 4, prompt_lookup_max: 4}`. The key contains them all."""
+
+    @field_validator("options")
+    @classmethod
+    def _known(cls, options: dict[str, Any]) -> dict[str, Any]:
+        check_options(options, cls.model_fields)
+        return options
 
 
 class OpenAIConfig(EngineSettings):

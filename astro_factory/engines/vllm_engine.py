@@ -6,6 +6,7 @@ requests allow. Its event loop runs in a thread of this process.
 
 import asyncio
 import multiprocessing
+import os
 import subprocess
 import threading
 from collections.abc import Coroutine
@@ -21,6 +22,7 @@ from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs import tokens_input
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
+from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
@@ -38,6 +40,7 @@ class VllmEngine(AsyncEngine):
     """Each sample is a separate request with its own seed; prefix caching shares the work of the prompt."""
 
     def __init__(self, config: VllmConfig, folder: Path):
+        os.environ["VLLM_NO_USAGE_STATS"] = "1"
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         check_weights(folder)
         self.timeout_s = config.timeout_s
@@ -103,23 +106,31 @@ class VllmEngine(AsyncEngine):
 
 
 async def _started(config: VllmConfig, folder: Path) -> AsyncLLM:
-    arguments = AsyncEngineArgs(
-        model=str(folder),
-        dtype=config.dtype,
-        max_model_len=config.max_model_len,
-        gpu_memory_utilization=config.gpu_memory_utilization,
-        tensor_parallel_size=config.tensor_parallel_size,
-        max_num_seqs=config.max_num_seqs,
-        enforce_eager=config.enforce_eager,
-        enable_prefix_caching=True,
-        # on a CPU a seeded request with a chunked prompt crashes the engine: its generator cannot be rewound
-        enable_chunked_prefill=False if current_platform.is_cpu() else None,
-        # the checkpoint's generation config would override the sampling settings of requests
-        generation_config="vllm",
-        seed=0,
-        disable_log_stats=True,
+    # an offline batch may have 16,384 tokens a step on an 80 GB GPU; the default context allows 2,048
+    return AsyncLLM.from_engine_args(
+        AsyncEngineArgs(**engine_arguments(config, folder)), usage_context=UsageContext.LLM_CLASS
     )
-    return AsyncLLM.from_engine_args(arguments)
+
+
+def engine_arguments(config: VllmConfig, folder: Path) -> dict[str, Any]:
+    """The arguments of vLLM's engine for a configuration; `options` come last."""
+    return {
+        "model": str(folder),
+        "dtype": config.dtype,
+        "max_model_len": config.max_model_len,
+        "gpu_memory_utilization": config.gpu_memory_utilization,
+        "tensor_parallel_size": config.tensor_parallel_size,
+        "max_num_seqs": config.max_num_seqs,
+        "enforce_eager": config.enforce_eager,
+        "enable_prefix_caching": True,
+        # on a CPU a seeded request with a chunked prompt crashes the engine: its generator cannot be rewound
+        "enable_chunked_prefill": False if current_platform.is_cpu() else None,
+        # the checkpoint's generation config would override the sampling settings of requests
+        "generation_config": "vllm",
+        "seed": 0,
+        "disable_log_stats": True,
+        **config.options,
+    }
 
 
 async def _cancel_tasks() -> None:

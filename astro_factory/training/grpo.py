@@ -27,6 +27,7 @@ from astro_factory.training.rollout_schedule import micro_batch_count, plan_roun
 from astro_factory.training.settings import GRPOSettings, Reward, VLLMRollouts
 from astro_factory.training.trainers import VERDICT_PREFIX, RecipeMixin, common_arguments, train
 from astro_factory.training.verdict_monitor import UNJUDGED, VerdictMonitor
+from astro_factory.training.vllm_rollouts import prepare_vllm
 from astro_factory.training.weights import load_model, load_tokenizer, save_model
 
 _SHOWN_STEPS, _SHOWN_ROLLOUTS, _SHOWN_CHARS = 20, 4, 4000
@@ -266,6 +267,8 @@ def make_trainer(
     ]
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if isinstance(settings.rollouts, VLLMRollouts):
+        prepare_vllm(settings.rollouts)
     return Trainer(
         settings,
         task,

@@ -115,15 +115,23 @@ class VLLMRollouts(Config):
     mode: Literal["colocate", "server"] = "colocate"
     """`colocate`: an engine in each training process; `server`: weights are sent to a running server (`vllm serve`)."""
     server_url: ServerUrl | None = None
-    """Base URL of the server, such as `http://host:8000`."""
+    """Base URL of the server, such as `http://host:8000`; needed in the mode `server`."""
     gpu_memory_utilization: float = Field(0.3, gt=0, le=1)
-    """Share of each GPU's memory for a colocated engine."""
+    """Share of each GPU's total memory for a colocated engine: its copy of the weights, and the KV cache."""
     tensor_parallel_size: int = Field(1, ge=1)
     """GPUs that share one colocated engine."""
     max_model_len: int | None = Field(None, ge=2)
     """Longest prompt and response together, in tokens; the default is the model's limit."""
     sleep: bool = False
     """Whether a colocated engine releases its memory while weights are updated."""
+
+    @model_validator(mode="after")
+    def _served(self) -> "VLLMRollouts":
+        if self.mode == "server" and self.server_url is None:
+            raise ValueError("the mode server needs server_url, such as http://host:8000")
+        if self.mode == "colocate" and self.server_url is not None:
+            raise ValueError("server_url needs `mode: server`; a colocated engine has no server")
+        return self
 
 
 class Reward(Config):
@@ -206,5 +214,14 @@ class GRPOSettings(TrainingConfig):
             raise ValueError(
                 f"prompts_per_step ({self.prompts_per_step}) must be a multiple of launch.processes "
                 f"({self.launch.processes})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _room(self) -> "GRPOSettings":
+        longest = self.rollouts.max_model_len if isinstance(self.rollouts, VLLMRollouts) else None
+        if longest and longest <= self.max_new_tokens:
+            raise ValueError(
+                f"max_new_tokens ({self.max_new_tokens}) leaves no room for a prompt in rollouts.max_model_len ({longest})"
             )
         return self

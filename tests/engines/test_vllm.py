@@ -19,6 +19,8 @@ from astro_factory.core.errors import UserError
 from astro_factory.engines import Request, open_engine
 from astro_factory.engines.config import VllmConfig
 from astro_factory.engines.sampler import Sampler
+from astro_factory.engines.vllm_engine import engine_arguments
+from astro_factory.engines.vllm_options import argument_names
 from tests.engines.tiny import make_llama, make_tokenizer
 
 CONFIG = VllmConfig(
@@ -73,6 +75,25 @@ def test_seeds_choose_samples_and_logprobs_are_those_of_temperature_one(engine):
             logits = model(torch.tensor([[5, 6, 7, *sample.ids]])).logits[0, 2:-1]
         expected = logits.log_softmax(-1).gather(1, torch.tensor(sample.ids)[:, None])[:, 0]
         assert sample.logprobs == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+def test_a_step_takes_as_many_tokens_as_offline_batches_do_and_nothing_is_reported(engine):
+    from vllm.usage.usage_lib import is_usage_stats_enabled
+
+    assert engine._llm.vllm_config.scheduler_config.max_num_batched_tokens == 4096  # 2048 in a server
+    assert not is_usage_stats_enabled()
+
+
+def test_options_are_engine_arguments(folder):
+    from vllm.engine.arg_utils import AsyncEngineArgs
+
+    options = {"max_num_batched_tokens": 640, "block_size": 32}
+    config = VllmConfig(**CONFIG.model_dump() | {"options": options})
+    found = AsyncEngineArgs(**engine_arguments(config, folder)).create_engine_config()
+    assert found.scheduler_config.max_num_batched_tokens == 640 and found.cache_config.block_size == 32
+    assert argument_names() >= {"quantization", "kv_cache_dtype", "speculative_config"}
+    with pytest.raises(ValueError, match="did you mean 'quantization'"):
+        VllmConfig(kind="vllm", options={"quantisation": "fp8"})
 
 
 def test_a_prompt_without_room_is_refused(engine):

@@ -16,7 +16,7 @@ from astro_factory.core.config import FolderField, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.files import kind_of
-from astro_factory.core.models import unsafe_settings
+from astro_factory.core.models import MODEL_FILES, unsafe_settings
 
 OUTPUT = ArtifactType.MODEL
 VERSION = 2
@@ -25,8 +25,7 @@ HEAVY = False
 _INDEX = "model.safetensors.index.json"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 """Files with a vocabulary; one of them is needed."""
-_KEPT = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja", "merges.txt", "vocab.txt", "*.py")
-"""Files that loading needs. Training state, weights in other formats and documentation are left out."""
+_KEPT = (*MODEL_FILES, "*.py")
 _DATE_FILE = "prompt_date.txt"
 _CODE = "E432"
 

@@ -1,0 +1,100 @@
+"""What is checked of a vLLM server before training sends it weights. The server here is a stand-in with vLLM's answer."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import torch
+
+from astro_factory.core.errors import UserError
+from astro_factory.stages.grpo import Config
+from astro_factory.training.vllm_rollouts import check_server, server_command
+
+SOUND = {
+    "model_config": {"max_model_len": 64, "logprobs_mode": "processed_logprobs"},
+    "weight_transfer_config": {"backend": "nccl"},
+}
+
+
+def config(**rollouts) -> Config:
+    fields = {"kind": "grpo", "model": "base", "problems": "p", "steps": 1, "prompts_per_step": 4, "group_size": 4}
+    fields |= {"learning_rate": 1e-3, "max_new_tokens": 32, "rollouts": {"kind": "vllm"} | rollouts}
+    return Config(**fields)
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Starts a server with a status and a body for `/server_info`; returns its address."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    servers = []
+
+    def start(status: int, body: object) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                assert self.path == "/server_info?config_format=json"
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(json.dumps(body).encode())
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_sound_server_passes(serve, tmp_path):
+    settings = config(mode="server", server_url=serve(200, {"vllm_config": SOUND}))
+    check_server(settings, settings.rollouts, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, {}),
+        (503, {}),
+        (200, {}),
+        (200, {"vllm_config": SOUND | {"weight_transfer_config": None}}),
+        (200, {"vllm_config": SOUND | {"model_config": SOUND["model_config"] | {"max_model_len": 32}}}),
+        (200, {"vllm_config": SOUND | {"model_config": SOUND["model_config"] | {"logprobs_mode": "raw_logprobs"}}}),
+    ],
+    ids=["no-development-mode", "busy", "another-form", "no-weight-transfer", "too-short", "other-logprobs"],
+)
+def test_a_server_that_cannot_take_part_is_named(serve, tmp_path, status, body, golden):
+    url = serve(status, body)
+    settings = config(mode="server", server_url=url, max_model_len=128)
+    with pytest.raises(UserError) as caught:
+        check_server(settings, settings.rollouts, tmp_path)
+    golden(str(caught.value).replace(url, "URL"))
+
+
+def test_a_server_that_is_not_there_and_a_process_without_gpu(tmp_path, monkeypatch, golden):
+    settings = config(mode="server", server_url="http://127.0.0.1:9")
+    with pytest.raises(UserError, match="E621") as caught:
+        check_server(settings, settings.rollouts, tmp_path)
+    golden(str(caught.value))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(UserError, match=r"E621 the vLLM server at http://127.0.0.1:9 cannot be reached") as caught:
+        check_server(settings, settings.rollouts, tmp_path)
+    assert server_command(settings, settings.rollouts, tmp_path) in caught.value.diagnostics[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("rollouts", "cause"),
+    [
+        ({"mode": "server"}, "needs server_url"),
+        ({"server_url": "http://host:8000"}, "a colocated engine has no server"),
+        ({"max_model_len": 32}, "leaves no room for a prompt"),
+    ],
+)
+def test_settings_that_contradict_each_other(rollouts, cause):
+    with pytest.raises(ValueError, match=cause):
+        config(**rollouts)
