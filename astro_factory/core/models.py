@@ -13,8 +13,8 @@ POINTER = "hub.json"
 MODEL_FILES = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja", "merges.txt", "vocab.txt")
 """Files that loading needs. Weights in other formats, training state and documentation are left out."""
 _NOT_NEEDED = ("*/*", "consolidated*", "*.fp16.safetensors", "*.bf16.safetensors")
-"""Files of a Hub repository that hold the weights a second time: subfolders (`original/`, `onnx/`), Mistral's own format,
-other precisions."""
+"""Files of a Hub repository that hold the weights a second time: subfolders (`original/`, `onnx/`), Mistral's own
+format, other precisions."""
 _MAX_CONFIG = 1 << 24
 """Largest config.json in bytes."""
 

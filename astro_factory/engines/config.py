@@ -66,7 +66,7 @@ class VllmConfig(EngineSettings):
     """An engine that finishes no sample for this long counts as hung."""
     options: Annotated[dict[str, Any], LATER] = Field(default={})
     """More engine arguments of vLLM by their names in Python, such as `quantization: fp8`, `kv_cache_dtype: fp8` or
-    `speculative_config: {method: ngram, num_speculative_tokens: 4, prompt_lookup_max: 4}`. The key contains them all."""
+    `speculative_config: {method: ngram, num_speculative_tokens: 4, prompt_lookup_max: 4}`. All are in the key."""
 
     @field_validator("options")
     @classmethod

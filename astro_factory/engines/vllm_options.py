@@ -44,7 +44,8 @@ def check_options(options: Mapping[str, Any], fields: Iterable[str]) -> None:
         if name in _CODE:
             raise ValueError(f"'{name}' cannot be set: it loads code")
         if known and name not in known:
-            raise ValueError(f"the installed vLLM has no option '{name}'; {near(name, known - fields - {*_OURS, *_CODE})}")
+            free = known - fields - {*_OURS, *_CODE}
+            raise ValueError(f"the installed vLLM has no option '{name}'; {near(name, free)}")
 
 
 @cache
@@ -59,6 +60,4 @@ def argument_names() -> frozenset[str]:
     classes = [node for node in ast.parse(source.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
     fields = [node for found in classes if found.name in _CLASSES for node in found.body]
     targets = [node.target for node in fields if isinstance(node, ast.AnnAssign)]
-    return frozenset(
-        target.id for target in targets if isinstance(target, ast.Name) and not target.id.startswith("_")
-    )
+    return frozenset(target.id for target in targets if isinstance(target, ast.Name) and not target.id.startswith("_"))

@@ -39,8 +39,8 @@ KNOWN_BAD = (
     KnownBad(
         {"trl": ">=1.16,<1.17", "vllm": ">=0.31.1,<0.33"},
         "warning",
-        "TRL 1.16 names vLLM 0.22.0 to 0.31.0 as supported and warns about 0.32; the tests of this package run colocated "
-        "rollouts and the transfer of weights with 0.32 on a CPU only",
+        "TRL 1.16 names vLLM 0.22.0 to 0.31.0 as supported and warns about 0.32; the tests of this package run "
+        "colocated rollouts and the transfer of weights with 0.32 on a CPU only",
         "pip install 'vllm==0.31.0' for GRPO with vLLM rollouts, or run `make gpu-check` first",
         "trl 1.16.0, trl/import_utils.py",
     ),

@@ -222,6 +222,7 @@ class GRPOSettings(TrainingConfig):
         longest = self.rollouts.max_model_len if isinstance(self.rollouts, VLLMRollouts) else None
         if longest and longest <= self.max_new_tokens:
             raise ValueError(
-                f"max_new_tokens ({self.max_new_tokens}) leaves no room for a prompt in rollouts.max_model_len ({longest})"
+                f"max_new_tokens ({self.max_new_tokens}) leaves no room for a prompt "
+                f"in rollouts.max_model_len ({longest})"
             )
         return self

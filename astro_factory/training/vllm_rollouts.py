@@ -1,7 +1,7 @@
 """Rollouts from vLLM through TRL: what is set before an engine starts, and what a server must offer.
 
-TRL sends the weights to a server over NCCL, through endpoints that vLLM opens in its development mode only. `check_server`
-asks a server for its configuration before training starts, so that a wrong flag costs no GPU time.
+TRL sends the weights to a server over NCCL, through endpoints that vLLM opens in its development mode only.
+`check_server` asks a server for its configuration before training starts, so that a wrong flag costs no GPU time.
 """
 
 import json

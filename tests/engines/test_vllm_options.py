@@ -2,10 +2,10 @@
 
 import pytest
 
-from astro_factory.engines import vllm_options
-from astro_factory.engines.config import VllmConfig
 from astro_factory.core.config import semantic_values
 from astro_factory.core.errors import UserError
+from astro_factory.engines import vllm_options
+from astro_factory.engines.config import VllmConfig
 from astro_factory.spec.compiler import compile_spec
 
 SOURCE = """

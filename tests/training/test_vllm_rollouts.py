@@ -1,4 +1,4 @@
-"""What is checked of a vLLM server before training sends it weights. The server here is a stand-in with vLLM's answer."""
+"""What is checked of a vLLM server before training sends it weights; the server is a stand-in with vLLM's answers."""
 
 import json
 import threading
