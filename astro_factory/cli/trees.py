@@ -92,7 +92,7 @@ def _label(node: TreeNode) -> Any:
     from rich.text import Text
 
     label = Text(node.text)
-    label.append(f"  N={node.visits} Q={node.value:.2f} P={node.prior:.2f}", style="dim")
+    label.append(f"  N={node.visits} Q={node.value:.2f}{node.basis} P={node.prior:.2f}", style="dim")
     if node.terminal:
         answer = f" {node.answer}" if node.answer else ""
         label.append(f"  {node.verdict}{answer}", style=_STYLES.get(node.verdict, "yellow"))

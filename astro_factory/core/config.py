@@ -38,6 +38,11 @@ class Config(BaseModel):
             properties.get(name, {}).setdefault("description", text)
         return schema
 
+    def key_additions(self) -> dict[str, str]:
+        """What keys contain beside the fields. Where a change of the code changed the outputs of some configs only,
+        these return a mark of it, so that the others keep their keys."""
+        return {}
+
 
 @cache
 def documentation(model: type[BaseModel]) -> dict[str, str]:
@@ -126,21 +131,27 @@ FolderField = Annotated[str, InputFile(folder=True)]
 
 def semantic_values(config: Config) -> dict[str, Any]:
     """A config as JSON without its non-semantic fields, as used in the key of an item."""
-    outside = {
-        name
-        for name, field in type(config).model_fields.items()
-        for marker in field.metadata
-        if isinstance(marker, NotSemantic) or (isinstance(marker, Later) and getattr(config, name) == field.default)
-    }
-    return added_code(config) | config.model_dump(mode="json", exclude=outside)
+    return beside_fields(config) | config.model_dump(mode="json", exclude=_outside(config))
 
 
-def added_code(config: Config) -> dict[str, str]:
-    """What keys contain of a kind that another package adds beside its config: the digest of its source.
+def _outside(config: Config) -> dict[str, Any]:
+    """The fields that are not part of a key, nested as `model_dump(exclude=...)` takes them."""
+    outside: dict[str, Any] = {}
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        for marker in field.metadata:
+            if isinstance(marker, NotSemantic) or (isinstance(marker, Later) and value == field.default):
+                outside[name] = True
+        if name not in outside and isinstance(value, Config) and (inner := _outside(value)):
+            outside[name] = inner
+    return outside
 
-    Empty for built-in kinds. A field `code` of the config takes its place.
-    """
-    return {"code": code_digest(config.code_module)} if config.code_module else {}
+
+def beside_fields(config: Config) -> dict[str, str]:
+    """What keys contain of a config beside its fields: `key_additions` and, for a kind that another package adds, the
+    digest of its source. A field `code` of the config takes the place of the digest."""
+    code = {"code": code_digest(config.code_module)} if config.code_module else {}
+    return config.key_additions() | code
 
 
 class Budget(Config):

@@ -38,7 +38,7 @@ class TreeNode:
     reward: float = 0.0
     """R: mean score of this node's own rollouts."""
     rollouts: int = 0
-    """Number of rollouts in R."""
+    """Number of rollouts in R, or of votes; 1 for a verifier's value."""
     terminal: bool = False
     verdict: str = ""
     """Terminals only: a `core.verdicts.Outcome` value."""
@@ -48,6 +48,11 @@ class TreeNode:
     """Terminals only: the line that states the answer, in domains that write it apart from the last step."""
     facts: dict[str, str] = field(default_factory=dict)
     """What the verifier knows about the state after this step (countdown: `left`, `result`), for templates."""
+
+    @property
+    def basis(self) -> str:
+        """What Q rests on beside the verdicts below, as text: the node's own rollouts, if it had any."""
+        return f" ({self.rollouts} rollout{'s' * (self.rollouts > 1)})" if self.rollouts else ""
 
 
 class Call(NamedTuple):

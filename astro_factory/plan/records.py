@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from astro_factory.core.annotations import alternatives, field_annotation, holds, item_of, unwrap
 from astro_factory.core.canonical import digest, file_digest
-from astro_factory.core.config import Config, InputFile, Later, NotSemantic, Reference, added_code
+from astro_factory.core.config import Config, InputFile, Later, NotSemantic, Reference, beside_fields
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.results import Record
@@ -68,8 +68,8 @@ class _Inputs:
         if isinstance(value, str):
             return self._text(annotation, value)
         if isinstance(value, BaseModel):
-            code = added_code(value) if isinstance(value, Config) else {}
-            return code | {
+            beside = beside_fields(value) if isinstance(value, Config) else {}
+            return beside | {
                 name: self.canonical(inner, getattr(value, name))
                 for name, inner, later in _semantic_fields(type(value))
                 if later is None or getattr(value, name) != later.default

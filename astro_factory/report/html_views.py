@@ -53,7 +53,7 @@ def _line(kind: str, text: str) -> str:
 
 
 def _label(node: TreeNode) -> str:
-    label = f"<code>{escape(node.text)}</code> <small>N={node.visits} Q={node.value:.2f}</small>"
+    label = f"<code>{escape(node.text)}</code> <small>N={node.visits} Q={node.value:.2f}{node.basis}</small>"
     if node.terminal:
         color = "#14703f" if node.verdict == Outcome.CORRECT else "#b3261e"
         label += f' <b style="color: {color}">{escape(node.verdict)} {escape(node.answer)}</b>'

@@ -15,7 +15,7 @@ from astro_factory.report.samples import cut
 from astro_factory.traces.render import render
 from astro_factory.traces.template_renderer import TemplateRenderer
 
-_NODE_COLUMNS = ("parent", "text", "prior", "visits", "value", "terminal", "verdict", "answer", "closing")
+_NODE_COLUMNS = ("parent", "text", "prior", "visits", "value", "rollouts", "terminal", "verdict", "answer", "closing")
 _DIGITS = 4
 
 

@@ -3,7 +3,7 @@
 import math
 
 from astro_factory.search.config import BeamConfig
-from astro_factory.search.expansion import back_up_terminals, expand
+from astro_factory.search.expansion import back_up_terminals, expand, state_score
 from astro_factory.search.stopping import StopCondition
 from astro_factory.search.tree_builder import PolicyRun, TreeBuilder
 
@@ -21,6 +21,6 @@ def grow(builder: TreeBuilder, config: BeamConfig) -> PolicyRun:
 
 def _rank(builder: TreeBuilder, config: BeamConfig, node: int) -> float:
     nodes = builder.tree.nodes
-    if config.rank == "self_evaluation":
-        return nodes[node].reward
+    if config.rank != "likelihood":
+        return state_score(builder, config, node)
     return math.prod(nodes[index].prior for index in builder.tree.path(node))

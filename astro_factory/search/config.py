@@ -1,14 +1,14 @@
 """The search policies and their options: `search_policies:` in a spec.
 
-Choices that the paper (arXiv 2507.00417, section 2) leaves open are options with a default. The numbers it gives are
-in the spec `llama3_8b.yaml`.
+Choices that the paper (arXiv 2507.00417, section 2) leaves open are options with a default. Where the paper is known,
+the default follows it and the departures are options; the numbers it gives are in the spec `llama3_8b.yaml`.
 """
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from astro_factory.core.config import Config, Definition
+from astro_factory.core.config import LATER, Config, Definition
 from astro_factory.core.registry import KindRegistry, OpenUnion
 from astro_factory.core.user_code import code_digest
 
@@ -25,7 +25,15 @@ class StopRule(Config):
     """Incorrect terminals with different answers."""
     patience: int | None = Field(None, gt=0)
     """Also stop after this many consecutive iterations (levels, in beam and breadth-first search) without another
-    correct terminal or a new wrong answer. Default: never."""
+    correct terminal or a new wrong answer. Default: never. Where only expansions find terminals, as with `value:
+    verifier`, it has to exceed the number of steps of a solution."""
+    solved: Annotated[int | None, Field(gt=0), LATER] = None
+    """Also stop with this many correct terminals while `wrong_distinct` is not reached: the model solves the problem
+    too often to give that many wrong answers. Default: never."""
+    min_iterations: Annotated[int, Field(gt=0), LATER] = 1
+    """Iterations (levels, in beam and breadth-first search) before the counts of `right` and `wrong_distinct` may end
+    the tree. The rollouts of one iteration often give enough terminals, but they all branch off at the first steps;
+    later iterations add branches further down, and rollouts to the values there."""
 
 
 class SamplingConfig(Config):
@@ -47,8 +55,16 @@ class SamplingConfig(Config):
     """Maximum number of steps on a path."""
 
     def limits(self) -> tuple[int, int] | None:
-        """Upper bounds on the samples and sampled tokens of a tree; None if the config sets no bound."""
+        """Upper bounds on the samples and sampled tokens of a tree; None if the config sets no bound.
+
+        A tree that exceeds them is an error (E624).
+        """
         return None
+
+    @property
+    def asks_verifier(self) -> bool:
+        """Whether the value of a state comes from the verifier."""
+        return False
 
     @model_validator(mode="after")
     def _contains_the_question(self) -> "SamplingConfig":
@@ -110,35 +126,54 @@ class MctsConfig(StepsConfig):
     """Number of selections, each followed by an expansion and a backup."""
     c_puct: float = Field(1.0, ge=0)
     """Weight of exploration (the prior term of PUCT) against the value."""
-    value: Literal["rollouts", "terminals", "self_evaluation"] = "rollouts"
+    value: Literal["rollouts", "terminals", "self_evaluation", "verifier"] = "rollouts"
     """Where a new node's reward comes from: rollouts scored by the verifier (`rollouts`), the model's opinion
-    (`self_evaluation`), or nothing, so that only verdicts on terminals count (`terminals`)."""
+    (`self_evaluation`), the verifier's estimate of the state (`verifier`, if it has one), or nothing, so that only
+    verdicts on terminals count (`terminals`)."""
     candidates: Literal["steps", "rollouts"] = "steps"
     """What an expansion samples: single `steps`, or whole `rollouts`, where the first step is the candidate and the
     whole sample its first rollout. `rollouts` gives the same distribution in one pass instead of two, but if the
     verifier corrects the first step, the rest of the rollout stays as it was sampled."""
     close_finished: bool = True
     """Do not select terminals again, nor nodes with only terminals below; a tree with nothing left to select is done.
-    Otherwise visits pile up on the first correct terminal."""
+    Their verdicts count as one visit. Otherwise visits pile up on the first correct terminal."""
     keep_rollouts: bool = False
-    """Add the steps of rollouts to the tree, which gives it terminals at no extra cost."""
+    """Add the steps of rollouts to the tree, which gives it terminals at no extra cost. They are branches that a later
+    selection may reach. They are not candidates of an expansion: their values come from the rollouts that made them,
+    and they get no others before they are expanded."""
     rollout_children: int | None = Field(None, gt=0)
     """Roll out only this many new children of an expansion, those with the highest priors. The others take the mean
     reward of their siblings as their value until they are selected. Default: all."""
     first_rollouts: int | None = Field(None, gt=0)
     """Sample this many rollouts first, and the rest of `rollouts` only for nodes where the first ones disagree.
     Default: all at once."""
-    count_evaluation: bool = True
-    """Count the rollouts of a new node as its first visit, so that they reach its ancestors at once (Eq. 4). Otherwise
-    only selections count as visits."""
+    count_evaluation: bool = False
+    """Count the reward of a new node as its first visit, so that it reaches its ancestors at once. By default only
+    selections count, as in Eq. 3 and 4 of the paper. Counted, the unlikely siblings pull their parent's value down, and
+    the search stays near the root."""
+    prune_below: Annotated[float, Field(ge=0, le=1), LATER] = 0.0
+    """Do not select new nodes whose reward is below this; nodes without a reward stay."""
+
+    @property
+    def asks_verifier(self) -> bool:
+        return self.value == "verifier"
+
+    def key_additions(self) -> dict[str, str]:
+        several = self.value == "rollouts" and self.keep_rollouts and self.rollouts > 1
+        uncounted = self.close_finished and not self.count_evaluation
+        return ({"kept rollouts": "are branches"} if several else {}) | (
+            {"closed terminals": "are counted"} if uncounted else {}
+        )
 
     def limits(self) -> tuple[int, int]:
         if self.value != "rollouts":
             return self._limits(self.iterations, self.self_evaluation if self.value == "self_evaluation" else None)
-        nodes = self.iterations * min(self.rollout_children or self.expansions, self.expansions)
-        whole = self.iterations * self.expansions if self.candidates == "rollouts" else 0
-        rollouts = max(nodes * self.rollouts, whole)
-        calls, tokens = (0, 0) if whole else self._limits(self.iterations, None)
+        chosen = self.iterations * min(self.rollout_children or self.expansions, self.expansions)
+        if self.candidates == "rollouts":  # each candidate is the first rollout of its node
+            rollouts = self.iterations * self.expansions + chosen * max(0, self.rollouts - 1)
+            return rollouts, rollouts * self.max_rollout_tokens
+        calls, tokens = self._limits(self.iterations, None)
+        rollouts = chosen * self.rollouts
         return calls + rollouts, tokens + rollouts * self.max_rollout_tokens
 
     @model_validator(mode="after")
@@ -161,18 +196,23 @@ class BeamConfig(StepsConfig):
     kind: Literal["beam"]
     width: int = Field(8, gt=0)
     """Number of states expanded at each level."""
-    rank: Literal["likelihood", "self_evaluation"] = "likelihood"
-    """How states are ranked: by the product of the priors on their path, or by the model's opinion."""
+    rank: Literal["likelihood", "self_evaluation", "verifier"] = "likelihood"
+    """How states are ranked: by the product of the priors on their path, by the model's opinion, or by the verifier's
+    estimate."""
+
+    @property
+    def asks_verifier(self) -> bool:
+        return self.rank == "verifier"
 
     def limits(self) -> tuple[int, int]:
-        return self._limits(
-            self.max_depth * self.width, self.self_evaluation if self.rank == "self_evaluation" else None
-        )
+        return self._limits(1 + (self.max_depth - 1) * self.width, self.self_evaluation)
 
     @model_validator(mode="after")
     def _can_rank(self) -> "BeamConfig":
         if self.rank == "self_evaluation" and self.self_evaluation is None:
             raise ValueError("rank: self_evaluation needs the section `self_evaluation`; `{}` means its defaults")
+        if self.rank == "verifier" and self.self_evaluation is not None:
+            raise ValueError("rank: verifier uses no votes; remove the section `self_evaluation`")
         return self
 
 
@@ -182,7 +222,14 @@ class _ExhaustiveConfig(StepsConfig):
     max_expansions: int = Field(64, gt=0)
     """Budget: number of nodes to expand."""
     prune_below: float = Field(0.0, ge=0, le=1)
-    """Do not expand states whose prior (with `self_evaluation`: share of yes votes) is below this."""
+    """Do not expand states whose value is below this."""
+    value: Annotated[Literal["prior", "self_evaluation", "verifier"] | None, LATER] = None
+    """The value of a state: the prior of its last step, the share of yes votes, or the verifier's estimate, which also
+    decides the order: best first. Default: the votes if there is a section `self_evaluation`, else the prior."""
+
+    @property
+    def asks_verifier(self) -> bool:
+        return self.value == "verifier"
 
     def limits(self) -> tuple[int, int]:
         return self._limits(self.max_expansions, self.self_evaluation)
@@ -194,6 +241,15 @@ class _ExhaustiveConfig(StepsConfig):
                 f"{self.max_expansions} expansions cannot reach max_depth {self.max_depth}; "
                 "raise max_expansions or lower max_depth"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_value(self) -> "_ExhaustiveConfig":
+        votes = self.self_evaluation is not None
+        if self.value == "self_evaluation" and not votes:
+            raise ValueError("value: self_evaluation needs the section `self_evaluation`; `{}` means its defaults")
+        if self.value not in (None, "self_evaluation") and votes:
+            raise ValueError(f"value: {self.value} uses no votes; remove the section `self_evaluation`")
         return self
 
 
@@ -231,6 +287,12 @@ class PythonPolicyConfig(SamplingConfig):
     changes the key. Set it to something else, such as a version, to decide yourself when the key changes."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of your function, which reads them from its config."""
+    max_samples: Annotated[int | None, Field(gt=0), LATER] = None
+    """Most samples of a tree, steps and rollouts together, so that `plan` can name the cost. A tree that exceeds it is
+    an error."""
+
+    def limits(self) -> tuple[int, int] | None:
+        return self.max_samples and (self.max_samples, self.max_samples * self.max_rollout_tokens)
 
 
 POLICIES = KindRegistry(

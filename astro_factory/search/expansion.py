@@ -13,10 +13,12 @@ from astro_factory.search.tree_builder import SampleRequest, Sampling, TreeBuild
 def expand(builder: TreeBuilder, config: StepsConfig, nodes: Sequence[int]) -> Sampling[list[int]]:
     """Sample k next steps from each node and add them as children, with priors.
 
-    With `self_evaluation`, the model's vote on each open child becomes its reward.
+    With `self_evaluation`, the model's vote on each open child becomes its reward; if the policy asks the verifier,
+    its value does.
 
     Returns:
-        The children that can be expanded further: grouped by parent in the given order, most likely first.
+        The children that can be expanded further: grouped by parent in the given order, most likely first. If the
+        policy asks the verifier, those with the highest values come first.
     """
     requests = [
         SampleRequest(node, "step", config.expansions, config.max_step_tokens, (config.delimiter,)) for node in nodes
@@ -35,16 +37,27 @@ def expand(builder: TreeBuilder, config: StepsConfig, nodes: Sequence[int]) -> S
     open_children = [child for child in open_children if not builder.at_max_depth(child)]
     if config.self_evaluation:
         yield from evaluate(builder, open_children, config.self_evaluation)
-        for child in open_children:
-            scores = builder.scores[child]
+    elif config.asks_verifier:
+        builder.ask_verifier(open_children)
+        open_children.sort(key=lambda child: -state_score(builder, config, child))
+    for child in open_children:
+        if scores := builder.scores[child]:
             tree.nodes[child].reward, tree.nodes[child].rollouts = mean(scores), len(scores)
     return open_children
 
 
 def state_score(builder: TreeBuilder, config: StepsConfig, node: int) -> float:
-    """How promising a state looks: the model's opinion with `self_evaluation`, else the prior of its last step."""
-    found = builder.tree.nodes[node]
-    return found.reward if config.self_evaluation else found.prior
+    """How promising a state looks: by the verifier if the policy asks it, by the model's opinion with
+    `self_evaluation`, else by the prior of its last step.
+
+    Where the verifier knows nothing of a state, what it knew of the nearest state before counts, or else 1.
+    """
+    nodes = builder.tree.nodes
+    if not config.asks_verifier:
+        return nodes[node].reward if config.self_evaluation else nodes[node].prior
+    while node and not builder.scores[node]:
+        node = nodes[node].parent
+    return mean(builder.scores[node]) if node else 1.0
 
 
 def back_up_terminals(builder: TreeBuilder) -> None:

@@ -71,19 +71,28 @@ class Mcts:
         return path
 
     def expand(self, leaf: int) -> PolicyRun:
-        """Sample k next steps, add them as children, set the priors, and give new children their rewards."""
+        """Sample k next steps, add them as children, set the priors, and give new children their rewards.
+
+        Children that earlier rollouts left here keep the rewards that these gave them.
+        """
         builder, config = self._builder, self._config
         whole = config.candidates == "rollouts"
         step = SampleRequest(leaf, "step", config.expansions, config.max_step_tokens, (config.delimiter,))
         [samples] = yield from builder.sample(self._rollout(leaf, config.expansions) if whole else step)
-        for sample in samples:
-            self._add_sample(leaf, sample, builder.parse(leaf, sample), rollout=whole)
+        added = [self._add_sample(leaf, sample, builder.parse(leaf, sample), rollout=whole) for sample in samples]
+        candidates = {path[0] for path in added if path}
         self._expanded.add(leaf)
         set_priors(builder, leaf, config.prior)
         new = [child for child in builder.children[leaf] if not self._nodes[child].visits]
-        expandable = [child for child in new if not self._nodes[child].terminal and not builder.at_max_depth(child)]
+        expandable = [
+            child
+            for child in new
+            if child in candidates and not self._nodes[child].terminal and not builder.at_max_depth(child)
+        ]
         if config.value == "rollouts":
             yield from self._roll_out(expandable)
+        elif config.value == "verifier":
+            builder.ask_verifier(expandable)
         elif config.value == "self_evaluation":
             assert config.self_evaluation is not None
             yield from evaluate(builder, expandable, config.self_evaluation)
@@ -110,8 +119,8 @@ class Mcts:
     def _rollout(self, node: int, count: int) -> SampleRequest:
         return SampleRequest(node, "rollout", count, self._config.max_rollout_tokens, self._config.rollout_stop)
 
-    def _add_sample(self, start: int, sample: Sample, parsed: ParsedSteps, rollout: bool) -> None:
-        """Add a sample's first step below a node, and its other steps too where rollouts are kept."""
+    def _add_sample(self, start: int, sample: Sample, parsed: ParsedSteps, rollout: bool) -> list[int]:
+        """Add a sample's first step below a node, and where rollouts are kept its other steps; returns their nodes."""
         builder, config = self._builder, self._config
         score = parsed.score
         if not (rollout and config.keep_rollouts):
@@ -121,6 +130,7 @@ class Mcts:
         if rollout:
             for node in path:
                 builder.scores[node].append(score)
+        return path
 
     def _roll_out(self, children: list[int]) -> PolicyRun:
         """Roll out new children, each as often as it still needs; the last rollouts only where the first disagree."""
@@ -158,6 +168,12 @@ class Mcts:
         for child in new:
             node = self._nodes[child]
             node.value = node.reward if child in known else guess
-            node.visits = int(child in known and self._config.count_evaluation)
-            if self._config.close_finished if node.terminal else self._builder.at_max_depth(child):
+            closed_end = node.terminal and self._config.close_finished  # no selection can count its verdict
+            node.visits = int(closed_end or (child in known and self._config.count_evaluation))
+            if self._config.close_finished if node.terminal else self._is_hopeless(child, known):
                 self._closed.add(child)
+
+    def _is_hopeless(self, child: int, known: Sequence[int]) -> bool:
+        """Whether a new child is at the greatest depth, or known to be worth less than `prune_below`."""
+        pruned = child in known and self._nodes[child].reward < self._config.prune_below
+        return pruned or self._builder.at_max_depth(child)

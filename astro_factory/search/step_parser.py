@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Verdict
 from astro_factory.verifiers.base import Verifier
@@ -49,6 +50,17 @@ class StepParser:
 
     def root_facts(self) -> dict[str, str]:
         return self._verifier.facts(self.problem, [])
+
+    def value(self, steps: Sequence[str]) -> float | None:
+        """The verifier's value of the state after these steps. Raises `UserError` E622."""
+        value = self._verifier.value(self.problem, steps)
+        if value is not None and not 0 <= value <= 1:
+            raise UserError.of(
+                "E622",
+                f"verifier '{self.problem.verifier}' gives a state of problem '{self.problem.id}' the value {value!r}",
+                "`value` returns a number from 0 to 1, or None where it is not known",
+            )
+        return value
 
     def parse(self, before: Sequence[str], text: str, finish: str, limit: int) -> ParsedSteps:
         """The steps in `text`, a sample that continues the steps `before`; at most `limit` of them.

@@ -17,12 +17,17 @@ class StopCondition:
         self._last = (0, 0)
         self._idle = 0
         """Consecutive iterations that found no new terminal."""
+        self._checks = 0
 
     def is_met(self) -> bool:
         """Whether to stop now; always false without a rule."""
         if self._rule is None:
             return False
-        counts = self._builder.count_terminals()
-        self._idle = self._idle + 1 if counts == self._last else 0
-        self._last = counts
-        return has_enough(*counts, self._rule) or self._idle == self._rule.patience
+        self._checks += 1
+        correct, wrong = self._builder.count_terminals()
+        self._idle = self._idle + 1 if (correct, wrong) == self._last else 0
+        self._last = correct, wrong
+        rule = self._rule
+        enough = has_enough(correct, wrong, rule) and self._checks >= rule.min_iterations
+        too_easy = rule.solved is not None and correct >= rule.solved and wrong < rule.wrong_distinct
+        return enough or too_easy or self._idle == rule.patience

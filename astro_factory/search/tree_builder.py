@@ -6,11 +6,12 @@ advance thousands of trees at once. Nothing here depends on other trees or on ti
 
 import hashlib
 from array import array
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from astro_factory.core.canonical import seed_for
+from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import Call, Tree, TreeNode
 from astro_factory.core.verdicts import Outcome
@@ -57,6 +58,7 @@ class TreeBuilder:
         self.step_parser = StepParser(problem, verifier, config.delimiter)
         self.tree = Tree(problem, [TreeNode(-1, "", facts=self.step_parser.root_facts())])
         self.config = config
+        self._limits = config.limits()
         self._seed = seed
         self._max_model_len = max_model_len
         self._prompts = prompts
@@ -71,7 +73,7 @@ class TreeBuilder:
         self.logprobs: list[list[float]] = [[]]
         """Mean token log-probability of each of these samples, where it was measured."""
         self.scores: list[list[float]] = [[]]
-        """Scores of the rollouts through a node, or of the votes on it."""
+        """Scores of the rollouts through a node, or of the votes on it, or the verifier's value."""
 
     def steps(self, node: int) -> list[str]:
         """Texts of the path to a node."""
@@ -80,9 +82,10 @@ class TreeBuilder:
     def sample(self, *requests: SampleRequest) -> Sampling[list[list[Sample]]]:
         """The samples for each request; every sample is recorded as a call of the tree.
 
-        A prompt that fills the engine's context gets no samples: the path ends there.
+        A prompt that fills the engine's context gets no samples: the path ends there. Raises `UserError` E624.
         """
         engine_requests = [self._engine_request(request) for request in requests]
+        self._keep_limits(sum(len(request.seeds) for request in engine_requests))
         limit = self._max_model_len
         fits = [limit is None or len(request.prompt_ids) < limit for request in engine_requests]
         sent = [request for request, has_room in zip(engine_requests, fits, strict=True) if has_room]
@@ -94,6 +97,17 @@ class TreeBuilder:
                 self.tree.calls.append(Call(request.node, request.purpose, seed, prompt, sample.ids, sample.logprobs))
                 self.tree.tokens += len(sample.ids)
         return results
+
+    def _keep_limits(self, more: int) -> None:
+        """Raises `UserError` E624 if a policy requests more samples than its config allows a tree."""
+        limits = self._limits
+        if limits and (len(self.tree.calls) + more > limits[0] or self.tree.tokens > limits[1]):
+            raise UserError.of(
+                "E624",
+                f"the policy requests more for problem '{self.tree.problem.id}' than its limits of {limits[0]:,} "
+                f"samples and {limits[1]:,} tokens a tree",
+                "raise max_samples, let `limits` of the policy's Config return a bound that holds, or sample less",
+            )
 
     def _engine_request(self, request: SampleRequest) -> Request:
         first = self._requested.get((request.purpose, request.node), 0)
@@ -112,6 +126,12 @@ class TreeBuilder:
     def evaluation_prompt(self, node: int, template: str) -> tuple[int, ...]:
         """Token ids of a question about the state after a node."""
         return self._prompts.evaluation(self.tree.problem, self.steps(node), template)
+
+    def ask_verifier(self, nodes: Sequence[int]) -> None:
+        """Add the verifier's value of each node's state, where it has one, to the node's scores. Raises E622."""
+        for node in nodes:
+            if (value := self.step_parser.value(self.steps(node))) is not None:
+                self.scores[node].append(value)
 
     def at_max_depth(self, node: int) -> bool:
         """Whether a node may not be continued because of `max_depth`."""

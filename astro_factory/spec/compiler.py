@@ -61,6 +61,8 @@ class Compiler:
 
     def __init__(self, document: Document, folder: Path, errors: list[Diagnostic]):
         self.document, self.folder, self.errors = document, folder, errors
+        self.cautions: list[Diagnostic] = []
+        """Warnings of the stage kinds."""
         self.definitions: Mapping[str, Mapping[str, Any]] = {}
         """The values of each section of definitions."""
         self.written: dict[KeyPath, KeyPath] = {}
@@ -230,7 +232,7 @@ class Compiler:
                 if found.place is None:
                     at = (*path, *pointed(raw, found.cause))
                     found = self.document.diagnose(found.code, at, found.cause, found.remedy, key=at == path)
-                self.errors.append(found)
+                (self.cautions if found.code.startswith("W") else self.errors).append(found)
         self.nodes[name] = GraphNode(
             name=name,
             section=section,
@@ -324,7 +326,8 @@ class Compiler:
         return [value for axis in axes for values in axis.values() if isinstance(values, list) for value in values]
 
     def _warnings(self, main: str, wanted: Collection[str]) -> tuple[Diagnostic, ...]:
-        """Entries of the file `main` that have no effect. Includes may define more than the spec uses."""
+        """Entries of the file `main` that have no effect, and what the kinds warn of. Includes may define more than the
+        spec uses."""
         found = []
 
         def warn(code: str, path: KeyPath, cause: str, remedy: str) -> None:
@@ -345,4 +348,4 @@ class Compiler:
             if name not in self.document.params_read:
                 remedy = f"write ${{params.{name}}} where it should apply"
                 warn("W103", ("params", name), f"nothing reads params.{name}", remedy)
-        return tuple(in_reading_order(found, main))
+        return tuple(in_reading_order([*found, *self.cautions], main))

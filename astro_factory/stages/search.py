@@ -6,7 +6,7 @@ each. A tree is independent of the others if the engine's samples are (see `engi
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import Annotated, Any, Literal
 
@@ -27,6 +27,8 @@ from astro_factory.search.engine_worker import SearchSettings
 from astro_factory.search.ledger import Ledger
 from astro_factory.search.statistics import TreeStatistics
 from astro_factory.search.workers import EngineWorker, drive, local_workers
+from astro_factory.verifiers import get_verifier
+from astro_factory.verifiers.base import Verifier
 
 OUTPUT = ArtifactType.TREES
 VERSION = 1
@@ -73,11 +75,14 @@ def estimate(config: Config, rows: Rows) -> Workload:
 
 
 def check(config: Config, files: Mapping[str, str]) -> Iterator[Diagnostic]:
-    """An engine whose context is too small for a rollout."""
+    """An engine whose context is too small for a rollout; warns of a policy without limits."""
     longest, needed = config.engine.context_length(), config.policy.max_rollout_tokens
     if longest is not None and longest <= needed:
         cause = f"the engine's context of {longest} tokens has no room for a prompt and a rollout of {needed} tokens"
         yield Diagnostic("E617", cause, "raise the engine's max_model_len or lower the policy's max_rollout_tokens")
+    if config.policy.limits() is None:
+        cause = f"nothing limits what a tree of the policy '{config.policy.kind}' may cost, so `plan` cannot name it"
+        yield Diagnostic("W104", cause, "set max_samples in the policy, or a budget in the stage")
 
 
 def run(ctx: StageContext, config: Config) -> None:
@@ -85,6 +90,8 @@ def run(ctx: StageContext, config: Config) -> None:
     problems = [Problem.from_row(row) for row in read_table(table)]
     if not problems:
         raise UserError.of("E616", f"'{config.problems}' holds no problems to search", "look at its source and filters")
+    if config.policy.asks_verifier:
+        _check_values(problems)
     in_common = digest(
         [
             _ITEM,
@@ -104,6 +111,17 @@ def run(ctx: StageContext, config: Config) -> None:
     text = json.dumps(figures, indent=1) + "\n"
     (ctx.out / "statistics.json").write_text(text, encoding="utf-8")
     _warn(ctx, figures)
+
+
+def _check_values(problems: Iterable[Problem]) -> None:
+    """Raises `UserError` E623 if a verifier has no values, so that the policy would be blind."""
+    for name in sorted({problem.verifier for problem in problems}):
+        if type(get_verifier(name)).value is Verifier.value:
+            raise UserError.of(
+                "E623",
+                f"the policy asks for the verifier's value of a state, but '{name}' has none",
+                "use rollouts or self_evaluation, or define `value` in a verifier of your own",
+            )
 
 
 def _stored(items: Items, key: str) -> bytes:

@@ -17,11 +17,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from random import Random
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from astro_factory.core.config import Config
+from astro_factory.core.config import LATER, Config
 from astro_factory.core.trees import Tree
 from astro_factory.traces.branch_counts import Bounds, BranchCount, draw_count
 from astro_factory.traces.terminals import Draw, Terminals
@@ -35,6 +35,8 @@ class Confirm(Config):
 
     min_value: float = Field(0.9, ge=0, le=1)
     """Lowest Q of a step that can be confirmed."""
+    min_rollouts: Annotated[int, Field(ge=0), LATER] = 0
+    """Fewest rollouts of a step that can be confirmed. The Q of a step with one rollout only says how that ended."""
     share: float = Field(0.3, ge=0, le=1)
     """Share of these steps that are confirmed."""
 
@@ -162,6 +164,7 @@ def _with_pauses(tree: Tree, visited: list[int], confirm: Confirm, random: Rando
         first = node.parent == previous and index not in paused
         continued = place < len(visited) and tree.nodes[visited[place]].parent == index
         paused.append(index)
-        if first and continued and node.value >= confirm.min_value and random.random() < confirm.share:
+        good = node.value >= confirm.min_value and node.rollouts >= confirm.min_rollouts
+        if first and continued and good and random.random() < confirm.share:
             paused.append(index)
     return paused

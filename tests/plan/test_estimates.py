@@ -196,7 +196,7 @@ def test_limits_of_a_tree(config, limits):
     ("config", "limits"),
     [
         (BestOfNConfig(kind="best_of_n", n=3, max_rollout_tokens=5), (3, 15)),
-        (BeamConfig(kind="beam", width=2, max_depth=3, expansions=4, max_step_tokens=5), (24, 120)),
+        (BeamConfig(kind="beam", width=2, max_depth=3, expansions=4, max_step_tokens=5), (20, 100)),
         (DfsConfig(kind="dfs", max_expansions=9, max_depth=9, expansions=4, max_step_tokens=5), (36, 180)),
         (PythonPolicyConfig(kind="python", target="a:b"), None),
     ],

@@ -15,7 +15,11 @@ STEP = {"finish": "stop"}
 
 def config(**fields) -> MctsConfig:
     return MctsConfig(
-        **({"kind": "mcts", "expansions": 2, "rollouts": 2, "iterations": 9, "prior": "uniform"} | fields)
+        **(
+            {"kind": "mcts", "expansions": 2, "rollouts": 2, "iterations": 9, "prior": "uniform"}
+            | {"count_evaluation": True}
+            | fields
+        )
     )
 
 
@@ -95,12 +99,38 @@ def test_rollouts_that_do_not_count_as_visits_leave_the_parent_its_own_reward():
         [[sample_of("a", **STEP), sample_of("b", **STEP)]],
     )
     assert shape(builder.tree) == {
-        "": (2, 1.0, 0.0, 0, 0.0),  # only a was visited
-        "a": (1, 1.0, 1.0, 2, 0.5),  # (1) / 1: its children have no visits
+        "": (2, 2 / 3, 0.0, 0, 0.0),  # only a was visited
+        "a": (1, 2 / 3, 1.0, 2, 0.5),  # (0 + 1 + 1) / 3: the verdicts of its closed terminals count
         "b": (0, 0.0, 0.0, 2, 0.5),
-        "aa": (0, 0.0, 0.0, 0, 0.5),
-        "ab": (0, 1.0, 1.0, 0, 0.5),
+        "aa": (1, 0.0, 0.0, 0, 0.5),
+        "ab": (1, 1.0, 1.0, 0, 0.5),
     }
+
+
+def test_kept_branches_are_not_rolled_out_with_the_candidates():
+    builder = run_policy(
+        letters("abc"),
+        config(keep_rollouts=True, prior="share", iterations=2),
+        [[sample_of("a", **STEP), sample_of("a", **STEP)]],
+        [[sample_of("b", "c"), sample_of("d", "d")]],  # ab and ad are kept below a
+        # a is expanded: its only candidate is ac
+        [[sample_of("c", **STEP), sample_of("x", **STEP)]],
+        [[sample_of("c"), sample_of("d")]],
+    )
+    found = shape(builder.tree)
+    assert {path: found[path][2:4] for path in ("ab", "ac", "ad")} == {"ab": (1.0, 1), "ac": (0.0, 2), "ad": (0.0, 1)}
+    assert found["ab"][0] == 1  # the value that its rollout gave it counts, so selection may reach it
+
+
+def test_children_of_low_value_are_pruned():
+    builder = run_policy(
+        letters("ab"),
+        config(prune_below=0.5),
+        [[sample_of("a", **STEP), sample_of("b", **STEP)]],
+        [[sample_of("b"), sample_of("a")], [sample_of("c"), sample_of("d")]],
+        [[sample_of("a", **STEP), sample_of("c", **STEP)]],
+    )  # b, with 0, is never expanded: the tree is done
+    assert builder.tree.iterations == 2
 
 
 def test_terminals_are_selected_again_without_close_finished():

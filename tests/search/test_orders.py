@@ -3,9 +3,10 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from astro_factory.core.errors import UserError
 from astro_factory.search.config import BeamConfig, BfsConfig, DfsConfig, PolicyConfig
 from astro_factory.search.driver import policy_for
-from tests.search.toy import builder_for, letters, sample_of, shape
+from tests.search.toy import Letters, builder_for, letters, sample_of, shape
 
 STEP = {"finish": "stop"}
 OPINION = {"prompt": "{question} | {steps} ?", "votes": 2}
@@ -144,7 +145,9 @@ def test_the_stop_rule_ends_them_too(kind):
 def test_self_evaluation_can_replace_rollouts():
     builder = run_policy(
         letters("ab"),
-        config("mcts", value="self_evaluation", self_evaluation=OPINION, expansions=2, iterations=9),
+        config(
+            "mcts", value="self_evaluation", self_evaluation=OPINION, expansions=2, iterations=9, count_evaluation=True
+        ),
         [steps("a", "b")],
         [votes("no", "no"), votes(" Yes", "maybe")],
         [steps("b", "c")],  # b: 0.5 + 0.5 * 1 / 2 against a: 0 + 0.5 * 1 / 2
@@ -181,7 +184,7 @@ def test_value_terminals_counts_only_verdicts():
 def test_more_rollouts_only_where_the_first_disagree():
     builder = run_policy(
         letters("ab"),
-        config("mcts", expansions=2, rollouts=4, first_rollouts=2, iterations=1),
+        config("mcts", expansions=2, rollouts=4, first_rollouts=2, iterations=1, count_evaluation=True),
         [steps("a", "b")],
         [[sample_of("b"), sample_of("c")], [sample_of("c"), sample_of("d")]],
         [[sample_of("b"), sample_of("b")]],
@@ -226,3 +229,73 @@ def test_invalid_policies(fields, golden):
 def test_defaults_are_valid():
     assert (BeamConfig(kind="beam").width, DfsConfig(kind="dfs").max_expansions) == (8, 64)
     assert BfsConfig(kind="bfs").prune_below == 0.0
+
+
+class Valued(Letters):
+    """Letters whose states have values by their last letter; `d` has none."""
+
+    def value(self, problem, steps):
+        return {"a": 0.9, "b": 0.2, "c": 0.6, "d": None, "x": 7.0}[steps[-1] if steps else "d"]
+
+
+def valued(monkeypatch, problem, policy, *rounds):
+    monkeypatch.setattr("tests.search.toy.Letters", Valued)
+    return run_policy(problem, policy, *rounds)
+
+
+def test_depth_first_search_follows_the_verifiers_values(monkeypatch):
+    builder = valued(
+        monkeypatch,
+        letters("acb"),
+        config("dfs", value="verifier", prune_below=0.5, expansions=4),
+        [steps("b", "c", "a", "a")],
+        [steps("c", "d", "d", "d")],  # a: 0.9. ad has no value, so that of a counts, and it goes before ac
+        [steps("b", "b", "b", "b")],  # ad
+        [steps("b", "b", "b", "b")],  # ac: 0.6
+        [steps("b", "b", "b", "b")],  # c: 0.6, while b is pruned
+    )
+    assert [builder.tree.nodes[call.node].facts["path"] for call in builder.tree.calls[::4]] == [
+        "",
+        "a",
+        "ad",
+        "ac",
+        "c",
+    ]
+    assert shape(builder.tree)["cb"] == (0, 0.2, 0.2, 1, 1.0)
+
+
+def test_beam_and_mcts_use_the_verifiers_values(monkeypatch):
+    builder = valued(
+        monkeypatch,
+        letters("ab"),
+        config("beam", rank="verifier", width=1),
+        [steps("b", "a", "c")],
+        [steps("b", "b", "c")],
+    )
+    assert shape(builder.tree)["ab"][1] == 1.0
+    builder = valued(
+        monkeypatch,
+        letters("ab"),
+        config("mcts", value="verifier", prior="uniform", prune_below=0.5, iterations=4, max_depth=2),
+        [steps("b", "a", "c")],
+        [steps("b", "b", "c")],  # a: 0.9
+        [steps("b", "b", "c")],  # c: 0.6
+    )
+    assert shape(builder.tree)["a"] == (1, (0.9 + 1 + 0) / 3, 0.9, 1, 1 / 3)
+    assert builder.tree.iterations == 3
+
+
+def test_a_value_that_is_no_chance(monkeypatch, golden):
+    monkeypatch.setattr(Valued, "complete_step", lambda *_: "x")
+    with pytest.raises(UserError) as caught:
+        valued(monkeypatch, letters("ab"), config("dfs", value="verifier"), [steps("a", "a", "a")])
+    assert caught.value.diagnostics[0].code == "E622"
+    golden(str(caught.value))
+
+
+def test_votes_and_values_do_not_mix():
+    for fields in ({"kind": "dfs", "value": "verifier"}, {"kind": "beam", "rank": "verifier"}):
+        with pytest.raises(ValidationError, match="uses no votes"):
+            config(**fields, self_evaluation=OPINION)
+    with pytest.raises(ValidationError, match="needs the section"):
+        config("bfs", value="self_evaluation")

@@ -8,7 +8,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import problem_schema
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.trees import Tree
-from astro_factory.stages.search import Config, cores, run
+from astro_factory.stages.search import Config, check, cores, run
 from astro_factory.store.store import StoredItems
 from tests.search.toy import letters, make_tokenizer, save_tokenizer
 from tests.stages.test_practice import Recorded
@@ -148,3 +148,20 @@ def test_cores_are_those_of_all_processes():
     fields = {"kind": "search", "model": "m", "problems": "p", "policy": POLICY, "processes": 2}
     assert cores(Config(**fields, engine=LLAMA | {"threads": 3})) == 6
     assert cores(Config(**fields, engine=SCRIPTED)) == 2
+
+
+def test_a_policy_that_asks_a_verifier_without_values(tmp_path, model, golden):
+    policy = {"kind": "dfs", "value": "verifier", "max_depth": 3}
+    with pytest.raises(UserError) as caught:
+        search(tmp_path, model, policy=policy)
+    assert caught.value.diagnostics[0].code == "E623"
+    golden(str(caught.value))
+
+
+def test_a_policy_without_limits_is_a_warning(golden):
+    fields = {"kind": "search", "model": "m", "problems": "p", "engine": SCRIPTED}
+    own = {"kind": "python", "target": "tests.search.test_policies:my_policy"}
+    [warning] = check(Config(**fields, policy=own), {})
+    assert warning.code == "W104"
+    golden(str(warning))
+    assert not list(check(Config(**fields, policy=own | {"max_samples": 9}), {}))

@@ -105,6 +105,15 @@ def test_only_steps_with_a_high_value_are_confirmed():
     assert all((4, 4) not in pairwise(visited) for visited in sequences)
 
 
+@pytest.mark.parametrize(("rollouts", "confirmed"), [(15, False), (16, True)])
+def test_only_steps_with_enough_rollouts_are_confirmed(rollouts, confirmed):
+    tree = small_tree()
+    tree.nodes[1].rollouts = rollouts
+    confirm = Confirm(min_value=0.9, share=1.0, min_rollouts=16)
+    sequences = [sample_sequence(tree, SequenceOptions(wrong_branches=2, confirm=confirm), seed) for seed in range(30)]
+    assert any((1, 1) in pairwise(visited) for visited in sequences) is confirmed
+
+
 options = st.builds(
     SequenceOptions,
     wrong_branches=st.sampled_from([0, 1, 3, (0, 4), {0: 1.0, 2: 2.0}, Mixture(natural=0.5, uniform=(0, 6))]),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.verifiers import get_verifier
+from astro_factory.verifiers.countdown import reachable
 from astro_factory.verifiers.countdown_puzzles import PuzzleRules, random_path, random_puzzle
 
 COUNTDOWN = get_verifier("countdown")
@@ -156,3 +157,20 @@ def test_a_random_path_is_allowed_in_every_step(seed, numbers):
         steps.append(COUNTDOWN.complete_step(problem, steps, step.text))
     assert steps == [step.text for step in path.steps]
     assert COUNTDOWN.closing(problem, steps) == f"answer {path.expression}"
+
+
+@given(puzzles())
+def test_the_value_of_a_state_tells_whether_the_target_can_be_reached(path):
+    """Every state on a solution's path is worth 1; the value of a last number is whether it is the target."""
+    problem = problem_of(path.numbers, path.end)
+    texts = [step.text for step in path.steps]
+    for count, state in enumerate(path.states):
+        assert COUNTDOWN.value(problem, texts[:count]) == (1.0 if len(state) <= COUNTDOWN.lookahead else None)
+    assert COUNTDOWN.value(problem_of(path.numbers, path.end + 1), texts) == 0.0
+
+
+def test_a_state_that_cannot_reach_the_target_is_worth_nothing():
+    assert COUNTDOWN.value(PROBLEM, []) == COUNTDOWN.value(PROBLEM, PATH[:1]) == 1.0
+    assert COUNTDOWN.value(PROBLEM, ["10 - 3 = 7 left 4 7"]) == 0.0
+    assert reachable((3, 4), 40) == {1, 7, 12}
+    assert reachable((3, 4), 10) == {1, 7}

@@ -25,6 +25,7 @@ async function treesView(root, route) {
   drawing.show(-1);
 }
 
+const fromRollouts = (nodes, node) => nodes.rollouts[node] ? ` (${plural(nodes.rollouts[node], "rollout")})` : "";
 const ends = (tree, verdict) => tree.nodes.verdict.filter((found) => found === verdict).length;
 
 function defaultTrace(tree, stage) {
@@ -55,7 +56,7 @@ function drawTree(tree, trace, where) {
   });
   const edges = nodes.parent.map((parent, node) => parent >= 0 && s("path", { class: visited.has(node) && visited.has(parent) ? "edge on" : "edge", d: `M${px(parent)},${py(parent)} C${px(parent) + column * 0.8},${py(parent)} ${px(node) - column * 0.2},${py(node)} ${px(node)},${py(node)}` }));
   const labels = nodes.text.map((text, node) => s("text", { class: "code halo", x: px(node) + 13, y: py(node) - 5 }, node ? shortened(text.replaceAll("\n", " "), longest) : "", s("title", {}, text || tree.question)));
-  const figures = nodes.text.map((_, node) => s("text", { class: "soft halo", x: px(node) + (node ? 13 : -10), y: py(node) + (node ? 14 : 20) }, node ? `N ${nodes.visits[node]}  Q ${nodes.value[node].toFixed(2)}` : "", nodes.terminal[node] ? `  ${nodes.verdict[node] === "correct" ? "✓" : "✗"} ${shortened(nodes.answer[node], 14)}` : ""));
+  const figures = nodes.text.map((_, node) => s("text", { class: "soft halo", x: px(node) + (node ? 13 : -10), y: py(node) + (node ? 14 : 20) }, node ? `N ${nodes.visits[node]}  Q ${nodes.value[node].toFixed(2)}${fromRollouts(nodes, node)}` : "", nodes.terminal[node] ? `  ${nodes.verdict[node] === "correct" ? "✓" : "✗"} ${shortened(nodes.answer[node], 14)}` : ""));
   const back = s("path", { class: "back now" });
   const element = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Drawing of the tree" }, s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Search tree of ${nodes.parent.length} nodes` }, edges, back, circles, labels, figures));
   let place = -1;
@@ -72,7 +73,7 @@ function drawTree(tree, trace, where) {
       if (jumped) back.setAttribute("d", `M${px(before)},${py(before)} Q${(px(before) + px(node)) / 2},${Math.max(py(before), py(node)) + 24} ${px(node)},${py(node)}`);
       const box = element.getBoundingClientRect();
       if (px(node) < element.scrollLeft || px(node) > element.scrollLeft + box.width - 120) element.scrollLeft = px(node) - box.width / 2;
-      clear(where, `${place + 1} of ${trace.sequence.length}: ${jumped ? "goes back to" : before === node ? "looks at" : "node"} ${node} ${node ? `"${shortened(nodes.text[node], 80)}"` : "(the problem)"}, N ${nodes.visits[node]}, Q ${nodes.value[node].toFixed(2)}`);
+      clear(where, `${place + 1} of ${trace.sequence.length}: ${jumped ? "goes back to" : before === node ? "looks at" : "node"} ${node} ${node ? `"${shortened(nodes.text[node], 80)}"` : "(the problem)"}, N ${nodes.visits[node]}, Q ${nodes.value[node].toFixed(2)}${fromRollouts(nodes, node)}`);
     } else clear(where, `Node sequence: ${trace.sequence.join(" → ")}`);
     listeners.forEach((listener) => listener(place));
   }
