@@ -64,27 +64,31 @@ def words_of_template(source: str) -> list[str]:
     return [word for text in texts for word in words_of(text)]
 
 
-def vocabulary_of(words: Iterable[str], largest_number: int, specials: Sequence[str]) -> dict[str, int]:
-    """Token to id: special tokens, bytes, white space, punctuation, numbers from 0, and the words in sorted order.
+def vocabulary_of(
+    words: Iterable[str], largest_number: int, specials: Sequence[str], commands: Sequence[str] = ()
+) -> dict[str, int]:
+    """Token to id: special tokens, bytes, white space, punctuation, numbers from 0, the words in sorted order, and the
+    names of LaTeX commands.
 
-    A word token includes the space before it; punctuation marks exist with and without.
+    A word token includes the space before it, the name of a command does not; punctuation marks exist with and without.
     """
     tokens = [*specials, *(f"<0x{byte:02X}>" for byte in range(256)), " ", "\n"]
     tokens += [*_PUNCTUATION, *(f" {mark}" for mark in _PUNCTUATION)]
     tokens += [f" {number}" for number in range(largest_number + 1)]
     tokens += [f" {word}" for word in sorted(set(words))]
+    tokens += commands
     return {token: index for index, token in enumerate(dict.fromkeys(tokens))}
 
 
 def build_tokenizer(
-    words: Iterable[str], largest_number: int, chat: ChatFormat, max_length: int
+    words: Iterable[str], largest_number: int, chat: ChatFormat, max_length: int, commands: Sequence[str] = ()
 ) -> "PreTrainedTokenizerFast":
     """A transformers tokenizer, ready for `save_pretrained`; `max_length` is the model's longest input, in tokens."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     specials = [chat.bos, chat.eos, chat.pad, *chat.others]
-    vocabulary = vocabulary_of(words, largest_number, specials)
+    vocabulary = vocabulary_of(words, largest_number, specials, commands)
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True, ignore_merges=True))
     tokenizer.normalizer = normalizers.Replace(Regex(r"^(?=[^\n])"), " ")
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), "isolated")

@@ -100,3 +100,13 @@ def test_chat_formats(name):
     assert tokenizer.apply_chat_template(MESSAGES, tokenize=False) == prompt + response
     assert len({tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token}) == 3
     assert response.endswith(tokenizer.eos_token)
+
+
+def test_a_latex_command_is_one_token_after_its_backslash():
+    tokenizer = build_tokenizer(WORDS, 40, CHAT_FORMATS["minimal"], 256, ["boxed"])
+    text = "answer \\boxed{17} boxed"
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    tokens = tokenizer.convert_ids_to_tokens(ids)
+    assert tokens[:5] == [" answer", " \\", "boxed", "{", "<0x31>"]
+    assert tokens[-6:] == [" ", *(f"<0x{ord(letter):02X}>" for letter in "boxed")]
+    assert tokenizer.decode(ids) == text

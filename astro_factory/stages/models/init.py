@@ -3,14 +3,14 @@
 Equal configurations give equal bytes.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import Config as CoreConfig
-from astro_factory.core.config import StageConfig, TemplateField
+from astro_factory.core.config import LATER, StageConfig, TemplateField
 from astro_factory.core.context import StageContext
 
 OUTPUT = ArtifactType.MODEL
@@ -58,6 +58,8 @@ class Vocabulary(CoreConfig):
     """Words; text is split at white space and punctuation."""
     word_sources: list[TemplateField] = Field(default_factory=list)
     """Templates whose literal words enter the vocabulary."""
+    commands: Annotated[list[str], LATER] = Field(default_factory=list)
+    """LaTeX commands without their backslash, such as `boxed`; one token each."""
 
 
 class Config(StageConfig):
@@ -82,7 +84,11 @@ def run(ctx: StageContext, config: Config) -> None:
     silence_transformers()
     shape = config.architecture
     tokenizer = build_tokenizer(
-        _words(config), config.vocabulary.numbers, CHAT_FORMATS[config.chat_template], shape.max_position_embeddings
+        _words(config),
+        config.vocabulary.numbers,
+        CHAT_FORMATS[config.chat_template],
+        shape.max_position_embeddings,
+        config.vocabulary.commands,
     )
     ids: dict[str, Any] = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     llama = LlamaConfig(

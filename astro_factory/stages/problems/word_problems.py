@@ -1,0 +1,107 @@
+"""Generated word problems in many wordings: distinct, solvable, and split by structure.
+
+Families alternate by weight, and a larger `count` only appends problems.
+"""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Literal
+
+from pydantic import Field
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.canonical import seed_for
+from astro_factory.core.config import StageConfig
+from astro_factory.core.context import StageContext
+from astro_factory.core.errors import UserError
+from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.tables import write_table
+from astro_factory.core.workload import Rows, Workload
+from astro_factory.stages.word_problems.families import FAMILIES
+from astro_factory.stages.word_problems.rules import FamilyRules
+from astro_factory.stages.word_problems.story import Split, WordProblem, split_of
+
+OUTPUT = ArtifactType.PROBLEMS
+VERSION = 1
+HEAVY = False
+
+_PATIENCE = 50_000
+"""After this many draws in a row without a new problem, (nearly) all of a family have been found."""
+_LETTERS = str.maketrans({"+": "p", "-": "m", "*": "x", "/": "d", " ": "-"})
+"""For ids: the operations of a structure."""
+
+
+class Config(StageConfig, FamilyRules):
+    kind: Literal["word_problems"]
+    count: int = Field(gt=0)
+    """Number of problems; no two have the same structure and answer."""
+    split: Split = "train"
+    """Which structures to use (the calculations with their numbers, whatever the wording): a hash puts 8 of 10 in train,
+    1 in dev and 1 in test."""
+    seed: int = 0
+    """Source of randomness."""
+
+
+def estimate(config: Config, rows: Rows) -> Workload:
+    return Workload("problems", config.count, rows=config.count)
+
+
+def run(ctx: StageContext, config: Config) -> None:
+    rows = (problem.as_row() for problem in make_problems(config))
+    count = write_table(ctx.out / TABLE_FILES[OUTPUT], rows, problem_schema())
+    ctx.events.progress(count, config.count, "problems")
+
+
+def make_problems(config: Config) -> Iterator[Problem]:
+    """The configured problems, one at a time.
+
+    Raises:
+        UserError: E411 if there are fewer distinct problems than `count`.
+    """
+    weights = config.families
+    sources = {family: _distinct(config, family) for family in weights}
+    made = dict.fromkeys(weights, 0)
+    for index in range(config.count):
+        # the family furthest behind its share
+        family = max(weights, key=lambda name: weights[name] * (index + 1) / sum(weights.values()) - made[name])
+        problem = next(sources[family], None)
+        if problem is None:
+            raise UserError.of(
+                "E411",
+                f"the {config.split} split has only {made[family]} distinct word problems of the family '{family}', and "
+                f"{config.count} problems with these weights need more",
+                f"lower 'count' or the weight of '{family}' in 'families'",
+            )
+        made[family] += 1
+        yield _row(problem)
+
+
+def _distinct(config: Config, family: str) -> Iterator[WordProblem]:
+    """Problems with a new structure or a new answer, until none can be found."""
+    random = Random(seed_for(config.seed, "word_problems", config.split, family))
+    seen = set()
+    misses = 0
+    while misses < _PATIENCE:
+        problem = FAMILIES[family](random)
+        misses += 1
+        if problem is None or split_of(problem.structure) != config.split:
+            continue
+        if (key := (problem.structure, problem.answer)) not in seen:
+            misses = 0
+            seen.add(key)
+            yield problem
+
+
+def _row(problem: WordProblem) -> Problem:
+    return Problem(
+        id=f"{problem.structure.translate(_LETTERS)}-to-{problem.answer}",
+        question=problem.question,
+        answer=str(problem.answer),
+        verifier="math",
+        info={
+            "structure": problem.structure,
+            "redo": " ".join(f"{operator}{number}" for operator, number in problem.redo),
+            "wanted": problem.wanted,
+        },
+        level=problem.family,
+    )
