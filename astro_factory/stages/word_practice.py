@@ -39,8 +39,8 @@ class Config(StageConfig, FamilyRules):
             "solve": 0.5, "attempt": 0.25, "series": 0.05, "judge": 0.08, "compare": 0.04, "arithmetic": 0.08
         }
     )  # fmt: skip
-    """Weight of each skill: right solutions, honest attempts with their check, several of them in one response, checks of
-    a given answer, comparisons, calculations."""
+    """Weight of each skill: right solutions, honest attempts with their check, several of them in one response, checks
+    of a given answer, comparisons, calculations."""
     system_prompt: str = ""
     """System message of some of the right solutions, so that the model knows the request; empty for none."""
     system_share: float = Field(0.2, ge=0, le=1)

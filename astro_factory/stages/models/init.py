@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.canonical import seed_for
-from astro_factory.core.config import Config as CoreConfig
 from astro_factory.core.config import LATER, StageConfig, TemplateField
+from astro_factory.core.config import Config as CoreConfig
 from astro_factory.core.context import StageContext
 
 OUTPUT = ArtifactType.MODEL

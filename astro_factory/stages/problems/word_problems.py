@@ -36,8 +36,8 @@ class Config(StageConfig, FamilyRules):
     count: int = Field(gt=0)
     """Number of problems; no two have the same structure and answer."""
     split: Split = "train"
-    """Which structures to use (the calculations with their numbers, whatever the wording): a hash puts 8 of 10 in train,
-    1 in dev and 1 in test."""
+    """Which structures to use (the calculations with their numbers, whatever the wording): a hash puts 8 of 10 in
+    train, 1 in dev and 1 in test."""
     seed: int = 0
     """Source of randomness."""
 
@@ -68,12 +68,12 @@ def make_problems(config: Config) -> Iterator[Problem]:
         if problem is None:
             raise UserError.of(
                 "E411",
-                f"the {config.split} split has only {made[family]} distinct word problems of the family '{family}', and "
-                f"{config.count} problems with these weights need more",
+                f"the {config.split} split has only {made[family]} distinct word problems of the family '{family}', "
+                f"and {config.count} problems with these weights need more",
                 f"lower 'count' or the weight of '{family}' in 'families'",
             )
         made[family] += 1
-        yield _row(problem)
+        yield as_problem(problem)
 
 
 def _distinct(config: Config, family: str) -> Iterator[WordProblem]:
@@ -92,7 +92,8 @@ def _distinct(config: Config, family: str) -> Iterator[WordProblem]:
             yield problem
 
 
-def _row(problem: WordProblem) -> Problem:
+def as_problem(problem: WordProblem) -> Problem:
+    """The row of a problem, for the `math` verifier."""
     return Problem(
         id=f"{problem.structure.translate(_LETTERS)}-to-{problem.answer}",
         question=problem.question,

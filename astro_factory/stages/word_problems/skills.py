@@ -46,14 +46,14 @@ def solve(random: Random, families: Weights) -> Document | None:
 def attempt(random: Random, families: Weights) -> Document | None:
     """One honest attempt, mostly wrong, and the check of its answer."""
     problem = draw(random, families)
-    lines = problem and _attempt(random, problem)
+    lines = problem and attempt_lines(random, problem)
     return (f"Try once and check. {problem.question}", DELIMITER.join(lines)) if problem and lines else None
 
 
 def series(random: Random, families: Weights) -> Document | None:
     """Two or three problems, one attempt each: the question stands far above its attempt."""
     problems = [draw(random, families) for _ in range(random.randint(2, 3))]
-    attempts = [problem and _attempt(random, problem) for problem in problems]
+    attempts = [problem and attempt_lines(random, problem) for problem in problems]
     if not all(attempts):
         return None
     numbered = list(enumerate(zip(problems, attempts, strict=True), start=1))
@@ -65,7 +65,7 @@ def series(random: Random, families: Weights) -> Document | None:
 def judge(random: Random, families: Weights) -> Document | None:
     """Whether a given answer is right, by calculating what the question states about it."""
     problem = draw(random, families)
-    lines = problem and _attempt(random, problem)
+    lines = problem and attempt_lines(random, problem)
     if not problem or not lines:
         return None
     answer = int(lines[-2].rpartition("{")[2].partition("}")[0])
@@ -104,7 +104,7 @@ SKILLS: dict[str, Skill] = {
 }
 
 
-def _attempt(random: Random, problem: WordProblem) -> list[str] | None:
+def attempt_lines(random: Random, problem: WordProblem) -> list[str] | None:
     """The steps of an attempt, then the line that checks it."""
     right = random.random() < _RIGHT_SHARE
     if problem.guesses:

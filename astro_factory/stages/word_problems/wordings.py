@@ -38,8 +38,8 @@ MIX = (
         "adults",
         ("children", "dollars", "dollars", "dollars"),
         (
-            "{name} sells {n} tickets. An adult pays {a} dollars and a child pays {b} dollars. {name} takes {T} dollars "
-            "in all. How many adults buy a ticket?",
+            "{name} sells {n} tickets. An adult pays {a} dollars and a child pays {b} dollars. {name} takes {T} "
+            "dollars in all. How many adults buy a ticket?",
             "A group of {n} people visits a museum. Adults pay {a} dollars each, children {b} dollars each. Together "
             "they pay {T} dollars. How many adults are in the group?",
             "Tickets cost {a} dollars for adults and {b} dollars for children. A family of {n} pays {T} dollars. "
@@ -110,8 +110,8 @@ TRANSFER = (
         (
             "{name} has {p} {things} and {other} has {q}. {name} gives some to {other}. Now {name} has {T} more than "
             "{other}. How many {things} does {name} give away?",
-            "{other} owns {q} {things}, {name} owns {p}. After a gift from {name} to {other}, {name} still has {T} more "
-            "than {other}. How many {things} are in the gift?",
+            "{other} owns {q} {things}, {name} owns {p}. After a gift from {name} to {other}, {name} still has {T} "
+            "more than {other}. How many {things} are in the gift?",
         ),
     ),
     Scene(
@@ -182,18 +182,18 @@ UNITS = (
         (
             "{name} buys {w} dozen eggs and {d} single eggs. An egg costs {m} cents. A coupon takes {g} cents off. How "
             "many cents does {name} pay?",
-            "A cook has {w} dozen eggs and {d} more. Each egg makes {m} cookies, and the guests eat {g} cookies. How many "
-            "cookies are left?",
+            "A cook has {w} dozen eggs and {d} more. Each egg makes {m} cookies, and the guests eat {g} cookies. How "
+            "many cookies are left?",
         ),
     ),
     (
         "months",
         12,
         (
-            "{name} saves {m} dollars a month for {w} years and {d} months and then spends {g} dollars. How many dollars "
-            "are left?",
-            "A club meets {m} times a month for {w} years and {d} months, but {g} meetings are called off. How many times "
-            "does it meet?",
+            "{name} saves {m} dollars a month for {w} years and {d} months and then spends {g} dollars. How many "
+            "dollars are left?",
+            "A club meets {m} times a month for {w} years and {d} months, but {g} meetings are called off. How many "
+            "times does it meet?",
         ),
     ),
 )

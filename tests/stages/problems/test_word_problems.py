@@ -32,7 +32,9 @@ def test_problems_are_distinct_and_accepted_by_their_verifier():
 
 def test_splits_share_no_structure():
     splits = {
-        split: {problem.info["structure"] for problem in make_problems(config(split=split, families={"mix": 1, "undo": 2}))}
+        split: {
+            problem.info["structure"] for problem in make_problems(config(split=split, families={"mix": 1, "undo": 2}))
+        }
         for split in ("train", "dev", "test")
     }
     assert not any(splits[first] & splits[second] for first, second in combinations(splits, 2))

@@ -78,10 +78,12 @@ def test_a_right_solution_passes_its_check_and_a_wrong_one_does_not(family):
         lines = steps(problem, problem.answer)
         assert lines and lines[-1].endswith(f"so the answer is \\boxed{{{problem.answer}}}.")
         found = results(problem.plan, problem.answer) or []
-        assert len(found) == {"read_off": 0}.get(family, len(found)) <= 5
+        assert len(found) in ([0] if family == "read_off" else [2, 3, 4])
         assert all(0 <= number <= LARGEST for calculation in found for number in calculation)
         claimed = found[-1][2] if found else problem.answer
-        assert check_line(problem, problem.answer, claimed).endswith(" - ".join(2 * [str(problem.wanted)]) + " = 0. Yes.")
+        assert check_line(problem, problem.answer, claimed).endswith(
+            " - ".join(2 * [str(problem.wanted)]) + " = 0. Yes."
+        )
         for guess in problem.guesses:
             other = results(problem.plan, guess)
             if guess != problem.answer and (other or not problem.plan):
