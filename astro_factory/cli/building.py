@@ -31,7 +31,7 @@ from astro_factory.store import Store
 from astro_factory.store.disk_full import disk_full_as_error
 
 JobsOption = Annotated[
-    int | None, typer.Option("--jobs", min=1, help="Cores (or GPUs) to use [default: all].", show_default=False)
+    int | None, typer.Option("--jobs", min=1, help="Cores to use [default: all].", show_default=False)
 ]
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going/--no-keep-going", help="Continue with stages that do not depend on a failed one.")

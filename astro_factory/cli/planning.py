@@ -21,7 +21,9 @@ from astro_factory.cli.options import (
     read_graph,
     read_target,
 )
+from astro_factory.core.devices import inventory
 from astro_factory.plan import make_plan
+from astro_factory.plan.fit import require_gpus
 from astro_factory.plan.locks import commits_for, locked_commits
 from astro_factory.plan.preflight import preflight
 
@@ -50,6 +52,7 @@ def plan(
     caches = () if offline else open_caches(cache)
     planned = make_plan(graph, place, commits=commits, use_imports=not no_import, caches=caches)
     preflight(planned, online=False)
+    require_gpus(planned, inventory())
     expected = estimates(planned, place)
     if as_json:
         print_json(plan_as_json(planned, expected))

@@ -21,6 +21,10 @@ class EngineSettings(Config):
         """CPU cores that one engine keeps busy."""
         return 1
 
+    def gpus(self) -> int:
+        """GPUs that one engine needs, if the machine has GPUs."""
+        return 1
+
     def context_length(self) -> int | None:
         """Longest prompt and sample together, in tokens; None if only the model determines it."""
         return getattr(self, "max_model_len", None)
@@ -43,6 +47,9 @@ class TransformersConfig(EngineSettings):
 
     def cores(self) -> int:
         return self.threads
+
+    def gpus(self) -> int:
+        return int(self.device in ("auto", "cuda"))
 
 
 class VllmConfig(EngineSettings):
@@ -74,6 +81,9 @@ class VllmConfig(EngineSettings):
         check_options(options, cls.model_fields)
         return options
 
+    def gpus(self) -> int:
+        return self.tensor_parallel_size
+
 
 class OpenAIConfig(EngineSettings):
     """Servers that speak OpenAI's completions protocol and return token ids, as `vllm serve` does."""
@@ -96,6 +106,9 @@ class OpenAIConfig(EngineSettings):
     backoff_s: Annotated[float, Field(ge=0), NOT_SEMANTIC] = 0.5
     """Wait before the first retry; doubles with each, up to a minute. A longer Retry-After of the server wins."""
 
+    def gpus(self) -> int:
+        return 0
+
 
 class ScriptedConfig(EngineSettings):
     """Fixed responses instead of a model, for tests and for writing policies."""
@@ -106,11 +119,16 @@ class ScriptedConfig(EngineSettings):
     max_model_len: int = Field(4096, gt=1)
     """Longest prompt and sample together, in tokens."""
 
+    def gpus(self) -> int:
+        return 0
+
 
 class PythonConfig(EngineSettings):
     """Your own engine."""
 
     kind: Literal["python"]
+    devices: Annotated[int, Field(ge=0), NOT_SEMANTIC] = 1
+    """GPUs that one engine needs; on a machine with GPUs it sees only these."""
     target: str = Field(pattern=r"^[\w.]+:\w+$")
     """`package.module:Class`, an `astro_factory.engines.Engine` that is called with (options, model folder)."""
     code: str = Field(default_factory=lambda known: code_digest(known.get("target", "")))
@@ -118,6 +136,9 @@ class PythonConfig(EngineSettings):
     the key. Write something else, such as a version, to decide yourself when results are stale."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options for the class."""
+
+    def gpus(self) -> int:
+        return self.devices
 
 
 ENGINES = KindRegistry(

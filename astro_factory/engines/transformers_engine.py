@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from astro_factory.core.devices import torch_device
 from astro_factory.core.models import check_weights
 from astro_factory.engines.base import Engine, Request, Sample, Stream
 from astro_factory.engines.config import TransformersConfig
@@ -22,7 +23,7 @@ class TransformersEngine(Engine):
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=config.dtype, trust_remote_code=False, use_safetensors=True
         ).eval()
-        model.to(device=_device(config.device))  # pyright: ignore[reportCallIssue]
+        model.to(device=torch_device(config.device))  # pyright: ignore[reportCallIssue]
         self._sampler = Sampler(model, self.tokenizer, config.batch_size, config.max_model_len)
         self.max_model_len = self._sampler.max_model_len
 
@@ -31,11 +32,3 @@ class TransformersEngine(Engine):
 
     def stream(self) -> Stream:
         return self._sampler.stream()
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -7,6 +7,7 @@ from pathlib import Path
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import TemplateSource
+from astro_factory.core.devices import torch_device
 from astro_factory.core.models import check_weights, model_source
 from astro_factory.core.problems import Problem
 from astro_factory.report.built import BuiltSpec
@@ -37,8 +38,7 @@ class ChatModel:
         check_weights(source)
         self._tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(source, trust_remote_code=False, use_safetensors=True).eval()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        model.to(torch.device(device))  # pyright: ignore[reportArgumentType]
+        model.to(torch.device(torch_device()))  # pyright: ignore[reportArgumentType]
         self._sampler = Sampler(model, self._tokenizer)
 
     def ask(self, question: str, sampling: Sampling) -> list[str]:

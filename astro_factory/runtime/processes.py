@@ -15,12 +15,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from astro_factory.core import stack_dumps
+from astro_factory.core.devices import visible_to
 from astro_factory.core.errors import Diagnostic, Place, UserError
 from astro_factory.runtime.events import EventHandler, ProcessMessage
 from astro_factory.runtime.limits import Limits
@@ -44,8 +45,8 @@ class WarmProcessDied(StageFailed):
 class StageProcess:
     """A process that runs jobs; it leads its own process group."""
 
-    def __init__(self, log: Path, threads: int):
-        """Start the process; what it prints before its first job goes to `log`."""
+    def __init__(self, log: Path, threads: int, gpus: Sequence[str] | None = None):
+        """Start the process; what it prints before its first job goes to `log`. `gpus`: see `Job`."""
         self._stacks = tempfile.TemporaryDirectory(prefix="astro-factory-stacks-")
         jobs, jobs_write = os.pipe()
         events, events_write = os.pipe()
@@ -59,7 +60,7 @@ class StageProcess:
                     stdout=output,
                     stderr=output,
                     pass_fds=(jobs, events_write),
-                    env=_environment(threads) | {stack_dumps.FOLDER: self._stacks.name},
+                    env=_environment(threads, gpus) | {stack_dumps.FOLDER: self._stacks.name},
                     start_new_session=True,
                 )
         except BaseException:
@@ -201,7 +202,8 @@ class ProcessPool:
         with self._lock:
             if self._closed:
                 raise StageFailed("the build was interrupted")
-            process = self._warm.pop() if self._warm and not heavy else StageProcess(Path(job.log), job.threads)
+            warm = self._warm and not heavy
+            process = self._warm.pop() if warm else StageProcess(Path(job.log), job.threads, job.gpus)
             self._running.add(process)
             return process
 
@@ -234,15 +236,20 @@ class ProcessPool:
                 process.close()
 
 
-def _environment(threads: int) -> dict[str, str]:
-    return os.environ | {
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONHASHSEED": "0",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONPATH": os.pathsep.join(part or os.getcwd() for part in sys.path),
-    }
+def _environment(threads: int, gpus: Sequence[str] | None) -> dict[str, str]:
+    devices = {} if gpus is None else visible_to(gpus)
+    return (
+        os.environ
+        | devices
+        | {
+            "OMP_NUM_THREADS": str(threads),
+            "MKL_NUM_THREADS": str(threads),
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONHASHSEED": "0",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join(part or os.getcwd() for part in sys.path),
+        }
+    )
 
 
 def _with_stacks(cause: str, folder: Path, log: Path) -> str:

@@ -1,14 +1,16 @@
 """The resources that stages need, and the queue that starts a stage as soon as there is room for it.
 
 A kind declares what a run needs with the hooks `cores`, `gpus` and `memory_gb` (`stages.base`). A stage that needs more
-than the machine has gets the whole machine.
+cores or memory than the machine has gets all of them. GPUs are exclusive: a stage gets its devices by id, and a plan
+that needs more than there are is refused before it starts. A machine without GPUs runs everything on its CPU.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from astro_factory.core.devices import gpus
+from astro_factory.core.devices import gpus, inventory
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.plans import Executable, Import
 from astro_factory.stages import stage_kind
@@ -36,26 +38,43 @@ class Resources:
 
 
 def machine_resources(jobs: int | None) -> Resources:
-    """What a build may use: `jobs` cores; by default one for each GPU or, on a machine without GPUs, all cores."""
-    devices = len(gpus())
+    """What a build may use: `jobs` cores, by default all, and all GPUs and memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return Resources(jobs or devices or os.cpu_count() or 1, devices, memory)
+    return Resources(jobs or os.cpu_count() or 1, len(inventory().gpus), memory)
 
 
 def required(planned: Executable) -> Resources:
     """What a node needs while it is executed; copying an import needs nothing."""
-    return Resources() if isinstance(planned, Import) else _declared(planned.node)
+    return Resources() if isinstance(planned, Import) else declared(planned.node)
 
 
 def processors(node: GraphNode) -> tuple[float, str]:
     """How many processors a run of a node keeps busy, and which: `cores` or, for a model on a GPU machine, `GPUs`."""
-    amount = _declared(node)
-    return (amount.gpus or amount.cores, "GPUs") if node.heavy and gpus() else (amount.cores, "cores")
+    amount = declared(node)
+    return (amount.gpus, "GPUs") if amount.gpus and gpus() else (amount.cores, "cores")
 
 
-def _declared(node: GraphNode) -> Resources:
+def declared(node: GraphNode) -> Resources:
+    """What the kind of a node says that a run needs."""
     kind, config = stage_kind(node.module), node.config
     return Resources(kind.cores(config), kind.gpus(config), kind.memory_gb(config))
+
+
+class Devices:
+    """The GPUs that no stage uses at the moment."""
+
+    def __init__(self, ids: Sequence[str]):
+        self._order = {name: number for number, name in enumerate(ids)}
+        self._free = set(ids)
+
+    def take(self, count: int) -> list[str]:
+        """The first free ones; a stage that `ReadyQueue.pop` returned finds enough."""
+        taken = sorted(self._free, key=self._order.__getitem__)[:count]
+        self._free.difference_update(taken)
+        return taken
+
+    def give_back(self, ids: Sequence[str]) -> None:
+        self._free.update(ids)
 
 
 class ReadyQueue:

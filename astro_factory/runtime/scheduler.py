@@ -12,7 +12,9 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import NamedTuple
 
+from astro_factory.core.devices import inventory
 from astro_factory.core.errors import UserError
 from astro_factory.core.plans import Executable, Hit, Import, Pending, Plan, PlannedNode, ToRun
 from astro_factory.core.results import Result
@@ -21,7 +23,7 @@ from astro_factory.runtime.node_execution import Completed, execute_node, log_pa
 from astro_factory.runtime.options import BuildOptions
 from astro_factory.runtime.outcomes import Build, Outcome, StageFailed
 from astro_factory.runtime.processes import ProcessPool
-from astro_factory.runtime.resources import ReadyQueue, Resources, machine_resources
+from astro_factory.runtime.resources import Devices, ReadyQueue, Resources, machine_resources
 from astro_factory.store import Store
 from astro_factory.store.disk_full import disk_full_as_error
 
@@ -45,6 +47,15 @@ class _Report:
     news: StageEvent | Completed | BaseException
 
 
+class _Running(NamedTuple):
+    """A node in execution with what it occupies."""
+
+    planned: Executable
+    amount: Resources
+    devices: list[str]
+    """Ids of its GPUs."""
+
+
 class _Scheduler:
     def __init__(self, plan: Plan, store: Store, watch: Watcher, options: BuildOptions):
         self.plan, self.store, self.watch, self.keep_going = plan, store, watch, options.keep_going
@@ -59,7 +70,9 @@ class _Scheduler:
         self.resolvable: deque[str] = deque()
         """Nodes whose inputs all have results, to be resolved."""
         self.queue = ReadyQueue(machine_resources(options.jobs))
-        self.running: dict[str, tuple[Executable, Resources]] = {}
+        ids = [gpu.id for gpu in inventory().gpus]
+        self.has_gpus, self.devices = bool(ids), Devices(ids)
+        self.running: dict[str, _Running] = {}
         self.inbox: SimpleQueue[_Report] = SimpleQueue()
         self.processes = ProcessPool()
 
@@ -121,11 +134,12 @@ class _Scheduler:
     def _start(self, planned: Executable, amount: Resources) -> None:
         name = planned.node.name
         self.watch(name, {"event": "start", "reason": planned.reason})
-        self.running[name] = (planned, amount)
+        devices = self.devices.take(int(amount.gpus))
+        self.running[name] = _Running(planned, amount, devices)
         # a daemon, so that an interrupted build does not wait for another builder's lock
-        threading.Thread(target=self._execute, args=(planned,), daemon=True).start()
+        threading.Thread(target=self._execute, args=(planned, devices), daemon=True).start()
 
-    def _execute(self, planned: Executable) -> None:
+    def _execute(self, planned: Executable, devices: list[str]) -> None:
         """Build one node, in a thread of its own. The results that it reads do not change any more."""
         name = planned.node.name
 
@@ -133,14 +147,16 @@ class _Scheduler:
             self.inbox.put(_Report(name, event))
 
         try:
-            news = execute_node(self.plan, planned, self.state.results, self.store, send, self.processes)
+            visible = devices if self.has_gpus else None
+            news = execute_node(self.plan, planned, self.state.results, self.store, send, self.processes, visible)
         except BaseException as error:  # a bug of ours, too, fails only this stage
             news = error
         self.inbox.put(_Report(name, news))
 
     def _finish(self, name: str, news: Completed | BaseException) -> None:
-        planned, amount = self.running.pop(name)
+        planned, amount, devices = self.running.pop(name)
         self.queue.release(amount)
+        self.devices.give_back(devices)
         if isinstance(news, BaseException):
             log = log_path(self.store, planned.key)
             if log.exists() and log.stat().st_size:

@@ -30,6 +30,8 @@ class Job:
     items: str
     log: str
     threads: int
+    gpus: tuple[str, ...] | None = None
+    """Ids of the GPUs that the process may use; None leaves all visible."""
 
     def run(self, send: EventHandler) -> None:
         """Run the stage in this process. Its log events are written in order with what the process prints."""

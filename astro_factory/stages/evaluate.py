@@ -49,6 +49,11 @@ def cores(config: Config) -> int:
     return config.processes * config.engine.cores()
 
 
+def gpus(config: Config) -> int:
+    """GPUs that the stage needs."""
+    return config.processes * config.engine.gpus()
+
+
 def estimate(config: Config, rows: Rows) -> Workload:
     """Every arm answers every problem."""
     samples = times(total(rows, config.suite.problems), sum(map(config.samples_of, config.arms)))

@@ -255,6 +255,11 @@ def cores(config: GenerationConfig) -> int:
     return config.processes * config.engine.cores()
 
 
+def gpus(config: GenerationConfig) -> int:
+    """GPUs that the stage needs."""
+    return config.processes * config.engine.gpus()
+
+
 def ask_about(
     ctx: StageContext,
     config: GenerationConfig,

@@ -17,7 +17,7 @@ from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.votes import vote_schema
 from astro_factory.core.workload import Rows, Workload
-from astro_factory.stages.generation import Conversation, GenerationConfig, ask_about, cores
+from astro_factory.stages.generation import Conversation, GenerationConfig, ask_about, cores, gpus
 from astro_factory.traces.prompt_templates import Prompt
 from astro_factory.traces.terminals import Terminals
 
@@ -25,7 +25,7 @@ OUTPUT = ArtifactType.VOTES
 VERSION = 1
 HEAVY = True
 
-__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "run"]
+__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "gpus", "run"]
 
 
 class Config(GenerationConfig):

@@ -22,7 +22,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.tables import read_batches, write_table
 from astro_factory.core.trees import Tree, read_trees
 from astro_factory.core.workload import Rows, Workload
-from astro_factory.stages.generation import Conversation, GenerationConfig, ask_about, cores
+from astro_factory.stages.generation import Conversation, GenerationConfig, ask_about, cores, gpus
 from astro_factory.traces import error_codes
 from astro_factory.traces.prompt_templates import Prompt
 from astro_factory.traces.rewriting import Line, RewriteChecker, apply_rewrites, rewritable_lines
@@ -32,7 +32,7 @@ OUTPUT = ArtifactType.TRACES
 VERSION = 1
 HEAVY = True
 
-__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "run"]
+__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "gpus", "run"]
 
 
 class Config(GenerationConfig):

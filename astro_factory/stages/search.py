@@ -64,6 +64,11 @@ def cores(config: Config) -> int:
     return config.processes * config.engine.cores()
 
 
+def gpus(config: Config) -> int:
+    """GPUs of this machine that the stage needs."""
+    return 0 if config.backend == "ray" else config.processes * config.engine.gpus()
+
+
 def estimate(config: Config, rows: Rows) -> Workload:
     """A tree for each problem."""
     problems, limits = rows.get(config.problems), config.policy.limits()

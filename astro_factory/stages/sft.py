@@ -22,6 +22,11 @@ def cores(config: Config) -> int:
     return config.launch.processes * config.threads
 
 
+def gpus(config: Config) -> int:
+    """GPUs that the stage needs: one for each process."""
+    return config.launch.gpus
+
+
 def threads(config: Config) -> int:
     """CPU threads of each process."""
     return config.threads

@@ -24,6 +24,7 @@ from typing import Any, TextIO
 from astro_factory.core import stack_dumps
 from astro_factory.core.canonical import digest
 from astro_factory.core.context import Events, Items, StageContext
+from astro_factory.core.devices import torch_device
 from astro_factory.core.errors import Diagnostic, Place, UserError
 from astro_factory.core.user_code import import_target
 from astro_factory.training.settings import Launch, TrainingConfig
@@ -115,7 +116,7 @@ def _environment(launch: Launch) -> dict[str, str]:
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, [root, variables.get("PYTHONPATH")]))
     variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", "")])
     variables.setdefault("OMP_NUM_THREADS", "1")
-    if launch.deepspeed and not _has_gpu():
+    if launch.deepspeed and torch_device() != "cuda":
         variables["DS_ACCELERATOR"] = "cpu"
         variables.setdefault("TORCH_EXTENSIONS_DIR", str(_extensions_folder()))
     return variables
@@ -132,12 +133,6 @@ def _extensions_folder() -> Path:
         if time.time() - lock.stat().st_mtime > _COMPILE_S:
             lock.unlink(missing_ok=True)
     return folder
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _follow(process: subprocess.Popen[bytes], lines: TextIO, events: Events) -> UserError | None:

@@ -24,11 +24,18 @@ class Launch(Config):
     """Data-parallel processes: one for each GPU, or a few on a CPU (gloo). They divide a step's batch."""
     deepspeed: DeepSpeed | None = None
     """Shard with DeepSpeed; by default the processes use plain data parallelism (DDP)."""
+    device: Annotated[Literal["auto", "cpu"], NOT_SEMANTIC] = "auto"
+    """`auto` gives each process a GPU on a machine that has GPUs; `cpu` trains on the CPU everywhere."""
 
     @property
     def is_distributed(self) -> bool:
         """Whether training needs the launcher; DeepSpeed needs it even for one process."""
         return self.processes > 1 or self.deepspeed is not None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that the processes need together."""
+        return 0 if self.device == "cpu" else self.processes
 
 
 class TrainingConfig(StageConfig):

@@ -13,6 +13,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import PrinterCallback
 
 from astro_factory.core.context import Events
+from astro_factory.core.devices import torch_device
 from astro_factory.core.errors import UserError
 from astro_factory.training.launch import Interrupted
 from astro_factory.training.optimizers import learning_rate_share, make_optimizer
@@ -79,7 +80,7 @@ class RecipeMixin(Generic[Settings], _Base):
 
 def common_arguments(settings: TrainingConfig, work: Path) -> dict[str, Any]:
     """Arguments of transformers' Trainer that both our trainers use."""
-    cpu = not torch.cuda.is_available()
+    cpu = torch_device() != "cuda"
     return {
         "output_dir": str(work / "checkpoints"),
         "use_cpu": cpu,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from astro_factory.runtime import doctor
+from astro_factory.core.devices import Inventory
+from astro_factory.core.nvidia import Fault, Gpu, cuda_faults
 from astro_factory.runtime.doctor import Facts, facts, findings
 from astro_factory.runtime.known_bad import KNOWN_BAD
 
@@ -18,8 +19,7 @@ SOUND = Facts(
     requirements=("torch<2.14,>=2.13; extra == 'train'", "astro-factory[train]; extra == 'vllm'", "typer>=0.20"),
     cores=8,
     memory_gb=64.0,
-    gpus=("0: NVIDIA H100, 81559 MiB, driver 550.54",),
-    driver=True,
+    devices=Inventory((Gpu("GPU-1", "NVIDIA H100", 79.6), Gpu("GPU-2", "NVIDIA H100", 79.6)), "580.95.05"),
     store=Path("/data/.astro"),
     free_gb=500.0,
     token=True,
@@ -35,16 +35,23 @@ def test_a_sound_machine():
     texts = {finding.name: finding.text for finding in findings(SOUND)}
     assert texts["packages"] == "torch 2.13.0, transformers 5.18.0, trl 1.16.0, deepspeed 0.19.8, vllm 0.31.0"
     assert texts["machine"] == "8 cores, 64 GB of memory"
-    assert texts["gpu"] == "0: NVIDIA H100, 81559 MiB, driver 550.54"
+    assert texts["gpu"] == "2 NVIDIA H100 of 80 GB, driver 580.95.05"
     assert texts["store"] == "500 GB free at /data/.astro"
     assert texts["hub"] == "a token is set"
-    assert findings(replace(SOUND, gpus=(), driver=False))[3].text == "none: models run on the CPU"
+    assert findings(replace(SOUND, devices=Inventory()))[3].text == "none: models run on the CPU"
 
 
 def other(**versions: str | None) -> dict[str, dict[str, str]]:
     """The versions of the sound machine but for some."""
     changed = SOUND.versions | {name.replace("_", "-"): version for name, version in versions.items()}
     return {"versions": {name: version for name, version in changed.items() if version}}
+
+
+CUDA_13, ON_CPU = {"version": "2.13.0", "cuda": "13.0"}, {"version": "2.13.0+cpu", "cuda": ""}
+
+
+def broken(part: str, cause: str) -> dict[str, Inventory]:
+    return {"devices": Inventory(faults=(Fault(part, cause, "repair it"),))}
 
 
 @pytest.mark.parametrize(
@@ -54,9 +61,15 @@ def other(**versions: str | None) -> dict[str, dict[str, str]]:
         (other(torch="2.14.1"), "torch", "problem", "2.14.1 is installed, not torch<2.14,>=2.13"),
         (other(typer="0.9"), "typer", "problem", "0.9 is installed, not typer>=0.20"),
         (other(torch=None, vllm=None), "torch", "warning", "torch is not installed: specs can be checked, "),
-        ({"driver": False, "gpus": ("0",)}, "driver", "problem", "there are GPUs, but nvidia-smi does not work"),
+        (broken("driver", "nvidia-smi does not work"), "driver", "problem", "nvidia-smi does not work"),
         (
-            other(torch="2.13.0+cpu"),
+            {"devices": replace(SOUND.devices, faults=tuple(cuda_faults(CUDA_13, (12, 4), "550.54.15")))},
+            "driver",
+            "problem",
+            "torch 2.13.0 needs CUDA 13.0, and driver 550.54.15 runs at most CUDA 12.4",
+        ),
+        (
+            {"devices": replace(SOUND.devices, faults=tuple(cuda_faults(ON_CPU, (13, 0), "580.95.05")))},
             "torch",
             "problem",
             "torch 2.13.0+cpu is built for CPUs, so it cannot use the GPUs",
@@ -118,18 +131,16 @@ def test_the_table_of_known_bad_pairs_is_sound():
 def test_this_machine_is_inspected(tmp_path, monkeypatch):
     tool = tmp_path / "bin/nvidia-smi"
     tool.parent.mkdir()
-    tool.write_text("#!/bin/sh\necho '0, NVIDIA H100 80GB HBM3, 81559 MiB, 550.54.15'\n")
+    tool.write_text("#!/bin/sh\necho 'GPU-1, NVIDIA H100 80GB HBM3, 81559, 550.54.15, Disabled'\n")
     tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     found = facts(tmp_path / "not/yet/there")
-    assert found.gpus == ("0: NVIDIA H100 80GB HBM3, 81559 MiB, driver 550.54.15", "1") and found.driver
+    assert found.devices.gpus == (Gpu("GPU-1", "NVIDIA H100 80GB HBM3", 79.6),) and found.devices.driver == "550.54.15"
     assert found.versions["typer"] and any(text.startswith("typer") for text in found.requirements)
     assert found.token and found.cores >= 1 and found.memory_gb > 0.1 and found.free_gb > 0
     assert "hf_secret" not in repr(found) + repr(findings(found))
-    tool.write_text("#!/bin/sh\nexit 9\n")
-    assert doctor._driver() == {}
 
 
 def test_a_store_that_cannot_be_written(tmp_path, monkeypatch):

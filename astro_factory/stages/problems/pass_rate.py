@@ -56,6 +56,11 @@ class Config(StageConfig):
         return self
 
 
+def gpus(config: Config) -> int:
+    """GPUs that the stage needs."""
+    return config.processes * config.engine.gpus()
+
+
 def cores(config: Config) -> int:
     """CPU cores that the stage keeps busy."""
     return config.processes * config.engine.cores()

@@ -35,6 +35,8 @@ class Actions(StageConfig):
     """Cores."""
     memory: Annotated[float, NOT_SEMANTIC] = 0
     """Gigabytes."""
+    gpus: Annotated[int, NOT_SEMANTIC] = 0
+    """GPUs."""
     notes: Annotated[str, NOT_SEMANTIC] = ""
     """A folder for notes that the test reads."""
 
@@ -66,6 +68,12 @@ def table(ctx, config):
 
 def count(ctx, config):
     note(ctx, config, "runs", os.getpid())
+
+
+def devices(ctx, config):
+    """Note the GPUs that the process sees, and keep them for a while."""
+    note(ctx, config, "devices", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+    nap(ctx, config)
 
 
 def fail(ctx, config):

@@ -19,6 +19,10 @@ def cores(config: Config) -> int:
     return config.takes
 
 
+def gpus(config: Config) -> int:
+    return config.gpus
+
+
 def memory_gb(config: Config) -> float:
     return config.memory
 
