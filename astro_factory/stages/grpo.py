@@ -6,11 +6,14 @@ from typing import Any, Literal
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import TemplateField
 from astro_factory.core.context import StageContext
+from astro_factory.core.errors import Diagnostic
+from astro_factory.core.graph import GraphNode
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table
 from astro_factory.core.workload import Rows, Workload
 from astro_factory.training.launch import is_training_process, run_distributed
 from astro_factory.training.settings import EngineRollouts, GRPOSettings, VLLMRollouts
+from astro_factory.training.totals import not_counted, sampled_by
 
 OUTPUT = ArtifactType.MODEL
 VERSION = 1
@@ -45,6 +48,12 @@ def estimate(config: Config, rows: Rows) -> Workload:
     return Workload("samples", samples, calls=samples, tokens=samples * config.max_new_tokens)
 
 
+def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> list[Diagnostic]:
+    """Whether the stage whose sampling is to be matched counts its tokens."""
+    named = [node.config for node in upstream if node.name.partition("[")[0] == config.match_tokens]
+    return [not_counted(str(config.match_tokens)) for other in named if not getattr(other, "count_tokens", False)]
+
+
 def run(ctx: StageContext, config: Config) -> None:
     if isinstance(config.rollouts, VLLMRollouts) and config.rollouts.mode == "server" and not is_training_process():
         from astro_factory.training.vllm_rollouts import check_server
@@ -68,7 +77,9 @@ def run(ctx: StageContext, config: Config) -> None:
         warn=ctx.events.log,
         show=lambda step, rollouts: ctx.events.metric(step, {"rollouts": rollouts}),
     )
-    train_grpo(config, task, ctx.inputs[config.model], ctx.out, ctx.scratch, ctx.events)
+    matched = config.match_tokens
+    tokens = sampled_by(ctx.inputs[matched], matched) if matched else None
+    train_grpo(config, task, ctx.inputs[config.model], ctx.out, ctx.scratch, ctx.events, tokens)
 
 
 def _generate(config: Config, model: Any, tokenizer: Any) -> Any:

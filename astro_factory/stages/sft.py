@@ -33,12 +33,11 @@ def threads(config: Config) -> int:
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
-    """A number of steps of a fixed size, or of epochs."""
+    """A number of steps of a fixed size, or of epochs: over other traces, if their tokens are matched."""
     if config.max_steps and config.batch_tokens:
         return Workload("trained tokens", config.max_steps * config.batch_tokens)
-    sequences = (
-        config.max_steps * config.batch_size if config.max_steps else times(rows.get(config.data), config.epochs)
-    )
+    data = config.match_tokens or config.data
+    sequences = config.max_steps * config.batch_size if config.max_steps else times(rows.get(data), config.epochs)
     return Workload("sequences", sequences)
 
 
@@ -47,4 +46,5 @@ def run(ctx: StageContext, config: Config) -> None:
         return run_distributed(__name__, ctx, config, config.launch)
     from astro_factory.training.sft import train_sft
 
-    train_sft(config, ctx.inputs[config.model], ctx.inputs[config.data], ctx.out, ctx.scratch, ctx.events)
+    matched = ctx.inputs[config.match_tokens] if config.match_tokens else None
+    train_sft(config, ctx.inputs[config.model], ctx.inputs[config.data], ctx.out, ctx.scratch, ctx.events, matched)

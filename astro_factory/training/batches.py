@@ -7,6 +7,7 @@ Neither the number of processes nor a resume changes the content of a step.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from random import Random
 
 from astro_factory.core.canonical import seed_for
@@ -29,6 +30,7 @@ def plan_steps(
     batch_size: int,
     batch_tokens: int | None = None,
     max_steps: int | None = None,
+    tokens: int | None = None,
     length_window: int = 1,
     seed: int = 0,
 ) -> list[list[int]]:
@@ -36,13 +38,22 @@ def plan_steps(
 
     An epoch visits every sequence once, in random order. Within windows of `length_window` steps, sequences are sorted
     by length before they are split into steps, and the steps are shuffled again. A step has `batch_size` sequences, or
-    as many as fit into `batch_tokens` tokens, padding included (at least one). `max_steps` overrides `epochs`.
+    as many as fit into `batch_tokens` tokens, padding included (at least one).
+
+    `max_steps` overrides `epochs`. `tokens` overrides both: there are as many steps as come nearest to that many tokens
+    without padding, so the difference is at most half a step.
     """
     cut = _by_tokens(lengths, batch_tokens) if batch_tokens else _by_count(batch_size)
     size = max(1, batch_tokens * len(lengths) // max(1, sum(lengths))) if batch_tokens else batch_size
     steps: list[list[int]] = []
-    epoch = 0
-    while len(steps) < max_steps if max_steps else epoch < epochs:
+    epoch = seen = 0
+
+    def is_enough() -> bool:
+        if tokens:
+            return seen >= tokens
+        return len(steps) >= max_steps if max_steps else epoch >= epochs
+
+    while not is_enough():
         random = Random(seed_for(seed, "training order", epoch))
         order = list(range(len(lengths)))
         random.shuffle(order)
@@ -54,8 +65,14 @@ def plan_steps(
         if length_window > 1:
             random.shuffle(batches)
         steps += batches
-        epoch += 1
-    return steps[:max_steps]
+        epoch, seen = epoch + 1, seen + sum(lengths)
+    return _nearest(steps, lengths, tokens) if tokens else steps[:max_steps]
+
+
+def _nearest(steps: list[list[int]], lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """The first steps (at least one) whose number of tokens is nearest to `tokens`."""
+    seen = list(accumulate(sum(lengths[i] for i in step) for step in steps))
+    return steps[: 1 + min(range(len(seen)), key=lambda count: abs(seen[count] - tokens))]
 
 
 def split_step(step: Sequence[int], lengths: Sequence[int], parts: int) -> list[list[int]]:

@@ -24,8 +24,10 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.training.microbatching import PASS_TOKENS, forward_passes, split_by_length, token_statistics
 from astro_factory.training.rollout_schedule import micro_batch_count, plan_rounds, sample_seeds
+from astro_factory.training.sampled_tokens import ROUNDS_RATIO, SampledTokens
 from astro_factory.training.settings import GRPOSettings, Reward, VLLMRollouts
-from astro_factory.training.trainers import VERDICT_PREFIX, RecipeMixin, common_arguments, train
+from astro_factory.training.totals import write_totals
+from astro_factory.training.trainers import VERDICT_PREFIX, RecipeMixin, common_arguments, last_checkpoint, train
 from astro_factory.training.verdict_monitor import UNJUDGED, VerdictMonitor
 from astro_factory.training.vllm_rollouts import prepare_vllm
 from astro_factory.training.weights import load_model, load_tokenizer, save_model
@@ -99,6 +101,8 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self._task = task
         self._text_tokenizer = tokenizer
         self._monitor = VerdictMonitor(settings.alarm, task.warn)
+        self.sampled: SampledTokens | None = None
+        """Counts sampled tokens over all processes, if the settings ask for it."""
         self._generate_samples: Generate | None = None
         self._rows: Sequence[PromptRow] = []
         rollout = None if isinstance(settings.rollouts, VLLMRollouts) else _roll_out
@@ -114,7 +118,12 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         """Reward of each response; logs verdicts and the task's measures."""
         texts = self._text_tokenizer.batch_decode(completion_ids, skip_special_tokens=True)
         self._task.phase("reward")
-        self._task.spent(sum(map(len, completion_ids)), len(completion_ids))
+        tokens = sum(map(len, completion_ids))
+        self._task.spent(tokens, len(completion_ids))
+        if self.sampled:
+            total = self.accelerator.reduce(torch.tensor(tokens, device=self.accelerator.device), "sum")
+            assert isinstance(total, Tensor)
+            self.sampled.add(int(total.item()))
         rewards: list[float | None] = []
         outcomes: list[Outcome] = []
         for ids, text, index in zip(completion_ids, texts, problem, strict=True):
@@ -212,15 +221,32 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         return log_probs, torch.cat([part.entropy for part in parts]) if compute_entropy else None, None
 
 
-def train_grpo(settings: GRPOSettings, task: Task, model: Path, out: Path, work: Path, events: Events) -> None:
-    """Train the model artifact `model` on `task` and write the new model artifact to `out`."""
+def train_grpo(
+    settings: GRPOSettings,
+    task: Task,
+    model: Path,
+    out: Path,
+    work: Path,
+    events: Events,
+    tokens: int | None = None,
+) -> None:
+    """Train the model artifact `model` on `task` and write the new model artifact to `out`.
+
+    `tokens` is the number of tokens to sample (`match_tokens`). Raises `UserError` E516 if they are not reached.
+    """
     torch.set_num_threads(settings.threads)
     events.phase("load")
     tokenizer = load_tokenizer(model)
     arguments = make_arguments(settings, work)
     trainer = make_trainer(settings, task, arguments, load_model(settings, model), tokenizer)
+    if settings.count_tokens or tokens is not None:
+        trainer.sampled = SampledTokens(settings.num_iterations, tokens)
+        trainer.sampled.resume(trainer, last_checkpoint(work, settings.launch.processes))
+        trainer.add_callback(trainer.sampled)
     train(trainer, settings, work, events, round_steps=settings.num_iterations)
     events.phase("save")
+    if trainer.sampled and trainer.is_world_process_zero():
+        write_totals(out, trainer.sampled.totals(trainer.state.global_step))
     prompts = [encode_prompt(tokenizer, _messages(problem)) for problem in task.problems[:_CHECK_SEQUENCES]]
     width = min(len(prompt) for prompt in prompts)
     save_model(trainer, model, out, torch.tensor([prompt[:width] for prompt in prompts]))
@@ -238,7 +264,7 @@ def make_arguments(settings: GRPOSettings, work: Path) -> GRPOConfig:
         steps_per_generation=parts,
         num_generations=settings.group_size,
         num_iterations=settings.num_iterations,
-        max_steps=settings.steps * settings.num_iterations,
+        max_steps=_most_rounds(settings) * settings.num_iterations,
         max_completion_length=settings.max_new_tokens,
         temperature=settings.temperature,
         loss_type=settings.loss,
@@ -259,7 +285,8 @@ def make_trainer(
     tokenizer: PreTrainedTokenizerBase,
 ) -> Trainer:
     """The trainer, ready to run."""
-    plan = plan_rounds(len(task.problems), rounds=settings.steps, prompts=settings.prompts_per_step, seed=settings.seed)
+    rounds, prompts = _most_rounds(settings), settings.prompts_per_step
+    plan = plan_rounds(len(task.problems), rounds=rounds, prompts=prompts, seed=settings.seed)
     rows: list[PromptRow] = [
         {"prompt": _messages(task.problems[prompt.problem]), "problem": prompt.problem, "copy": prompt.copy}
         for prompts in plan
@@ -308,6 +335,10 @@ def _roll_out(prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
 
 def _messages(problem: Problem) -> list[Message]:
     return [{"role": "user", "content": problem.question}]
+
+
+def _most_rounds(settings: GRPOSettings) -> int:
+    return settings.steps * (ROUNDS_RATIO if settings.match_tokens else 1)
 
 
 def _whole_rounds(settings: GRPOSettings) -> int:

@@ -92,6 +92,9 @@ class SFTSettings(TrainingConfig):
     """Passes over the data."""
     max_steps: int | None = Field(None, ge=1)
     """Exactly this many optimizer steps instead of `epochs`."""
+    match_tokens: Annotated[DialoguesRef | None, LATER] = None
+    """Train on as many tokens as `epochs` passes over these traces have, give or take half a step: a control with equal
+    tokens whose own traces are shorter or longer. Dialogues above `max_length` are left out in both."""
     batch_size: int = Field(64, ge=1)
     """Sequences in an optimizer step, over all processes."""
     batch_tokens: int | None = Field(None, ge=1)
@@ -105,6 +108,12 @@ class SFTSettings(TrainingConfig):
     """Dialogues with more tokens are left out and counted in the log; the default is the model's limit."""
     loss: Literal["response", "all"] = "response"
     """Which tokens count in the loss: the last message with its terminator, or the prompt too."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "SFTSettings":
+        if self.match_tokens and self.max_steps:
+            raise ValueError("match_tokens sets the number of steps; remove max_steps")
+        return self
 
 
 class EngineRollouts(Config):
@@ -179,6 +188,11 @@ class GRPOSettings(TrainingConfig):
     """The problems; each problem's verifier judges its responses."""
     steps: int = Field(ge=1)
     """Rounds: each samples and judges responses and trains on them for `num_iterations` optimizer steps."""
+    count_tokens: Annotated[bool, LATER] = False
+    """Whether to write the number of sampled tokens beside the model, so that another stage can match it."""
+    match_tokens: Annotated[ModelRef | None, LATER] = None
+    """A grpo stage with `count_tokens`: sample as many tokens, give or take half a round, in any number of rounds up to
+    ten times `steps`. Needs a constant `schedule`, because the number of rounds is not known at first."""
     prompts_per_step: int = Field(ge=1)
     """Problems in a round, over all processes; a multiple of their number."""
     group_size: int = Field(ge=2)
@@ -232,4 +246,10 @@ class GRPOSettings(TrainingConfig):
                 f"max_new_tokens ({self.max_new_tokens}) leaves no room for a prompt "
                 f"in rollouts.max_model_len ({longest})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> "GRPOSettings":
+        if self.match_tokens and self.schedule != "constant":
+            raise ValueError("match_tokens needs a constant schedule: the number of rounds is not known at first")
         return self

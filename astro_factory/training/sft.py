@@ -127,13 +127,22 @@ class _ReportTokens(TrainerCallback):
             self._reported = tokens
 
 
-def train_sft(settings: SFTSettings, model: Path, data: Path, out: Path, work: Path, events: Events) -> None:
-    """Fine-tune the model artifact `model` on the dialogues of `data` and write the new model artifact to `out`."""
+def train_sft(
+    settings: SFTSettings, model: Path, data: Path, out: Path, work: Path, events: Events, matched: Path | None = None
+) -> None:
+    """Fine-tune the model artifact `model` on the dialogues of `data` and write the new model artifact to `out`.
+
+    `matched` is the artifact that `match_tokens` names.
+    """
     torch.set_num_threads(settings.threads)
     events.phase("load")
     tokenizer = load_tokenizer(model)
-    corpus = load_corpus(data, tokenizer, allowed_length(settings, max_positions(model)))
-    rows = plan_micro_batches(settings, corpus)
+    allowed = allowed_length(settings, max_positions(model))
+    corpus = load_corpus(data, tokenizer, allowed)
+    target = None
+    if matched:
+        target = settings.epochs * sum(load_corpus(matched, tokenizer, allowed).lengths())
+    rows = plan_micro_batches(settings, corpus, target)
     arguments = make_arguments(settings, work, len(rows))
     trainer = make_trainer(settings, arguments, load_model(settings, model), tokenizer, corpus, rows)
     lengths = corpus.lengths()
@@ -141,6 +150,9 @@ def train_sft(settings: SFTSettings, model: Path, data: Path, out: Path, work: P
         f"{len(corpus)} dialogues, {sum(lengths)} tokens, the longest {max(lengths)}; "
         f"{corpus.dropped} left out because they are too long"
     )
+    if target:
+        trained = sum(lengths[i] for row in rows for i in row)
+        events.log(f"trains on {trained} tokens to match {target} of '{settings.match_tokens}'")
     trainer.add_callback(_ReportTokens(events))
     train(trainer, settings, work, events)
     events.phase("save")
@@ -158,8 +170,11 @@ def allowed_length(settings: SFTSettings, positions: int) -> int:
     return settings.max_length or positions
 
 
-def plan_micro_batches(settings: SFTSettings, corpus: Corpus) -> list[list[int]]:
-    """Sequence indices of each micro-batch in training order: step 1 for process 1, for process 2, and so on."""
+def plan_micro_batches(settings: SFTSettings, corpus: Corpus, tokens: int | None = None) -> list[list[int]]:
+    """Sequence indices of each micro-batch in training order: step 1 for process 1, for process 2, and so on.
+
+    With `tokens` there are as many steps as have nearly that many tokens.
+    """
     lengths = corpus.lengths()
     steps = plan_steps(
         lengths,
@@ -167,6 +182,7 @@ def plan_micro_batches(settings: SFTSettings, corpus: Corpus) -> list[list[int]]
         batch_size=settings.batch_size,
         batch_tokens=settings.batch_tokens,
         max_steps=settings.max_steps,
+        tokens=tokens,
         length_window=settings.length_window,
         seed=settings.seed,
     )

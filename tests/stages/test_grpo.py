@@ -1,5 +1,8 @@
+import json
 import os
+import shutil
 import signal
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,8 +10,9 @@ import pytest
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
-from astro_factory.stages.grpo import Config, run
+from astro_factory.stages.grpo import Config, preflight, run
 from astro_factory.training.launch import Interrupted
+from astro_factory.training.totals import TOTALS
 from tests.training.tiny import Recorded, contents, context, make_model
 
 WANTED = "Yes"
@@ -92,6 +96,65 @@ def test_a_verifier_that_fails_is_an_alarm_and_may_stop_training(inputs, tmp_pat
     points = [values for _, values in ctx.events.metrics if "rollouts" not in values]
     assert [(p["verdict/error"], p["alarms"]) for p in points] == [(1.0, 1), (1.0, 1)]
     assert [line.partition(":")[0] for line in ctx.events.lines if "ALARM" in line] == ["ALARM at step 1"]
+
+
+@pytest.fixture(scope="module")
+def counted(inputs, tmp_path_factory):
+    """Inputs with the model of a stage that counted its tokens, and their number."""
+    ctx = context(tmp_path_factory.mktemp("counted"), inputs)
+    run(ctx, config(steps=3, count_tokens=True))
+    totals = json.loads((ctx.out / TOTALS).read_text())
+    assert totals == {"sampled_tokens": ctx.events.tokens, "rounds": 3}
+    return inputs | {"other": ctx.out}, ctx.events.tokens
+
+
+MATCHED = {"steps": 2, "group_size": 2, "schedule": "constant", "match_tokens": "other", "save_every": 1}
+
+
+def test_samples_as_many_tokens_as_another_stage_also_when_resumed(counted, tmp_path):
+    inputs, wanted = counted
+    run(whole := context(tmp_path / "whole", inputs), config(**MATCHED))
+    totals = json.loads((whole.out / TOTALS).read_text())
+    assert totals["sampled_tokens"] == whole.events.tokens
+    assert totals["rounds"] == whole.events.steps[-1] > MATCHED["steps"]
+    most_in_a_round = 4 * 2 * 12
+    assert abs(whole.events.tokens - wanted) <= most_in_a_round / 2 + 1
+
+    def interrupt(step):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    first = context(tmp_path / "parts", inputs, Recorded(interrupt))
+    with pytest.raises(Interrupted):
+        run(first, config(**MATCHED))
+    run(context(tmp_path / "parts", inputs), config(**MATCHED))
+    assert contents(tmp_path / "parts/out") == contents(whole.out)
+    shutil.rmtree(whole.out)  # as if it was killed after the last checkpoint
+    run(again := context(tmp_path / "whole", inputs), config(**MATCHED))
+    assert contents(again.out) == contents(tmp_path / "parts/out") and again.events.tokens == 0
+
+
+def test_too_few_rounds_for_as_many_tokens_are_an_error(counted, tmp_path):
+    with pytest.raises(UserError, match=r"E516 \d+ tokens were sampled in 10 times `steps` rounds, not \d+"):
+        run(context(tmp_path, counted[0]), config(**MATCHED | {"steps": 1, "prompts_per_step": 1, "max_new_tokens": 1}))
+
+
+def test_a_stage_that_does_not_count_cannot_be_matched(inputs, tmp_path):
+    with pytest.raises(UserError, match=r"E515 match_tokens names 'base', which does not count"):
+        run(context(tmp_path, inputs), config(**MATCHED | {"match_tokens": "base"}))
+
+
+@pytest.mark.parametrize("name", ["other", "other[seed=1]"])
+def test_a_stage_that_does_not_count_is_found_before_anything_runs(name):
+    matching = config(**MATCHED)
+    for other, codes in ((config(), ["E515"]), (config(count_tokens=True), [])):
+        assert [found.code for found in preflight(matching, [SimpleNamespace(name=name, config=other)], False)] == codes
+    assert preflight(config(), [SimpleNamespace(name=name, config=config())], False) == []
+
+
+def test_matching_needs_a_constant_rate():
+    with pytest.raises(ValueError, match="match_tokens needs a constant schedule"):
+        config(**MATCHED | {"schedule": "cosine"})
 
 
 def test_prompts_divide_among_processes():

@@ -4,7 +4,8 @@ import signal
 import pytest
 
 from astro_factory.core.errors import UserError
-from astro_factory.stages.sft import Config, run
+from astro_factory.core.workload import Workload
+from astro_factory.stages.sft import Config, estimate, run
 from astro_factory.training.launch import Interrupted
 from tests.training.tiny import Recorded, contents, context, make_dialogues, make_model
 
@@ -58,6 +59,28 @@ def test_bits_do_not_depend_on_fields_outside_the_key(inputs, tmp_path):
         run(ctx, config(**settings))
         made.append(contents(ctx.out))
     assert made[0] == made[1]
+
+
+def test_trains_on_as_many_tokens_as_other_traces_have(inputs, tmp_path):
+    longer = make_dialogues(tmp_path / "longer", count=100, seed=1)
+    run(other := context(tmp_path / "other", inputs | {"data": longer}), config(epochs=2))
+    run(ctx := context(tmp_path / "arm", inputs | {"longer": longer}), config(epochs=2, match_tokens="longer"))
+    one_step = other.events.tokens / other.events.steps[-1]
+    assert abs(ctx.events.tokens - other.events.tokens) <= one_step
+    assert ctx.events.steps[-1] > 2 * len(list(range(0, 40, 8)))
+    [line] = [line for line in ctx.events.lines if "to match" in line]
+    assert line == f"trains on {ctx.events.tokens} tokens to match {other.events.tokens} of 'longer'"
+
+
+def test_a_number_of_steps_cannot_match_tokens():
+    with pytest.raises(ValueError, match="match_tokens sets the number of steps; remove max_steps"):
+        config(match_tokens="longer", max_steps=3)
+
+
+def test_estimate_of_matched_tokens_is_that_of_the_other_traces():
+    rows = {"data": 10, "longer": 30}
+    assert estimate(config(epochs=2, match_tokens="longer"), rows) == Workload("sequences", 60)
+    assert estimate(config(epochs=2), rows) == Workload("sequences", 20)
 
 
 def test_a_torn_checkpoint_is_passed_over(inputs, tmp_path):

@@ -23,6 +23,16 @@ def test_max_steps_is_exact(lengths, size, most):
     assert len(steps) == most
 
 
+@given(lengths, st.integers(1, 12), st.sampled_from([None, 30, 200]), st.integers(1, 4000))
+def test_matched_tokens_differ_by_at_most_half_a_step(lengths, size, batch_tokens, wanted):
+    steps = plan_steps(lengths, epochs=1, batch_size=size, batch_tokens=batch_tokens, tokens=wanted)
+    counts = [sum(lengths[i] for i in step) for step in steps]
+    follows = plan_steps(lengths, epochs=1, batch_size=size, batch_tokens=batch_tokens, max_steps=len(steps) + 1)
+    assert steps == follows[:-1]
+    largest = max([*counts, sum(lengths[i] for i in follows[-1])])
+    assert len(steps) == 1 or abs(sum(counts) - wanted) <= largest / 2
+
+
 def test_the_order_depends_on_the_seed_and_windows_group_like_lengths():
     lengths = [1 + i % 50 for i in range(400)]
 
