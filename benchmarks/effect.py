@@ -2,8 +2,8 @@
 
     python -m benchmarks.effect specs/quickstart.yaml --stage report --seeds 0 1 2 --store .astro --json
 
-Differences are paired: the same problems, the same sampling seeds. A bootstrap resample draws seeds and, within them,
-clusters of problems, both with replacement. The last line is JSON with the figures of each seed and the pooled ones.
+Differences are paired: the same problems, the same sampling seeds. The last line is JSON with the figures of each seed
+and the pooled ones.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from astro_factory.core.tables import read_table
-from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES
 from astro_factory.evaluation.metrics import solved_at
+from astro_factory.evaluation.seeds import mean_over_seeds
 from astro_factory.plan import make_plan
 from astro_factory.runtime import BuildOptions, build
 from astro_factory.spec import compile_spec
@@ -49,19 +49,10 @@ def pass_rates(folder: Path, samples: int) -> dict[str, dict[tuple[str, str], fl
 
 
 def pooled(differences: list[dict[tuple[str, str], float]]) -> dict[str, float]:
-    """Mean over seeds of per-problem differences, with its interval over seeds and clusters of problems."""
-    clusters = sorted({cluster for cluster, _ in differences[0]})
-    sums = np.array([[sum(v for (c, _), v in seed.items() if c == name) for name in clusters] for seed in differences])
-    sizes = np.array([sum(c == name for c, _ in differences[0]) for name in clusters])
-    random = np.random.default_rng(0)
-    means = []
-    for _ in range(RESAMPLES):
-        drawn = random.integers(len(clusters), size=(len(differences), len(clusters)))
-        seeds = random.integers(len(differences), size=len(differences))
-        means.append(np.mean([sums[s, drawn[i]].sum() / sizes[drawn[i]].sum() for i, s in enumerate(seeds)]))
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    value = float(np.mean([np.mean(list(seed.values())) for seed in differences]))
-    return {"difference": round(value, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+    """Mean over seeds of per-problem differences; its interval covers other seeds and other clusters of problems."""
+    rows = [(value, cluster, seed) for seed, own in enumerate(differences) for (cluster, _), value in own.items()]
+    found = mean_over_seeds(*zip(*rows, strict=True))
+    return {"difference": round(found.value, 4), "low": round(found.low, 4), "high": round(found.high, 4)}
 
 
 def compare(folders: list[Path]) -> dict[str, Any]:
@@ -79,10 +70,9 @@ def compare(folders: list[Path]) -> dict[str, Any]:
         seeds = [{key: seed[arm][key] - seed[baseline][key] for key in seed[arm]} for seed in rates]
         each = [round(float(np.mean(list(seed.values()))), 4) for seed in seeds]
         paired.append({"arm": arm, "baseline": baseline, "seeds": each, **pooled(seeds)})
+    names = ("arm", "baseline", "votes", "arm_value", "baseline_value", "difference", "sample_and_check")
     control = [
-        {name: entry[name] for name in ("arm", "baseline", "votes", "arm_value", "baseline_value", "difference")}
-        for report in reports
-        for entry in report["equal_tokens"]
+        {name: entry[name] for name in names if name in entry} for report in reports for entry in report["equal_tokens"]
     ]
     return {"problems": reports[0]["problems"], "arms": arms, "paired": paired, "equal_tokens": control}
 

@@ -73,7 +73,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     if any(len(row["by_seed"]) > 1 for row in rows):
         columns["over seeds"] = [_range(row["by_seed"].values()) for row in rows]
     columns["difference"] = list(map(_difference, rows))
-    columns["p (Holm)"] = [f"{row['p_holm']:.3f}" if "p_holm" in row else "" for row in rows]
+    columns["p (Holm)"] = [_p(row["p_holm"]) if "p_holm" in row else "" for row in rows]
     for title, mean in {"tokens": "tokens[mean]", "backtracks": "backtracks[mean]"}.items():
         if any(mean in row["means"] for row in rows):
             columns[title] = [f"{row['means'][mean]:.1f}" if mean in row["means"] else "" for row in rows]
@@ -101,6 +101,10 @@ def _difference(row: Mapping[str, Any]) -> str:
     if row["baseline"]:
         return "baseline"
     return f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" if "difference" in row else ""
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "<0.001"
 
 
 def _range(values: Collection[float]) -> str:

@@ -126,7 +126,7 @@ def _rows(graph: Graph, found: Mapping[str, Any], stage: str, rungs: Sequence[Ma
     variants = [variant for variant in built_variants(graph, found, stage) if variant.repetitions]
     if sum(variant.baseline for variant in variants) != 1:
         return []
-    rows = compare(variants, config.suite.metrics, config.suite.samples, config.seed)
+    rows = compare(variants, config.suite.metrics, config.suite.samples)
     if rungs:
         for row in rows:
             ends = [rung["seeds"] for rung in rungs if row["settings"] in rung["dropped"]]

@@ -87,8 +87,9 @@ def _backtracks(table: Table, comparison: Comparison) -> BacktrackCorrelations:
         )
     if len(comparison.arms) <= 2:
         return BacktrackCorrelations(arms=arms)
-    means = [matrix.mean(1) for arm in comparison.arms for matrix in (counts[arm], correct[arm])]
-    return BacktrackCorrelations(arms=arms, between_arms=_known(bootstrap.statistic(means, _pearson_of_arms)))
+    means = np.array([(counts[arm].mean(), correct[arm].mean()) for arm in comparison.arms])
+    between = _pearson(means[:, 0], means[:, 1])
+    return BacktrackCorrelations(arms=arms, between_arm_means=None if np.isnan(between) else round(between, _DIGITS))
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> float:
@@ -96,11 +97,6 @@ def _pearson(x: np.ndarray, y: np.ndarray) -> float:
     x, y = x.ravel() - x.mean(), y.ravel() - y.mean()
     scale = np.sqrt((x * x).sum() * (y * y).sum())
     return float((x * y).sum() / scale) if scale > 1e-12 else float("nan")
-
-
-def _pearson_of_arms(*columns: np.ndarray) -> float:
-    means = np.array([column.mean() for column in columns])
-    return _pearson(means[::2], means[1::2])
 
 
 def _known(interval: Interval) -> ValueInterval | None:

@@ -12,6 +12,7 @@ from astro_factory.evaluation.report_schema import (
     ValueInterval,
 )
 from astro_factory.evaluation.report_tables import Grid, GridTables, interval_cell
+from astro_factory.evaluation.significance import P_FLOOR
 
 
 def analysis_table(analysis: Analysis) -> GridTables:
@@ -33,8 +34,8 @@ def _differences(tests: list[DifferenceTest]) -> Grid:
             f"{test.arm} - {test.baseline}",
             test.metric,
             f"{test.difference:+.3f}",
-            f"{test.p:.4f}",
-            f"{test.p_corrected:.4f}",
+            _p(test.p, test),
+            _p(test.p_corrected, test),
             "yes" if test.holds else "no",
         ]
         for test in tests
@@ -43,14 +44,19 @@ def _differences(tests: list[DifferenceTest]) -> Grid:
     return Grid(f"significance of {len(tests)} differences", header, rows)
 
 
+def _p(value: float, test: DifferenceTest) -> str:
+    """A p-value; with `<` where no sampled sign pattern was as extreme, so that only a bound is known."""
+    return f"{'<' if test.p <= P_FLOOR else ''}{value:.4f}" if value >= 0.0001 else "<0.0001"
+
+
 def _backtracks(backtracks: BacktrackCorrelations) -> Grid:
     """Correlations with their intervals; a cell is empty where nothing varies."""
     rows = [
         [arm, _correlation(entry.samples), _correlation(entry.within_problems)]
         for arm, entry in backtracks.arms.items()
     ]
-    if "between_arms" in backtracks.model_fields_set:
-        rows.append(["between the arms' means", _correlation(backtracks.between_arms), ""])
+    if (between := backtracks.between_arm_means) is not None:
+        rows.append([f"between the means of {len(backtracks.arms)} arms", f"{between:+.3f}", ""])
     return Grid("correlation of backtracks with being correct", ["arm", "all samples", "within problems"], rows)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from astro_factory.core.canonical import seed_for
 from astro_factory.evaluation.comparison import Comparison
-from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES, Bootstrap, Interval
+from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES, Bootstrap, Interval, detectable
 from astro_factory.evaluation.metrics import Row, Samples, interpolated, metric_name, per_problem, solved_at, voted_at
 from astro_factory.evaluation.report_schema import (
     BacktrackCount,
@@ -38,6 +38,7 @@ def report_from_samples(samples: Sequence[Row], comparison: Comparison) -> Repor
     """The content of `report.json`. `samples` are the rows of `samples.parquet` of all arms, in any order."""
     table, suite = by_problem(samples), comparison.suite
     overall = _group(table, comparison)
+    sources = _by_column(table, "source", comparison)
     levels = _by_column(table, "level", comparison) if suite.levels else {}
     counts: dict[str, dict[str, BacktrackCount]] = {}
     if comparison.backtracks is not None:
@@ -61,7 +62,8 @@ def report_from_samples(samples: Sequence[Row], comparison: Comparison) -> Repor
         paired=overall.paired,
         equal_tokens=overall.equal_tokens,
         levels=levels,
-        sources=_by_column(table, "source", comparison),
+        sources=sources,
+        macro=_macro(sources, comparison.arms),
         outcomes={arm: _outcomes(table, arm, suite.samples) for arm in comparison.arms},
         correct_by_backtracks=counts,
         curves=_curves(table, comparison),
@@ -95,6 +97,20 @@ def _by_column(table: Table, column: str, comparison: Comparison) -> dict[str, P
     return {name: _group(group, comparison) for name, group in sorted(groups.items())} if len(groups) > 1 else {}
 
 
+def _macro(sources: dict[str, ProblemGroup], arms: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Arm to metric to the mean over sources: a suite of 500 and 30 problems is not the larger source alone."""
+    if not sources:
+        return {}
+    groups = list(sources.values())
+    return {
+        arm: {
+            name: round(sum(group.arms[arm][name].value for group in groups) / len(groups), _DIGITS)
+            for name in groups[0].arms[arm]
+        }
+        for arm in arms
+    }
+
+
 def _group(table: Table, comparison: Comparison) -> ProblemGroup:
     """All numbers over a set of problems."""
     clusters = clusters_of(table)
@@ -121,7 +137,13 @@ def _group(table: Table, comparison: Comparison) -> ProblemGroup:
 
 def _paired(arm: str, baseline: str, metric: str, found: ValueInterval) -> PairedDifference:
     return PairedDifference(
-        arm=arm, baseline=baseline, metric=metric, difference=found.value, low=found.low, high=found.high
+        arm=arm,
+        baseline=baseline,
+        metric=metric,
+        difference=found.value,
+        low=found.low,
+        high=found.high,
+        detectable=round(detectable(found.low, found.high), _DIGITS),
     )
 
 

@@ -71,6 +71,8 @@ class PairedDifference(Layout):
     """Lower end of the interval."""
     high: float
     """Upper end of the interval."""
+    detectable: float | None = None
+    """The smallest true difference that a comparison of this size would find with a power of 80 %."""
 
 
 class SampleAndCheck(Layout):
@@ -216,6 +218,9 @@ class Report(ProblemGroup, _Heading):
     """The same by the problems' level; empty where there is one level, or `levels` is off."""
     sources: dict[str, ProblemGroup]
     """The same by problem source; empty where there is one."""
+    macro: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Arm to metric to the mean over sources, each counting equally however many problems it has; empty where there is
+    one source."""
     outcomes: dict[str, dict[str, int]]
     """Arm to verdict to number of samples."""
     correct_by_backtracks: dict[str, dict[str, BacktrackCount]]
@@ -258,7 +263,10 @@ class BacktrackCorrelations(Layout):
     arms: dict[str, ArmCorrelation] = Field(default_factory=dict)
     """By arm."""
     between_arms: ValueInterval | None = None
-    """Of the arms' mean backtracks with their mean scores; absent for fewer than three arms."""
+    """Written by earlier versions in place of `between_arm_means`, with an interval over problems alone."""
+    between_arm_means: float | None = None
+    """Of the arms' mean backtracks with their mean scores; absent for fewer than three arms. It has no interval: the
+    arms of a spec are few, and no sample of anything."""
 
 
 class ArmVerdicts(Layout):

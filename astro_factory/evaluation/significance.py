@@ -10,6 +10,8 @@ from itertools import product
 import numpy as np
 
 FLIPS = 20_000
+P_FLOOR = round(1 / (FLIPS + 1), 6)
+"""The smallest p-value that sampled sign patterns can give, as files hold it."""
 _EXACT = 12
 """With at most this many clusters that differ, all sign patterns are counted."""
 _CHUNK = 1000

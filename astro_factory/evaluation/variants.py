@@ -1,24 +1,22 @@
 """A sweep's variants compared with its baseline: paired differences over problems and seeds, with their costs.
 
 A variant is a combination of the axes that are not seeds; its runs under each seed are its repetitions. A problem's
-value under a seed is compared with the baseline's on the same problem under the same seed. Intervals are percentiles of
-resamples that draw clusters of problems and seeds, both with replacement; the p-value of a difference is twice the
-smaller share of resamples on one side of 0, with Holm's correction for the number of variants.
+value under a seed is compared with the baseline's on the same problem under the same seed. Intervals and p-values cover
+other problems and other seeds (`evaluation.seeds`); p-values get Holm's correction for the number of variants.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, NotRequired
+from typing import NotRequired
 
-import numpy as np
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12 on
 
-from astro_factory.core.canonical import seed_for
-from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES
+from astro_factory.evaluation.intervals import detectable
 from astro_factory.evaluation.metrics import Row, per_problem
 from astro_factory.evaluation.samples import MEASURES
+from astro_factory.evaluation.seeds import MeanOverSeeds, mean_over_seeds
 from astro_factory.evaluation.significance import holm
 
 _DIGITS = 6
@@ -54,7 +52,7 @@ class VariantRow(TypedDict):
     search_tokens: int | None
     """Tokens that search sampled for a repetition, on average; null where the variant has no search."""
     difference: NotRequired[float]
-    """Mean difference from the baseline; absent for the baseline itself, as are the next four."""
+    """Mean difference from the baseline; absent for the baseline itself, as are the next five."""
     low: NotRequired[float]
     """Lower end of its 95 % interval."""
     high: NotRequired[float]
@@ -63,6 +61,8 @@ class VariantRow(TypedDict):
     """Its p-value."""
     p_holm: NotRequired[float]
     """Its p-value after Holm's correction over the variants."""
+    detectable: NotRequired[float]
+    """The smallest true difference that a comparison of this size would have found in four of five cases."""
     dropped_after: NotRequired[int | None]
     """With halving: the number of seeds after which the variant was dropped, null if it never was."""
 
@@ -86,7 +86,7 @@ class VariantRuns:
     repetitions: list[Repetition] = field(default_factory=list)
 
 
-def compare(variants: Sequence[VariantRuns], metrics: Sequence[str], samples: int, seed: int) -> list[VariantRow]:
+def compare(variants: Sequence[VariantRuns], metrics: Sequence[str], samples: int) -> list[VariantRow]:
     """A row for each variant and arm, the baseline first.
 
     Args:
@@ -102,11 +102,12 @@ def compare(variants: Sequence[VariantRuns], metrics: Sequence[str], samples: in
         base = columns[id(baseline)]
         name = next(iter(base))
         arm_rows = [_row(variant, arm, columns[id(variant)], name) for variant in ordered]
-        differences = [_difference(columns[id(v)][name], base[name], seed) for v in others]
+        differences = [_difference(columns[id(v)][name], base[name]) for v in others]
         corrected = holm([difference.p for difference in differences])
         for row, difference, p in zip(arm_rows[1:], differences, corrected, strict=True):
             row["difference"], row["low"], row["high"], row["p"] = difference
             row["p_holm"] = round(p, _DIGITS)
+            row["detectable"] = round(detectable(difference.low, difference.high), _DIGITS)
         rows += arm_rows
     return rows
 
@@ -118,13 +119,6 @@ def mean_of(variant: VariantRuns, arm: str, metrics: Sequence[str], samples: int
 
 Column = dict[tuple[str, str, str], tuple[float, str]]
 """(seed, source, problem) to a value and the problem's cluster."""
-
-
-class _Difference(NamedTuple):
-    difference: float
-    low: float
-    high: float
-    p: float
 
 
 def _columns(variant: VariantRuns, arm: str, metrics: Sequence[str], samples: int) -> dict[str, Column]:
@@ -166,29 +160,9 @@ def _by_seed(column: Column) -> dict[str, float]:
     return {seed: _mean({place: value for place, value in column.items() if place[0] == seed}) for seed in seeds}
 
 
-def _difference(ours: Column, theirs: Column, seed: int) -> _Difference:
-    """The mean difference over the problems and seeds that both have, its interval and its p-value."""
+def _difference(ours: Column, theirs: Column) -> MeanOverSeeds:
+    """The mean difference over the problems and seeds that both have."""
     places = [place for place in ours if place in theirs]
-    clusters = _numbered([ours[place][1] for place in places])
-    seeds = _numbered([place[0] for place in places])
-    differences = np.array([ours[place][0] - theirs[place][0] for place in places])
-    sums = np.zeros((clusters.max() + 1, seeds.max() + 1))
-    counts = np.zeros_like(sums)
-    np.add.at(sums, (clusters, seeds), differences)
-    np.add.at(counts, (clusters, seeds), 1)
-    random = np.random.default_rng(seed_for(seed, "sweep"))
-    drawn_clusters, drawn_seeds = (
-        random.multinomial(size, [1 / size] * size, size=RESAMPLES).astype(np.float64) for size in sums.shape
-    )
-    # einsum adds in a fixed order; a matrix product's order depends on the number of threads
-    weights = np.einsum("rc,rs,cs->r", drawn_clusters, drawn_seeds, counts)
-    means = np.einsum("rc,rs,cs->r", drawn_clusters, drawn_seeds, sums)[weights > 0] / weights[weights > 0]
-    low, high = np.quantile(means, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
-    smaller_side = min((means <= 0).sum(), (means >= 0).sum())
-    p = min(1.0, 2 * (smaller_side + 1) / (len(means) + 1))
-    return _Difference(*(round(float(value), _DIGITS) for value in (differences.mean(), low, high, p)))
-
-
-def _numbered(names: Sequence[str]) -> np.ndarray:
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(name, len(numbers)) for name in names])
+    differences = [ours[place][0] - theirs[place][0] for place in places]
+    found = mean_over_seeds(differences, [ours[place][1] for place in places], [place[0] for place in places])
+    return MeanOverSeeds(*(round(value, _DIGITS) for value in found))

@@ -18,7 +18,7 @@ def sweep_of(spec: BuiltSpec) -> Section:
     variants = [variant for variant in built_variants(graph, build, stage) if variant.repetitions]
     if sum(variant.baseline for variant in variants) != 1:
         return {}
-    rows = compare(variants, config.suite.metrics, config.suite.samples, config.seed)
+    rows = compare(variants, config.suite.metrics, config.suite.samples)
     return {"stage": stage, "rows": [dict(row) for row in rows]}
 
 

@@ -27,7 +27,7 @@ def variant(name: str, right: float, baseline: bool = False, seeds: int = 3, **k
 
 
 def test_each_variant_is_compared_with_the_baseline_on_the_same_problems_and_seeds():
-    rows = compare([variant("better", 0.7), variant("base", 0.4, True), variant("same", 0.4)], ["pass@1"], 4, 0)
+    rows = compare([variant("better", 0.7), variant("base", 0.4, True), variant("same", 0.4)], ["pass@1"], 4)
     assert [row["settings"]["template"] for row in rows] == ["base", "better", "same"]
     base, better, same = rows
     assert "difference" not in base
@@ -35,7 +35,8 @@ def test_each_variant_is_compared_with_the_baseline_on_the_same_problems_and_see
         better["means"][base["metric"]] - base["means"][base["metric"]], abs=2e-6
     )
     assert 0 < better["low"] < better["difference"] < better["high"]
-    assert better["p_holm"] == pytest.approx(2 * 2 / 2001, abs=1e-6)
+    assert better["p_holm"] < 1e-4
+    assert better["detectable"] == pytest.approx((better["high"] - better["low"]) / 2 * 2.8 / 1.96, rel=1e-3)
     assert (same["difference"], same["low"], same["high"], same["p"], same["p_holm"]) == (0, 0, 0, 1, 1)
     assert (base["seeds"], base["problems"], base["search_tokens"]) == (3, 180, 100)
     assert base["means"]["tokens[mean]"] == 10
@@ -47,7 +48,7 @@ def test_intervals_know_of_seeds_that_differ():
     uneven.repetitions[0].samples = samples(0, 1.0)
     base = variant("base", 0.4, True)
     wide, narrow = (
-        next(r for r in compare([base, other], ["pass@1"], 4, 0) if not r["baseline"]) for other in (uneven, even)
+        next(r for r in compare([base, other], ["pass@1"], 4) if not r["baseline"]) for other in (uneven, even)
     )
     assert wide["high"] - wide["low"] > 1.5 * (narrow["high"] - narrow["low"])
     assert wide["low"] <= 0 < narrow["low"]
@@ -58,12 +59,12 @@ def test_intervals_know_of_seeds_that_differ():
 def test_a_missing_repetition_leaves_the_others(tmp_path):
     short = variant("short", 0.7)
     del short.repetitions[1:]
-    found = compare([variant("base", 0.4, True), short], ["pass@1"], 4, 0)[1]
+    found = compare([variant("base", 0.4, True), short], ["pass@1"], 4)[1]
     assert found["seeds"] == 1 and found["difference"] > 0
 
 
 def test_every_arm_has_its_rows():
     both = [Repetition("0", samples(0, 0.5) + samples(1, 0.5, arm="b"))]
-    rows = compare([VariantRuns({"x": 1}, True, both), VariantRuns({"x": 2}, False, both)], ["pass@1", "maj@3"], 4, 0)
+    rows = compare([VariantRuns({"x": 1}, True, both), VariantRuns({"x": 2}, False, both)], ["pass@1", "maj@3"], 4)
     assert [(row["arm"], row["settings"]["x"]) for row in rows] == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
     assert "maj@3[of-4]" in rows[0]["means"]
