@@ -2,8 +2,8 @@
 
 Both vary: other problems would give another difference, and so would other seeds. Their variances add, that of problems
 over clusters of problems, that of seeds over the seeds' means. Each is known only as well as its number of clusters or
-seeds allows, so the interval uses Student's t with the degrees of freedom of Satterthwaite (1946). Where seeds agree, it
-is about as wide as a bootstrap's; where three seeds scatter, it is far wider.
+seeds allows, so the interval uses Student's t with the degrees of freedom of Satterthwaite (1946). Where seeds agree,
+it is about as wide as a bootstrap's; where three seeds scatter, it is far wider.
 """
 
 from collections.abc import Hashable, Sequence
