@@ -66,9 +66,25 @@ def _like_entry(section: str, entry: Any) -> type[BaseModel]:
     models = [unwrap(option)[0] for option in alternatives(entry)]
     texts = {name: text for model in models for name, text in documentation(model).items()}
     names = {name: texts.get(name, "The kind of the entry.") for model in models for name in model.model_fields}
-    fields: dict[str, Any] = {name: (Any, Field(None, description=text)) for name, text in names.items()}
+    fields: dict[str, Any] = {
+        name: (
+            _like_value([model.model_fields[name].annotation for model in models if name in model.model_fields]),
+            Field(None, description=text),
+        )
+        for name, text in names.items()
+    }
     like = f"The entry of `{section}` that this one is the same as, except for its own fields."
     return create_model(f"Like_{section}", __base__=Config, like=(str | int, Field(description=like)), **fields)
+
+
+def _like_value(annotations: list[Any]) -> Any:
+    """The type of a field in an entry with `like`, whose mappings may be incomplete.
+
+    It is known if the field is the same model in all kinds, one without required fields.
+    """
+    one = annotations[0]
+    same = isinstance(one, type) and issubclass(one, Config) and all(other is one for other in annotations)
+    return one | None if same and not any(f.is_required() for f in one.model_fields.values()) else Any
 
 
 def _tidied(schema: Any, *, named: bool = False) -> Any:
