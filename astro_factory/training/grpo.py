@@ -25,16 +25,15 @@ from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.training.microbatching import PASS_TOKENS, forward_passes, split_by_length, token_statistics
 from astro_factory.training.rollout_schedule import micro_batch_count, plan_rounds, sample_seeds
 from astro_factory.training.sampled_tokens import ROUNDS_RATIO, SampledTokens
+from astro_factory.training.saving import save_model
 from astro_factory.training.settings import GRPOSettings, Reward, VLLMRollouts
 from astro_factory.training.totals import write_totals
 from astro_factory.training.trainers import VERDICT_PREFIX, RecipeMixin, common_arguments, last_checkpoint, train
 from astro_factory.training.verdict_monitor import UNJUDGED, VerdictMonitor
 from astro_factory.training.vllm_rollouts import prepare_vllm
-from astro_factory.training.weights import load_model, load_tokenizer, save_model
+from astro_factory.training.weights import load_model, load_tokenizer
 
 _SHOWN_STEPS, _SHOWN_ROLLOUTS, _SHOWN_CHARS = 20, 4, 4000
-_CHECK_SEQUENCES = 4
-"""Prompts on which the saved model is compared with the trained one."""
 
 
 class GeneratedSample(Protocol):
@@ -247,9 +246,7 @@ def train_grpo(
     events.phase("save")
     if trainer.sampled and trainer.is_world_process_zero():
         write_totals(out, trainer.sampled.totals(trainer.state.global_step))
-    prompts = [encode_prompt(tokenizer, _messages(problem)) for problem in task.problems[:_CHECK_SEQUENCES]]
-    width = min(len(prompt) for prompt in prompts)
-    save_model(trainer, model, out, torch.tensor([prompt[:width] for prompt in prompts]))
+    save_model(trainer, model, out, events)
 
 
 def make_arguments(settings: GRPOSettings, work: Path) -> GRPOConfig:

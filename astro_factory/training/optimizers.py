@@ -40,10 +40,12 @@ def make_optimizer(model: PreTrainedModel, settings: TrainingConfig) -> torch.op
     """The optimizer of `settings` for the model's trainable weights; vectors (norms, biases) have no weight decay."""
     named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     outer = {id(m.weight) for m in (model.get_input_embeddings(), model.get_output_embeddings()) if m is not None}
-    matrices = [weight for _, weight in named if weight.ndim >= 2]
-    vectors = [weight for _, weight in named if weight.ndim < 2]
+    matrices = [weight for _, weight in named if _dimensions(weight) >= 2]
+    vectors = [weight for _, weight in named if _dimensions(weight) < 2]
     hidden = [
-        weight for weight in matrices if settings.optimizer == "muon" and weight.ndim == 2 and id(weight) not in outer
+        weight
+        for weight in matrices
+        if settings.optimizer == "muon" and _dimensions(weight) == 2 and id(weight) not in outer
     ]
     inner = {id(weight) for weight in hidden}
     rate, decay = settings.learning_rate, settings.weight_decay
@@ -56,6 +58,11 @@ def make_optimizer(model: PreTrainedModel, settings: TrainingConfig) -> torch.op
         return adamw
     muon = torch.optim.Muon(hidden, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
     return MuonWithAdamW(muon, adamw)
+
+
+def _dimensions(weight: torch.Tensor) -> int:
+    """Dimensions of a whole weight; DeepSpeed's stage 3 leaves an empty tensor in its place and keeps its shape."""
+    return len(getattr(weight, "ds_shape", weight.shape))
 
 
 def learning_rate_share(step: int, total: int, settings: TrainingConfig) -> float:

@@ -1,11 +1,14 @@
 """Settings of SFT and reinforcement learning. They are part of stage keys, so nothing heavy is imported here."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from astro_factory.core.config import LATER, NOT_SEMANTIC, Config, DialoguesRef, ModelRef, ProblemsRef, StageConfig
 from astro_factory.core.urls import ServerUrl
+
+_CISPO_HIGHEST_RATIO = 5.0
+"""What TRL recommends, after ScaleRL (arXiv 2510.13786)."""
 
 
 class DeepSpeed(Config):
@@ -15,6 +18,8 @@ class DeepSpeed(Config):
     """1 shards optimizer states, 2 gradients too, 3 weights too."""
     offload_optimizer: bool = False
     """Whether to keep optimizer states in main memory instead of on the device."""
+    gradient_dtype: Literal["fp32", "bf16"] = "fp32"
+    """Type in which micro-batches' gradients are added up. `bf16` takes half the memory and loses small gradients."""
 
 
 class Launch(Config):
@@ -59,8 +64,10 @@ class TrainingConfig(StageConfig):
     """Decay rates of AdamW's two moments."""
     max_grad_norm: float = Field(1.0, ge=0)
     """Gradients are clipped to this norm; 0 turns clipping off."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """`bf16` computes under autocast; the optimized weights stay in single precision."""
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    """`bf16` computes under autocast or, with DeepSpeed, on weights in bf16; the optimized weights stay in single
+    precision. `tf32` is single precision whose matrix products on GPUs keep 10 bits of the mantissa: several times
+    faster. On a CPU it equals `fp32`."""
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
     """Implementation in transformers; `auto` is eager on a CPU, where it is the fastest for short texts, else sdpa."""
     gradient_checkpointing: bool = False
@@ -209,7 +216,7 @@ class GRPOSettings(TrainingConfig):
     epsilon: float = Field(0.2, gt=0)
     """Clip range of the probability ratio below 1; also above 1 unless `epsilon_high` is set."""
     epsilon_high: float | None = Field(None, gt=0)
-    """Clip range of the probability ratio above 1."""
+    """Clip range of the probability ratio above 1. For cispo it is the highest ratio itself, by default 5."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """The standard deviation by which advantages are divided."""
     reward: Reward = Reward()
@@ -228,6 +235,23 @@ class GRPOSettings(TrainingConfig):
     """Optimizer steps between points of the training curves."""
     save_every: Annotated[int, NOT_SEMANTIC] = Field(20, ge=1)
     """Optimizer steps between checkpoints, rounded up to whole rounds."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _highest_ratio(cls, fields: Any) -> Any:
+        """Fill in `epsilon_high` of cispo, so that it is part of the key."""
+        if isinstance(fields, dict) and fields.get("loss") == "cispo":
+            return {"epsilon_high": _CISPO_HIGHEST_RATIO} | fields
+        return fields
+
+    @model_validator(mode="after")
+    def _cispo_lets_ratios_pass(self) -> "GRPOSettings":
+        if self.loss == "cispo" and (self.epsilon_high is None or self.epsilon_high < 1):
+            raise ValueError(
+                f"cispo limits the probability ratio itself to epsilon_high ({self.epsilon_high}), which must be at "
+                f"least 1; leave it out for {_CISPO_HIGHEST_RATIO:g}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _divisible(self) -> "GRPOSettings":

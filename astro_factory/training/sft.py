@@ -26,13 +26,10 @@ from astro_factory.core.context import Events
 from astro_factory.core.errors import UserError
 from astro_factory.training.batches import plan_steps, split_step
 from astro_factory.training.corpus import IGNORED, Collator, Corpus, load_corpus
+from astro_factory.training.saving import save_model
 from astro_factory.training.settings import SFTSettings
 from astro_factory.training.trainers import RecipeMixin, common_arguments, train
-from astro_factory.training.weights import load_model, load_tokenizer, max_positions, save_model
-
-_CHECK_SEQUENCES = 4
-"""Dialogues on which the saved model is compared with the trained one."""
-
+from astro_factory.training.weights import load_model, load_tokenizer, max_positions
 
 class Trainer(RecipeMixin[SFTSettings], SFTTrainer):
     """TRL's trainer with our optimizer and schedule, and a loss that is fast on a CPU."""
@@ -156,7 +153,7 @@ def train_sft(
     trainer.add_callback(_ReportTokens(events))
     train(trainer, settings, work, events)
     events.phase("save")
-    save_model(trainer, model, out, check_ids(corpus))
+    save_model(trainer, model, out, events)
 
 
 def allowed_length(settings: SFTSettings, positions: int) -> int:
@@ -223,9 +220,3 @@ def make_trainer(
         processing_class=tokenizer,
     )
 
-
-def check_ids(corpus: Corpus) -> Tensor:
-    """The first dialogues, trimmed to one length, on which the saved model is checked; shape [rows, length]."""
-    rows = [corpus.encoded(i).ids for i in range(min(_CHECK_SEQUENCES, len(corpus)))]
-    width = min(len(row) for row in rows)
-    return torch.tensor([row[:width] for row in rows])

@@ -85,6 +85,7 @@ def common_arguments(settings: TrainingConfig, work: Path) -> dict[str, Any]:
         "output_dir": str(work / "checkpoints"),
         "use_cpu": cpu,
         "bf16": settings.precision == "bf16",
+        "tf32": None if cpu else settings.precision == "tf32",
         "learning_rate": settings.learning_rate,
         "max_grad_norm": settings.max_grad_norm,
         "gradient_checkpointing": settings.gradient_checkpointing,
@@ -100,11 +101,11 @@ def common_arguments(settings: TrainingConfig, work: Path) -> dict[str, Any]:
         "ddp_broadcast_buffers": False,
         "report_to": "none",
         "disable_tqdm": True,
-        "deepspeed": _deepspeed(settings),
+        "deepspeed": deepspeed_config(settings),
     }
 
 
-def _deepspeed(settings: TrainingConfig) -> dict[str, Any] | None:
+def deepspeed_config(settings: TrainingConfig) -> dict[str, Any] | None:
     """DeepSpeed's configuration; transformers fills in `auto`.
 
     `train_batch_size` is left out: at stage 3 DeepSpeed would check it before it knows the number of processes.
@@ -120,6 +121,7 @@ def _deepspeed(settings: TrainingConfig) -> dict[str, Any] | None:
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
         "bf16": {"enabled": settings.precision == "bf16"},
+        "data_types": {"grad_accum_dtype": sharding.gradient_dtype},
         "gradient_clipping": settings.max_grad_norm,
         "train_micro_batch_size_per_gpu": "auto",
         "gradient_accumulation_steps": "auto",

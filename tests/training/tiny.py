@@ -80,11 +80,15 @@ class Recorded(Events):
         self.metrics: list[tuple[int, dict]] = []
         self.lines: list[str] = []
         self.steps: list[int] = []
+        self.compared = 0
         self.phases: list[str] = []
         self.tokens = 0
         self._on_progress = on_progress
 
     def progress(self, done, total, unit="", **figures):
+        if unit == "tensors compared":
+            self.compared = done
+            return
         self.steps.append(done)
         if self._on_progress:
             self._on_progress(done)
