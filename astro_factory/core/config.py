@@ -170,6 +170,8 @@ class StageConfig(Config):
     """Hard limits. A stage that reaches one stops and keeps its work; raise the limit to resume it."""
     heartbeat_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 3600.0
     """Longest time without any sign of life. Then the stage is stopped; its log gets the stacks of its processes."""
+    grace_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 45.0
+    """How long the stage may take to save its work when it is asked to stop. After that its processes are killed."""
 
 
 class TemplateSource(Config):

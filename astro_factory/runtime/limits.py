@@ -28,7 +28,7 @@ class Limits:
 
     def __init__(self, config: StageConfig, folder: Path):
         """`folder` keeps what was spent from run to run."""
-        self._budget, self.heartbeat_s = config.budget, config.heartbeat_s
+        self._budget, self.heartbeat_s, self.grace_s = config.budget, config.heartbeat_s, config.grace_s
         self._path = folder / "spent.json"
         before = _read(self._path)
         self._tokens, self._calls, self._seconds = before["tokens"], before["calls"], before["seconds"]

@@ -28,10 +28,8 @@ from astro_factory.runtime.limits import Limits
 from astro_factory.runtime.outcomes import StageFailed
 from astro_factory.runtime.stage_job import Job, append_line, with_tail
 
-_SAVING_S = 75.0
-"""How long a stage may take to save its state when it is asked to stop; training gives its processes 60 s."""
 _EXIT_S = 30.0
-"""How long a process may take to exit after its last job."""
+"""How long a process may take to exit after its last job, or after its stage has saved its work."""
 _POLL_S = 1.0
 """How often to check whether a silent process is alive: its children may keep the pipe open."""
 _WARM_BYTES = 1 << 30
@@ -71,6 +69,8 @@ class StageProcess:
             os.close(events_write)
         self._rest = b""
         self._warm = False
+        self.grace_s = 0.0
+        """How long the current stage may take to save its work."""
 
     def run(self, job: Job, limits: Limits, on_event: EventHandler) -> int:
         """Run a job to its end; returns the peak memory of the process in bytes.
@@ -81,7 +81,7 @@ class StageProcess:
             StageFailed: everything else that went wrong, with the last lines of the log.
         After any of these the process must not be used again.
         """
-        log, accepted = Path(job.log), False
+        log, accepted, self.grace_s = Path(job.log), False, limits.grace_s
         with contextlib.suppress(BrokenPipeError):  # the process is dead, which the pipe of events will show
             self._send(asdict(job))
         for message in self._receive(limits.seconds_left):
@@ -136,7 +136,7 @@ class StageProcess:
     def stop(self, limits: Limits) -> None:
         """Ask the stage to exit and give it time to save; counts what it spends meanwhile."""
         self.terminate()
-        end = time.monotonic() + _SAVING_S
+        end = time.monotonic() + limits.grace_s + _EXIT_S
         for message in self._receive(lambda: end - time.monotonic()):
             if message and message["event"] == "spent":
                 limits.update(message)
@@ -225,9 +225,9 @@ class ProcessPool:
         try:
             for process in running:
                 process.terminate()
-            end = time.monotonic() + _SAVING_S
+            start = time.monotonic()
             for process in running:
-                process.wait(end - time.monotonic())
+                process.wait(start + process.grace_s + _EXIT_S - time.monotonic())
         finally:
             for process in running:  # the thread that reads its pipes closes them
                 process.kill()

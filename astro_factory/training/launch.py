@@ -10,6 +10,7 @@ the parent is killed, they are killed at once.
 
 import ctypes
 import json
+import math
 import os
 import signal
 import subprocess
@@ -33,7 +34,8 @@ _MARKER = "ASTRO_FACTORY_TRAINING_PROCESS"
 _PARENT_DEATH = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
 _POLL_S = 0.2
-_GRACE_S = 60
+_EXIT_S = 15
+"""How long torchrun may take to end after its processes."""
 _LAST_LINES = 30
 _FAILURE = "processes.{rank}.failure"
 _TORCHRUN = "torch/distributed/elastic/"
@@ -78,12 +80,12 @@ def run_distributed(module: str, ctx: StageContext, config: TrainingConfig, laun
     command += ["-m", "astro_factory.training.launch", str(job_file)]
     with log_file.open("wb") as log, events_file.open() as events:
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=_environment(launch), preexec_fn=die_with_parent
+            command, stdout=log, stderr=log, env=_environment(launch, config.grace_s), preexec_fn=die_with_parent
         )
         try:
             failure = _follow(process, events, ctx.events)
         finally:
-            _end(process)
+            _end(process, config.grace_s + _EXIT_S)
     if failure:
         raise failure
     if process.returncode:
@@ -109,10 +111,13 @@ def die_with_parent() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _environment(launch: Launch) -> dict[str, str]:
-    """The children's environment: it finds our package and the interpreter's tools (ninja), and sets threads."""
+def _environment(launch: Launch, grace_s: float) -> dict[str, str]:
+    """The children's environment: it finds our package and the interpreter's tools (ninja), and sets threads.
+
+    `grace_s` is how long torchrun waits after SIGTERM until it kills them.
+    """
     root = str(Path(__file__).resolve().parents[2])
-    variables = os.environ | {_MARKER: "1"}
+    variables = os.environ | {_MARKER: "1", "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(math.ceil(grace_s))}
     variables["PYTHONPATH"] = os.pathsep.join(filter(None, [root, variables.get("PYTHONPATH")]))
     variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", "")])
     variables.setdefault("OMP_NUM_THREADS", "1")
@@ -156,12 +161,12 @@ def _follow(process: subprocess.Popen[bytes], lines: TextIO, events: Events) -> 
             time.sleep(_POLL_S)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Terminate torchrun, which stops its processes; kill it after a grace period."""
+def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    """Terminate torchrun, which stops its processes; kill it after `grace_s`."""
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(_GRACE_S)
+            process.wait(grace_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

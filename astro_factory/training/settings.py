@@ -80,8 +80,13 @@ class TrainingConfig(StageConfig):
     """CPU threads of each process. Part of the key: the order of additions depends on them."""
     save_every: Annotated[int, NOT_SEMANTIC] = Field(500, ge=1)
     """Optimizer steps between checkpoints. A resumed run gives the same bytes as an uninterrupted one."""
+    save_every_minutes: Annotated[float, NOT_SEMANTIC] = Field(30.0, gt=0)
+    """Longest time between checkpoints, to the end of the step in which it is reached. What comes first counts."""
     log_every: Annotated[int, NOT_SEMANTIC] = Field(10, ge=1)
     """Optimizer steps between points of the training curves."""
+    grace_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 600.0
+    """How long training may take to finish its step and write a checkpoint when it is asked to stop. After that its
+    processes are killed, and it resumes from an earlier checkpoint."""
 
     @model_validator(mode="after")
     def _whole_matrices(self) -> "TrainingConfig":

@@ -2,6 +2,7 @@
 
 import math
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,13 +138,13 @@ def train(trainer: Trainer, settings: TrainingConfig, work: Path, events: Events
         found = trainer.accelerator.num_processes
         raise RuntimeError(f"training runs in {found} processes, not in {settings.launch.processes}")
     trainer.remove_callback(PrinterCallback)
-    stop = _Stop(trainer, round_steps)
-    for callback in (_Report(events), _Complete(), stop):
+    checkpoints = _Checkpoints(trainer, round_steps, 60 * settings.save_every_minutes)
+    for callback in (_Report(events), _Complete(), checkpoints):
         trainer.add_callback(callback)
     events.phase("train")
-    with stop.listening():
+    with checkpoints.listening():
         trainer.train(resume_from_checkpoint=last_checkpoint(work, settings.launch.processes))
-    if stop.reached:
+    if checkpoints.stopped:
         raise Interrupted(f"stopped after step {trainer.state.global_step}; run again to resume")
 
 
@@ -187,14 +188,15 @@ class _Complete(TrainerCallback):
         (folder / _COMPLETE.format(rank=args.process_index)).touch()
 
 
-class _Stop(TrainerCallback):
-    """Ends training after the step in which a signal arrived, with a checkpoint, in all processes at the same step."""
+class _Checkpoints(TrainerCallback):
+    """Saves after a given time, and saves and ends training when a signal arrived: in all processes at the same step."""
 
-    def __init__(self, trainer: Trainer, round_steps: int):
+    def __init__(self, trainer: Trainer, round_steps: int, every_s: float):
         self._trainer = trainer
-        self._round_steps = round_steps
+        self._round_steps, self._every_s = round_steps, every_s
         self._requested = False
-        self.reached = False
+        self._saved = time.monotonic()
+        self.stopped = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -213,11 +215,20 @@ class _Stop(TrainerCallback):
         self._requested = True
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        requested = self._requested
-        if args.world_size > 1:
-            flag = torch.tensor(int(requested), device=args.device)
-            total = self._trainer.accelerator.reduce(flag, "sum")
-            assert isinstance(total, torch.Tensor)
-            requested = bool(total.item())
-        if requested and state.global_step % self._round_steps == 0 and state.global_step < state.max_steps:
-            self.reached = control.should_save = control.should_training_stop = True
+        stop, save = self._in_any_process(self._requested, time.monotonic() - self._saved >= self._every_s)
+        if state.global_step % self._round_steps or state.global_step >= state.max_steps:
+            return
+        control.should_save |= stop or save
+        if stop:
+            self.stopped = control.should_training_stop = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._saved = time.monotonic()
+
+    def _in_any_process(self, *flags: bool) -> list[bool]:
+        """For each flag, whether it is set in any process."""
+        if self._trainer.args.world_size == 1:
+            return list(flags)
+        total = self._trainer.accelerator.reduce(torch.tensor(flags, dtype=torch.int, device=self._trainer.args.device))
+        assert isinstance(total, torch.Tensor)
+        return [bool(count) for count in total.tolist()]

@@ -1,5 +1,9 @@
 """Verifiers for tests."""
 
+import os
+import time
+from pathlib import Path
+
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.verifiers.base import Verifier
@@ -23,3 +27,17 @@ class Fails(Says):
 
     def verify(self, problem: Problem, response: str) -> Verdict:
         return Verdict(Outcome.ERROR)
+
+
+class Waits(Says):
+    """Creates a file after some calls and waits, once: while the file is new, training is in the middle of a step."""
+
+    _calls = 0
+
+    def verify(self, problem: Problem, response: str) -> Verdict:
+        self._calls += 1
+        marker = Path(os.environ["JUDGE_WAITS"])
+        if self._calls > int(os.environ["JUDGE_WAITS_AFTER"]) and not marker.exists():
+            marker.touch()
+            time.sleep(float(os.environ["JUDGE_WAITS_S"]))
+        return super().verify(problem, response)
