@@ -1,4 +1,4 @@
-"""Saving a trained model: equal weights give equal bytes, and the written tensors are compared with the trained ones."""
+"""Saving a trained model: equal weights give equal bytes; the written tensors are compared with the trained ones."""
 
 import json
 import shutil

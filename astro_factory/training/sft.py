@@ -31,6 +31,7 @@ from astro_factory.training.settings import SFTSettings
 from astro_factory.training.trainers import RecipeMixin, common_arguments, train
 from astro_factory.training.weights import load_model, load_tokenizer, max_positions
 
+
 class Trainer(RecipeMixin[SFTSettings], SFTTrainer):
     """TRL's trainer with our optimizer and schedule, and a loss that is fast on a CPU."""
 
@@ -219,4 +220,3 @@ def make_trainer(
         data_collator=Collator(corpus, pad_id, settings.loss),
         processing_class=tokenizer,
     )
-

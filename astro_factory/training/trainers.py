@@ -189,7 +189,7 @@ class _Complete(TrainerCallback):
 
 
 class _Checkpoints(TrainerCallback):
-    """Saves after a given time, and saves and ends training when a signal arrived: in all processes at the same step."""
+    """Saves after a given time, and saves and stops after a signal, in all processes at the same step."""
 
     def __init__(self, trainer: Trainer, round_steps: int, every_s: float):
         self._trainer = trainer

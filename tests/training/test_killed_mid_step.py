@@ -77,9 +77,7 @@ NIGHTLY = (pytest.mark.nightly, pytest.mark.skipif(not find_spec("deepspeed"), r
         (signal.SIGTERM, None, 60, {"save_every_minutes": 1e-6, "grace_s": 1}, 3),
     ],
 )
-def test_what_follows_equals_never_stopping(
-    inputs, tmp_path, monkeypatch, number, stage, waits_s, changes, resumes_at
-):
+def test_what_follows_equals_never_stopping(inputs, tmp_path, monkeypatch, number, stage, waits_s, changes, resumes_at):
     for name, value in NEVER.items():
         monkeypatch.setenv(name, value)
     settings = {"steps": 4, "weight_decay": 0.1, "launch": sharded(stage)}

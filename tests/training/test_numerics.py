@@ -23,7 +23,10 @@ def test_sharded_weights_decay_by_their_whole_shape_and_gradients_add_up_in_sing
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     sharded = Launch.model_validate({"processes": 2, "deepspeed": {}})
     run = subprocess.run(
-        [*command, "-m", "tests.training.zero_numerics"], env=launch._environment(sharded, 30), capture_output=True, text=True
+        [*command, "-m", "tests.training.zero_numerics"],
+        env=launch._environment(sharded, 30),
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 0, run.stderr[-3000:]
     found = json.loads(run.stdout.strip().splitlines()[-1])
