@@ -28,7 +28,7 @@ from astro_factory.core.graph import Graph
 from astro_factory.plan.building import build_graph
 from astro_factory.runtime import BuildOptions
 from astro_factory.store import Store
-from astro_factory.store.disk_full import disk_full_as_error
+from astro_factory.store.disk_errors import disk_errors_explained
 
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", min=1, help="Cores to use [default: all].", show_default=False)
@@ -106,7 +106,7 @@ def made(
     """Build a graph; returns its `summary`."""
     started = time.monotonic()
     done = build_graph(graph, place, options, lambda plan: open_view(plan, quiet=quiet, log=log), targets)
-    with disk_full_as_error(place.root), place.building():
+    with disk_errors_explained(place.root), place.building():
         return summary(done.plan, place, done.build, time.monotonic() - started, done.estimates)
 
 

@@ -18,7 +18,7 @@ from astro_factory.cli.options import (
     read_target,
 )
 from astro_factory.core.errors import UserError, near
-from astro_factory.store.disk_full import disk_full_as_error
+from astro_factory.store.disk_errors import disk_errors_explained
 
 if TYPE_CHECKING:
     from astro_factory.core.graph import Graph
@@ -45,7 +45,7 @@ def samples(
 
     spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
-    with disk_full_as_error(folder), place.gc_paused():
+    with disk_errors_explained(folder), place.gc_paused():
         written = write_logs(_evaluation(spec, graph, stage, place), folder)
     if as_json:
         print_json({"stage": stage, "files": [str(path) for path in written]})
@@ -88,7 +88,7 @@ def harness(
     found: dict[str, ArmComparison] = {}
     engine = _config(graph, stage).engine
     options = HarnessOptions(batch_size, getattr(engine, "device", "auto"), getattr(engine, "dtype", "auto"))
-    with disk_full_as_error(folder), place.building():
+    with disk_errors_explained(folder), place.building():
         evaluation = _evaluation(spec, graph, stage, place, arms)
         problems = dict(list(evaluation.problems.items())[:limit])
         write_task(folder, evaluation, problems)

@@ -62,6 +62,13 @@ def main() -> None:
     except UserError as error:
         _report(error)
         sys.exit(WRONG_INPUT)
+    except PermissionError as error:
+        from astro_factory.store.disk_errors import no_access
+
+        if error.filename is None:
+            raise
+        _report(no_access(error))
+        sys.exit(WRONG_INPUT)
     except KeyboardInterrupt:
         _leave()
     except SystemExit as end:

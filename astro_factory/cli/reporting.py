@@ -18,7 +18,7 @@ from astro_factory.cli.options import (
     read_graph,
 )
 from astro_factory.core.errors import UserError
-from astro_factory.store.disk_full import disk_full_as_error
+from astro_factory.store.disk_errors import disk_errors_explained
 
 
 def report(
@@ -47,7 +47,7 @@ def report(
     for name in stages or ():
         known_stage(graph, name, spec)
     path = out or Path(f"{graph.name}-{sweep}.html" if sweep else f"{graph.name}.html")
-    with disk_full_as_error(path), place.gc_paused():
+    with disk_errors_explained(path), place.gc_paused():
         plan = make_plan(graph, place, targets=stages or None, commits=locked_commits(graph))
         built = built_spec(plan, place)
         if not built.stages:

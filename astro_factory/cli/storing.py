@@ -21,7 +21,7 @@ from astro_factory.cli.options import (
 from astro_factory.core.errors import UserError
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits
-from astro_factory.store.disk_full import disk_full_as_error
+from astro_factory.store.disk_errors import disk_errors_explained
 from astro_factory.store.store import GRACE_DAYS, KEEP_LAST
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def export(
 
     spec, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
-    with disk_full_as_error(file.parent), place.gc_paused():
+    with disk_errors_explained(file.parent), place.gc_paused():
         planned = make_plan(graph, place, targets=[stage], commits=locked_commits(graph), use_imports=False)
         results = {name: item.result for name, item in planned.nodes.items() if item.result}
         if missing := [name for name in planned.nodes if name not in results]:
@@ -60,7 +60,7 @@ def import_(
     from astro_factory.store.transfer import import_result
 
     place, export = open_store(store), Export(file)
-    with disk_full_as_error(place.root), place.building():
+    with disk_errors_explained(place.root), place.building():
         results = export.results().values()
         whole = [result for result in results if export.has_blobs(result)]
         for result in results:

@@ -134,7 +134,9 @@ def _is_transient(error: BaseException) -> bool:
     if status:
         return status == 429 or status >= 500
     return any(
-        isinstance(e, httpx2.TransportError | ConnectionError) and not isinstance(e, OfflineModeIsEnabled)
+        (isinstance(e, httpx2.TransportError | ConnectionError) and not isinstance(e, OfflineModeIsEnabled))
+        # after a connection error the client is closed, also for the downloads of other threads
+        or (isinstance(e, RuntimeError) and "client has been closed" in str(e))
         for e in _chain(error)
     )
 

@@ -15,7 +15,7 @@ from astro_factory.plan.preflight import preflight
 from astro_factory.runtime import Build, BuildOptions, build
 from astro_factory.runtime.events import Watcher
 from astro_factory.store import Store
-from astro_factory.store.disk_full import disk_full_as_error
+from astro_factory.store.disk_errors import disk_errors_explained
 
 View = Callable[[Plan], AbstractContextManager[Watcher]]
 """Opens a watcher for the time that a plan runs."""
@@ -52,7 +52,7 @@ def build_graph(
         with view(planned) as watch:
             return build(planned, store, watch, options)
 
-    with disk_full_as_error(store.root), store.building():
+    with disk_errors_explained(store.root), store.building():
         failed = sum(cache.failed_fetches for cache in options.caches)
         planned = plan()
         expected = estimates(planned, store)

@@ -21,7 +21,7 @@ from astro_factory.runtime.stage_job import Job, staging_lock
 from astro_factory.stages import stage_kind
 from astro_factory.stages.validation import output_fault
 from astro_factory.store import Store
-from astro_factory.store.disk_full import disk_full_as_error
+from astro_factory.store.disk_errors import disk_errors_explained
 from astro_factory.store.items import ITEMS
 from astro_factory.store.transfer import import_result
 
@@ -52,7 +52,7 @@ def execute_node(
 
     The outcome is `HIT` if another build made the result while this one waited for the lock.
     """
-    with disk_full_as_error(store.root), _lock(store, planned.key, on_event):
+    with disk_errors_explained(store.root), _lock(store, planned.key, on_event):
         if isinstance(planned, Import):
             import_result(store, planned.provider, planned.result, output_fault, with_files=planned.with_files)
             return Completed(planned.result, Outcome.IMPORT)

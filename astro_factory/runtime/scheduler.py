@@ -25,7 +25,7 @@ from astro_factory.runtime.outcomes import Build, Outcome, StageFailed
 from astro_factory.runtime.processes import ProcessPool
 from astro_factory.runtime.resources import Devices, ReadyQueue, Resources, machine_resources
 from astro_factory.store import Store
-from astro_factory.store.disk_full import disk_full_as_error
+from astro_factory.store.disk_errors import disk_errors_explained
 
 _STOPPING = "asked to save and stop; press Ctrl-C again to stop it at once"
 
@@ -203,7 +203,7 @@ class _Scheduler:
         """Make the results the heads of this spec, for `explain` and garbage collection."""
         keys = {name: result.key for name, result in self.state.results.items()}
         try:
-            with disk_full_as_error(self.store.root):
+            with disk_errors_explained(self.store.root):
                 self.store.update_heads(self.plan.graph.name, keys)
         except UserError:
             if self.state.ok:  # otherwise the failures matter more

@@ -12,7 +12,7 @@ from astro_factory.core.artifacts import TABLE_FILES
 from astro_factory.core.context import StageContext
 from astro_factory.runtime.events import EventHandler, EventSender, StageEvent
 from astro_factory.stages import stage_kind
-from astro_factory.store.disk_full import disk_full_as_error
+from astro_factory.store.disk_errors import disk_errors_explained
 from astro_factory.store.items import ITEMS, StoredItems
 
 
@@ -53,7 +53,7 @@ class Job:
             events=events,
         )
         try:
-            with disk_full_as_error(Path(self.items).parent):
+            with disk_errors_explained(Path(self.items).parent):
                 kind.run(context, kind.Config.model_validate(self.config))
         finally:
             events.flush()

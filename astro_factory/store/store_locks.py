@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _BUILD = "build-"
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 """Errors of a store that belongs to another user or is on a read-only disk."""
 
 
@@ -28,7 +28,7 @@ def build_lock(locks: Path) -> Iterator[None]:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
             fcntl.flock(handle, fcntl.LOCK_EX)
     except OSError as error:
-        if error.errno not in _READ_ONLY:
+        if error.errno not in READ_ONLY:
             raise
         yield  # such a store can only be read
         return
@@ -48,7 +48,7 @@ def gc_paused(locks: Path) -> Iterator[None]:
         yield
         return
     except OSError as error:
-        if error.errno not in _READ_ONLY:
+        if error.errno not in READ_ONLY:
             raise
         yield  # nothing can be done against a collection by the store's owner
         return

@@ -1,4 +1,7 @@
-"""One error for a full disk, in the builder or in a stage, whichever library reports it."""
+"""Errors of the disk as errors of the user: it is full, or the system refuses access to a file.
+
+They look the same in the builder and in a stage, whichever library reports them.
+"""
 
 import errno
 from collections.abc import Iterator
@@ -6,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from astro_factory.core.errors import UserError, shown
+from astro_factory.store.store_locks import READ_ONLY
 
 _ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 _MESSAGES = ("No space left on device", "Disk quota exceeded", "os error 28")
@@ -27,9 +31,14 @@ def out_of_space(folder: Path) -> UserError:
     return UserError.of("E170", cause, remedy)
 
 
+def no_access(error: OSError, remedy: str = "give your user access to it, or name another one") -> UserError:
+    cause = f"the system refuses access to '{shown(Path(error.filename))}': {error.strerror}"
+    return UserError.of("E179", cause, remedy)
+
+
 @contextmanager
-def disk_full_as_error(folder: Path) -> Iterator[None]:
-    """Turn an error that reports a full disk into `UserError` E170."""
+def disk_errors_explained(folder: Path) -> Iterator[None]:
+    """Turn an error that reports a full disk into `UserError` E170, and one about a file of the folder into E179."""
     try:
         yield
     except UserError:
@@ -37,4 +46,13 @@ def disk_full_as_error(folder: Path) -> Iterator[None]:
     except Exception as error:
         if is_full(error):
             raise out_of_space(folder) from error
+        if isinstance(error, OSError) and error.errno in READ_ONLY and _is_below(error.filename, folder):
+            remedy = (
+                f"use a store of your own (`--store`) with `--cache file:{shown(folder)}`, or get access from its owner"
+            )
+            raise no_access(error, remedy) from error
         raise
+
+
+def _is_below(name: object, folder: Path) -> bool:
+    return isinstance(name, str) and Path(name).absolute().is_relative_to(folder.absolute())

@@ -9,7 +9,7 @@ import pytest
 
 from astro_factory.core.errors import UserError
 from astro_factory.store import Store
-from astro_factory.store.disk_full import disk_full_as_error, is_full
+from astro_factory.store.disk_errors import disk_errors_explained, is_full
 from astro_factory.store.fsck import fsck
 from tests.store.test_fsck import made
 
@@ -80,7 +80,7 @@ def test_whichever_write_fails(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             FullDisk(patch, step)
             try:
-                with disk_full_as_error(store.root):
+                with disk_errors_explained(store.root):
                     work(store)
             except UserError as error:
                 assert error.diagnostics[0].code == "E170"
@@ -103,7 +103,7 @@ def test_whichever_write_fails(tmp_path, monkeypatch):
 )
 def test_libraries_report_it_in_their_own_ways(error, tmp_path, golden):
     assert is_full(error)
-    with pytest.raises(UserError) as caught, disk_full_as_error(tmp_path / "store"):
+    with pytest.raises(UserError) as caught, disk_errors_explained(tmp_path / "store"):
         try:
             raise error
         finally:
@@ -112,8 +112,19 @@ def test_libraries_report_it_in_their_own_ways(error, tmp_path, golden):
     golden(str(caught.value))
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_files_of_a_store_that_cannot_be_used(number, tmp_path, golden):
+    file = tmp_path / "store/locks/key.lock"
+    with pytest.raises(UserError) as caught, disk_errors_explained(tmp_path / "store"):
+        raise OSError(number, os.strerror(number), str(file))
+    assert caught.value.diagnostics[0].code == "E179"
+    golden(str(caught.value))
+
+
 def test_other_errors_stay_what_they_are(tmp_path):
-    with pytest.raises(PermissionError), disk_full_as_error(tmp_path):
+    with pytest.raises(PermissionError), disk_errors_explained(tmp_path):
         raise PermissionError("no")
-    with pytest.raises(UserError, match="E101"), disk_full_as_error(tmp_path):
+    with pytest.raises(PermissionError), disk_errors_explained(tmp_path / "store"):
+        raise PermissionError(errno.EACCES, "no", str(tmp_path / "elsewhere"))
+    with pytest.raises(UserError, match="E101"), disk_errors_explained(tmp_path):
         raise UserError.of("E101", "No space left on device is the name of a file")
