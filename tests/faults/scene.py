@@ -38,7 +38,9 @@ stages:
 publish:
   data: {repo: "REPO", artifacts: [puzzles, drill]}
 """
-REMEDY = re.compile(r"[EW]\d{3} [^;]+; \w+|run the same command|fix the cause and run|the build continues|runs here instead")
+REMEDY = re.compile(
+    r"[EW]\d{3} [^;]+; \w+|run the same command|fix the cause and run|the build continues|runs here instead"
+)
 """What a message of a command that failed has: a code, a cause and what to do."""
 
 
