@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.step_format import StepFormat
 from astro_factory.core.tables import read_batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_STEPS = b"steps"
+"""Key of the step format in the metadata of a table."""
 _facts_json = json.JSONEncoder(sort_keys=True).encode
 
 
@@ -148,6 +151,24 @@ def tree_schema() -> "pa.Schema":
             ("iterations", pa.int64()),
         ]
     )
+
+
+def schema_with_steps(steps: StepFormat | None) -> "pa.Schema":
+    """The schema of `trees.parquet` with the format of the steps in its metadata, for `step_format_of`."""
+    if steps is None:
+        return tree_schema()
+    return tree_schema().with_metadata({_STEPS: steps.model_dump_json(exclude_none=True)})
+
+
+def step_format_of(path: Path) -> StepFormat | None:
+    """The format in which a search wrote the steps of its trees; None for lines, and for what cannot be read."""
+    from pyarrow.parquet import read_schema
+
+    found = (read_schema(path).metadata or {}).get(_STEPS)
+    try:
+        return StepFormat.model_validate_json(found) if found else None
+    except ValueError:
+        return None
 
 
 def pack(tree: Tree) -> bytes:

@@ -10,8 +10,9 @@ from astro_factory.core.chat import Message, encode_dialogue, encode_prompt, pro
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.models import POINTER
 from astro_factory.core.problems import Problem
+from astro_factory.core.step_format import LINES, written
 from astro_factory.core.tables import read_batches
-from astro_factory.core.trees import Tree, read_trees
+from astro_factory.core.trees import Tree, read_trees, step_format_of
 from astro_factory.report.built import BuiltSpec
 from astro_factory.report.light_tokenizer import LightTokenizer
 from astro_factory.search.prompts import Prompts
@@ -148,7 +149,9 @@ class _Previews:
         tree, notes = self._tree(node.reads[config.trees])
         end = next(iter(Terminals(tree).correct), len(tree.nodes) - 1)
         steps = [tree.nodes[index].text for index in tree.path(end)]
-        solution = "\n".join([*steps, tree.nodes[end].closing] if tree.nodes[end].closing else steps)
+        built = self._spec.stages.get(node.reads[config.trees])
+        found = step_format_of(built.folder / TABLE_FILES[ArtifactType.TREES]) if built else None
+        solution = written(found or LINES, steps, tree.nodes[end].closing)
         variables = {"problem": tree.problem, "node": tree.nodes[end], "solution": solution}
         messages = Prompt(config.prompt, "judge").messages(variables)
         return self._prompt(node, "first prompt", messages, config.model, notes)
@@ -166,8 +169,9 @@ class _Previews:
     def _worded(self, node: GraphNode, config: Any) -> tuple[list[Message], Pieces, str]:
         """A trace of the sample tree, rendered with the template of a stage that is not built."""
         tree = sample_tree()
-        segments = render(tree, SEQUENCE, TemplateRenderer(config.template), config.seed)
-        messages = [*_asking(tree.problem), {"role": "assistant", "content": trace_text(segments)}]
+        layout = getattr(config, "steps", None) or LINES  # `rewrite` has none
+        segments = render(tree, SEQUENCE, TemplateRenderer(config.template), config.seed, layout)
+        messages = [*_asking(tree.problem), {"role": "assistant", "content": trace_text(segments, layout)}]
         note = f"'{node.name}' is not built; this is a trace of a sample tree"
         return messages, [(segment.kind, segment.text) for segment in segments], note
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import UserError
+from astro_factory.core.step_format import LINES, StepLayout
 from astro_factory.core.tables import read_batches
-from astro_factory.core.trees import Tree
+from astro_factory.core.trees import Tree, step_format_of
 from astro_factory.report.built import BuiltSpec, BuiltStage, Section
 from astro_factory.report.samples import cut
 from astro_factory.traces.render import render
@@ -41,12 +42,13 @@ def trees_of(spec: BuiltSpec, stage: BuiltStage, most: int) -> Section:
     made = [other for other in spec.of_type(ArtifactType.TRACES) if stage.name in other.node.references]
     traces = _traces(made, {tree.problem.id for tree in trees})
     templates = dict(_templates(made))
+    layout = step_format_of(path) or LINES
     renderers = {name: TemplateRenderer(source) for name, source in templates.items()}
     return {
         "total": total,
         "shown": len(trees),
         "templates": list(templates),
-        "trees": [_tree(tree, traces.get(tree.problem.id, []), renderers) for tree in trees],
+        "trees": [_tree(tree, traces.get(tree.problem.id, []), renderers, layout) for tree in trees],
     }
 
 
@@ -92,7 +94,9 @@ def _rows(path: Path, columns: list[str], wanted: set[str]) -> Iterator[dict]:
             yield next(rows) if hit else {}
 
 
-def _tree(tree: Tree, traces: Sequence[Trace], renderers: Mapping[str, TemplateRenderer]) -> Section:
+def _tree(
+    tree: Tree, traces: Sequence[Trace], renderers: Mapping[str, TemplateRenderer], layout: StepLayout
+) -> Section:
     """One tree by columns; numbers are rounded for the eye."""
     nodes: dict[str, list] = {name: [_shown(getattr(node, name)) for node in tree.nodes] for name in _NODE_COLUMNS}
     return {
@@ -103,7 +107,7 @@ def _tree(tree: Tree, traces: Sequence[Trace], renderers: Mapping[str, TemplateR
         "tokens": tree.tokens,
         "iterations": tree.iterations,
         "nodes": nodes,
-        "traces": [_trace(tree, trace, renderers) for trace in traces],
+        "traces": [_trace(tree, trace, renderers, layout) for trace in traces],
     }
 
 
@@ -113,11 +117,11 @@ def _shown(value: object) -> object:
     return cut(value) if isinstance(value, str) else value
 
 
-def _trace(tree: Tree, trace: Trace, renderers: Mapping[str, TemplateRenderer]) -> Section:
+def _trace(tree: Tree, trace: Trace, renderers: Mapping[str, TemplateRenderer], layout: StepLayout) -> Section:
     texts = {}
     for name, renderer in renderers.items():
         try:
-            segments = render(tree, trace.sequence, renderer, trace.seed)
+            segments = render(tree, trace.sequence, renderer, trace.seed, layout)
         except UserError:
             continue  # a template need not fit every sequence
         texts[name] = [_segment(tree, kind, text, node) for kind, text, node, _, _ in segments]

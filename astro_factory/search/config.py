@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from astro_factory.core.config import LATER, Config, Definition
 from astro_factory.core.registry import KindRegistry, OpenUnion
+from astro_factory.core.step_format import Delimiter, StepLayout, StepsField
 from astro_factory.core.user_code import code_digest
 
 _USER_PROMPT = "{question}"
@@ -44,7 +45,10 @@ class SamplingConfig(Config):
     user_prompt: str = _USER_PROMPT
     """User message; `{question}` is replaced by the problem's question."""
     delimiter: str = Field("\n", min_length=1)
-    """String that ends a step. Blank steps are ignored."""
+    """String that ends a step, if `steps` does not say what a step is. Blank steps are ignored."""
+    steps: Annotated[StepsField | None, LATER] = None
+    """How the model writes steps: a name from `step_formats:`, or a mapping such as `{format: blank_line}`. Traces of
+    these trees are written the same way. Default: `delimiter` ends a step."""
     temperature: float = Field(1.0, gt=0)
     """Sampling temperature of steps and rollouts."""
     max_rollout_tokens: int = Field(1024, gt=0)
@@ -53,6 +57,11 @@ class SamplingConfig(Config):
     """Strings that end a rollout early, in domains where the verifier does not need the rest (countdown: `answer`)."""
     max_depth: int = Field(50, gt=0)
     """Maximum number of steps on a path."""
+
+    @property
+    def step_layout(self) -> StepLayout:
+        """How steps stand in prompts and samples."""
+        return self.steps or Delimiter(self.delimiter)
 
     def limits(self) -> tuple[int, int] | None:
         """Upper bounds on the samples and sampled tokens of a tree; None if the config sets no bound.
@@ -65,6 +74,12 @@ class SamplingConfig(Config):
     def asks_verifier(self) -> bool:
         """Whether the value of a state comes from the verifier."""
         return False
+
+    @model_validator(mode="after")
+    def _one_step_format(self) -> "SamplingConfig":
+        if self.steps is not None and "delimiter" in self.model_fields_set:
+            raise ValueError("'steps' says where a step ends; remove 'delimiter'")
+        return self
 
     @model_validator(mode="after")
     def _contains_the_question(self) -> "SamplingConfig":

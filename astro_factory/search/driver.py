@@ -59,6 +59,10 @@ class Search:
         self._pending: dict[str, _PendingTree] = {}
         self.tokens = self.calls = 0
         """Sampled so far, over all trees."""
+        self.samples = self.split_samples = 0
+        """Samples of finished trees, and those among them that the step format splits; see `StepParser`."""
+        self.unsplit = ""
+        """Start of a sample that the step format does not split."""
 
     @property
     def in_progress(self) -> int:
@@ -106,6 +110,9 @@ class Search:
                 requests = pending.run.send([])
         except StopIteration:
             del self._pending[key]
+            parser = pending.builder.step_parser
+            self.samples, self.split_samples = self.samples + parser.samples, self.split_samples + parser.split_samples
+            self.unsplit = self.unsplit or parser.unsplit
             return pending.builder.tree
         pending.requests, pending.responses = requests, {}
         for index, request in enumerate(requests):

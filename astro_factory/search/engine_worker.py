@@ -35,6 +35,12 @@ class SearchProgress(NamedTuple):
     """Tokens sampled, including those of unfinished trees."""
     calls: int = 0
     """Samples drawn, including those of unfinished trees."""
+    samples: int = 0
+    """Samples of finished trees that were parsed by a step format."""
+    split_samples: int = 0
+    """Those among them that it splits."""
+    unsplit: str = ""
+    """Start of a sample that it does not split."""
 
 
 class EngineSearch:
@@ -57,12 +63,16 @@ class EngineSearch:
     def advance(self, problems: dict[str, Problem]) -> SearchProgress:
         """Start these problems, by key, and work for a while."""
         tokens, calls = self._search.tokens, self._search.calls
+        samples, split_samples = self._search.samples, self._search.split_samples
         trees = self._search.advance(problems)
         return SearchProgress(
             [(key, pack(tree)) for key, tree in trees.items()],
             sum(map(_is_solved, trees.values())),
             self._search.tokens - tokens,
             self._search.calls - calls,
+            self._search.samples - samples,
+            self._search.split_samples - split_samples,
+            self._search.unsplit,
         )
 
     def close(self) -> None:

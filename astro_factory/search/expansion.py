@@ -7,7 +7,7 @@ from astro_factory.search.config import StepsConfig
 from astro_factory.search.priors import set_priors
 from astro_factory.search.prompts import mean
 from astro_factory.search.self_evaluation import evaluate
-from astro_factory.search.tree_builder import SampleRequest, Sampling, TreeBuilder
+from astro_factory.search.tree_builder import Sampling, TreeBuilder
 
 
 def expand(builder: TreeBuilder, config: StepsConfig, nodes: Sequence[int]) -> Sampling[list[int]]:
@@ -20,9 +20,7 @@ def expand(builder: TreeBuilder, config: StepsConfig, nodes: Sequence[int]) -> S
         The children that can be expanded further: grouped by parent in the given order, most likely first. If the
         policy asks the verifier, those with the highest values come first.
     """
-    requests = [
-        SampleRequest(node, "step", config.expansions, config.max_step_tokens, (config.delimiter,)) for node in nodes
-    ]
+    requests = [builder.step_request(node, config.expansions, config.max_step_tokens) for node in nodes]
     results = (yield from builder.sample(*requests)) if requests else []
     tree, open_children = builder.tree, []
     for node, samples in zip(nodes, results, strict=True):

@@ -77,7 +77,7 @@ class Mcts:
         """
         builder, config = self._builder, self._config
         whole = config.candidates == "rollouts"
-        step = SampleRequest(leaf, "step", config.expansions, config.max_step_tokens, (config.delimiter,))
+        step = builder.step_request(leaf, config.expansions, config.max_step_tokens)
         [samples] = yield from builder.sample(self._rollout(leaf, config.expansions) if whole else step)
         added = [self._add_sample(leaf, sample, builder.parse(leaf, sample), rollout=whole) for sample in samples]
         candidates = {path[0] for path in added if path}

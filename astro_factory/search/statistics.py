@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from astro_factory.core.step_format import StepFormat
 from astro_factory.core.verdicts import Outcome
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ _UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.TIMEOUT, Outcome.ERROR)
 class TreeStatistics:
     """Counts over rows of `trees.parquet`, for the `statistics.json` beside it."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: StepFormat | None = None) -> None:
+        """`steps` is the policy's step format."""
+        self._has_format = steps is not None
         self._counts: Counter[str] = Counter()
         self._unjudged: Counter[str] = Counter()
 
@@ -32,17 +35,20 @@ class TreeStatistics:
             samples=calls,
             tokens=batch.column("tokens")[0].as_py(),
             without_room=int(not calls),
+            without_steps=int(self._has_format and bool(calls) and len(nodes) == 1),
         )
         self._unjudged.update({str(outcome): verdicts[outcome] for outcome in _UNJUDGED if verdicts[outcome]})
         return batch
 
     def as_json(self) -> dict[str, Any]:
-        """The counts. `without_room` (prompts that fill the context) and `unjudged_ends` (terminals that the verifier
-        could not judge) appear only where there are any."""
+        """The counts. `without_room` (prompts that fill the context), `without_steps` (samples without a step in the
+        policy's format) and `unjudged_ends` (terminals that the verifier could not judge) appear only where there are
+        any."""
         names = ("trees", "solved", "nodes", "right_ends", "distinct_wrong_answers", "samples", "tokens")
         figures: dict[str, Any] = {name: self._counts[name] for name in names}
-        if self._counts["without_room"]:
-            figures["without_room"] = self._counts["without_room"]
+        for name in ("without_room", "without_steps"):
+            if self._counts[name]:
+                figures[name] = self._counts[name]
         if self._unjudged:
             figures["unjudged_ends"] = dict(sorted(self._unjudged.items()))
         return figures

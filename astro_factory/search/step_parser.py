@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
+from astro_factory.core.step_format import StepFormat, StepLayout, written
 from astro_factory.core.verdicts import Verdict
 from astro_factory.verifiers.base import Verifier
 
@@ -26,7 +27,7 @@ class ParsedSteps(NamedTuple):
 
     steps: list[ParsedStep]
     lines: list[int]
-    """For each step, the number of the line it was read from."""
+    """For each step, the number of the piece that it was read from, as in `Prompts.line_logprobs`."""
 
     @property
     def score(self) -> float:
@@ -42,10 +43,14 @@ class ParsedSteps(NamedTuple):
 class StepParser:
     """Parses completions of one problem. Results are cached by path and line, because samples repeat."""
 
-    def __init__(self, problem: Problem, verifier: Verifier, delimiter: str):
+    def __init__(self, problem: Problem, verifier: Verifier, layout: StepLayout):
         self.problem = problem
         self._verifier = verifier
-        self._delimiter = delimiter
+        self._layout = layout
+        self.samples = self.split_samples = 0
+        """Samples parsed, and those among them that the step format splits."""
+        self.unsplit = ""
+        """Start of a sample that the step format does not split."""
         self._cache: dict[tuple[tuple[str, ...], str, bool], ParsedStep | None] = {}
 
     def root_facts(self) -> dict[str, str]:
@@ -65,16 +70,20 @@ class StepParser:
     def parse(self, before: Sequence[str], text: str, finish: str, limit: int) -> ParsedSteps:
         """The steps in `text`, a sample that continues the steps `before`; at most `limit` of them.
 
-        `finish` is the sample's finish reason. With `length` the last line is incomplete and dropped; with `eos` the
-        last step is a terminal, whatever the verifier thinks of it.
+        `finish` is the sample's finish reason. With `length` the last step is incomplete and dropped; with `eos` the
+        last step is a terminal, whatever the verifier thinks of it. Where steps are numbered, what stands before the
+        first number is no step.
         """
-        lines = text.split(self._delimiter)
-        if finish == "length":
-            lines.pop()
+        pieces = self._layout.split(text)
+        self._count(text, finish)
+        if finish == "length" or self._is_cut(text, finish):
+            pieces = pieces[:-1]
+        if isinstance(self._layout, StepFormat) and self._layout.has_markers and not before:
+            pieces = [piece if piece.number is not None else piece._replace(text="") for piece in pieces]
         path, parsed = tuple(before), ParsedSteps([], [])
-        filled = [number for number, line in enumerate(lines) if line.strip()]
+        filled = [number for number, piece in enumerate(pieces) if piece.text]
         for number in filled[:limit]:
-            step = self._parse_line(path, lines[number].strip(), finish == "eos" and number == filled[-1])
+            step = self._parse_line(path, pieces[number].text, finish == "eos" and number == filled[-1])
             if step is None:
                 break
             path = (*path, step.text)
@@ -83,6 +92,19 @@ class StepParser:
             if step.verdict is not None:
                 break
         return parsed
+
+    def _is_cut(self, text: str, finish: str) -> bool:
+        """Whether a stop string ended a sample inside a step."""
+        return finish == "stop" and isinstance(self._layout, StepFormat) and self._layout.is_open(text)
+
+    def _count(self, text: str, finish: str) -> None:
+        """Count a sample, to notice a step format in which the model does not write."""
+        if isinstance(self._layout, StepFormat) and text.strip():
+            self.samples += 1
+            if self._layout.is_step(text, finish == "stop"):
+                self.split_samples += 1
+            elif not self.unsplit:
+                self.unsplit = text.strip()[:300]
 
     def _parse_line(self, before: tuple[str, ...], line: str, ended: bool) -> ParsedStep | None:
         # functools.cache on the method would keep the parser and its tree's steps alive in a reference cycle.
@@ -100,5 +122,5 @@ class StepParser:
         if not ended and not self._verifier.is_terminal(self.problem, steps):
             return ParsedStep(text, facts=facts)
         closing = self._verifier.closing(self.problem, steps)
-        response = self._delimiter.join([*steps, closing] if closing else steps)
+        response = written(self._layout, steps, closing)
         return ParsedStep(text, self._verifier.verify(self.problem, response), closing, facts)

@@ -55,10 +55,11 @@ class TreeBuilder:
         max_model_len: int | None = None,
     ):
         """`max_model_len` is the engine's context (prompt and sample together) in tokens; None for no limit."""
-        self.step_parser = StepParser(problem, verifier, config.delimiter)
+        self.step_parser = StepParser(problem, verifier, config.step_layout)
         self.tree = Tree(problem, [TreeNode(-1, "", facts=self.step_parser.root_facts())])
         self.config = config
         self._limits = config.limits()
+        self._restores_stops = config.steps is not None and not config.steps.has_markers
         self._seed = seed
         self._max_model_len = max_model_len
         self._prompts = prompts
@@ -79,6 +80,10 @@ class TreeBuilder:
         """Texts of the path to a node."""
         return [self.tree.nodes[index].text for index in self.tree.path(node)]
 
+    def step_request(self, node: int, count: int, max_tokens: int) -> SampleRequest:
+        """A request for single steps that continue a node."""
+        return SampleRequest(node, "step", count, max_tokens, self.config.step_layout.stops())
+
     def sample(self, *requests: SampleRequest) -> Sampling[list[list[Sample]]]:
         """The samples for each request; every sample is recorded as a call of the tree.
 
@@ -93,6 +98,8 @@ class TreeBuilder:
         results = [next(answers) if has_room else [] for has_room in fits]
         for request, engine_request, samples in zip(requests, engine_requests, results, strict=True):
             prompt = prompt_digest(engine_request)
+            if request.purpose == "step" and self._restores_stops:
+                samples[:] = [self._prompts.with_stop(sample, request.stop) for sample in samples]
             for seed, sample in zip(engine_request.seeds, samples, strict=False):
                 self.tree.calls.append(Call(request.node, request.purpose, seed, prompt, sample.ids, sample.logprobs))
                 self.tree.tokens += len(sample.ids)
@@ -120,7 +127,8 @@ class TreeBuilder:
     def _prompt(self, index: int) -> tuple[int, ...]:
         if index not in self._prompt_ids:
             node = self.tree.nodes[index]
-            self._prompt_ids[index] = self._prompt(node.parent) + self._prompts.step(node.text)
+            number = 0 if self.config.steps is None else self.depths[index]
+            self._prompt_ids[index] = self._prompt(node.parent) + self._prompts.step(node.text, number)
         return self._prompt_ids[index]
 
     def evaluation_prompt(self, node: int, template: str) -> tuple[int, ...]:
@@ -144,7 +152,7 @@ class TreeBuilder:
 
     def line_logprobs(self, sample: Sample) -> list[float]:
         """Mean token log-probability of each line of a sample."""
-        return self._prompts.line_logprobs(sample.ids, sample.logprobs)
+        return self._prompts.line_logprobs(sample.ids, sample.logprobs, sample.text)
 
     def add_path(self, start: int, parsed: ParsedSteps, logprobs: list[float], merge: bool = True) -> list[int]:
         """Add parsed steps below a node, each as a child of the one before; returns their nodes.

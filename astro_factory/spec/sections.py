@@ -7,7 +7,7 @@ from astro_factory.spec.sweeps import Sweep
 
 LANGUAGE = 1
 NODE_SECTIONS = ("models", "problems", "stages", "publish")
-DEFINITION_SECTIONS = ("engines", "search_policies", "suites")
+DEFINITION_SECTIONS = ("step_formats", "engines", "search_policies", "suites")
 OTHER_KEYS: Mapping[str, Any] = {
     "factory": Any,
     "name": Any,
@@ -28,6 +28,7 @@ DOCUMENTATION = {
     "models": "Where weights come from.",
     "problems": "Questions with answers, and the verifier that checks them.",
     "engines": "How text is generated.",
+    "step_formats": "What a step of a solution is, for search, traces and the parser of responses.",
     "search_policies": "How to search.",
     "templates": "Names for the templates that phrase traces: NAME to a path below a templates/ folder.",
     "suites": "What to measure: problems, samples, metrics.",
@@ -51,6 +52,10 @@ def definition_type(section: str) -> Any:
         from astro_factory.search.config import PolicyConfig
 
         return PolicyConfig
+    if section == "step_formats":
+        from astro_factory.core.step_format import StepFormat
+
+        return StepFormat
     from astro_factory.evaluation.suite import Suite
 
     return Suite

@@ -13,8 +13,9 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import JudgePrompt, TreesRef
 from astro_factory.core.context import StageContext
+from astro_factory.core.step_format import LINES, StepLayout, written
 from astro_factory.core.tables import write_table
-from astro_factory.core.trees import Tree, read_trees
+from astro_factory.core.trees import Tree, read_trees, step_format_of
 from astro_factory.core.votes import vote_schema
 from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.generation import Conversation, GenerationConfig, ask_about, cores, gpus
@@ -58,17 +59,18 @@ def run(ctx: StageContext, config: Config) -> None:
     table = ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES]
     total = pq.ParquetFile(table).metadata.num_rows
     prompt = Prompt(config.prompt, "judge")
-    subjects = ((tree, _conversations(tree, config, prompt)) for tree in read_trees(table))
+    layout = step_format_of(table) or LINES
+    subjects = ((tree, _conversations(tree, config, prompt, layout)) for tree in read_trees(table))
     answered = ask_about(ctx, config, "trees", subjects, total)
     write_table(ctx.out / TABLE_FILES[OUTPUT], _rows(config, answered), vote_schema())
 
 
-def _conversations(tree: Tree, config: Config, prompt: Prompt) -> list[Conversation]:
+def _conversations(tree: Tree, config: Config, prompt: Prompt, layout: StepLayout) -> list[Conversation]:
     """One conversation for each correct terminal."""
     found = []
     for end in Terminals(tree).correct:
         node, steps = tree.nodes[end], [tree.nodes[index].text for index in tree.path(end)]
-        solution = "\n".join([*steps, node.closing] if node.closing else steps)
+        solution = written(layout, steps, node.closing)
         messages = prompt.messages({"problem": tree.problem, "node": node, "solution": solution})
         seeds = tuple(seed_for(config.seed, "judge", tree.problem.id, end, vote) for vote in range(config.votes))
         found.append(Conversation(messages, seeds))

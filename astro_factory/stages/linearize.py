@@ -18,8 +18,9 @@ from astro_factory.core.config import Config as CoreConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.models import model_source
+from astro_factory.core.step_format import LINES, StepsField
 from astro_factory.core.tables import write_table
-from astro_factory.core.trees import Tree, read_trees
+from astro_factory.core.trees import Tree, read_trees, step_format_of
 from astro_factory.core.verdicts import Outcome
 from astro_factory.core.votes import trusted_terminals
 from astro_factory.core.workload import Rows, Workload, times
@@ -141,6 +142,9 @@ class Config(StageConfig):
     """Whether training learns the steps that a trace abandons, as in the paper, or only what follows them."""
     loss_weights: Annotated[LossWeights | None, LATER] = None
     """Weight of each kind of segment in the training loss. Default: all equal."""
+    steps: Annotated[StepsField | None, LATER] = None
+    """How steps are joined and numbered: a name from `step_formats:`, or a mapping. Default: as the search wrote
+    them."""
     seed: int = 0
     """Source of randomness."""
 
@@ -219,6 +223,8 @@ class _TraceMaker:
 
     def __init__(self, ctx: StageContext, config: Config):
         self._config = config
+        trees = ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES]
+        self._layout = config.steps or step_format_of(trees) or LINES
         self._renderer = TemplateRenderer(config.template)
         self._filter = TraceFilter(config.template, config.min_chars, config.max_chars, config.max_overlap)
         self._wanted = _wanted(config)
@@ -242,8 +248,8 @@ class _TraceMaker:
             if isinstance(visited, str):
                 dropped[visited] += 1
                 continue
-            segments = render(tree, visited, self._renderer, seed)
-            text = trace_text(segments)
+            segments = render(tree, visited, self._renderer, seed, self._layout)
+            text = trace_text(segments, self._layout)
             if fault := self._filter.drop_reason(tree, visited, segments, text):
                 dropped[fault] += 1
                 continue

@@ -19,13 +19,14 @@ from astro_factory.core.context import Items, StageContext
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_batches
-from astro_factory.core.trees import tree_schema, unpack
+from astro_factory.core.trees import schema_with_steps, unpack
 from astro_factory.core.workload import Rows, Workload, times
 from astro_factory.engines.config import EngineField
 from astro_factory.search.config import PolicyField
 from astro_factory.search.engine_worker import SearchSettings
 from astro_factory.search.ledger import Ledger
 from astro_factory.search.statistics import TreeStatistics
+from astro_factory.search.step_check import StepCheck
 from astro_factory.search.workers import EngineWorker, drive, local_workers
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.base import Verifier
@@ -109,9 +110,9 @@ def run(ctx: StageContext, config: Config) -> None:
     )
     keys = [item_key(in_common, problem) for problem in problems]
     _search(ctx, config, Ledger(ctx.items, dict(zip(keys, problems, strict=True))))
-    statistics = TreeStatistics()
+    statistics = TreeStatistics(config.policy.steps)
     trees = (statistics.add(unpack(_stored(ctx.items, key))) for key in keys)
-    write_batches(ctx.out / TABLE_FILES[OUTPUT], trees, tree_schema())
+    write_batches(ctx.out / TABLE_FILES[OUTPUT], trees, schema_with_steps(config.policy.steps))
     figures = statistics.as_json()
     text = json.dumps(figures, indent=1) + "\n"
     (ctx.out / "statistics.json").write_text(text, encoding="utf-8")
@@ -142,12 +143,14 @@ def item_key(in_common: str, problem: Problem) -> str:
 def _search(ctx: StageContext, config: Config, ledger: Ledger) -> None:
     """Grow the missing trees and store each."""
     solved = tokens = 0
+    steps = StepCheck(config.policy.steps, ctx.events.log)
     found, start = ledger.existing, monotonic()
     ctx.events.progress(found, ledger.total, "trees")
     settings = SearchSettings(ctx.inputs[config.model], config.engine, config.policy, config.seed)
     workers = _workers(settings, config, ledger)
     for result in drive(workers, ledger, config.trees_in_flight, config.heartbeat_s):
         solved, tokens = solved + result.solved, tokens + result.tokens
+        steps.add(result, last=ledger.done)
         ctx.events.spent(tokens=result.tokens, calls=result.calls)
         figures = {"tokens_per_s": tokens / max(monotonic() - start, 1e-9), "solved": solved / max(ledger.completed, 1)}
         ctx.events.progress(ledger.existing + ledger.completed, ledger.total, "trees", **figures)
@@ -164,6 +167,8 @@ def _workers(settings: SearchSettings, config: Config, ledger: Ledger) -> list[C
 
 def _warn(ctx: StageContext, figures: Mapping[str, Any]) -> None:
     """Log what makes trees useless through no fault of the model; raise an error if that affects all of them."""
+    if without := figures.get("without_steps"):
+        ctx.events.log(f"in {without} of {figures['trees']} trees the model wrote no step in the policy's format")
     if lacking := figures.get("without_room"):
         cause = f"the prompts of {lacking} of {figures['trees']} problems leave no room in the engine's context"
         ctx.events.log(cause)

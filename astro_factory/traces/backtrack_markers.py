@@ -63,8 +63,9 @@ def _compile(markers: Sequence[tuple[str, ...]]) -> re.Pattern[str]:
 
 
 def _variables(variant: int, move: Move, attempt: int) -> dict[str, Any]:
+    tree = sample_tree(variant)
     numbers = {node: 10 * variant + node for node in range(6)}
-    return move_variables(sample_tree(variant), move, attempt, numbers)
+    return move_variables(tree, move, attempt, numbers, tree.path(move.judged))
 
 
 def _common_run(one: str, other: str) -> tuple[str, ...]:

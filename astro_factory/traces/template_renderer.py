@@ -36,7 +36,7 @@ BLOCKS = {
 """The blocks of a reflection template with their defaults: at the end of a branch, before the verdict (`reflect`); the
 verdict (`wrong`, `right`); where the trace goes back to (`backtrack`, or `restart` for the root); the line that states
 the final answer (`answer`)."""
-VARIABLES = ("problem", "node", "step", "target", "target_step", "attempt", "pick")
+VARIABLES = ("problem", "node", "step", "target", "target_step", "attempt", "branch", "numbered", "pick")
 """Variables of the blocks; `target` and `target_step` only in `wrong`, `backtrack` and `restart`. Documented in
 docs/reference/templates.md."""
 MAX_ALTERNATIVES = 1000
@@ -100,7 +100,7 @@ class TemplateRenderer:
         reads = self._variables_of.get(names)
         if reads is None:
             reads = self._variables_of[names] = self._dependencies.of(names)
-        if "pick" in reads:
+        if "pick" in reads or "branch" in reads:
             return self._render(names, variables, choose)
         if variables["problem"] is not self._problem:
             self._cache.clear()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from astro_factory.core.errors import UserError
+from astro_factory.core.step_format import StepFormat
 from astro_factory.engines import open_engine
 from astro_factory.engines.base import BatchStream
 from astro_factory.engines.config import ScriptedConfig
@@ -198,3 +199,13 @@ def test_countdown_with_a_real_model(tmp_path):
         tree = searched(engine, MCTS, [problem])["c"]
     assert tree.nodes[0].facts == {"left": "4 10 3", "target": "17"}
     assert tree.tokens > 0 and NAME not in tree.problem.verifier
+
+
+def test_logprobs_of_the_steps_of_a_format():
+    prompts = Prompts(TOKENIZER, SamplingConfig(steps=StepFormat(format="blank_line")))
+    ids = TOKENIZER("a b\n\nc\n\nd", add_special_tokens=False)["input_ids"]
+    text = TOKENIZER.decode(ids)
+    means = prompts.line_logprobs(ids, [-1.0] * len(ids), text)
+    assert means == [-1.0] * 3
+    last = prompts.line_logprobs(ids, [*[-1.0] * (len(ids) - 1), -9.0], text)
+    assert last[:2] == [-1.0, -1.0] and last[2] < -1

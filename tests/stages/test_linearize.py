@@ -12,8 +12,9 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.shipped import shipped_folder
+from astro_factory.core.step_format import StepFormat
 from astro_factory.core.tables import read_table, write_table
-from astro_factory.core.trees import Tree, TreeNode, tree_schema
+from astro_factory.core.trees import Tree, TreeNode, schema_with_steps, tree_schema
 from astro_factory.core.votes import vote_schema
 from astro_factory.stages.linearize import VERSION, Config, run
 from astro_factory.traces.template_loader import compile_template
@@ -334,3 +335,19 @@ def test_what_is_no_configuration(fields, message):
         Config(kind="linearize", trees="trees", template=COUNTDOWN, **fields)
     assert error.value.error_count() == 1
     assert message in str(error.value)
+
+
+def test_steps_are_written_as_the_search_wrote_them(tmp_path):
+    """The format stands in the trees' table; the stage's own `steps` takes its place."""
+    folder, headings = tmp_path / "trees", StepFormat(format="heading")
+    folder.mkdir()
+    write_table(folder / "trees.parquet", (tree.as_row() for tree in trees()), schema_with_steps(headings))
+    rows, _ = linearize(tmp_path / "a", inputs={"trees": folder})
+    own, _ = linearize(tmp_path / "b", inputs={"trees": folder}, steps={"format": "blank_line"})
+    for row in rows:
+        steps = [part["text"] for part in row["segments"] if part["kind"] == "step"]
+        assert [step.partition(":")[0] for step in steps] == [f"## Step {n}" for n in range(1, len(steps) + 1)]
+        text, tree = row["messages"][1]["content"], trees()[int(row["problem_id"][-1])]
+        assert parse(text, tree, TemplateRenderer(COUNTDOWN), headings) == row["node_sequence"]
+    assert [row["node_sequence"] for row in own] == [row["node_sequence"] for row in rows]
+    assert all("\n\n" in row["messages"][1]["content"] and "##" not in row["messages"][1]["content"] for row in own)

@@ -6,8 +6,9 @@ import pytest
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import problem_schema
+from astro_factory.core.step_format import StepFormat
 from astro_factory.core.tables import read_table, write_table
-from astro_factory.core.trees import Tree
+from astro_factory.core.trees import Tree, step_format_of
 from astro_factory.stages.search import Config, check, cores, run
 from astro_factory.store.store import StoredItems
 from tests.search.toy import letters, make_tokenizer, save_tokenizer
@@ -59,10 +60,19 @@ def model(tmp_path_factory):
     return folder
 
 
+class Logged(Recorded):
+    def __init__(self):
+        super().__init__()
+        self.logs: list[str] = []
+
+    def log(self, text):
+        self.logs.append(text)
+
+
 def search(root: Path, model: Path, problems=PROBLEMS, items=None, engine=SCRIPTED, digest="m", **fields):
     """The output folder's files, and the events."""
     root.mkdir(exist_ok=True)
-    out, source, events = root / "out", root / "problems", Recorded()
+    out, source, events = root / "out", root / "problems", Logged()
     for folder in (out, source):
         folder.mkdir()
     write_table(source / "problems.parquet", [problem.as_row() for problem in problems], problem_schema())
@@ -110,6 +120,41 @@ def test_more_problems_cost_their_own_search_only(tmp_path, model):
     search(tmp_path / "a", model, PROBLEMS[:4], items)
     assert search(tmp_path / "b", model, PROBLEMS, items)[0] == search(tmp_path / "c", model)[0]
     assert items.puts == 6
+
+
+STEPS = POLICY | {"steps": {"format": "line"}}
+
+
+def test_a_step_format_is_kept_with_the_trees(tmp_path, model):
+    search(tmp_path / "a", model)
+    search(tmp_path / "b", model, policy=STEPS)
+    assert step_format_of(tmp_path / "a/out/trees.parquet") is None
+    assert step_format_of(tmp_path / "b/out/trees.parquet") == StepFormat(format="line")
+    assert [tree.nodes for tree in trees(tmp_path / "a")] == [tree.nodes for tree in trees(tmp_path / "b")]
+
+
+def test_a_step_format_that_never_matches_is_an_error_and_keeps_finished_trees(tmp_path, model, golden):
+    problems = [letters("ab", name) for name in "pqrstuabcd"]
+    items = Items(tmp_path / "items")
+    with pytest.raises(UserError) as caught:
+        search(tmp_path, model, problems, items, policy=POLICY | {"steps": {"format": "heading"}}, trees_in_flight=2)
+    assert caught.value.diagnostics[0].code == "E625"
+    assert 8 <= items.puts < 10
+    golden(str(caught.value))
+
+
+def test_a_step_format_that_never_splits_is_logged(tmp_path, model, golden):
+    policy = POLICY | {"steps": {"format": "blank_line"}, "candidates": "rollouts"}
+    _, events = search(tmp_path, model, policy=policy)
+    golden(next(line for line in events.logs if "step format" in line))
+
+
+def test_a_model_without_steps_is_counted(tmp_path, model):
+    engine = {"kind": "scripted", "responses": {"": ["a"], "spell p\n": ["## Step 1: a"]}}
+    policy = POLICY | {"steps": {"format": "heading"}, "candidates": "rollouts"}
+    files, events = search(tmp_path, model, engine=engine, policy=policy)
+    assert json.loads(files["statistics.json"])["without_steps"] == 5
+    assert any("in 5 of 6 trees the model wrote no step" in line for line in events.logs)
 
 
 OTHERS = [

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import UserError
 from astro_factory.core.shipped import shipped_folder
+from astro_factory.core.step_format import StepFormat
 from astro_factory.spec.compose import load
 from astro_factory.traces.backtrack_markers import backtrack_counter, backtrack_markers
 from astro_factory.traces.render import render, trace_text
@@ -121,6 +122,42 @@ def test_parse_inverts_render(tree, data):
     jumps = sum(a != b and tree.nodes[b].parent != a for a, b in pairwise(visited))
     jumps = 0 if name == "reflection/direct.jinja" else jumps
     assert COUNTERS[name](text) == jumps
+
+
+FORMATS = [
+    StepFormat(format="line"),
+    StepFormat(format="blank_line"),
+    StepFormat(format="heading"),
+    StepFormat(format="numbered"),
+    StepFormat(format="heading", pattern="Schritt {n}:"),
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_trees(), st.sampled_from(FORMATS), st.sampled_from(SHIPPED), st.integers(0, 2**62))
+def test_parse_inverts_render_in_all_step_formats(tree, layout, name, seed):
+    for node in tree.nodes[1::3]:
+        node.text += "\n\\[\nx\n\n\\]\n\nand | so"
+    visited = sample_sequence(tree, SequenceOptions((0, 4), merge="any"), seed)
+    segments = render(tree, visited, RENDERERS[name], seed, layout)
+    text = trace_text(segments, layout)
+    assert [text[s.start : s.end] for s in segments] == [s.text for s in segments]
+    assert parse(text, tree, RENDERERS[name], layout) == visited
+
+
+def test_steps_are_joined_and_numbered_in_their_format():
+    tree = countdown_tree()
+    way = merge_paths(tree, [terminal_at(tree, "14", "11")], terminal_at(tree, "14", "17"))
+    layout = StepFormat(format="heading")
+    text = trace_text(render(tree, way, RENDERERS["reflection/terse.jinja"], 0, layout), layout)
+    assert text.split("\n\n") == [
+        "## Step 1: 10 + 4 = 14 left 3 14",
+        "## Step 2: 14 - 3 = 11 left 11",
+        "Wrong so back to 3 14",
+        "## Step 3: 14 + 3 = 17 left 17",
+        "Right",
+        "answer 17",
+    ]
 
 
 COUNTERS = {name: backtrack_counter(renderer.source) for name, renderer in RENDERERS.items()}

@@ -1,0 +1,313 @@
+r"""What a step of a solution is: how a text splits into steps, and how steps are joined, numbered and stopped at.
+
+One `StepFormat` is shared by the search (prompts, stop strings, splitting samples), the traces (joining, numbering) and
+the parser of responses:
+
+    steps: {format: line}          # each line
+    steps: {format: blank_line}    # each paragraph
+    steps: {format: heading}       # `## Step 1: …`, each with all that follows up to the next heading
+    steps: {format: numbered}      # `1. …`, likewise
+
+Formulas (`\[ … \]`, `$$ … $$`, `\begin … \end`), code fences and tables are never split. A line or paragraph that ends
+with a colon or a comma, and a title, continue in the next one.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from string import ascii_letters
+from typing import Annotated, Literal, NamedTuple, Protocol
+
+from pydantic import Field, model_validator
+
+from astro_factory.core.config import Config, Definition
+
+_MARKERS = {"heading": "## Step {n}:", "numbered": "{n}."}
+_NUMBER = "{n}"
+_REGIONS = re.compile(
+    r"^[ \t]*(?P<fence>```|~~~)|(?P<open>\\\[|\$\$|\[asy\])"
+    r"|\\begin\{(?P<name>align|aligned|alignat|equation|gather|gathered|multline|split|eqnarray|array|cases|tabular"
+    r"|[pbBvV]?matrix)(?P<star>\*?)\}",
+    re.MULTILINE,
+)
+_CLOSING = {r"\[": r"\]", "$$": "$$", "[asy]": "[/asy]"}
+_BREAK = re.compile(r"\n")
+_BLANK = re.compile(r"\n[ \t]*(?=\n)")
+_BLANK_LINE = re.compile(r"[ \t]*(?:\n|$)")
+_TITLE = re.compile(r"#{1,6} [^\n]*|\*\*[^*\n]+\*\*:?")
+_OWN_LINES = ("```", "~~~", "|")
+"""Starts of a code fence and a table, which begin a line."""
+_ENDS_OF_PARAGRAPHS = ".!?;])}$`|0123456789"
+_ENDS_OF_LINES = ".!?;])`'\"0123456789" + ascii_letters
+"""Characters before a line break that ends a step. A sample that stops at none of them is cut when it is parsed."""
+
+
+class Piece(NamedTuple):
+    """A step, or a part of a text that may be one."""
+
+    text: str
+    """Without the marker and surrounding white space."""
+    start: int
+    end: int
+    """Characters of the whole text, with the marker."""
+    number: int | None = None
+    """The number that its marker has."""
+
+
+class StepLayout(Protocol):
+    """How steps stand in a text."""
+
+    @property
+    def separator(self) -> str:
+        """What stands between two steps."""
+        ...
+
+    @property
+    def has_markers(self) -> bool:
+        """Whether steps show their numbers."""
+        ...
+
+    def write(self, text: str, number: int) -> str:
+        """A step as it stands in a text, without the separator."""
+        ...
+
+    def split(self, text: str) -> list[Piece]:
+        """The steps of a text. With markers, one without a number is what stands before the first marker."""
+        ...
+
+    def stops(self) -> tuple[str, ...]:
+        """Strings that end a sample of one step."""
+        ...
+
+
+class StepFormat(Config):
+    """How steps are written."""
+
+    format: Literal["line", "blank_line", "heading", "numbered"]
+    """What a step is: a line, a paragraph (`blank_line`), a section with a heading, or an item of a numbered list."""
+    pattern: str | None = Field(None, max_length=100)
+    """Start of a step for `heading` and `numbered`, with `{n}` for its number. Default: `## Step {n}:` and `{n}.`;
+    these also match other usual spellings, such as `**Step 1.**` and `1)`."""
+
+    @model_validator(mode="after")
+    def _has_a_number(self) -> "StepFormat":
+        if self.pattern is None:
+            return self
+        if not self.has_markers:
+            raise ValueError(f"format: {self.format} has no 'pattern'; use format heading or numbered")
+        if self.pattern.count(_NUMBER) != 1 or "\n" in self.pattern or self.pattern != self.pattern.strip():
+            raise ValueError(f"'pattern' is the start of a step's first line, with {_NUMBER} once")
+        return self
+
+    @property
+    def has_markers(self) -> bool:
+        """Whether steps show their numbers."""
+        return self.format in _MARKERS
+
+    @property
+    def separator(self) -> str:
+        return "\n" if self.format == "line" else "\n\n"
+
+    def write(self, text: str, number: int) -> str:
+        if not self.has_markers:
+            return text
+        gap = "\n" if text.startswith(_OWN_LINES) else " "
+        return self._marker.replace(_NUMBER, str(number)) + gap + text
+
+    def join(self, steps: Iterable[str]) -> str:
+        """The text of a whole solution."""
+        return self.separator.join(self.write(text, number) for number, text in enumerate(steps, start=1))
+
+    def split(self, text: str) -> list[Piece]:
+        found: list[Piece] = []
+        for block in self.blocks(text):
+            joined = bool(found) and (block.number is None if self.has_markers else continues(found[-1].text))
+            if joined:
+                first = found.pop()
+                block = self._piece(text, first.start, block.end, first.number)
+            found.append(block)
+        return found
+
+    def blocks(self, text: str) -> list[Piece]:
+        """The lines or paragraphs of a text, and a new one at each marker; formulas, code and tables are whole."""
+        found: list[Piece] = []
+        latest: int | None = None
+        for start, end in self._spans(text):
+            number = self._number_at(text, start)
+            if number is not None and not self._in_order(number, latest, found):
+                number = None
+            latest = latest if number is None else number
+            found.append(self._piece(text, start, end, number))
+        return found
+
+    def stops(self) -> tuple[str, ...]:
+        if self.format == "line":
+            return tuple(f"{char}\n" for char in _ENDS_OF_LINES)
+        if self.format == "blank_line":
+            return tuple(f"{char}\n\n" for char in _ENDS_OF_PARAGRAPHS)
+        before = self._marker.partition(_NUMBER)[0].rstrip()
+        if self.format == "heading" and self.pattern is None:
+            return ("\n## Step", "\n### Step", "\n**Step", "\nStep ")
+        return (f"\n{before}",) if before else tuple(f"\n{digit}" for digit in "123456789")
+
+    def is_step(self, sample: str, stopped: bool) -> bool:
+        """Whether a sample shows where a step ends: by a marker, by a second step, or because it stopped there."""
+        pieces = self.split(sample)
+        if self.has_markers:
+            return any(piece.number is not None for piece in pieces)
+        return stopped or len(pieces) > 1
+
+    def is_open(self, text: str) -> bool:
+        """Whether a text ends where its last step has to go on: in a formula, or after a colon."""
+        if self.has_markers:
+            return False
+        return _ends_inside(text) or continues(text.strip())
+
+    @cached_property
+    def _marker(self) -> str:
+        return self.pattern or _MARKERS[self.format]
+
+    @cached_property
+    def _marker_pattern(self) -> re.Pattern[str]:
+        if self.pattern is not None:
+            before, after = (re.escape(part).replace(r"\ ", r"[ \t]+") for part in self.pattern.split(_NUMBER))
+            return re.compile(rf"{before}(\d{{1,4}}){after}[ \t]*")
+        if self.format == "heading":
+            return re.compile(
+                r"(?:#{1,6}[ \t]+)?\*{0,2}Step[ \t]+(\d{1,4})(?!\d)(?:\*\*)?[ \t]*(?:[:.)–—-]|$)[ \t]*", re.M
+            )
+        return re.compile(r"\*{0,2}(\d{1,4})[.)](?:\*\*)?(?:[ \t]+|$)", re.M)
+
+    def _number_at(self, text: str, start: int) -> int | None:
+        """The number of the marker at this place, which begins a line."""
+        if not self.has_markers or (start and text[start - 1] != "\n" and text[:start].strip()):
+            return None
+        found = self._marker_pattern.match(text, start)
+        return int(found[1]) if found else None
+
+    def _in_order(self, number: int, latest: int | None, before: Sequence[Piece]) -> bool:
+        """Whether a marker begins a step. A list inside a step does not count on from the step before, unless words of
+        their own stand between the two: then the text has gone back."""
+        if self.format == "heading" or latest is None or number == latest + 1:
+            return True
+        return before[-1].number is None and not continues(before[-1].text)
+
+    def _piece(self, text: str, start: int, end: int, number: int | None) -> Piece:
+        if number is None:
+            return Piece(text[start:end].strip(), start, end)
+        marker = self._marker_pattern.match(text, start)
+        assert marker is not None
+        rest = text[marker.end() : end].strip()
+        if marker[0].count("**") % 2:  # the bold title that the marker is in
+            rest = rest.replace("**", "", 1).strip()
+        return Piece(rest, start, end, number)
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Start and end of each block, without surrounding white space."""
+        cuts = set(self._cuts(text))
+        start = 0
+        for cut in (*sorted(cuts), len(text)):
+            inside = text[start:cut]
+            if inside.strip():
+                yield start + len(inside) - len(inside.lstrip()), start + len(inside.rstrip())
+            start = cut
+
+    def _cuts(self, text: str) -> Iterator[int]:
+        regions = iter(_regions(text))
+        region = next(regions, None)
+        pattern = _BREAK if self.format == "line" or self.has_markers else _BLANK
+        for found in pattern.finditer(text):
+            place = found.start()
+            while region is not None and region[1] <= place:
+                region = next(regions, None)
+            if region is not None and region[0] <= place:
+                continue
+            if self.format == "line":
+                if not _in_table(text, place):
+                    yield place
+            elif (
+                self.format == "blank_line"
+                or self._marker_pattern.match(text, place + 1)
+                or _BLANK_LINE.match(text, place + 1)
+            ):
+                yield place
+
+
+StepsField = Annotated[StepFormat, Definition("step_formats")]
+"""A name from `step_formats:`, or the mapping itself."""
+
+
+class Delimiter:
+    """Steps that end with a string, wherever it stands."""
+
+    has_markers = False
+
+    def __init__(self, separator: str):
+        self.separator = separator
+
+    def write(self, text: str, number: int) -> str:
+        return text
+
+    def split(self, text: str) -> list[Piece]:
+        found, start = [], 0
+        for part in text.split(self.separator):
+            found.append(Piece(part.strip(), start, start + len(part)))
+            start += len(part) + len(self.separator)
+        return found
+
+    def stops(self) -> tuple[str, ...]:
+        return (self.separator,)
+
+
+LINES = Delimiter("\n")
+
+
+def written(layout: StepLayout, steps: Sequence[str], closing: str = "") -> str:
+    """The text of a path."""
+    parts = [layout.write(text, number) for number, text in enumerate(steps, start=1)]
+    return layout.separator.join([*parts, closing] if closing else parts)
+
+
+def continues(block: str) -> bool:
+    """Whether a line or paragraph goes on in the next one: a title, or one that ends with a colon or a comma."""
+    return block.rstrip("*_ \t").endswith((":", ",")) or _TITLE.fullmatch(block.rstrip()) is not None
+
+
+def _regions(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each formula, code fence and drawing on several lines; one that never ends is none."""
+    position = 0
+    missing: set[str] = set()
+    while (found := _REGIONS.search(text, position)) is not None:
+        closing = _closing(found)
+        end = -1 if closing in missing else text.find(closing, found.end())
+        if end < 0:
+            missing.add(closing)
+            position = found.end()
+            continue
+        end += len(closing)
+        inside = text[found.end() : end]
+        if (found["open"] == "$$" and "\n\n" in inside) or (found["open"] == r"\[" and r"\[" in inside):
+            position = found.end()  # the end of this formula is missing, and this is the end of another one
+            continue
+        yield found.start(), end
+        position = end
+
+
+def _closing(found: re.Match[str]) -> str:
+    if found["fence"]:
+        return "\n" + found["fence"]
+    return _CLOSING[found["open"]] if found["open"] else rf"\end{{{found['name']}{found['star']}}}"
+
+
+def _ends_inside(text: str) -> bool:
+    """Whether a formula or code fence that the text opens is not closed."""
+    end = 0
+    for _, end in _regions(text):
+        pass
+    found = _REGIONS.search(text, end)
+    return found is not None
+
+
+def _in_table(text: str, place: int) -> bool:
+    """Whether the line break at this place is between two rows of a table."""
+    return text.startswith("|", place + 1) and text.startswith("|", text.rfind("\n", 0, place) + 1)
