@@ -174,7 +174,7 @@ class StepFormat(Config):
             return re.compile(rf"{before}(\d{{1,4}}){after}[ \t]*")
         if self.format == "heading":
             return re.compile(
-                r"(?:#{1,6}[ \t]+)?\*{0,2}Step[ \t]+(\d{1,4})(?!\d)(?:\*\*)?[ \t]*(?:[:.)–—-]|$)[ \t]*", re.M
+                r"(?:#{1,6}[ \t]+)?\*{0,2}Step[ \t]+(\d{1,4})(?!\d)(?:\*\*)?[ \t]*(?:[:.)\u2013\u2014-]|$)[ \t]*", re.M
             )
         return re.compile(r"\*{0,2}(\d{1,4})[.)](?:\*\*)?(?:[ \t]+|$)", re.M)
 
@@ -301,11 +301,8 @@ def _closing(found: re.Match[str]) -> str:
 
 def _ends_inside(text: str) -> bool:
     """Whether a formula or code fence that the text opens is not closed."""
-    end = 0
-    for _, end in _regions(text):
-        pass
-    found = _REGIONS.search(text, end)
-    return found is not None
+    end = max((end for _, end in _regions(text)), default=0)
+    return _REGIONS.search(text, end) is not None
 
 
 def _in_table(text: str, place: int) -> bool:
