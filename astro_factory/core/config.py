@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.user_code import code_digest
@@ -140,11 +141,16 @@ def _outside(config: Config) -> dict[str, Any]:
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
         for marker in field.metadata:
-            if isinstance(marker, NotSemantic) or (isinstance(marker, Later) and value == field.default):
+            if isinstance(marker, NotSemantic) or (isinstance(marker, Later) and is_default(field, value)):
                 outside[name] = True
         if name not in outside and isinstance(value, Config) and (inner := _outside(value)):
             outside[name] = inner
     return outside
+
+
+def is_default(field: FieldInfo, value: object) -> bool:
+    """Whether a value is the field's default, plain or made by a factory."""
+    return value == field.get_default(call_default_factory=True)
 
 
 def beside_fields(config: Config) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from astro_factory.core.annotations import alternatives, field_annotation, holds, item_of, unwrap
 from astro_factory.core.canonical import digest, file_digest
-from astro_factory.core.config import Config, InputFile, Later, NotSemantic, Reference, beside_fields
+from astro_factory.core.config import Config, InputFile, Later, NotSemantic, Reference, beside_fields, is_default
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.results import Record
@@ -72,7 +72,7 @@ class _Inputs:
             return beside | {
                 name: self.canonical(inner, getattr(value, name))
                 for name, inner, later in _semantic_fields(type(value))
-                if later is None or getattr(value, name) != later.default
+                if later is None or not is_default(later, getattr(value, name))
             }
         if isinstance(value, dict):
             keys, items = _arguments(annotation, dict)

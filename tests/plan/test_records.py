@@ -8,15 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from astro_factory.core.annotations import alternatives, field_annotation, unwrap
-from astro_factory.core.config import InputFile, NotSemantic, Reference, semantic_values
+from astro_factory.core.config import LATER, InputFile, NotSemantic, Reference, StageConfig, semantic_values
 from astro_factory.plan.records import make_record, record_key
 from astro_factory.plan.revisions import open_revision
 from astro_factory.spec import compile_spec
@@ -248,3 +248,14 @@ def test_a_later_field_is_in_the_record_only_where_it_has_another_value():
     assert "loss_weights" not in plain and graded["loss_weights"]["wrong_step"] == 0.2
     assert "loss_weights" not in semantic_values(GRAPH.nodes["traces"].config)
     assert "loss_weights" in semantic_values(GRAPH.nodes["graded"].config)
+
+
+def test_a_later_field_whose_default_a_factory_makes():
+    class Made(StageConfig):
+        kind: str = "made"
+        words: Annotated[list[str], LATER] = Field(default_factory=list)
+
+    assert "words" not in semantic_values(Made()) and semantic_values(Made(words=["a"]))["words"] == ["a"]
+    node = GRAPH.nodes["drill"]
+    records = [make_record(replace(node, config=config), {}, {})["config"] for config in (Made(), Made(words=["a"]))]
+    assert "words" not in records[0] and records[1]["words"] == ["a"]
