@@ -35,8 +35,8 @@ def is_known(name: str) -> bool:
     return _user_target(name) is not None or VERIFIERS.target(name) is not None
 
 
-_MOVED = {"math": "4"}
-"""Built-in verifiers whose verdicts have changed since stages were first keyed by them. Only what uses them is keyed
+_MOVED = {"math": "5"}
+"""Built-in verifiers whose verdicts or facts have changed since stages were first keyed by them. Only what uses them is keyed
 anew."""
 
 

@@ -3,7 +3,8 @@ r"""The final answer of a response: in the last complete `\boxed{...}`, else in 
     >>> final_answer(r"so x = 3. The final answer is $\frac{1}{2}$. I hope it is right")
     '\\frac{1}{2}'
 
-A number that merely stands last is not an answer: guessing there would reward a response that stopped early. This runs
+A number that merely stands last is not an answer: guessing there would reward a response that stopped early. Neither is
+an answer that the text has given up by then (`GIVEN_UP`): a response that is cut off after it has none. This runs
 in the caller's process on text that a model under training writes, so each function takes time linear in its input.
 """
 
@@ -18,6 +19,13 @@ MAX_STATED_CHARS = 100_000
 _MAX_UNWRAPPED = 8_000
 """What is longer is refused later, with or without its delimiters."""
 _MAX_ROUNDS = 40
+GIVEN_UP = re.compile(
+    r"\b(?:is|are|was|were|be) not the (?:right |correct |final )?answer\b"
+    r"|\bI'm not sure if we're solving the problem correctly so far\b"
+    r"|\bLet's (?:start again|restart our solution) from the beginning\b",
+    re.IGNORECASE,
+)
+"""Words that take back all answers before them: those of reflection/math.jinja and of the paper."""
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
 _BARE = re.compile(r"\\(?:boxed|fbox)[ \t]+([^\s{}$]+)")
@@ -37,6 +45,7 @@ _WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "*
 def final_answer(text: str) -> str:
     """The answer without its delimiters; empty where none is stated."""
     text = text[-MAX_CHARS:]
+    text = text[max((mark.end() for mark in GIVEN_UP.finditer(text)), default=0) :]
     boxed = _last_boxed(text)
     if boxed.strip():
         return unwrap(boxed)

@@ -13,6 +13,7 @@ from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workers import WorkerDied, WorkerError, WorkerTimeout
 from astro_factory.verifiers.base import Verifier
 from astro_factory.verifiers.math.choices import choice_of, states_choice
+from astro_factory.verifiers.math.claims import facts_of
 from astro_factory.verifiers.math.comparison import Comparison
 from astro_factory.verifiers.math.extraction import final_answer, unwrap
 from astro_factory.verifiers.math.numbers import Number, as_number
@@ -36,7 +37,7 @@ class MathVerifier(Verifier):
     """`problem.answer` is a number, an expression, a set, words, … in LaTeX or plain text; boxed or not."""
 
     name = "math"
-    version = 4
+    version = 5
 
     def check_problem(self, problem: Problem) -> str | None:
         gold = unwrap(problem.answer)
@@ -66,6 +67,11 @@ class MathVerifier(Verifier):
 
     def is_terminal(self, problem: Problem, steps: Sequence[str]) -> bool:
         return bool(steps) and bool(final_answer(steps[-1]))
+
+    def facts(self, problem: Problem, steps: Sequence[str]) -> dict[str, str]:
+        """What the last step calculates, and whether it is right; see `claims.facts_of`. The known answer plays no
+        part."""
+        return facts_of(steps[-1]) if steps else {}
 
 
 def judge_answer(gold: str, answer: str) -> Verdict:
