@@ -36,8 +36,8 @@ def is_known(name: str) -> bool:
 
 
 _MOVED = {"math": "5"}
-"""Built-in verifiers whose verdicts or facts have changed since stages were first keyed by them. Only what uses them is keyed
-anew."""
+"""Built-in verifiers whose verdicts or facts have changed since stages were first keyed by them. Only what uses them is
+keyed anew."""
 
 
 def verifier_code(name: str) -> str:
