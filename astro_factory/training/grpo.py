@@ -22,14 +22,15 @@ from astro_factory.core.chat import Message, encode_prompt
 from astro_factory.core.context import Events
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
+from astro_factory.training.alarms import UNJUDGED, Alarms, verdict_rates
 from astro_factory.training.microbatching import PASS_TOKENS, forward_passes, split_by_length, token_statistics
+from astro_factory.training.rollout_mismatch import mismatch
 from astro_factory.training.rollout_schedule import micro_batch_count, plan_rounds, sample_seeds
 from astro_factory.training.sampled_tokens import ROUNDS_RATIO, SampledTokens
 from astro_factory.training.saving import save_model
-from astro_factory.training.settings import GRPOSettings, Reward, VLLMRollouts
+from astro_factory.training.settings import GRPOSettings, Reward, RolloutCorrection, VLLMRollouts
 from astro_factory.training.totals import write_totals
-from astro_factory.training.trainers import VERDICT_PREFIX, RecipeMixin, common_arguments, last_checkpoint, train
-from astro_factory.training.verdict_monitor import UNJUDGED, VerdictMonitor
+from astro_factory.training.trainers import SAMPLING_PREFIX, VERDICT_PREFIX, RecipeMixin, common_arguments, last_checkpoint, train
 from astro_factory.training.vllm_rollouts import prepare_vllm
 from astro_factory.training.weights import load_model, load_tokenizer
 
@@ -99,7 +100,7 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self.settings = settings
         self._task = task
         self._text_tokenizer = tokenizer
-        self._monitor = VerdictMonitor(settings.alarm, task.warn)
+        self._alarms = Alarms(settings.alarm, task.warn)
         self.sampled: SampledTokens | None = None
         """Counts sampled tokens over all processes, if the settings ask for it."""
         self._generate_samples: Generate | None = None
@@ -173,12 +174,15 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         return [encode_prompt(self._text_tokenizer, messages) for messages in prompts], None, {}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log without the entropy 0 of micro-batches that have no loss, and pass the verdict rates to the monitor."""
+        """Log without the entropy 0 of micro-batches that have no loss, and raise alarms."""
         measured = self._metrics["train"]
         measured["entropy"] = [value for value in measured["entropy"] if value] or [0.0]
         if shares := {outcome: measured[name] for outcome in Outcome if (name := _rate(outcome)) in measured}:
-            rates = {outcome: sum(values) / len(values) for outcome, values in shares.items()}
-            measured["alarms"] = [self._monitor.update(self.state.global_step, rates)]
+            watched = verdict_rates({outcome: sum(values) / len(values) for outcome, values in shares.items()})
+            for name in ("mismatch", "corrected"):
+                if values := measured.get(SAMPLING_PREFIX + name):
+                    watched[name] = sum(values) / len(values)
+            measured["alarms"] = [self._alarms.update(self.state.global_step, watched)]
         super().log(logs, start_time)
 
     def _prepare_inputs(self, inputs: Any) -> dict[str, Any]:
@@ -192,11 +196,22 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
             self._rows = inputs
             self._task.phase("rollout")
             batch = self._generate_and_score_completions(inputs)
+            self._measure_mismatch(batch)
             if not self.beta:
                 batch["completion_mask"] = batch["completion_mask"] * (batch["advantages"] != 0)[:, None]
             self._buffered_inputs = split_by_length(batch, parts)
             self._task.phase("step")
         return self._buffered_inputs[self._step % parts]
+
+    def _measure_mismatch(self, batch: dict[str, Tensor]) -> None:
+        """Log how far the engine's probabilities are from the model's, over the responses of all processes."""
+        correction = getattr(self.settings.rollouts, "correction", None)
+        if correction is None:
+            return
+        keys = ("old_per_token_logps", "sampling_per_token_logps", "completion_mask")
+        whole: Any = [self.accelerator.gather(self.accelerator.pad_across_processes(batch[key], 1)) for key in keys]
+        for name, value in mismatch(*whole, correction, self.settings.max_new_tokens).items():
+            self._metrics["train"][name].append(value)
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -355,4 +370,15 @@ def _rollout_arguments(settings: GRPOSettings) -> dict[str, Any]:
         "vllm_tensor_parallel_size": rollouts.tensor_parallel_size,
         "vllm_max_model_length": rollouts.max_model_len,
         "vllm_enable_sleep_mode": rollouts.sleep,
+        **_correction_arguments(rollouts.correction),
+    }
+
+
+def _correction_arguments(correction: RolloutCorrection | None) -> dict[str, Any]:
+    if correction is None:
+        return {"vllm_importance_sampling_correction": False}
+    return {
+        "vllm_importance_sampling_mode": correction.mode,
+        "vllm_importance_sampling_clip_max": correction.max_ratio,
+        "vllm_importance_sampling_clip_min": correction.min_ratio,
     }

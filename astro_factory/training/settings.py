@@ -136,6 +136,21 @@ class EngineRollouts(Config):
     """Samples generated together in each process; it affects speed and memory, not the samples."""
 
 
+class RolloutCorrection(Config):
+    """Importance sampling: tokens count by the ratio of the probabilities that training and the engine give them.
+
+    Both compute the same model with different kernels, so the probabilities differ a little.
+    """
+
+    mode: Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = "token_truncate"
+    """`truncate` limits ratios to the bounds, `mask` leaves out what is outside. A sequence's ratio is the product over
+    its tokens: the longer the response, the more often it is outside."""
+    max_ratio: float = Field(2.0, gt=1)
+    """Highest ratio."""
+    min_ratio: float | None = Field(None, ge=0, lt=1)
+    """Lowest ratio; by default there is no bound."""
+
+
 class VLLMRollouts(Config):
     """Rollouts come from vLLM through TRL; they are recorded, not reproducible."""
 
@@ -152,6 +167,8 @@ class VLLMRollouts(Config):
     """Longest prompt and response together, in tokens; the default is the model's limit."""
     sleep: bool = False
     """Whether a colocated engine releases its memory while weights are updated."""
+    correction: RolloutCorrection | None = RolloutCorrection()
+    """How the loss corrects for the engine's other probabilities; null does not correct, and measures no mismatch."""
 
     @model_validator(mode="after")
     def _served(self) -> "VLLMRollouts":
@@ -177,8 +194,8 @@ class Reward(Config):
     """Reward of a response that was cut off at the length limit; by default it depends on the outcome."""
 
 
-class VerdictAlarm(Config):
-    """Verdict rates above which training raises an alarm at a point of the curves; 1 turns a bound off."""
+class Alarm(Config):
+    """Values above which training raises an alarm at a point of the curves. For shares, 1 turns a bound off."""
 
     no_answer: float = Field(default=0.5, ge=0, le=1)
     """Highest share of responses without an answer."""
@@ -187,8 +204,14 @@ class VerdictAlarm(Config):
     unjudged: float = Field(default=0.01, ge=0, le=1)
     """Highest share of responses that could not be judged through no fault of their own: the verifier failed, or the
     known answer cannot be parsed."""
+    corrected: float = Field(default=0.05, ge=0, le=1)
+    """Highest share of sampled tokens whose importance weight is cut (`rollouts.correction`)."""
     jump: float = Field(default=0.2, ge=0, le=1)
-    """How far one of these rates may rise above its mean over the last ten points."""
+    """How far one of these shares may rise above its mean over the last ten points."""
+    mismatch: float = Field(default=0.05, gt=0)
+    """Highest mean difference between the log-probabilities of the engine and of training, per token."""
+    growth: float = Field(default=3.0, gt=1)
+    """By which factor the mismatch may exceed its mean over the last ten points."""
     stop: bool = False
     """Whether an alarm stops training instead of only logging a warning."""
 
@@ -226,8 +249,8 @@ class GRPOSettings(TrainingConfig):
     """The standard deviation by which advantages are divided."""
     reward: Reward = Reward()
     """Reward of each outcome."""
-    alarm: Annotated[VerdictAlarm, NOT_SEMANTIC] = VerdictAlarm()
-    """Verdict rates that raise an alarm."""
+    alarm: Annotated[Alarm, NOT_SEMANTIC] = Alarm()
+    """Verdict rates, and mismatch with the engine that samples, that raise an alarm."""
     num_iterations: int = Field(1, ge=1)
     """Optimizer steps on each round's responses."""
     mask_truncated: bool = False

@@ -45,7 +45,11 @@ _CURVES = {
 }
 """TRL's name of a metric to ours; other metrics are not reported."""
 VERDICT_PREFIX = "verdict/"
-"""Prefix of the metrics that are verdict rates; they keep their names."""
+"""Prefix of the metrics that are verdict rates."""
+SAMPLING_PREFIX = "sampling/"
+"""Prefix of the metrics about the engine that samples: TRL's, and those of `rollout_mismatch`."""
+_KEPT = (VERDICT_PREFIX, SAMPLING_PREFIX)
+"""Prefixes of metrics that keep their names."""
 
 Settings = TypeVar("Settings", bound=TrainingConfig)
 _Base = Trainer if TYPE_CHECKING else object
@@ -175,7 +179,7 @@ class _Report(TrainerCallback):
             )
         if state.is_world_process_zero and "loss" in logs:
             named = {
-                _CURVES.get(key, key if key.startswith(VERDICT_PREFIX) else ""): value for key, value in logs.items()
+                _CURVES.get(key, key if key.startswith(_KEPT) else ""): value for key, value in logs.items()
             }
             self._events.metric(state.global_step, {key: value for key, value in named.items() if key})
 

@@ -2,18 +2,19 @@ import pytest
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.verdicts import Outcome
-from astro_factory.training.settings import VerdictAlarm
-from astro_factory.training.verdict_monitor import VerdictMonitor
+from astro_factory.training.alarms import Alarms, verdict_rates
+from astro_factory.training.settings import Alarm
+
 
 
 def monitored(points, **settings) -> tuple[list[int], list[str]]:
     """The number of alarms at each point, and the log; a point gives the rates of outcomes other than correct."""
     lines: list[str] = []
-    monitor = VerdictMonitor(VerdictAlarm(**settings), lines.append)
+    alarms = Alarms(Alarm(**settings), lines.append)
     counts = []
     for step, point in enumerate(points, 1):
         rates = dict.fromkeys(Outcome, 0.0) | {Outcome(name): rate for name, rate in point.items()}
-        counts.append(monitor.update(step, rates))
+        counts.append(alarms.update(step, verdict_rates(rates)))
     return counts, lines
 
 
