@@ -1,8 +1,8 @@
 """Alarms during reinforcement learning, for faults that look like a hard problem set.
 
-A broken verifier or prompt shows in the rates of verdicts; an engine that computes other probabilities than the model in
-training shows in the mismatch. An alarm is logged when it begins and when it ends; the number of active alarms is the
-training curve `alarms`.
+A broken verifier or prompt shows in the rates of verdicts, an engine that computes other probabilities than the model in
+training in the mismatch. An alarm is logged when it begins and when it ends; the number of active alarms is the training
+curve `alarms`.
 """
 
 from collections import deque
@@ -38,9 +38,7 @@ _QUANTITIES = {
         "verdict 'no answer' for {} of the responses",
         "does the prompt explain how to state the answer, and is max_new_tokens high enough?",
     ),
-    "timeout": _Quantity(
-        "verdict 'timeout' for {} of the responses", "does the verifier hang on some responses?"
-    ),
+    "timeout": _Quantity("verdict 'timeout' for {} of the responses", "does the verifier hang on some responses?"),
     "unjudged": _Quantity(
         "verdict 'unjudged' for {} of the responses", "does the verifier work, and can it parse every known answer?"
     ),

@@ -30,7 +30,14 @@ from astro_factory.training.sampled_tokens import ROUNDS_RATIO, SampledTokens
 from astro_factory.training.saving import save_model
 from astro_factory.training.settings import GRPOSettings, Reward, RolloutCorrection, VLLMRollouts
 from astro_factory.training.totals import write_totals
-from astro_factory.training.trainers import SAMPLING_PREFIX, VERDICT_PREFIX, RecipeMixin, common_arguments, last_checkpoint, train
+from astro_factory.training.trainers import (
+    SAMPLING_PREFIX,
+    VERDICT_PREFIX,
+    RecipeMixin,
+    common_arguments,
+    last_checkpoint,
+    train,
+)
 from astro_factory.training.vllm_rollouts import prepare_vllm
 from astro_factory.training.weights import load_model, load_tokenizer
 

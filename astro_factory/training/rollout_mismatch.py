@@ -1,8 +1,8 @@
 """How far the probabilities of the engine that sampled a round are from those of the model in training.
 
-The loss weighs each token, or each response, by the ratio of the two probabilities (importance sampling). Ratios outside
+The loss weighs each token, or each response, by the ratio of the two probabilities (importance sampling). Ratios beyond
 the bounds are cut: truncated or set to 0. A sequence's ratio is a product over its tokens, so it leaves the bounds the
-sooner the longer the response is; that is why the shares are also given by length.
+more often the longer the response is; that is why the shares are also given by length.
 """
 
 import torch
@@ -40,7 +40,9 @@ def mismatch(
     ratio = (difference.sum(1, keepdim=True) if by_sequence else difference).exp()
     low = 0.0 if correction.min_ratio is None else correction.min_ratio
     cut = (ratio > correction.max_ratio) | (ratio < low)
-    weights = ratio.masked_fill(cut, 0.0) if correction.mode.endswith("mask") else ratio.clamp(low, correction.max_ratio)
+    weights = (
+        ratio.masked_fill(cut, 0.0) if correction.mode.endswith("mask") else ratio.clamp(low, correction.max_ratio)
+    )
     used = weights[lengths > 0, 0] if by_sequence else weights[inside]
     cut_tokens = (cut & inside).sum(1)
     found = {

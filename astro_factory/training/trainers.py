@@ -178,9 +178,7 @@ class _Report(TrainerCallback):
                 "lower learning_rate, or set max_grad_norm and warmup_steps",
             )
         if state.is_world_process_zero and "loss" in logs:
-            named = {
-                _CURVES.get(key, key if key.startswith(_KEPT) else ""): value for key, value in logs.items()
-            }
+            named = {_CURVES.get(key, key if key.startswith(_KEPT) else ""): value for key, value in logs.items()}
             self._events.metric(state.global_step, {key: value for key, value in named.items() if key})
 
 

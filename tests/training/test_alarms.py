@@ -6,7 +6,6 @@ from astro_factory.training.alarms import Alarms, verdict_rates
 from astro_factory.training.settings import Alarm
 
 
-
 def monitored(points, **settings) -> tuple[list[int], list[str]]:
     """The number of alarms at each point, and the log; a point gives the rates of outcomes other than correct."""
     lines: list[str] = []
