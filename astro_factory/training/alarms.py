@@ -1,8 +1,7 @@
 """Alarms during reinforcement learning, for faults that look like a hard problem set.
 
-A broken verifier or prompt shows in the rates of verdicts, an engine that computes other probabilities than the model in
-training in the mismatch. An alarm is logged when it begins and when it ends; the number of active alarms is the training
-curve `alarms`.
+Rates of verdicts show a broken verifier or prompt; the mismatch shows an engine with other probabilities than training.
+An alarm is logged when it begins and when it ends; the number of active alarms is the training curve `alarms`.
 """
 
 from collections import deque
