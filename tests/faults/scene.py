@@ -24,7 +24,7 @@ from astro_factory.stages.validation import output_fault
 from astro_factory.store import Store
 from astro_factory.store.fsck import fsck
 
-SITE = Path(__file__).parent / "site"
+STARTUP = Path(__file__).parent / "startup"
 PUBLISHED = "file:out"
 SPEC = """\
 factory: 1
@@ -96,8 +96,8 @@ class Scene:
             return Running(" ".join(arguments), pid, log)
         try:
             os.environ |= {"HOME": str(self.folder), **(environment or {})}
-            sys.path.insert(0, str(SITE))
-            os.environ["PYTHONPATH"] = os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")])
+            sys.path.insert(0, str(STARTUP))
+            os.environ["PYTHONPATH"] = os.pathsep.join([str(STARTUP), os.environ.get("PYTHONPATH", "")])
             for number in (1, 2):
                 os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), number)
             sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
