@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _XET_STATUS = re.compile(r"HTTP status \w+ error \((\d{3})")
+_CLOSED = ("the client has been closed", "'NoneType' object has no attribute 'request'")
+"""After a connection error huggingface_hub closes its client also for the downloads of other threads."""
 _FIRST_WAIT_S = 1.0
 _LONGEST_BACKOFF_S = 60.0
 _LONGEST_REQUESTED_WAIT_S = 300.0
@@ -135,8 +137,7 @@ def _is_transient(error: BaseException) -> bool:
         return status == 429 or status >= 500
     return any(
         (isinstance(e, httpx2.TransportError | ConnectionError) and not isinstance(e, OfflineModeIsEnabled))
-        # after a connection error the client is closed, also for the downloads of other threads
-        or (isinstance(e, RuntimeError) and "client has been closed" in str(e))
+        or any(text in str(e) for text in _CLOSED)
         for e in _chain(error)
     )
 

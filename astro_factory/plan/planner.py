@@ -53,7 +53,7 @@ class Resolver:
             if not self._intact(node, result):
                 return self._to_run(node, "what it published is gone", key, record)
             return Hit(node, "in the store" + _other_versions(node, result), result)
-        for provider in self.providers:
+        for provider in self._providers(node):
             if result := self._offered(provider, key):
                 return _import(node, result, provider)
         return self._explained(self._to_run(node, "never built", key, record))
@@ -65,11 +65,15 @@ class Resolver:
         """A hit or an import whose files are available, here or from a provider; without them it must run."""
         if isinstance(item, Pending | ToRun) or self.store.has_blobs(item.result):
             return item
-        for provider in self.providers:
+        for provider in self._providers(item.node):
             offered = self._offered(provider, item.key)
             if offered and offered.content == item.result.content and provider.has_blobs(offered):
                 return _import(item.node, item.result, provider)
         return self._to_run(item.node, "its files are not in this store", item.key, item.result.record)
+
+    def _providers(self, node: GraphNode) -> Sequence[ResultProvider]:
+        """Where a node's result may come from; only this machine can know that it has published something."""
+        return () if node.section == "publish" else self.providers
 
     def _offered(self, provider: ResultProvider, key: str) -> Result | None:
         """A provider's result if its output has the files that its type needs. Raises `UserError` E177."""

@@ -1,8 +1,7 @@
 """Validates an output that this machine did not make: the files that its type needs, and whether they can be read.
 
-Digests prove that a stranger's bytes are the ones that the stranger named, not that a stage can read them. Only headers
-are read (Parquet schemas, safetensors headers) and small JSON files, so that a large output costs no more than a small
-one.
+Digests prove that a stranger's bytes are the ones that the stranger named, not that a stage can read them. Tables are
+read completely; of models only headers and small JSON files, because any bytes are weights.
 """
 
 import json
@@ -16,6 +15,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.models import POINTER
 from astro_factory.core.results import Result
 from astro_factory.stages import REGISTRIES, load_kind
+from astro_factory.stages.table_decoding import pages_fault
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +47,8 @@ def output_fault(result: Result, files: Mapping[str, Path] | None = None) -> str
         except Exception as error:  # whatever a parser raises for bytes that a stranger chose
             fault = next(iter(str(error).splitlines()), type(error).__name__)
         if fault:
-            return f"{name:.80} cannot be used: {fault:.200}"
+            printable = "".join(char if char.isprintable() else "?" for char in fault[:200])
+            return f"{name:.80} cannot be used: {printable}"
     return None
 
 
@@ -76,7 +77,7 @@ def _file_fault(output: ArtifactType, name: str, path: Path) -> str | None:
 
         found = read_schema(path)
         expected = _schemas().get(name) if name in _REQUIRED.get(output, ()) else None
-        return _columns_fault(expected(), found) if expected else None
+        return (_columns_fault(expected(), found) if expected else None) or pages_fault(path)
     if name.endswith(".safetensors"):
         return _safetensors_fault(path)
     if name in (*_REQUIRED.get(output, ()), *(_MODEL_JSON if output is ArtifactType.MODEL else ())):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from astro_factory.core.canonical import file_digest
+from astro_factory.core.files import kind_of
 from astro_factory.core.results import Result, is_digest
 from astro_factory.store.files import TEMP_PREFIX, files_below, last_change, remove, same_file, write_atomic
 from astro_factory.store.items import ITEMS, listed_items, value_of
@@ -72,6 +73,7 @@ def fsck(store: Store, validate: Validate = lambda result, files: None, *, repai
     report = FsckReport({"bytes": 0})
     results = list(_results(store, report, repair))
     _item_lists(store, report, repair)
+    _special_files(store, report, repair)
     _blobs(store, results, report, repair)
     _unusable(store, results, validate, report, repair)
     _outputs(store, results, report, repair)
@@ -116,6 +118,15 @@ def _item_lists(store: Store, report: FsckReport, repair: bool) -> None:
                 write_atomic(path, "".join(f"{item}\n" for item in sorted(filter(is_digest, items))).encode())
                 healed = "kept the lines that are keys"
             report.faults.append(Fault("items", path, "lists something that is not the key of an item", healed))
+
+
+def _special_files(store: Store, report: FsckReport, repair: bool) -> None:
+    """Report what lies in the place of a blob or an item and is no file: reading a FIFO or a device would not end."""
+    for kind in ("blob", "item"):
+        for path in sorted((store.root / f"{kind}s").glob("*/*")):
+            if kind_of(path) != "file" and os.path.lexists(path):
+                healed = _removed(path) if repair else ""
+                report.faults.append(Fault(kind, path, "is not a regular file", healed))
 
 
 def _blobs(store: Store, results: list[Result], report: FsckReport, repair: bool) -> None:

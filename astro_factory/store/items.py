@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from astro_factory.core.context import Items
+from astro_factory.core.files import kind_of
 from astro_factory.core.results import is_digest
 from astro_factory.store import item_locks
 from astro_factory.store.files import write_atomic
@@ -29,7 +30,7 @@ class StoredItems(Items):
     def get(self, key: str) -> bytes | None:
         path = self._path(key)
         try:
-            value = value_of(path.read_bytes())
+            value = value_of(path.read_bytes()) if kind_of(path) == "file" else None
         except FileNotFoundError:
             return None
         if value is not None and key not in self._listed:

@@ -19,6 +19,7 @@ Invariant: a result file is written last, after every blob it names is on disk.
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from astro_factory.core.canonical import digest, file_digest
 from astro_factory.core.errors import UserError, shown
+from astro_factory.core.files import kind_of
 from astro_factory.core.results import OutputFile, Provenance, Record, Result
 from astro_factory.store import store_locks
 from astro_factory.store.files import BLOB_MTIME_NS, files_below, link_or_copy, same_file, sync, write_atomic
@@ -78,7 +80,7 @@ class Store:
         """
         sha256 = sha256 or file_digest(path)
         blob = self.blob_path(sha256)
-        if blob.exists() and not same_file(path, blob) and file_digest(blob) != sha256:
+        if os.path.lexists(blob) and not same_file(path, blob) and not _holds(blob, sha256):
             self.quarantine(sha256)
         if not blob.exists():
             link_or_copy(path, blob)
@@ -126,6 +128,8 @@ class Store:
         try:
             found = blob.stat()
         except FileNotFoundError:
+            return False
+        if not stat.S_ISREG(found.st_mode):
             return False
         if found.st_size != size or found.st_mtime_ns == BLOB_MTIME_NS:
             return found.st_size == size
@@ -246,6 +250,11 @@ class Store:
 
     def items(self) -> StoredItems:
         return StoredItems(self.root / "items")
+
+
+def _holds(blob: Path, sha256: str) -> bool:
+    """Whether a blob is a file with the bytes of its name; reading a FIFO would wait for a writer."""
+    return kind_of(blob) == "file" and file_digest(blob) == sha256
 
 
 def _parse_heads(data: bytes) -> tuple[dict[str, list[str]], bool]:

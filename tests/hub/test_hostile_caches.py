@@ -12,7 +12,7 @@ import pytest
 from astro_factory.core.canonical import digest
 from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.errors import UserError
-from astro_factory.core.plans import Import, Plan
+from astro_factory.core.plans import Import, Plan, ToRun
 from astro_factory.core.results import Result
 from astro_factory.core.tables import write_table
 from astro_factory.hub.layout import MANIFEST
@@ -170,6 +170,17 @@ def test_a_sound_hit_is_admitted(place, table):
     place.offer({"dialogues.parquet": table, "notes.txt": b"x"}, provenance={"source": "there"})
     done = place.build()
     assert done.build.outcomes == {"drill": "import"} and not place.warnings and fsck(place.ours, output_fault).ok
+
+
+def test_a_cache_cannot_say_that_something_is_published(place, table):
+    """Only this machine knows what it has published."""
+    place.offer({"dialogues.parquet": table})
+    place.spec.write_text(SPEC + "publish:\n  data: {repo: org/name, artifacts: [drill]}\n")
+    place.item = place.plan().nodes["publish.data"]
+    assert isinstance(place.item, ToRun)
+    place.offer({"publication.json": b"{}"})
+    plan = place.plan()
+    assert isinstance(plan.nodes["drill"], Import) and isinstance(plan.nodes["publish.data"], ToRun)
 
 
 def test_fsck_finds_what_an_earlier_version_admitted(place, table):

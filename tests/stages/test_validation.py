@@ -1,6 +1,7 @@
 """Outputs that a stranger made: what a stage could not read is refused, what our kinds write passes."""
 
 import json
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.results import Result
 from astro_factory.core.tables import write_table
 from astro_factory.evaluation.samples import sample_schema
+from astro_factory.stages import table_decoding
 from astro_factory.stages.validation import output_fault
 
 
@@ -117,6 +119,46 @@ def test_a_file_that_no_stage_could_read(tmp_path, case):
     assert fault(tmp_path, section, kind, files, names_only=True) is None
     found = fault(tmp_path, section, kind, files)
     assert found and found.isprintable() and len(found) < 300
+
+
+def garbage_pages() -> bytes:
+    """A sound footer over random pages."""
+    data = bytearray(rows_of(["a question"] * 500))
+    data[40:200] = random.Random(0).randbytes(160)
+    return bytes(data)
+
+
+def not_utf8() -> bytes:
+    return rows_of(["a question"] * 50).replace(b"a question", b"a \xff\xfeestion")
+
+
+def bomb() -> bytes:
+    """A few kilobytes for 20 million rows."""
+    schema = dialogue_schema()
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table([pa.nulls(20_000_000, field.type) for field in schema], schema=schema), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def rows_of(texts: list[str]) -> bytes:
+    rows = [{"id": str(i), "skill": "x", "messages": [{"role": "user", "content": t}]} for i, t in enumerate(texts)]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=dialogue_schema()), sink, compression="none", use_dictionary=False)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize("make", [garbage_pages, not_utf8, bomb])
+def test_pages_that_no_stage_could_read(tmp_path, make):
+    data = make()
+    assert len(data) < 200_000
+    found = fault(tmp_path, *DRILL, {"dialogues.parquet": data})
+    assert found and found.isprintable() and len(found) < 300
+
+
+def test_pages_are_read_within_limits(tmp_path, monkeypatch):
+    monkeypatch.setattr(table_decoding, "_CPU_S", 0.001)
+    monkeypatch.setattr(table_decoding, "_MAX_BYTES", 1 << 40)
+    assert "takes more than" in (fault(tmp_path, *DRILL, {"dialogues.parquet": bomb()}) or "")
 
 
 @pytest.mark.parametrize("case", SOUND)

@@ -66,6 +66,32 @@ GARBAGE: dict[str, Callable[[Path], object]] = {
 }
 
 
+def blob(store: Store) -> Path:
+    [entry] = store.result(KEY).outputs.values()
+    return store.blob_path(entry["sha256"])
+
+
+def item(store: Store) -> Path:
+    return store.root / "items" / ITEM[:2] / ITEM
+
+
+@pytest.mark.parametrize("file", [blob, item])
+@pytest.mark.parametrize("case", ["FIFO", "folder", "dangling link", "device"])
+def test_what_is_no_file_in_the_place_of_one_does_not_hang(store, tmp_path, file, case):
+    path, found = file(store), store.result(KEY)
+    path.unlink()
+    GARBAGE[case](path)
+    assert store.has_blobs(found) == (file is item) and store.items().get(ITEM) == (None if file is item else b"tree")
+    assert [fault.path for fault in fsck(store).faults] == [path]
+    if GARBAGE[case] is not os.mkfifo:  # that one is replaced also without a repair
+        assert fsck(store, repair=True).ok
+    (tmp_path / "again").write_bytes(b"words" * 100)
+    store.add_blob(tmp_path / "again")
+    store.items().put(ITEM, b"tree")
+    assert store.has_blobs(found) and store.items().get(ITEM) == b"tree" and fsck(store).ok
+    gc(store, grace_days=0, delete=True)
+
+
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("case", GARBAGE)
 def test_garbage_is_found_and_repaired_and_everything_survives_it(store, file, case):
