@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist loadfile
 
 .PHONY: help setup quickstart test test-fast test-nightly test-setup check lint types specs golden reference docs \
-  docs-serve docs-setup vllm-setup bench-setup bench bench-vllm clean
+  docs-serve docs-setup vllm-setup bench-setup bench bench-vllm gpu-check gpu-wheels clean
 
 help:
 	@echo "make quickstart    set up, then build specs/quickstart.yaml: a model that learns to backtrack"
@@ -32,6 +32,8 @@ help:
 	@echo "make bench         benchmarks; ARGS=--quick for a short run"
 	@echo "make vllm-setup    $(VLLM) with vLLM for CPU, so that 'make test' runs its tests"
 	@echo "make bench-vllm    search on vLLM for CPU compared with vLLM alone; ARGS=--quick for a short run"
+	@echo "make gpu-check     prove this machine's GPUs with this code; ARGS=--dry-run on a CPU, ARGS='--only speed'"
+	@echo "make gpu-wheels    wheels in .gpu-wheels for a GPU machine that has torch and transformers but no network"
 	@echo "make bench-setup   $(PEERS) with DVC, Snakemake and redun, for the benchmark that compares with them"
 	@echo "make clean         remove all environments"
 

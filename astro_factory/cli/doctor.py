@@ -1,6 +1,7 @@
-"""`doctor`: problems of this machine and installation that would affect a build."""
+"""`doctor` looks for problems of this machine and installation; `gpu-check` runs what a build would run."""
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -30,4 +31,19 @@ def doctor(store: StoreOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-COMMANDS = (doctor,)
+def gpu_check(
+    dry_run: Annotated[bool, typer.Option(help="Run the same checks on the CPU with tiny models.")] = False,
+    only: Annotated[list[str], typer.Option(help="Run this check; repeat for more.")] = [],  # noqa: B006
+    limit_s: Annotated[float, typer.Option(help="Checks that have not started by then are skipped.")] = 480.0,
+) -> None:
+    """Prove this machine and the code on it: training, sharding, saving, sampling, rollouts, speed. Needs no network.
+
+    Prints a line for each check and ends with one line of JSON. Exits with 1 if a check fails.
+    """
+    from astro_factory.gpu_check.runner import run_checks
+
+    if not run_checks(dry_run, only, limit_s):
+        raise typer.Exit(1)
+
+
+COMMANDS = (doctor, gpu_check)

@@ -32,7 +32,7 @@ GROUPS = {
     "evaluating": ("samples", "harness"),
     "sharing": ("publish", "pull", "init"),
     "storing": ("export", "import", "push", "gc", "fsck"),
-    "doctor": ("doctor",),
+    "doctor": ("doctor", "gpu-check"),
 }
 """The modules and their commands, in the order of the help text."""
 

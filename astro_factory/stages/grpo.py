@@ -1,7 +1,7 @@
 """Reinforcement learning with verifiable rewards on a set of problems."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import TemplateField
@@ -14,6 +14,9 @@ from astro_factory.core.workload import Rows, Workload
 from astro_factory.training.launch import is_training_process, run_distributed
 from astro_factory.training.settings import EngineRollouts, GRPOSettings, VLLMRollouts
 from astro_factory.training.totals import not_counted, sampled_by
+
+if TYPE_CHECKING:
+    from astro_factory.training.grpo import Task
 
 OUTPUT = ArtifactType.MODEL
 VERSION = 1
@@ -61,13 +64,22 @@ def run(ctx: StageContext, config: Config) -> None:
         check_server(config, config.rollouts, ctx.inputs[config.model])
     if config.launch.is_distributed and not is_training_process():
         return run_distributed(__name__, ctx, config, config.launch)
+    from astro_factory.training.grpo import train_grpo
+
+    matched = config.match_tokens
+    tokens = sampled_by(ctx.inputs[matched], matched) if matched else None
+    train_grpo(config, make_task(ctx, config), ctx.inputs[config.model], ctx.out, ctx.scratch, ctx.events, tokens)
+
+
+def make_task(ctx: StageContext, config: Config) -> "Task":
+    """What the trainer needs to know about the problems."""
     from astro_factory.traces.response_parser import response_measures
-    from astro_factory.training.grpo import Task, train_grpo
+    from astro_factory.training.grpo import Task
     from astro_factory.verifiers import get_verifier
 
     processes = config.launch.processes  # only the first process sends events
     rows = read_table(ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS])
-    task = Task(
+    return Task(
         problems=[Problem.from_row(row) for row in rows],
         judge=lambda problem, response: get_verifier(problem.verifier).verify(problem, response),
         make_generate=lambda model, tokenizer: _generate(config, model, tokenizer),
@@ -77,9 +89,6 @@ def run(ctx: StageContext, config: Config) -> None:
         warn=ctx.events.log,
         show=lambda step, rollouts: ctx.events.metric(step, {"rollouts": rollouts}),
     )
-    matched = config.match_tokens
-    tokens = sampled_by(ctx.inputs[matched], matched) if matched else None
-    train_grpo(config, task, ctx.inputs[config.model], ctx.out, ctx.scratch, ctx.events, tokens)
 
 
 def _generate(config: Config, model: Any, tokenizer: Any) -> Any:

@@ -1,0 +1,162 @@
+"""Checks of training: the numbers of a step, sharding, interruption, speed, memory and saving."""
+
+import math
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from astro_factory.gpu_check.devices import matrix_flops
+from astro_factory.gpu_check.rig import Failed, Rig, Skip
+
+_LOSS = {"fp32": 1e-3, "bf16": 1e-2}
+"""Relative tolerance of losses and gradient norms."""
+_SPEED = 0.15
+"""Share of the chip's matrix products that a training step must reach."""
+
+
+def check_loss(rig: Rig) -> str:
+    """Loss and gradient norm of a step are those of plain transformers in single precision on the CPU."""
+    expected = _reference(rig)
+    for precision, tolerance in _LOSS.items():
+        point = rig.train(f"loss-{precision}", precision=precision, max_steps=1, micro_batches=2)[1].points[0]
+        rig.compare(f"{precision}_loss", point["loss"], expected[0], tolerance)
+        rig.compare(f"{precision}_gradient", point["grad_norm"], expected[1], 2 * tolerance)
+    return f"loss {expected[0]:.4f}, gradient norm {expected[1]:.4f}"
+
+
+def check_zero3(rig: Rig) -> str:
+    """ZeRO-3 has the loss and the weight decay of plain training, and adds gradients up in single precision."""
+    from importlib.util import find_spec
+
+    if not find_spec("deepspeed"):
+        raise Skip("DeepSpeed is not installed")
+    processes = max(1, len(rig.visible))
+    settings = {"max_steps": 4, "weight_decay": 10.0, "learning_rate": 1e-3, "micro_batches": 2, "batch_size": 8}
+    plain, curves = rig.train("zero3-plain", **settings, precision="fp32")
+    with _all_gpus(rig):
+        launch = {"processes": processes, "deepspeed": {"zero_stage": 3}}
+        settings["micro_batches"] = max(1, 2 // processes)
+        sharded, others = rig.train("zero3", **settings, precision="fp32", launch=launch)
+    for one, other in zip(curves.points, others.points, strict=True):
+        rig.compare("loss", other["loss"], one["loss"], 1e-2)
+        rig.compare("gradient", other["grad_norm"], one["grad_norm"], 2e-2)
+    before = _matrix_norm(rig.thin)
+    shrunk = 1 - _matrix_norm(plain.out) / before
+    rig.figures["decay"] = shrunk
+    rig.compare("decay", 1 - _matrix_norm(sharded.out) / before, shrunk, 0.05)
+    return f"{processes} processes; matrices shrink by {shrunk:.2%}"
+
+
+def check_sigterm(rig: Rig) -> str:
+    """SIGTERM in the middle of training leaves a checkpoint, from which training continues as if uninterrupted."""
+    from astro_factory.training.launch import Interrupted
+
+    settings = {"max_steps": 4, "learning_rate": 1e-4, "precision": "bf16"}
+    whole, curves = rig.train("sigterm-whole", **settings)
+
+    def interrupt(step: int) -> None:
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        rig.train("sigterm", interrupt, **settings)
+    except Interrupted:
+        second, rest = rig.train("sigterm", **settings)
+    else:
+        raise Failed("SIGTERM did not stop the training")
+    if [step for step, _ in rest.steps] != [3, 4]:
+        raise Failed(f"training continued with steps {[step for step, _ in rest.steps]} instead of 3 and 4")
+    for one, other in zip(curves.points[2:], rest.points, strict=True):
+        rig.compare("loss", other["loss"], one["loss"], 1e-4)
+    equal = _equal_files(whole.out, second.out)
+    if rig.device == "cpu" and not equal:
+        raise Failed("the weights differ from those of training without interruption")
+    return "equal bytes" if equal else "equal losses; the last bits differ, as kernels of GPUs do not fix the order"
+
+
+def check_speed(rig: Rig) -> str:
+    """Training of the whole model reaches a fair share of the chip's matrix products."""
+    events, tokens = rig.whole[1], rig.size.sequences * rig.size.length
+    times = [seconds for _, seconds in events.steps]
+    step = (times[-1] - times[1]) / (len(times) - 2)
+    limit = matrix_flops(rig.device, 256 if rig.dry_run else 8192)
+    share = 6 * _parameters(rig.model) * tokens / step / limit
+    rig.figures |= {"tokens_per_second": tokens / step, "matrix_tflops": limit / 1e12, "share_of_limit": share}
+    if rig.device == "cuda" and share < _SPEED:
+        raise Failed(f"training reaches {share:.0%} of the chip's {limit / 1e12:.0f} TFLOP/s")
+    return f"{tokens / step:,.0f} tokens/s, {share:.0%} of {limit / 1e12:.3g} TFLOP/s"
+
+
+def check_save(rig: Rig) -> str:
+    """The trained model is saved in time, and what is loaded again is finite and has changed."""
+    ctx, events = rig.whole
+    seconds = events.phases["end"] - events.phases["save"]
+    rig.figures["save_s"] = seconds
+    old, new = _matrix_norm(rig.model), _matrix_norm(ctx.out)
+    if not math.isfinite(new) or new == old:
+        raise Failed("the saved weights are those of the start, or not finite")
+    if seconds > 120:
+        raise Failed(f"saving took {seconds:.0f} s")
+    return f"{seconds:.1f} s for {_parameters(rig.model) / 1e9:.2f} billion parameters"
+
+
+def _reference(rig: Rig) -> tuple[float, float]:
+    """Loss and gradient norm of all dialogues, one at a time, without padding."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from astro_factory.training.corpus import load_corpus
+    from astro_factory.training.weights import load_tokenizer
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    model = AutoModelForCausalLM.from_pretrained(rig.thin, dtype=torch.float32, attn_implementation="eager")
+    corpus = load_corpus(rig.short_dialogues, load_tokenizer(rig.thin), 1 << 20)
+    total, count = 0.0, int(corpus.mask.sum())
+    for index in range(len(corpus)):
+        found = corpus.encoded(index)
+        ids, response = torch.tensor(found.ids), torch.tensor(found.response_mask[1:], dtype=torch.bool)
+        logits = model(input_ids=ids[None], use_cache=False).logits[0, :-1]
+        loss = torch.nn.functional.cross_entropy(logits[response], ids[1:][response], reduction="sum") / count
+        loss.backward()
+        total += loss.item()
+    norm = torch.stack([weight.grad.norm() for weight in model.parameters() if weight.grad is not None]).norm().item()
+    torch.set_num_threads(threads)
+    return total, norm
+
+
+@contextmanager
+def _all_gpus(rig: Rig) -> Iterator[None]:
+    """Child processes see all GPUs."""
+    before = dict(os.environ)
+    os.environ.update({"CUDA_VISIBLE_DEVICES": ",".join(rig.visible)} if rig.visible else {})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _tensors(folder: Path) -> Iterator[tuple[str, Any]]:
+    from safetensors import safe_open
+
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            for name in sorted(weights.keys()):
+                yield name, weights.get_tensor(name)
+
+
+def _matrix_norm(folder: Path) -> float:
+    """The norm of all matrices, which weight decay shrinks."""
+    return math.sqrt(sum(tensor.double().square().sum().item() for _, tensor in _tensors(folder) if tensor.ndim > 1))
+
+
+def _parameters(folder: Path) -> int:
+    return sum(tensor.numel() for _, tensor in _tensors(folder))
+
+
+def _equal_files(one: Path, other: Path) -> bool:
+    return all((other / file.name).read_bytes() == file.read_bytes() for file in one.glob("*.safetensors"))
