@@ -89,6 +89,13 @@ bench: setup
 bench-vllm: $(VLLM)/.bench
 	$(VLLM)/bin/python -m benchmarks.search_vllm $(ARGS)
 
+# PYTHON=python3 takes the packages of that Python instead of $(VENV).
+gpu-check: $(if $(PYTHON),,setup)
+	$(or $(PYTHON),$(BIN)/python) -m astro_factory gpu-check $(ARGS)
+
+gpu-wheels: setup
+	PYTHON=$(BIN)/python benchmarks/gpu_wheels.sh .gpu-wheels
+
 clean:
 	rm -rf $(VENV) $(VLLM) $(DOCS) $(PEERS)
 

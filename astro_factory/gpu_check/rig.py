@@ -158,10 +158,10 @@ class Rig:
 
     def free(self) -> None:
         """Return the memory of objects that are no longer used to the GPU."""
-        gc.collect()
         if self.device == "cuda":
             import torch
 
+            gc.collect()
             torch.cuda.empty_cache()
 
     def _make_model(self, name: str, shape: Mapping[str, Any], numbers: int) -> Path:

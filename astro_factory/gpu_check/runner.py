@@ -53,11 +53,11 @@ def run_checks(dry_run: bool, only: Sequence[str], limit_s: float, show: Callabl
     """Run the checks and show a line for each, then everything as one line of JSON. Returns whether none failed.
 
     Raises:
-        UserError: E155 for an unknown name.
+        UserError: E189 for an unknown name.
     """
     for name in only:
         if name not in CHECKS:
-            raise UserError.of("E155", f"there is no check '{name}'", near(name, CHECKS))
+            raise UserError.of("E189", f"there is no check '{name}'", near(name, CHECKS))
     os.environ.update(_OFFLINE)
     visible = [] if dry_run else gpus()
     os.environ["CUDA_VISIBLE_DEVICES"] = next(iter(visible), "")  # without it a trainer takes all GPUs

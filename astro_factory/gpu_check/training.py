@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from astro_factory.core.devices import visible_to
 from astro_factory.gpu_check.devices import matrix_flops
 from astro_factory.gpu_check.rig import Failed, Rig, Skip
 
@@ -132,7 +133,7 @@ def _reference(rig: Rig) -> tuple[float, float]:
 def _all_gpus(rig: Rig) -> Iterator[None]:
     """Child processes see all GPUs."""
     before = dict(os.environ)
-    os.environ.update({"CUDA_VISIBLE_DEVICES": ",".join(rig.visible)} if rig.visible else {})
+    os.environ.update(visible_to(rig.visible))
     try:
         yield
     finally:
