@@ -205,9 +205,10 @@ class Recorder(Events):
         self.on_step: Callable[[int], None] | None = None
 
     def progress(self, done: int, total: int, unit: str = "", **figures: float) -> None:
-        self.steps.append((done, time.monotonic()))
-        if self.on_step:
-            self.on_step(done)
+        if unit == "steps":
+            self.steps.append((done, time.monotonic()))
+            if self.on_step:
+                self.on_step(done)
 
     def metric(self, step: int, values: Mapping[str, Any]) -> None:
         if "loss" in values:
