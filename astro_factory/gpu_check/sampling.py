@@ -15,7 +15,8 @@ def check_engine(rig: Rig) -> str:
     """Our engine ends samples at stop strings, and its log-probabilities are those of transformers."""
     from astro_factory.engines.config import TransformersConfig
 
-    return _check_engine(rig, TransformersConfig(kind="transformers", dtype="bfloat16", device=rig.device))
+    fields = {"kind": "transformers", "dtype": "bfloat16", "device": rig.device}
+    return _check_engine(rig, TransformersConfig.model_validate(fields))
 
 
 def check_vllm(rig: Rig) -> str:

@@ -50,7 +50,7 @@ def test_a_fault_of_the_loss_is_found(tmp_path, monkeypatch):
 @pytest.fixture
 def checks(monkeypatch):
     """Replaces the checks, and restores the environment that a run changes."""
-    for name in ("CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+    for name in ("CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "DS_ACCELERATOR"):
         monkeypatch.setenv(name, os.environ.get(name, ""))
     found: dict = {}
     monkeypatch.setattr(runner, "CHECKS", found)
