@@ -16,6 +16,7 @@ JSON_SHAPES = {
     "analysis.json": "astro_factory.evaluation.report_schema:Analysis",
     "check --json": f"{_BUILDING}:CheckOutput",
     "plan --json": f"{_BUILDING}:PlanOutput",
+    "probe --json": f"{_BUILDING}:ProbeOutput",
     "explain --json": f"{_BUILDING}:ExplainOutput",
     "lock --json": f"{_BUILDING}:LockOutput",
     "build --json": f"{_BUILDING}:BuildOutput",

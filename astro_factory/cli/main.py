@@ -21,6 +21,7 @@ FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 GROUPS = {
     "language": ("check", "schema", "explain-error"),
     "planning": ("plan", "explain", "lock"),
+    "probing": ("probe",),
     "inspecting": ("show",),
     "reporting": ("report",),
     "previewing": ("preview",),

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astro_factory.core.plans import UNBUILT, Plan, PlannedNode, Status, node_as_json
+from astro_factory.core.workload import Range
 from astro_factory.plan.estimates import AT_MOST, Estimate, totals
 
 
@@ -78,6 +79,8 @@ def _reason(planned: Plan, items: list[PlannedNode]) -> str:
 
 def takes(estimates: Sequence[Estimate]) -> str:
     """The total of some estimates, and their basis."""
+    if len(estimates) == 1 and estimates[0].extrapolation:
+        return extrapolated(estimates[0])
     if not estimates or not (basis := estimates[0].basis):
         return "unknown" if estimates else ""
     amounts = []
@@ -91,6 +94,23 @@ def takes(estimates: Sequence[Estimate]) -> str:
     size = _sum(estimate.bytes for estimate in estimates)
     amounts += [] if size is None else [size_of(size)]
     return f"{', '.join(amounts)} ({basis})"
+
+
+def extrapolated(estimate: Estimate) -> str:
+    """What the stored items of a run say about the rest of it, with 95 % intervals, and what it takes at most."""
+    found = estimate.extrapolation
+    assert found
+    parts = [_with_interval(found.calls, "calls"), _with_interval(found.tokens, "tokens")]
+    if found.seconds:
+        parts.append(_with_interval(found.seconds, "seconds"))
+    low, high = (f"{share:.0%}" for share in (found.solved.low, found.solved.high))
+    parts.append(f"{found.solved.value:.0%} [{low}, {high}] solved")
+    most = "" if estimate.most_tokens is None else f"; at most {estimate.most_tokens:,.0f} tokens in all"
+    return f"{', '.join(parts)} ({estimate.basis}{most})"
+
+
+def _with_interval(found: Range, unit: str) -> str:
+    return f"{found.value:,.0f} {unit} [{found.low:,.0f}, {found.high:,.0f}]"
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

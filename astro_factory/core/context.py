@@ -16,6 +16,10 @@ class Items(ABC):
     @abstractmethod
     def get(self, key: str) -> bytes | None: ...
 
+    def __contains__(self, key: str) -> bool:
+        """Whether there is such an item; it may still be damaged."""
+        return self.get(key) is not None
+
     @abstractmethod
     def put(self, key: str, value: bytes) -> None: ...
 

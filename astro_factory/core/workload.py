@@ -26,6 +26,49 @@ class Workload:
     """Sampled tokens, at most."""
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def times(self, factor: float) -> "Range":
+        return Range(self.value * factor, self.low * factor, self.high * factor)
+
+    def as_json(self, digits: int = 0) -> dict[str, float]:
+        found = {name: round(getattr(self, name), digits) for name in ("value", "low", "high")}
+        return found if digits else {name: round(value) for name, value in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Extrapolation:
+    """What the items that are stored already say about a run. Amounts are what is left to do."""
+
+    unit: str
+    """What an item is, such as `trees`."""
+    done: int
+    total: int
+    calls: Range
+    tokens: Range
+    seconds: Range | None
+    """Running time; None if the speed is not known."""
+    solved: Range
+    """Share of the items with a correct answer."""
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "unit": self.unit,
+            "done": self.done,
+            "total": self.total,
+            "calls": self.calls.as_json(),
+            "tokens": self.tokens.as_json(),
+            "seconds": self.seconds and self.seconds.as_json(1),
+            "solved": self.solved.as_json(4),
+        }
+
+
 def total(rows: Rows, names: Iterable[str]) -> float | None:
     """The rows of several artifacts together; None if one of them is unknown."""
     counts = [rows.get(name) for name in names]

@@ -2,20 +2,26 @@
 
 An amount is a mean rate per unit of work times the number of units. The rate comes from the latest runs of the same
 stage of the spec or, if there are none, of the same kind. Time is estimated only from runs on this kind of machine.
-Without earlier runs only the limits that follow from the config are known, and the rest stays unknown.
+Without earlier runs only the limits that follow from the config are known, and the rest stays unknown. A search whose
+first trees are in the store, from `probe` or an interrupted build, is extrapolated from these.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
+from astro_factory.core.context import StageContext
 from astro_factory.core.graph import GraphNode
-from astro_factory.core.plans import Hit, Import, Plan
-from astro_factory.core.workload import Workload
+from astro_factory.core.plans import Hit, Import, Plan, PlannedNode, ToRun
+from astro_factory.core.workload import Extrapolation, Workload
 from astro_factory.runtime.costs import Cost, input_rows, machine_kind, read_costs, workload_of
+from astro_factory.runtime.events import EventSender
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.resources import processors
+from astro_factory.stages import stage_kind
 from astro_factory.store import Store
+from astro_factory.store.items import StoredItems
 
 AT_MOST = "at most, by its config"
 """The basis of an estimate without earlier runs."""
@@ -39,12 +45,22 @@ class Estimate:
     rows: float | None
     basis: str
     """What the estimate is based on; empty if everything is unknown."""
+    most_calls: float | None = None
+    """Samples from a model at most, by the config."""
+    most_tokens: float | None = None
+    """Sampled tokens at most, by the config."""
+    extrapolation: Extrapolation | None = None
+    """What the stored items of the run say, if there are any; `calls`, `tokens` and `seconds` then are theirs."""
 
     def as_json(self) -> dict[str, object]:
         whole = {name: getattr(self, name) for name in ("calls", "tokens", "bytes", "rows")}
         found: dict[str, object] = {name: value if value is None else round(value) for name, value in whole.items()}
         found["seconds"] = self.seconds if self.seconds is None else round(self.seconds, 1)
-        return found | {"processor": self.processor, "basis": self.basis}
+        found |= {"processor": self.processor, "basis": self.basis}
+        for name in ("most_calls", "most_tokens"):
+            limit = getattr(self, name)
+            found[name] = limit if limit is None else round(limit)
+        return found | {"extrapolation": self.extrapolation and self.extrapolation.as_json()}
 
 
 def estimates(plan: Plan, store: Store) -> dict[str, Estimate]:
@@ -63,9 +79,49 @@ def estimates(plan: Plan, store: Store) -> dict[str, Estimate]:
         kind = (item.node.section, item.node.kind)
         if kind not in history:
             history[kind] = read_costs(store, item.node)
-        found[name] = _estimate(item.node, plan.graph.name, workload, history[kind], machine)
+        estimate = _estimate(item.node, plan.graph.name, workload, history[kind], machine)
+        estimate = replace(estimate, most_calls=workload.calls, most_tokens=workload.tokens)
+        found[name] = _with_items(estimate, extrapolation(plan, item, store), processors(item.node)[0])
         rows[name] = found[name].rows
     return found
+
+
+def extrapolation(plan: Plan, item: PlannedNode, store: Store) -> Extrapolation | None:
+    """What the stored items of a node say about its run; None if there are none, or its inputs are not in the store."""
+    kind = stage_kind(item.node.module)
+    if "extrapolate" not in kind.hooks or item.key is None:
+        return None
+    sources = {name: plan.nodes[source].result for name, source in item.node.reads.items()}
+    results = {name: result for name, result in sources.items() if result and store.has_blobs(result)}
+    if len(results) < len(sources):
+        return None
+    staging = store.staging(item.key)
+    context = StageContext(
+        name=item.node.name,
+        inputs={name: store.output(result) for name, result in results.items()},
+        digests={name: result.content for name, result in results.items()},
+        out=staging / "out",
+        scratch=staging / "work",
+        items=StoredItems(store.root / "items"),
+        events=EventSender(lambda event: None),
+    )
+    with suppress(OSError, ValueError):  # the store is damaged, which a plan does not mind
+        return kind.extrapolate(context, item.config if isinstance(item, ToRun) else item.node.config)
+    return None
+
+
+def _with_items(estimate: Estimate, found: Extrapolation | None, count: float) -> Estimate:
+    """The estimate with what is left to do; `count` processors work on it."""
+    if found is None:
+        return estimate
+    return replace(
+        estimate,
+        calls=found.calls.value,
+        tokens=found.tokens.value,
+        seconds=found.seconds.value * count if found.seconds else estimate.seconds,
+        basis=f"from {found.done:,} of {found.total:,} {found.unit}",
+        extrapolation=found,
+    )
 
 
 def _estimate(node: GraphNode, spec: str, workload: Workload, history: list[Cost], machine: str) -> Estimate:

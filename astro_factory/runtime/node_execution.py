@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,33 @@ def execute_node(
         return Completed(_run(plan, planned, results, store, on_event, processes, gpus), Outcome.RAN)
 
 
+def probe_node(
+    plan: Plan,
+    planned: ToRun,
+    results: Mapping[str, Result],
+    store: Store,
+    on_event: EventHandler,
+    processes: ProcessPool,
+    count: int,
+) -> None:
+    """Make `count` of a node's items, which a later run takes from the store. Raises `UserError` or `StageFailed`.
+
+    What this spends counts against the stage's budget, as the work of an interrupted run does.
+    """
+    with disk_errors_explained(store.root), _lock(store, planned.key, on_event):
+        _resolve_again(plan, planned, results)
+        staging = _staging(store, planned.key, on_event)
+        log = log_path(store, planned.key)
+        log.parent.mkdir(exist_ok=True)
+        log.write_bytes(b"")
+        limits = Limits(planned.config, staging)
+        try:
+            job = replace(_job(plan, planned, results, store, staging, gpus=None), probe=count)
+            processes.run(job, planned.node.heavy, limits, on_event)
+        finally:
+            limits.save()
+
+
 def _resolve_again(plan: Plan, planned: ToRun, results: Mapping[str, Result]) -> PlannedNode:
     """The node's present state. Raises `StageFailed` if an input file was edited and so its key changed."""
     current = plan.resolve(planned.node, {name: results[name].content for name in planned.node.references})
@@ -97,6 +124,16 @@ def _lock(store: Store, key: str, on_event: EventHandler) -> AbstractContextMana
         return lock.acquire()
 
 
+def _staging(store: Store, key: str, on_event: EventHandler) -> Path:
+    """The folder in which a key's run works, with an empty output; what earlier runs kept there stays."""
+    staging = store.staging(key)
+    (staging / "work").mkdir(parents=True, exist_ok=True)
+    with staging_lock(staging, lambda: on_event({"event": "log", "text": _WAITING_FOR_PROCESS})):
+        shutil.rmtree(staging / "out", ignore_errors=True)
+        (staging / "out").mkdir()
+    return staging
+
+
 def _run(
     plan: Plan,
     planned: ToRun,
@@ -106,11 +143,7 @@ def _run(
     processes: ProcessPool,
     gpus: Sequence[str] | None,
 ) -> Result:
-    staging = store.staging(planned.key)
-    (staging / "work").mkdir(parents=True, exist_ok=True)
-    with staging_lock(staging, lambda: on_event({"event": "log", "text": _WAITING_FOR_PROCESS})):
-        shutil.rmtree(staging / "out", ignore_errors=True)
-        (staging / "out").mkdir()
+    staging = _staging(store, planned.key, on_event)
     limits = Limits(planned.config, staging)
     curve: list[dict[str, Any]] = []
     rows: dict[str, int] = {}

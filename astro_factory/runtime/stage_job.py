@@ -32,6 +32,8 @@ class Job:
     threads: int
     gpus: tuple[str, ...] | None = None
     """Ids of the GPUs that the process may use; None leaves all visible."""
+    probe: int = 0
+    """Make only this many of the run's items; 0 for a whole run."""
 
     def run(self, send: EventHandler) -> None:
         """Run the stage in this process. Its log events are written in order with what the process prints."""
@@ -54,7 +56,11 @@ class Job:
         )
         try:
             with disk_errors_explained(Path(self.items).parent):
-                kind.run(context, kind.Config.model_validate(self.config))
+                config = kind.Config.model_validate(self.config)
+                if self.probe:
+                    kind.probe(context, config, self.probe)
+                else:
+                    kind.run(context, config)
         finally:
             events.flush()
         table = context.out / TABLE_FILES.get(kind.OUTPUT, "")

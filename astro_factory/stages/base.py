@@ -11,7 +11,7 @@ from astro_factory.core.config import StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic
 from astro_factory.core.graph import GraphNode
-from astro_factory.core.workload import Rows, Workload
+from astro_factory.core.workload import Extrapolation, Rows, Workload
 
 REQUIRED = ("Config", "OUTPUT", "VERSION", "HEAVY", "run")
 """What a module must define. Every other name of `StageKind` is a hook with a default."""
@@ -62,6 +62,18 @@ class StageKind(Protocol):
         """
         return Workload("runs", 1)
 
+    def probe(self, ctx: StageContext, config: Any, count: int) -> None:
+        """Make `count` of a run's items, drawn at random, and store them for a later `run`. Called by `probe`.
+
+        Without this hook a kind cannot be probed.
+        """
+        raise NotImplementedError
+
+    def extrapolate(self, ctx: StageContext, config: Any) -> Extrapolation | None:
+        """What the items in the store say about a run. Called by `plan` where the inputs are in the store; `ctx` has no
+        output folder, and nothing may be written."""
+        return None
+
     def cores(self, config: Any) -> float:
         """CPU cores that a run keeps busy. Called by the scheduler."""
         return 1
@@ -96,7 +108,7 @@ class StageKind(Protocol):
         return True
 
 
-HOOKS = ("check", "estimate", "cores", "gpus", "memory_gb", "threads", "preflight", "intact")
+HOOKS = ("check", "estimate", "probe", "extrapolate", "cores", "gpus", "memory_gb", "threads", "preflight", "intact")
 
 
 class _ModuleKind(StageKind):

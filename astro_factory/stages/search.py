@@ -6,7 +6,7 @@ each. A tree is independent of the others if the engine's samples are (see `engi
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from time import monotonic
 from typing import Annotated, Any, Literal
 
@@ -20,10 +20,12 @@ from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_batches
 from astro_factory.core.trees import schema_with_steps, unpack
-from astro_factory.core.workload import Rows, Workload, times
+from astro_factory.core.workload import Extrapolation, Rows, Workload, times
 from astro_factory.engines.config import EngineField
 from astro_factory.search.config import PolicyField
 from astro_factory.search.engine_worker import SearchSettings
+from astro_factory.search.extrapolation import Speed
+from astro_factory.search.extrapolation import extrapolate as trees_extrapolated
 from astro_factory.search.ledger import Ledger
 from astro_factory.search.statistics import TreeStatistics
 from astro_factory.search.step_check import StepCheck
@@ -92,12 +94,32 @@ def check(config: Config, files: Mapping[str, str]) -> Iterator[Diagnostic]:
 
 
 def run(ctx: StageContext, config: Config) -> None:
+    problems = _problems(ctx, config)
+    _search(ctx, config, dict(problems))
+    statistics = TreeStatistics(config.policy.steps)
+    trees = (statistics.add(unpack(_stored(ctx.items, key))) for key, _ in problems)
+    write_batches(ctx.out / TABLE_FILES[OUTPUT], trees, schema_with_steps(config.policy.steps))
+    figures = statistics.as_json()
+    text = json.dumps(figures, indent=1) + "\n"
+    (ctx.out / "statistics.json").write_text(text, encoding="utf-8")
+    _warn(ctx, figures)
+
+
+def probe(ctx: StageContext, config: Config, count: int) -> None:
+    """The trees with the smallest keys, which are a random sample."""
+    problems = dict(_problems(ctx, config))
+    _search(ctx, config, {key: problems[key] for key in sorted(problems)[:count]})
+
+
+def extrapolate(ctx: StageContext, config: Config) -> Extrapolation | None:
+    problems = dict(_problems(ctx, config))
+    stored = [key for key in problems if key in ctx.items]
+    return trees_extrapolated(stored, len(problems), ctx.items.get, Speed(ctx.scratch).tokens_per_s)
+
+
+def _problems(ctx: StageContext, config: Config) -> list[tuple[str, Problem]]:
+    """The problems in the order of their table, each with the key of its tree."""
     table = ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS]
-    problems = [Problem.from_row(row) for row in read_table(table)]
-    if not problems:
-        raise UserError.of("E616", f"'{config.problems}' holds no problems to search", "look at its source and filters")
-    if config.policy.asks_verifier:
-        _check_values(problems)
     in_common = digest(
         [
             _ITEM,
@@ -108,20 +130,16 @@ def run(ctx: StageContext, config: Config) -> None:
             config.seed,
         ]
     )
-    keys = [item_key(in_common, problem) for problem in problems]
-    _search(ctx, config, Ledger(ctx.items, dict(zip(keys, problems, strict=True))))
-    statistics = TreeStatistics(config.policy.steps)
-    trees = (statistics.add(unpack(_stored(ctx.items, key))) for key in keys)
-    write_batches(ctx.out / TABLE_FILES[OUTPUT], trees, schema_with_steps(config.policy.steps))
-    figures = statistics.as_json()
-    text = json.dumps(figures, indent=1) + "\n"
-    (ctx.out / "statistics.json").write_text(text, encoding="utf-8")
-    _warn(ctx, figures)
+    problems = (Problem.from_row(row) for row in read_table(table))
+    return [(item_key(in_common, problem), problem) for problem in problems]
 
 
-def _check_values(problems: Iterable[Problem]) -> None:
-    """Raises `UserError` E623 if a verifier has no values, so that the policy would be blind."""
-    for name in sorted({problem.verifier for problem in problems}):
+def _check(config: Config, problems: Collection[Problem]) -> None:
+    """Raises `UserError` E616 without problems, and E623 if a verifier has no values for a policy that needs them."""
+    if not problems:
+        raise UserError.of("E616", f"'{config.problems}' holds no problems to search", "look at its source and filters")
+    names = {problem.verifier for problem in problems} if config.policy.asks_verifier else ()
+    for name in sorted(names):
         if type(get_verifier(name)).value is Verifier.value:
             raise UserError.of(
                 "E623",
@@ -140,15 +158,22 @@ def item_key(in_common: str, problem: Problem) -> str:
     return digest([in_common, problem.as_row()])
 
 
-def _search(ctx: StageContext, config: Config, ledger: Ledger) -> None:
-    """Grow the missing trees and store each."""
+def _search(ctx: StageContext, config: Config, problems: Mapping[str, Problem]) -> None:
+    """Grow the missing trees of these problems, by key, and store each."""
+    _check(config, problems.values())
+    ledger = Ledger(ctx.items, problems)
     solved = tokens = 0
     steps = StepCheck(config.policy.steps, ctx.events.log)
-    found, start = ledger.existing, monotonic()
+    found, speed = ledger.existing, Speed(ctx.scratch)
     ctx.events.progress(found, ledger.total, "trees")
     settings = SearchSettings(ctx.inputs[config.model], config.engine, config.policy, config.seed)
     workers = _workers(settings, config, ledger)
+    start = last = 0.0
     for result in drive(workers, ledger, config.trees_in_flight, config.heartbeat_s):
+        now = monotonic()
+        if start:
+            speed.add(result.tokens, now - last)
+        start, last = start or now, now  # the first answer comes when an engine is loaded
         solved, tokens = solved + result.solved, tokens + result.tokens
         steps.add(result, last=ledger.done)
         ctx.events.spent(tokens=result.tokens, calls=result.calls)

@@ -39,6 +39,9 @@ class StoredItems(Items):
             self._list(key)
         return value
 
+    def __contains__(self, key: str) -> bool:
+        return self._path(key).exists()
+
     def put(self, key: str, value: bytes) -> None:
         write_atomic(self._path(key), _digest_line(value) + b"\n" + value, durable=False)
         self._list(key)

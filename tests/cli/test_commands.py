@@ -191,6 +191,9 @@ def test_a_plan_estimates_from_earlier_runs(run):
         "seconds": None,
         "processor": "cores",
         "basis": "",
+        "most_calls": None,
+        "most_tokens": None,
+        "extrapolation": None,
     }
     assert stages["drill"]["estimate"] == drill
     assert run("plan", "spec.yaml").out.splitlines()[-1] == "to run or pending: the time of 3 is unknown"

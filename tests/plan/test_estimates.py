@@ -83,9 +83,9 @@ def test_before_any_run_there_are_only_limits(bench):
     calls = 50 * (2 * 3 + 2 * 3 * 4)
     tokens = 50 * (2 * 3 * 10 + 2 * 3 * 4 * 100)
     limits = "at most, by its config"
-    assert found["trees"] == Estimate(calls, tokens, None, "cores", None, 50, limits)
-    assert found["report"] == Estimate(50 * (6 + 4), 50 * 10 * 20, None, "cores", None, None, limits)
-    assert found["rl"] == Estimate(24, 24 * 16, None, "cores", None, None, limits)
+    assert found["trees"] == Estimate(calls, tokens, None, "cores", None, 50, limits, calls, tokens)
+    assert found["report"] == Estimate(500, 10_000, None, "cores", None, None, limits, 500, 10_000)
+    assert found["rl"] == Estimate(24, 24 * 16, None, "cores", None, None, limits, 24, 24 * 16)
     assert found["their_trees"] == Estimate(None, None, None, "cores", None, None, ""), (
         "the number of problems is unknown"
     )
