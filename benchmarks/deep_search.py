@@ -41,10 +41,10 @@ from astro_factory.verifiers.countdown import Countdown, question_text
 from astro_factory.verifiers.countdown_puzzles import PuzzleRules, Split, random_puzzle
 
 NUMBERS = (6, 7)
-BUDGETS = (300, 600, 1200)
+BUDGETS = (200, 300, 600, 1200)
 """Tokens a puzzle."""
 STEP_TOKENS = 32
-HARD, PATHS = 0.05, 40
+HARD, PATHS = 0.05, 20
 """A puzzle is hard if at most this share of so many paths is right; they are sampled apart from the comparison."""
 _IN_FLIGHT = 100
 
@@ -83,17 +83,16 @@ def walk(builder: TreeBuilder, config: PythonPolicyConfig) -> PolicyRun:
 _SAMPLING: dict[str, Any] = {"max_depth": 8}
 _WALK = _SAMPLING | {"kind": "python", "target": "benchmarks.deep_search:walk"}
 _STEPS = _SAMPLING | {
-    "expansions": 6,
+    "expansions": 3,
     "max_step_tokens": STEP_TOKENS,
     "prior": "share",
     "stop": {"right": 1, "wrong_distinct": 0},
 }
 _POLICIES: dict[str, dict[str, Any]] = {
-    "samples": _WALK | {"options": {"rounds": 15, "together": 2, "step_tokens": STEP_TOKENS}},
-    "mcts": _STEPS
-    | {"kind": "mcts", "expansions": 3, "iterations": 60, "value": "verifier", "c_puct": 1.0, "prune_below": 0.5},
-    "dfs": _STEPS | {"kind": "dfs", "max_expansions": 40, "value": "verifier", "prune_below": 0.5},
-    "exact": _STEPS | {"kind": "dfs", "max_expansions": 40, "value": "verifier", "prune_below": 0.5},
+    "samples": _WALK | {"options": {"rounds": 10, "together": 2, "step_tokens": STEP_TOKENS}},
+    "mcts": _STEPS | {"kind": "mcts", "iterations": 32, "value": "verifier", "c_puct": 1.0, "prune_below": 0.5},
+    "dfs": _STEPS | {"kind": "dfs", "max_expansions": 32, "value": "verifier", "prune_below": 0.5},
+    "exact": _STEPS | {"kind": "dfs", "max_expansions": 32, "value": "verifier", "prune_below": 0.5},
 }
 
 
@@ -104,12 +103,14 @@ def policy(name: str, **changes: Any) -> PolicyConfig:
 
 def puzzles(split: Split) -> Iterator[Problem]:
     """Solvable puzzles without end, the same ones each time."""
-    random, rules = Random(f"deep {split}"), PuzzleRules()
+    random, rules, names = Random(f"deep {split}"), PuzzleRules(), set()
     for size in cycle(NUMBERS):
-        while (path := random_puzzle(random, rules, size, split)) is None:
-            pass
+        path = random_puzzle(random, rules, size, split)
+        name = path and f"{' '.join(map(str, path.numbers))} = {path.end}"
+        if not path or not name or name in names:
+            continue
+        names.add(name)
         info = {"numbers": list(path.numbers), "target": path.end, "max_value": rules.max_value}
-        name = f"{' '.join(map(str, path.numbers))} = {path.end}"
         yield Problem(name, question_text(path.numbers, path.end), path.expression, Countdown.name, info)
 
 

@@ -65,7 +65,7 @@ class _NoPrompts(Prompts):
     def _step(self, text: str) -> tuple[int, ...]:
         return (0,)
 
-    def line_logprobs(self, ids: Sequence[int], logprobs: Sequence[float]) -> list[float]:
+    def line_logprobs(self, ids: Sequence[int], logprobs: Sequence[float], text: str = "") -> list[float]:
         return [-1.0] * (len(ids) // STEP_TOKENS + 1)
 
 
