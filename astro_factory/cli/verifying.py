@@ -47,13 +47,13 @@ def verify(
 
 def _problems(path: Path, kind: str) -> Iterator[tuple[Problem, str]]:
     """Each row as a problem and a response. Raises `UserError` E101, E422, E426, E427."""
-    from astro_factory.stages.problems.file import READERS
+    from astro_factory.stages.problems.table_files import SUFFIXES, read_rows
 
-    if path.suffix not in READERS:
-        raise UserError.of("E426", f"'{path}' has no known format", f"use a file ending in {', '.join(READERS)}")
+    if path.suffix not in SUFFIXES:
+        raise UserError.of("E426", f"'{path}' has no known format", f"use a file ending in {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise UserError.of("E101", f"there is no file {shown(path)}", "name a file of rows")
-    for label, values in READERS[path.suffix](path, shown(path)):
+    for label, values in read_rows(path, shown(path), lambda note: None):
         for column in _COLUMNS:
             if column not in values:
                 cause = f"{label} has no '{column}'"

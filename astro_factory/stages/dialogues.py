@@ -13,14 +13,14 @@ from astro_factory.core.context import StageContext
 from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.tables import write_table
-from astro_factory.stages.problems.file import READERS
 from astro_factory.stages.problems.rows import Row
+from astro_factory.stages.problems.table_files import SUFFIXES, read_rows
 
 OUTPUT = ArtifactType.DIALOGUES
 VERSION = 1
 HEAVY = False
 
-_FORMATS = [suffix for suffix in READERS if suffix != ".csv"]
+_FORMATS = [suffix for suffix in SUFFIXES if suffix not in (".csv", ".tsv")]
 _ROLES = ("system", "user", "assistant")
 _ROWS_NAMED = 10
 
@@ -40,7 +40,7 @@ def check(config: Config, files: Mapping[str, str]) -> list[Diagnostic]:
 
 
 def run(ctx: StageContext, config: Config) -> None:
-    rows = list(READERS[Path(config.path).suffix](ctx.inputs[config.path], config.path))
+    rows = list(read_rows(ctx.inputs[config.path], config.path, ctx.events.log))
     faults = list(_faults(rows, config.path))
     if faults or not rows:
         raise UserError(*(faults or [Diagnostic("E433", f"{config.path} holds no dialogues", "write one a line")]))

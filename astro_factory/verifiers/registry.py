@@ -18,6 +18,7 @@ VERIFIERS = Registry(
     "verifier",
     "E402",
     {
+        "choice": "astro_factory.verifiers.choice:ChoiceVerifier",
         "countdown": "astro_factory.verifiers.countdown:Countdown",
         "math": "astro_factory.verifiers.math.verifier:MathVerifier",
         "reasoning_gym": "astro_factory.verifiers.gym:ReasoningGymVerifier",

@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from pydantic import model_validator
+
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
-from astro_factory.stages.problems.rows import Row, RowsConfig, check_verifier, write_problems
+from astro_factory.stages.problems.from_rows import write_problems
+from astro_factory.stages.problems.rows import Row, RowsConfig, check_verifier
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 3
@@ -15,14 +18,20 @@ HEAVY = True  # it loads `datasets`, and in its own process a download that hang
 
 class Config(RowsConfig):
     kind: Literal["hub"]
-    repo: str
-    """The dataset, as `org/name`."""
+    repo: str = ""
+    """The dataset, as `org/name`; a `preset` names it too."""
     revision: str = "main"
     """Branch, tag or commit; the lock file pins it to a commit."""
     config: str = ""
     """The dataset's configuration, if it has several."""
     split: str = "train"
     """The dataset's split."""
+
+    @model_validator(mode="after")
+    def _named(self) -> "Config":
+        if not self.repo:
+            raise ValueError("it names no dataset; write `repo: org/name` or a `preset`")
+        return self
 
 
 def check(config: Config, files: Mapping[str, str]) -> list[Diagnostic]:

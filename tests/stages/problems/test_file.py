@@ -168,7 +168,7 @@ def test_the_compiler_is_told_what_shows_without_running():
         "E401 unknown verifier 'meth'; did you mean 'math'?"
     ]
     assert [str(d) for d in check(config("p.txt"), {})] == [
-        "E426 'p.txt' has no known format; use a file ending in .jsonl, .json, .csv, .parquet"
+        "E426 'p.txt' has no known format; use a file ending in .jsonl, .json, .csv, .tsv, .parquet"
     ]
 
 
