@@ -8,12 +8,22 @@ from astro_factory.cli.options import JsonOption, ProfileOption, SetOption, Spec
 
 
 def check(
-    spec: SpecArgument, sets: SetOption = None, profile: ProfileOption = None, as_json: JsonOption = False
+    spec: SpecArgument,
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    data: Annotated[
+        bool, typer.Option("--data", help="Also read every row of local problem files with its verifier.")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Check a spec, its templates and its sweeps, and report all errors at once."""
+    """Check a spec, its templates, its sweeps and the first rows of its files, and report all errors at once."""
     graph = read_graph(spec, sets, profile)
     for sweep in graph.sweeps:
         read_graph(spec, sets, profile, sweep)
+    if data:
+        from astro_factory.cli.data_check import check_data
+
+        check_data(graph, quiet=as_json)
     if as_json:
         found = [warning.as_json() for warning in graph.warnings]
         print_json({"ok": True, "nodes": len(graph.nodes), "errors": [], "warnings": found})

@@ -9,9 +9,10 @@ from pydantic import field_validator
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.config import LATER, FileField
-from astro_factory.core.context import StageContext
+from astro_factory.core.context import Events, StageContext
 from astro_factory.core.errors import Diagnostic, UserError
-from astro_factory.stages.problems.from_rows import check_first_rows, write_problems
+from astro_factory.core.problems import Problem
+from astro_factory.stages.problems.from_rows import check_first_rows, read_problems, write_problems
 from astro_factory.stages.problems.rows import RowsConfig, check_verifier
 from astro_factory.stages.problems.table_files import SUFFIXES, first_rows, read_rows
 
@@ -56,6 +57,11 @@ def _first_faults(config: Config, path: str | None) -> list[Diagnostic]:
     except OSError:
         return []  # the plan reports a file that cannot be read
     return []
+
+
+def read(config: Config, path: Path, events: Events) -> list[Problem]:
+    """The problems of the file. Raises `UserError` E421 to E427."""
+    return read_problems(read_rows(path, config.path, events.log, config.encoding), config, config.path, events)
 
 
 def run(ctx: StageContext, config: Config) -> None:
