@@ -62,7 +62,7 @@ class _NoPrompts(Prompts):
     def root(self, problem: Problem) -> tuple[int, ...]:
         return (0,)
 
-    def _step(self, text: str) -> tuple[int, ...]:
+    def _step(self, text: str, number: int) -> tuple[int, ...]:
         return (0,)
 
     def line_logprobs(self, ids: Sequence[int], logprobs: Sequence[float], text: str = "") -> list[float]:
