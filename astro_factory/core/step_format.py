@@ -85,7 +85,7 @@ class StepFormat(Config):
 
     format: Literal["line", "blank_line", "heading", "numbered"]
     """What a step is: a line, a paragraph (`blank_line`), a section with a heading, or an item of a numbered list."""
-    pattern: str | None = Field(None, max_length=100)
+    pattern: str | None = Field(default=None, max_length=100)
     """Start of a step for `heading` and `numbered`, with `{n}` for its number. Default: `## Step {n}:` and `{n}.`;
     these also match other usual spellings, such as `**Step 1.**` and `1)`."""
 

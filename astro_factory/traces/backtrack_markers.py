@@ -3,17 +3,20 @@
 import re
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 from astro_factory.core.config import TemplateSource
+from astro_factory.core.step_format import LINES, StepFormat, StepLayout
 from astro_factory.traces.render import Move, move_variables
 from astro_factory.traces.sample_tree import sample_tree
 from astro_factory.traces.template_renderer import TemplateRenderer
 
 _TOKENS = re.compile(r"\w+|[^\w\s]")
-_MOVES = (Move.jump(2, 1), Move.jump(3, 0), Move.jump(2, 0), Move.jump(3, 1), Move.finish(5))
+_MOVES = (Move.jump(2, 1), Move.jump(3, 0), Move.jump(2, 0), Move.jump(3, 1), Move.finish(5), Move.pause(1))
 """Moves over the sample tree."""
+_LAYOUTS = (LINES, StepFormat(format="heading"))
+"""A template may name steps by their numbers where these are shown."""
 
 
 def backtrack_counter(template: TemplateSource) -> Callable[[str], int]:
@@ -41,10 +44,11 @@ def block_markers(template: TemplateSource, blocks: Sequence[str]) -> list[tuple
     """
     renderer = TemplateRenderer(template)
     markers: set[tuple[str, ...]] = set()
-    for attempt, move in enumerate(_MOVES, start=1):
+    for layout, (attempt, move) in product(_LAYOUTS, enumerate(_MOVES, start=1)):
         for block in set(move.blocks).intersection(blocks):
             first, second = (
-                list(renderer.alternatives(block, _variables(variant, move, attempt * variant))) for variant in (1, 2)
+                list(renderer.alternatives(block, _variables(variant, move, attempt * variant, layout)))
+                for variant in (1, 2)
             )
             markers.update(_common_run(one, other) for one, other in zip(first, second, strict=False))
     return sorted((marker for marker in markers if any(map(str.isalpha, marker))), key=lambda m: (-len(m), m))
@@ -62,10 +66,10 @@ def _compile(markers: Sequence[tuple[str, ...]]) -> re.Pattern[str]:
     return re.compile("|".join(map(_pattern, markers)), re.IGNORECASE)
 
 
-def _variables(variant: int, move: Move, attempt: int) -> dict[str, Any]:
+def _variables(variant: int, move: Move, attempt: int, layout: StepLayout) -> dict[str, Any]:
     tree = sample_tree(variant)
     numbers = {node: 10 * variant + node for node in range(6)}
-    return move_variables(tree, move, attempt, numbers, tree.path(move.judged))
+    return move_variables(tree, move, attempt, numbers, tree.path(move.judged), layout)
 
 
 def _common_run(one: str, other: str) -> tuple[str, ...]:

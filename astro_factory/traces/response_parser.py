@@ -1,6 +1,6 @@
 """Parses text that no template rendered, as far as possible: a model's own response, or a trace that it reworded.
 
-    graph = ResponseParser(template).parse(response, question)
+    graph = ResponseParser(template, steps=StepFormat(format="blank_line")).parse(response, question)
     graph.backtracks, graph.dead_ends, graph.revisited, graph.unresolved
 
 `trace_parser.parse` inverts `render` exactly and rejects any other text; this accepts any text and counts what it could
@@ -8,15 +8,17 @@ not resolve.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import dropwhile, pairwise
 
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.problems import Problem
+from astro_factory.core.step_format import LINES, StepFormat, StepLayout
 from astro_factory.core.trees import Tree
 from astro_factory.traces.backtrack_markers import backtrack_counter, block_markers, marker_finder
+from astro_factory.traces.response_steps import Target, Words, items_of, latest, target_of
 
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
@@ -35,7 +37,8 @@ class ReasoningGraph:
     children: dict[tuple[int, str], int] = field(default_factory=dict)
     """The state that a step leads to, by the state before and the step."""
     lines: list[tuple[str, int]] = field(default_factory=list)
-    """For each line that is not blank: `step`, `jump`, `unresolved` or `words`, and the state after it."""
+    """For each line (with a step format: each step and each paragraph between steps): `step`, `jump`, `unresolved`,
+    `words` or `answer`, and the state after it."""
 
     def jumps(self) -> list[tuple[int, int]]:
         """For each jump, the state that it leaves and the state that it goes back to."""
@@ -69,14 +72,27 @@ class ReasoningGraph:
 class ResponseParser:
     """Parses responses written in the words of a template."""
 
-    def __init__(self, template: TemplateSource, is_step: Callable[[str], bool] | None = None):
-        """`is_step` tells steps from other lines; by default, every line without words of the template is a step."""
-        self._find_jump = marker_finder(block_markers(template, ("backtrack", "restart")))
-        self._find_words = marker_finder(block_markers(template, ("reflect", "wrong", "right", "backtrack", "restart")))
+    def __init__(
+        self,
+        template: TemplateSource | None,
+        is_step: Callable[[str], bool] | None = None,
+        steps: StepFormat | None = None,
+    ):
+        """Without `steps`, steps are lines; `is_step` tells them from others, and by default every line without words
+        of the template is one. With `steps`, a response may also go back in words of its own, and `template` may be
+        None.
+        """
+        markers = partial(block_markers, template) if template else lambda blocks: []
+        self._find_jump = marker_finder(markers(("backtrack", "restart")))
+        self._find_words = marker_finder(markers(("reflect", "wrong", "right", "backtrack", "restart")))
+        self._words = Words(self._find_jump, self._find_words)
         self._is_step = is_step or (lambda line: True)
+        self._steps = steps
 
     def parse(self, response: str, question: str = "") -> ReasoningGraph:
         """The graph of a response. A jump to something that the question says goes to the first state."""
+        if self._steps is not None:
+            return _graph(response, question, self._steps, self._words)
         graph = ReasoningGraph(texts=[question])
         state = 0
         for line in filter(str.strip, response.split("\n")):
@@ -99,12 +115,52 @@ class ResponseParser:
         return graph
 
 
-def response_measures(template: TemplateSource) -> Callable[[Problem, str], dict[str, int]]:
+def _graph(response: str, question: str, steps: StepFormat, words: Words) -> ReasoningGraph:
+    graph, state = ReasoningGraph(texts=[question]), 0
+    numbers = {0: 0}
+    count = 0
+    for kind, text, number in items_of(response, steps, words):
+        if kind == "step":
+            state = graph.add_step(state, text)
+            count += 1
+            numbers[count if number is None else number] = state
+        elif kind == "jump":
+            target = _state_of(graph, target_of(text, words), numbers, state)
+            if target is None:
+                kind, graph.unresolved = "unresolved", graph.unresolved + 1
+            else:
+                state = target
+                graph.sequence.append(state)
+        elif kind == "words" and state and graph.sequence[-2:] != [state, state]:
+            graph.sequence.append(state)
+        graph.lines.append((kind, state))
+    return graph
+
+
+def _state_of(graph: ReasoningGraph, target: Target, numbers: Mapping[int, int], state: int) -> int | None:
+    """The state that a jump leads to; None for one that does not exist."""
+    match target.how:
+        case "after_step":
+            return numbers.get(target.number)
+        case "before_step":
+            return graph.parents[numbers[target.number]] if numbers.get(target.number) else None
+        case "quote":
+            return latest(graph.sequence, graph.texts, target.quote)
+        case "one_back":
+            return max(0, graph.parents[state])
+        case "beginning":
+            return 0
+    return None
+
+
+def response_measures(
+    template: TemplateSource, steps: StepFormat | None = None
+) -> Callable[[Problem, str], dict[str, int]]:
     """A function of a problem and a response that returns the measures shown in evaluations and training curves.
 
     `backtracks` counts the template's words for going back, as everywhere else; the others come from the graph.
     """
-    parser, count_backtracks = ResponseParser(template), backtrack_counter(template)
+    parser, count_backtracks = ResponseParser(template, steps=steps), backtrack_counter(template)
 
     def measures(problem: Problem, response: str) -> dict[str, int]:
         graph = parser.parse(response, problem.question)
@@ -118,7 +174,7 @@ def response_measures(template: TemplateSource) -> Callable[[Problem, str], dict
     return measures
 
 
-def match_sequence(text: str, tree: Tree) -> list[int] | None:
+def match_sequence(text: str, tree: Tree, layout: StepLayout = LINES) -> list[int] | None:
     """The node sequence of a text that contains the tree's steps verbatim, with any other words between them.
 
     A step belongs to a child of the current state, or else of the latest visited state that has such a child: then the
@@ -131,13 +187,13 @@ def match_sequence(text: str, tree: Tree) -> list[int] | None:
     for index, node in enumerate(tree.nodes[1:], start=1):
         children.setdefault((node.parent, node.text), index)
     sequence, current, words_before = [0], 0, False
-    lines = text.split("\n")
+    lines = _unmarked(text, layout).split("\n")
     place = 0
     max_height = max((node.text.count("\n") for node in tree.nodes), default=0) + 1
     while place < len(lines):
         found = _next_step(children, sequence, lines, place, max_height)
         if found is None:
-            words_before, place = True, place + 1
+            words_before, place = words_before or bool(lines[place].strip()), place + 1
             continue
         child, height = found
         parent = tree.nodes[child].parent
@@ -148,6 +204,18 @@ def match_sequence(text: str, tree: Tree) -> list[int] | None:
     leaf = tree.nodes[current]
     complete = leaf.terminal and (lines[-1] == leaf.closing if leaf.closing else True)
     return sequence if complete else None
+
+
+def _unmarked(text: str, layout: StepLayout) -> str:
+    """A text without the numbers of its steps."""
+    if not isinstance(layout, StepFormat) or not layout.has_markers:
+        return text
+    parts, position = [], 0
+    for piece in layout.blocks(text):
+        if piece.number is not None:
+            parts += [text[position : piece.start], piece.text]
+            position = piece.end
+    return "".join([*parts, text[position:]])
 
 
 def _next_step(

@@ -12,6 +12,7 @@ from jinja2.utils import Namespace, pass_environment
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.trees import TreeNode
+from astro_factory.traces.gist import gist
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -107,6 +108,7 @@ def _sum(
 
 
 ALLOWED_FILTERS: dict[str, Callable[..., Any]] = {name: FILTERS[name] for name in _JINJA_FILTERS} | {
+    "gist": gist,
     "join": _join,
     "replace": _replace,
     "round": _round,

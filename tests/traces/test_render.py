@@ -294,7 +294,7 @@ def test_a_failure_is_a_user_error_with_a_place(text, place, golden):
     golden(str(error.value))
 
 
-@pytest.mark.parametrize("name", [name for name in SHIPPED if "paper" not in name])
+@pytest.mark.parametrize("name", [name for name in SHIPPED if "paper" not in name and "math" not in name])
 def test_the_small_models_vocabulary_covers_each_template(name):
     assert byte_share(name) == 0
 
