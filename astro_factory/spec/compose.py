@@ -38,7 +38,7 @@ _PARAM = re.compile(r"\$\{\s*params\.([^.}\s]+)")
 def load(path: Path) -> Document:
     """Read a spec and merge its includes, depth first and each file once.
 
-    Raises `UserError` if a file cannot be read (E101, E102, E106, E107) or the files are too large together (E105).
+    Raises `UserError` if a file cannot be read (E101, E102, E106, E107, E126) or the files are too large (E105).
     Errors in keys and values are in the document's `errors`.
     """
     files = _Files(_workspace(path.resolve().parent))
@@ -50,8 +50,8 @@ def load(path: Path) -> Document:
 
 
 class _Files:
-    """Reads the files of one spec. A stranger's spec may include any file of this machine, so messages about files
-    outside its workspace quote nothing of them."""
+    """Reads the files of one spec, all from its workspace: a stranger's spec must not read other files of this machine,
+    whose content could end in a message, a record or a publication."""
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
@@ -62,11 +62,17 @@ class _Files:
     def read(self, path: Path, trail: tuple[Path, ...]) -> Document:
         """A file with its includes; `trail` lists the files that include it."""
         trail = (*trail, path.resolve())
-        inside = not trail[:-1] or trail[-1].is_relative_to(self.workspace)
-        document = read_yaml(path, shown(path)) if inside else _read_unquoted(path)
+        document = read_yaml(path, shown(path))
         self.seen.add(trail[-1])
         for index, name in enumerate(_included(document)):
             here, target = ("include", index), path.parent / name
+            if not self._is_inside(target):
+                cause = f"the included file '{name}' is outside the workspace '{shown(self.workspace)}'"
+                remedy = (
+                    "copy it into the workspace: the nearest folder with `specs/` or `templates/`, else the spec's own"
+                )
+                self._error(document, "E126", here, cause, remedy)
+                continue
             resolved = target.resolve() if kind_of(target) == "file" else None
             if resolved is None:
                 self._error(
@@ -89,6 +95,12 @@ class _Files:
                     ]
         return document
 
+    def _is_inside(self, path: Path) -> bool:
+        try:
+            return path.resolve().is_relative_to(self.workspace)
+        except (OSError, ValueError, RuntimeError):  # an impossible name, or a link to itself
+            return True
+
     def _error(self, document: Document, code: str, path: KeyPath, cause: str, remedy: str) -> None:
         self.errors.append(document.diagnose(code, path, cause, remedy))
 
@@ -99,22 +111,6 @@ def _workspace(folder: Path) -> Path:
         if any(kind_of(candidate / name) == "folder" for name in ("specs", "templates")):
             return candidate
     return folder
-
-
-def _read_unquoted(path: Path) -> Document:
-    """`read_yaml` for a file outside the workspace: its errors have a code and a place, but quote nothing."""
-
-    def unquoted(found: Diagnostic) -> Diagnostic:
-        cause = f"'{shown(path)}', a file outside the spec's workspace, is not a spec"
-        return replace(found, cause=cause, remedy="include a file of the workspace", excerpt="")
-
-    try:
-        document = read_yaml(path, shown(path))
-    except UserError as error:
-        raise UserError(*map(unquoted, error.diagnostics)) from None
-    document.errors = list(map(unquoted, document.errors))
-    document.lines.clear()
-    return document
 
 
 def _included(document: Document) -> list[str]:
@@ -155,8 +151,7 @@ def _merge(into: Document, other: Document) -> None:
             elif left[key] != value and UNRESOLVED not in (left[key], value):
                 name = ".".join(map(str, here))
                 place = other.place(here)
-                there = f"{value!r:.60}" if place.file in other.lines else "another"
-                cause = f"'{name}' has two values: {left[key]!r:.60} here, {there} at {place}"
+                cause = f"'{name}' has two values: {left[key]!r:.60} here, {value!r:.60} at {place}"
                 remedy = "remove one; a profile or --set can change a value of an include"
                 into.errors.append(into.diagnose("E108", here, cause, remedy))
                 if isinstance(value, dict):  # keep the more detailed one to avoid follow-up errors

@@ -26,6 +26,7 @@ def files(folder: Path, **texts: str) -> Path:
 def test_includes_merge_at_any_depth(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "parts").mkdir()
+    (tmp_path / "templates").mkdir()  # makes the folder a workspace
     main = files(tmp_path, main="include: [parts/a.yaml, b.yaml]\nx: {own: 1}\n", b="x: {b: 2}\n")
     files(tmp_path / "parts", a="include: c.yaml\nx: {a: 3}\n", c="x: {c: 4, own: 1}\n")
     found = load(main)
@@ -38,6 +39,7 @@ def test_includes_merge_at_any_depth(tmp_path, monkeypatch):
 def test_a_spec_can_build_on_another(tmp_path):
     """Its own name wins, and imports of the other spec stay relative to that spec."""
     (tmp_path / "parts").mkdir()
+    (tmp_path / "templates").mkdir()  # makes the folder a workspace
     main = files(tmp_path / "parts", main="name: mine\ninclude: ../whole.yaml\n")
     files(tmp_path, whole="name: whole\nimports: [exports/base.tar]\nx: 1\n")
     assert load(main).data == {"name": "mine", "imports": ["../exports/base.tar"], "x": 1}
@@ -45,37 +47,31 @@ def test_a_spec_can_build_on_another(tmp_path):
 
 
 SECRET = "t0p-s3cret"
-OUTSIDE = {
-    "not YAML": ("E102", f"{SECRET}: [\n"),
-    "colons, as in passwd": ("E102", f"root:x:0:0\n{SECRET}: y: z\n"),
-    "alias": ("E102", f"a: *{SECRET}\n"),
-    "tag": ("E102", f"a: !{SECRET} 1\n"),
-    "NULs, as in environ": ("E102", f"KEY={SECRET}\0HOME=/\0"),
-    "bytes": ("E102", f"{SECRET}\udcff\n"),
-    "twice": ("E103", f"{SECRET}: 1\n{SECRET}: 2\n"),
-    "text": ("E106", f"{SECRET}\n"),
-    "deep": ("E105", f"{SECRET}: " + "[" * 50),
-    "two values": ("E108", f"token: {SECRET}\n"),
-}
+OUTSIDE = [
+    f"more: {SECRET}\n",
+    f"{SECRET}: [\n",
+    f"root:x:0:0\n{SECRET}: y: z\n",
+    f"KEY={SECRET}\0HOME=/\0",
+    f"token: {SECRET}\n",
+    None,
+]
+"""Files of another workspace: a spec, others, and none."""
 
 
-@pytest.mark.parametrize(("code", "text"), OUTSIDE.values(), ids=OUTSIDE)
+@pytest.mark.parametrize("text", OUTSIDE)
 @pytest.mark.parametrize("through", ["path", "link", "another include"])
-def test_a_file_outside_the_workspace_is_not_quoted(through, code, text, tmp_path):
+def test_a_file_outside_the_workspace_is_not_read(through, text, tmp_path):
     specs = tmp_path / "theirs/specs"
     specs.mkdir(parents=True)
-    (tmp_path / "private").write_text(text, errors="surrogateescape")
+    if text is not None:
+        (tmp_path / "private").write_text(text)
     (specs / "link").symlink_to(tmp_path / "private")
     (specs / "other.yaml").write_text("include: ../../private\n")
     included = {"path": "../../private", "link": "link", "another include": "other.yaml"}[through]
-    main = files(specs, main=f"token: mine\ninclude: {included}\n")
-    try:
-        errors = load(main).errors
-    except UserError as error:
-        errors = error.diagnostics
-    assert [found.code for found in errors] == [code]
-    assert SECRET not in repr(errors)
-    assert "private" in str(errors[0]) or "link" in str(errors[0])
+    with pytest.raises(UserError) as caught:
+        load(files(specs, main=f"token: mine\ninclude: {included}\n"))
+    assert [found.code for found in caught.value.diagnostics] == ["E126"]
+    assert SECRET not in repr(caught.value.diagnostics)
 
 
 def test_one_file_may_be_included_twice(tmp_path):
