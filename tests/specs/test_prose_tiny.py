@@ -1,4 +1,4 @@
-"""The base of `prose_tiny.yaml`: its export serves the spec, and its tokenizer reads what the problems and templates say."""
+"""The base of `prose_tiny.yaml`: its export serves the spec, and its tokenizer has the words of the problems."""
 
 import re
 
