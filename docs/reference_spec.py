@@ -12,7 +12,15 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from astro_factory.core.annotations import alternatives, field_annotation, unwrap
-from astro_factory.core.config import Definition, InputFile, NotSemantic, Reference, StageConfig, documentation
+from astro_factory.core.config import (
+    Definition,
+    InputFile,
+    NotSemantic,
+    Reference,
+    Rounding,
+    StageConfig,
+    documentation,
+)
 from astro_factory.spec.sections import DEFINITION_SECTIONS, DOCUMENTATION, NODE_SECTIONS, definition_type
 from astro_factory.spec.sweeps import Sweep
 from astro_factory.stages import KINDS
@@ -22,9 +30,12 @@ _INTRODUCTION = """\
 # Specs: all fields
 
 [Specs](../guide/specs.md) explains the language; this page lists every field. A field without a default is `required`
-or may be left out. Fields marked *not in the key* cannot change the output, so changing them runs nothing again.
+or may be left out. Fields marked *not in the key* cannot change the output, so changing them runs nothing again. Those
+that *change only last bits* are in the key, but `build --continue-across STAGE` continues a checkpoint after a change.
 Editors with a YAML language server show the same texts, from `specs/astro-factory.schema.json`.
 """
+_NOTES: dict[type, str] = {NotSemantic: "*Not in the key.*", Rounding: "*Changes only last bits.*"}
+"""What the page says about a field with a marker."""
 _SCALARS = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "any value"}
 _SIGNS = {Ge: ("≥", "ge"), Gt: (">", "gt"), Le: ("≤", "le"), Lt: ("<", "lt")}
 
@@ -90,8 +101,8 @@ class _Page:
             if name == "kind" or (without and name in without.model_fields):
                 continue
             annotation = field_annotation(model, name)
-            outside = any(isinstance(marker, NotSemantic) for marker in field.metadata)
-            text = texts.get(name, "") + (" *Not in the key.*" if outside else "")
+            notes = [note for marker in field.metadata if (note := _NOTES.get(type(marker)))]
+            text = " ".join([texts.get(name, ""), *notes]).strip()
             rows.append((f"`{name}`", self._type(annotation), _default(field), text))
         return table(("Field", "Type", "Default", "Meaning"), rows) if rows else "No fields of its own."
 

@@ -54,6 +54,15 @@ def build(
     no_import: NoImportOption = False,
     cache: CacheOption = None,
     no_publish: Annotated[bool, typer.Option("--no-publish", help="Skip the publish stages.")] = False,
+    continue_across: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--continue-across",
+            metavar="STAGE",
+            help="Let a stage continue the checkpoint of a run that differs in the last bits only, for example by "
+            "another micro_batch_size. May be repeated.",
+        ),
+    ] = None,
     log: Annotated[
         Path | None, typer.Option("--log", help="Add each event to this file, a line of JSON.", show_default=False)
     ] = None,
@@ -62,13 +71,18 @@ def build(
 ) -> None:
     """Run all missing stages, then publish."""
     graph = read_graph(spec, sets, profile, sweep)
-    for name in stages or ():
+    for name in [*(stages or ()), *(continue_across or ())]:
         known_stage(graph, name, spec)
     others = [name for name in graph.wanted() if graph.nodes[name].section != "publish"]
     targets = list(dict.fromkeys(stages or ())) or (others if no_publish else None)
     place = open_store(store)
     options = BuildOptions(
-        jobs=jobs, keep_going=keep_going, locked=locked, use_imports=not no_import, caches=open_caches(cache)
+        jobs=jobs,
+        keep_going=keep_going,
+        locked=locked,
+        use_imports=not no_import,
+        caches=open_caches(cache),
+        continue_across=continue_across or (),
     )
     execute(graph, place, spec, options, targets=targets, log=log, quiet=quiet, as_json=as_json)
 

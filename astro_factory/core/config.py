@@ -72,6 +72,15 @@ def documentation(model: type[BaseModel]) -> dict[str, str]:
 class NotSemantic:
     """Marks a field that cannot change the output (device, worker count, log level). It is not part of the key."""
 
+    recorded: Any = ...
+    """For a field that keys once contained: the value that records keep in its place, so that keys stay valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """Marks a field that changes the output in the last bits only, by the order or the kernel of a sum. It is part of
+    the key, but `build --continue-across STAGE` lets a run continue the checkpoint of another value."""
+
 
 @dataclass(frozen=True, slots=True)
 class Later:
@@ -115,6 +124,7 @@ class InputFile:
 
 
 NOT_SEMANTIC = NotSemantic()
+ROUNDING = Rounding()
 LATER = Later()
 
 ModelRef = Annotated[str, Reference((ArtifactType.MODEL,))]
@@ -132,7 +142,20 @@ FolderField = Annotated[str, InputFile(folder=True)]
 
 def semantic_values(config: Config) -> dict[str, Any]:
     """A config as JSON without its non-semantic fields, as used in the key of an item."""
-    return beside_fields(config) | config.model_dump(mode="json", exclude=_outside(config))
+    counted = _as_recorded(config)
+    return beside_fields(config) | counted.model_dump(mode="json", exclude=_outside(counted))
+
+
+def _as_recorded(config: Config) -> Config:
+    """A config in which fields that records keep at a fixed value have it."""
+    fixed = {}
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, Config):
+            fixed[name] = _as_recorded(value)
+        elif (recorded := recorded_value(field, value)) is not ...:
+            fixed[name] = recorded
+    return config.model_copy(update=fixed)
 
 
 def _outside(config: Config) -> dict[str, Any]:
@@ -140,12 +163,21 @@ def _outside(config: Config) -> dict[str, Any]:
     outside: dict[str, Any] = {}
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
-        for marker in field.metadata:
-            if isinstance(marker, NotSemantic) or (isinstance(marker, Later) and is_default(field, value)):
-                outside[name] = True
-        if name not in outside and isinstance(value, Config) and (inner := _outside(value)):
+        if recorded_value(field, value) is ...:
+            outside[name] = True
+        elif isinstance(value, Config) and (inner := _outside(value)):
             outside[name] = inner
     return outside
+
+
+def recorded_value(field: FieldInfo, value: Any) -> Any:
+    """What a key contains of a field's value; `...` if nothing."""
+    for marker in field.metadata:
+        if isinstance(marker, NotSemantic):
+            return marker.recorded
+        if isinstance(marker, Later) and is_default(field, value):
+            return ...
+    return value
 
 
 def is_default(field: FieldInfo, value: object) -> bool:

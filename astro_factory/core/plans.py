@@ -99,6 +99,8 @@ class ToRun:
     record: Record
     config: StageConfig
     """The config to run with; a Hub revision is pinned here."""
+    lineage: str
+    """Equal for runs that can continue each other's checkpoints, see `plan.records.lineage`; empty if none can."""
     changes: tuple[Change, ...] = ()
     """What changed since its last run."""
 

@@ -1,15 +1,15 @@
 """The difference of two records: each field that changed, which kind of change it is, and where the spec sets it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import takewhile, zip_longest
 from typing import Any, TypeGuard
 
+from astro_factory.core.differences import RecordPath, leaves
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.plans import MISSING, Change, ChangeKind
 from astro_factory.core.results import Record
 
-_Path = tuple[str | int, ...]
 _CONTEXT = 16
 """Characters of a line to show before its first difference."""
 _LIMIT = 60
@@ -21,19 +21,7 @@ def changes(old: Record, new: Record, node: GraphNode) -> list[Change]:
     return [_change(path, left, right, node) for path, left, right in leaves(old, new)]
 
 
-def leaves(old: object, new: object, path: _Path = ()) -> Iterator[tuple[_Path, object, object]]:
-    """Every leaf at which two values of a record differ; a reference to an artifact is one leaf."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping) and not ("content" in old and "content" in new):
-        for key in sorted({*old, *new}):
-            yield from leaves(old.get(key, MISSING), new.get(key, MISSING), (*path, key))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for index, (left, right) in enumerate(zip(old, new, strict=True)):
-            yield from leaves(left, right, (*path, index))
-    elif old != new:
-        yield path, old, new
-
-
-def _change(path: _Path, old: object, new: object, node: GraphNode) -> Change:
+def _change(path: RecordPath, old: object, new: object, node: GraphNode) -> Change:
     in_config = path[0] == "config"
     name = _name(path[1:] if in_config else path)
     kind, text = ChangeKind.CONFIG, f"{name}: {_short(old)} -> {_short(new)}"
@@ -68,7 +56,7 @@ def _is_reference(value: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(value, Mapping) and "content" in value
 
 
-def _name(path: _Path) -> str:
+def _name(path: RecordPath) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from astro_factory.core.differences import leaves
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.plans import Change, Hit, Import, Pending, Plan, PlannedNode, ToRun, node_as_json
 from astro_factory.core.results import Record, Result
-from astro_factory.plan.changes import changes, leaves
+from astro_factory.plan.changes import changes
 from astro_factory.plan.planner import Resolver
 from astro_factory.store import Store
 

@@ -14,7 +14,7 @@ from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.plans import Hit, Import, Pending, Plan, PlannedNode, ToRun
 from astro_factory.core.results import Record, Result, ResultProvider
 from astro_factory.plan.changes import changes
-from astro_factory.plan.records import make_record, record_key
+from astro_factory.plan.records import lineage, make_record, record_key
 from astro_factory.plan.revisions import open_revision
 from astro_factory.runtime.provenance import key_environment, library_versions
 from astro_factory.stages import stage_kind
@@ -86,7 +86,7 @@ class Resolver:
         return result
 
     def _to_run(self, node: GraphNode, reason: str, key: str, record: Record) -> ToRun:
-        return ToRun(node, reason, key, record, self._config(node))
+        return ToRun(node, reason, key, record, self._config(node), lineage(node, record))
 
     def _config(self, node: GraphNode) -> StageConfig:
         """The config to run with, its Hub revision pinned to a commit."""

@@ -5,6 +5,7 @@ semantic version, the whole config except fields marked as not semantic, and the
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from astro_factory.core.annotations import alternatives, field_annotation, holds, item_of, unwrap
 from astro_factory.core.canonical import digest, file_digest
-from astro_factory.core.config import Config, InputFile, Later, NotSemantic, Reference, beside_fields, is_default
+from astro_factory.core.config import Config, InputFile, Reference, Rounding, beside_fields, recorded_value
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.results import Record
@@ -69,10 +70,12 @@ class _Inputs:
             return self._text(annotation, value)
         if isinstance(value, BaseModel):
             beside = beside_fields(value) if isinstance(value, Config) else {}
+            fields = {
+                name: (inner, recorded_value(field, getattr(value, name)))
+                for name, inner, field in _annotated_fields(type(value))
+            }
             return beside | {
-                name: self.canonical(inner, getattr(value, name))
-                for name, inner, later in _semantic_fields(type(value))
-                if later is None or not is_default(later, getattr(value, name))
+                name: self.canonical(inner, counted) for name, (inner, counted) in fields.items() if counted is not ...
             }
         if isinstance(value, dict):
             keys, items = _arguments(annotation, dict)
@@ -109,15 +112,41 @@ class _Inputs:
 
 
 @cache
-def _semantic_fields(model: type[BaseModel]) -> list[tuple[str, Any, FieldInfo | None]]:
-    """The semantic fields of a model: name, annotation and, if the field is marked `Later`, the field itself."""
-    found = []
-    for name, field in model.model_fields.items():
-        annotation = field_annotation(model, name)
-        marks = {type(marker) for marker in unwrap(annotation)[1]}
-        if NotSemantic not in marks:
-            found.append((name, annotation, field if Later in marks else None))
+def _annotated_fields(model: type[BaseModel]) -> list[tuple[str, Any, FieldInfo]]:
+    """The name, the annotation and the definition of each field."""
+    return [(name, field_annotation(model, name), field) for name, field in model.model_fields.items()]
+
+
+@cache
+def _rounding_paths(model: type[BaseModel]) -> list[tuple[str, ...]]:
+    """The fields of a model, and of the models in them, that change outputs in the last bits only."""
+    found: list[tuple[str, ...]] = []
+    for name, annotation, _ in _annotated_fields(model):
+        for option in alternatives(annotation):
+            bare, markers = unwrap(option)
+            if any(isinstance(marker, Rounding) for marker in markers):
+                found.append((name,))
+            elif isinstance(bare, type) and issubclass(bare, BaseModel):
+                found += [(name, *path) for path in _rounding_paths(bare)]
     return found
+
+
+def lineage(node: GraphNode, record: Record) -> str:
+    """The digest of a record without the fields that change outputs in the last bits only.
+
+    Empty if the kind has no such field. Runs of one lineage can continue each other's checkpoints.
+    """
+    paths = _rounding_paths(type(node.config))
+    if not paths:
+        return ""
+    rest = deepcopy(record)
+    for *above, last in paths:
+        inside: Any = rest["config"]
+        for name in above:
+            inside = inside.get(name) if isinstance(inside, dict) else None
+        if isinstance(inside, dict):
+            inside.pop(last, None)
+    return digest(rest)
 
 
 @cache

@@ -12,6 +12,8 @@ from astro_factory.core.config import StageConfig
 from astro_factory.runtime.events import StageEvent
 from astro_factory.store.files import write_atomic
 
+SPENT = "spent.json"
+"""File in a staging folder."""
 _SAVE_EVERY_S = 1.0
 
 
@@ -29,7 +31,7 @@ class Limits:
     def __init__(self, config: StageConfig, folder: Path):
         """`folder` keeps what was spent from run to run."""
         self._budget, self.heartbeat_s, self.grace_s = config.budget, config.heartbeat_s, config.grace_s
-        self._path = folder / "spent.json"
+        self._path = folder / SPENT
         before = _read(self._path)
         self._tokens, self._calls, self._seconds = before["tokens"], before["calls"], before["seconds"]
         self._start = self._last = self._saved = time.monotonic()

@@ -10,6 +10,7 @@ from typing import Any
 
 from astro_factory.core.plans import Executable, Hit, Import, Plan, PlannedNode, ToRun
 from astro_factory.core.results import Result
+from astro_factory.runtime.continuing import continuations, continue_across, describe_run
 from astro_factory.runtime.costs import append_cost
 from astro_factory.runtime.events import EventHandler, StageEvent
 from astro_factory.runtime.limits import Limits
@@ -17,7 +18,7 @@ from astro_factory.runtime.outcomes import Outcome, StageFailed
 from astro_factory.runtime.processes import ProcessPool
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.publication import write_provenance
-from astro_factory.runtime.stage_job import Job, staging_lock
+from astro_factory.runtime.stage_job import Job, append_line, staging_lock
 from astro_factory.stages import stage_kind
 from astro_factory.stages.validation import output_fault
 from astro_factory.store import Store
@@ -45,10 +46,12 @@ def execute_node(
     on_event: EventHandler,
     processes: ProcessPool,
     gpus: Sequence[str] | None = None,
+    across: bool = False,
 ) -> Completed:
     """Run or import a node, given the results of its inputs. Raises `UserError` or `StageFailed`.
 
-    `gpus` are the ids of the GPUs that it may use; None leaves all visible.
+    `gpus` are the ids of the GPUs that it may use; None leaves all visible. With `across` it continues the checkpoint
+    of an earlier run, see `runtime.continuing`.
 
     The outcome is `HIT` if another build made the result while this one waited for the lock.
     """
@@ -62,6 +65,9 @@ def execute_node(
         log = log_path(store, planned.key)
         log.parent.mkdir(exist_ok=True)
         log.write_bytes(b"")
+        if across and (line := continue_across(store, planned)):
+            append_line(log, line)
+            on_event({"event": "log", "text": line})
         return Completed(_run(plan, planned, results, store, on_event, processes, gpus), Outcome.RAN)
 
 
@@ -144,6 +150,7 @@ def _run(
     gpus: Sequence[str] | None,
 ) -> Result:
     staging = _staging(store, planned.key, on_event)
+    describe_run(staging, planned)
     limits = Limits(planned.config, staging)
     curve: list[dict[str, Any]] = []
     rows: dict[str, int] = {}
@@ -169,6 +176,7 @@ def _run(
     provenance = {
         **environment(),
         "started": started.isoformat(timespec="seconds"),
+        **({"continued": steps} if (steps := continuations(staging)) else {}),
         **limits.spent(),
         **rows,
         "metrics": curve,

@@ -1,6 +1,6 @@
 """The options of a build."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,3 +22,5 @@ class BuildOptions:
     """Whether to use the store exports that the spec offers."""
     caches: "Sequence[Cache]" = ()
     """Where to look for results that are neither in the store nor in the spec's exports."""
+    continue_across: Collection[str] = ()
+    """Stages that may continue the checkpoint of a run that differs only in the last bits of its results."""

@@ -75,6 +75,7 @@ class _Scheduler:
         self.running: dict[str, _Running] = {}
         self.inbox: SimpleQueue[_Report] = SimpleQueue()
         self.processes = ProcessPool()
+        self.continue_across = options.continue_across
 
     def run(self) -> Build:
         try:
@@ -148,7 +149,16 @@ class _Scheduler:
 
         try:
             visible = devices if self.has_gpus else None
-            news = execute_node(self.plan, planned, self.state.results, self.store, send, self.processes, visible)
+            news = execute_node(
+                self.plan,
+                planned,
+                self.state.results,
+                self.store,
+                send,
+                self.processes,
+                gpus=visible,
+                across=name in self.continue_across,
+            )
         except BaseException as error:  # a bug of ours, too, fails only this stage
             news = error
         self.inbox.put(_Report(name, news))

@@ -4,7 +4,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from astro_factory.core.config import LATER, NOT_SEMANTIC, Config, DialoguesRef, ModelRef, ProblemsRef, StageConfig
+from astro_factory.core.config import (
+    LATER,
+    NOT_SEMANTIC,
+    ROUNDING,
+    Config,
+    DialoguesRef,
+    ModelRef,
+    NotSemantic,
+    ProblemsRef,
+    StageConfig,
+)
 from astro_factory.core.urls import ServerUrl
 
 _CISPO_HIGHEST_RATIO = 5.0
@@ -16,7 +26,7 @@ class DeepSpeed(Config):
 
     zero_stage: Literal[1, 2, 3] = 2
     """1 shards optimizer states, 2 gradients too, 3 weights too."""
-    offload_optimizer: bool = False
+    offload_optimizer: Annotated[bool, ROUNDING] = False
     """Whether to keep optimizer states in main memory instead of on the device."""
     gradient_dtype: Literal["fp32", "bf16"] = "fp32"
     """Type in which micro-batches' gradients are added up. `bf16` takes half the memory and loses small gradients."""
@@ -68,15 +78,15 @@ class TrainingConfig(StageConfig):
     """`bf16` computes under autocast or, with DeepSpeed, on weights in bf16; the optimized weights stay in single
     precision. `tf32` is single precision whose matrix products on GPUs keep 10 bits of the mantissa: several times
     faster. On a CPU it equals `fp32`."""
-    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2"], ROUNDING] = "auto"
     """Implementation in transformers; `auto` is eager on a CPU, where it is the fastest for short texts, else sdpa."""
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Annotated[bool, NotSemantic(recorded=False)] = False
     """Recompute activations in the backward pass: less memory, a third more time."""
     seed: int = 0
     """Source of randomness."""
     launch: Launch = Launch()
     """Processes and sharding."""
-    threads: int = Field(1, ge=1)
+    threads: Annotated[int, ROUNDING] = Field(1, ge=1)
     """CPU threads of each process. Part of the key: the order of additions depends on them."""
     save_every: Annotated[int, NOT_SEMANTIC] = Field(500, ge=1)
     """Optimizer steps between checkpoints. A resumed run gives the same bytes as an uninterrupted one."""
@@ -112,7 +122,7 @@ class SFTSettings(TrainingConfig):
     batch_tokens: int | None = Field(None, ge=1)
     """Tokens in an optimizer step, padding included, over all processes. Replaces `batch_size`: a step has as many
     sequences as fit."""
-    micro_batches: int = Field(1, ge=1)
+    micro_batches: Annotated[int, ROUNDING] = Field(1, ge=1)
     """Forward passes into which each process divides its share of a step; more passes take less memory."""
     length_window: int = Field(1, ge=1)
     """Sequences are sorted by length within this many steps, which saves padding; with 1 steps are random samples."""
@@ -157,15 +167,15 @@ class VLLMRollouts(Config):
     kind: Literal["vllm"]
     mode: Literal["colocate", "server"] = "colocate"
     """`colocate`: an engine in each training process; `server`: weights are sent to a running server (`vllm serve`)."""
-    server_url: ServerUrl | None = None
+    server_url: Annotated[ServerUrl | None, NOT_SEMANTIC] = None
     """Base URL of the server, such as `http://host:8000`; needed in the mode `server`."""
-    gpu_memory_utilization: float = Field(0.3, gt=0, le=1)
+    gpu_memory_utilization: Annotated[float, NOT_SEMANTIC] = Field(0.3, gt=0, le=1)
     """Share of each GPU's total memory for a colocated engine: its copy of the weights, and the KV cache."""
     tensor_parallel_size: int = Field(1, ge=1)
     """GPUs that share one colocated engine."""
     max_model_len: int | None = Field(None, ge=2)
     """Longest prompt and response together, in tokens; the default is the model's limit."""
-    sleep: bool = False
+    sleep: Annotated[bool, NOT_SEMANTIC] = False
     """Whether a colocated engine releases its memory while weights are updated."""
     correction: RolloutCorrection | None = RolloutCorrection()
     """How the loss corrects for the engine's other probabilities; null does not correct, and measures no mismatch."""
@@ -255,7 +265,7 @@ class GRPOSettings(TrainingConfig):
     """Optimizer steps on each round's responses."""
     mask_truncated: bool = False
     """Whether to leave cut-off responses out of the loss."""
-    micro_batch_size: int = Field(32, ge=1)
+    micro_batch_size: Annotated[int, ROUNDING] = Field(32, ge=1)
     """Maximum responses in a forward pass; a process divides its share of a round into equal passes of at most this."""
     rollouts: Annotated[EngineRollouts | VLLMRollouts, Field(discriminator="kind")] = EngineRollouts(kind="engine")
     """How responses are sampled."""

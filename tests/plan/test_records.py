@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from astro_factory.core.annotations import alternatives, field_annotation, unwrap
-from astro_factory.core.config import LATER, InputFile, NotSemantic, Reference, StageConfig, semantic_values
-from astro_factory.plan.records import make_record, record_key
+from astro_factory.core.config import LATER, InputFile, NotSemantic, Reference, Rounding, StageConfig, semantic_values
+from astro_factory.plan.records import lineage, make_record, record_key
 from astro_factory.plan.revisions import open_revision
 from astro_factory.spec import compile_spec
 from astro_factory.stages import KINDS
@@ -82,6 +82,31 @@ def test_every_leaf_moves_the_key_unless_it_is_marked(name):
             wrong.append((path, semantic))
         seen += 1
     assert not wrong and seen >= 3
+
+
+def test_a_lineage_ignores_what_moves_only_the_last_bits():
+    seen = set()
+    for node in GRAPH.nodes.values():
+        before = lineage(node, make_record(node, CONTENTS, {}))
+        for path, semantic, markers, config in mutants(node.config):
+            if any(isinstance(marker, InputFile) for marker in markers) or not before:
+                continue
+            rounds = any(isinstance(marker, Rounding) for marker in markers)
+            other = replace(node, config=config)
+            # another name of an artifact is the same artifact
+            same = rounds or not semantic or key(other) == key(node)
+            assert (lineage(other, make_record(other, CONTENTS, {})) == before) is same, path
+            seen |= {path[-1]} if rounds else set()
+    assert seen >= {"attention", "threads", "micro_batches", "micro_batch_size"}
+
+
+def test_a_field_that_left_the_key_keeps_its_place_in_the_record():
+    """Keys of the default, from before the field left, stay valid."""
+    node = GRAPH.nodes["tuned"]
+    for value in (False, True):
+        config = node.config.model_copy(update={"gradient_checkpointing": value})
+        assert make_record(replace(node, config=config), CONTENTS, {})["config"]["gradient_checkpointing"] is False
+        assert semantic_values(config)["gradient_checkpointing"] is False
 
 
 def test_the_spec_has_every_kind():

@@ -38,13 +38,15 @@ class Bench:
     def plan(self, *sets: str) -> Plan:
         return make_plan(compile_spec(self.path, sets=sets), self.store)
 
-    def build(self, *sets: str, jobs: int = 4, watch: Callable | None = None, keep_going: bool = True) -> Build:
+    def build(self, *sets: str, jobs: int = 4, watch: Callable | None = None, **options: Any) -> Build:
+        """`options` are those of `BuildOptions`."""
+
         def record(name: str, event: dict[str, Any]) -> None:
             self.events.append((name, event))
             if watch:
                 watch(name, event)
 
-        return build(self.plan(*sets), self.store, record, BuildOptions(jobs=jobs, keep_going=keep_going))
+        return build(self.plan(*sets), self.store, record, BuildOptions(jobs=jobs, **options))
 
     def output(self, done: Build, name: str) -> str:
         return (self.store.output(done.results[name]) / "out.txt").read_text()

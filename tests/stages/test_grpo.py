@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load_file
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
@@ -80,9 +81,31 @@ def test_bits_do_not_depend_on_fields_outside_the_key(inputs, tmp_path):
     run(one := context(tmp_path / "one", inputs), config())
     run(
         two := context(tmp_path / "two", inputs),
-        config(log_every=3, save_every=1, rollouts={"kind": "engine", "batch_size": 5}, alarm={"no_answer": 0}),
+        config(
+            log_every=3,
+            save_every=1,
+            rollouts={"kind": "engine", "batch_size": 5},
+            alarm={"no_answer": 0},
+            gradient_checkpointing=True,
+        ),
     )
     assert contents(one.out) == contents(two.out)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_continues_across_another_micro_batch_size(inputs, tmp_path):
+    run(whole := context(tmp_path / "whole", inputs), config())
+
+    def interrupt(step):
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        run(context(tmp_path / "parts", inputs, Recorded(interrupt)), config())
+    run(rest := context(tmp_path / "parts", inputs), config(micro_batch_size=2))
+    assert rest.events.steps == [3, 4]
+    one, other = (load_file(ctx.out / "model.safetensors") for ctx in (whole, rest))
+    assert max((one[name] - other[name]).abs().max().item() for name in one) < 1e-4
 
 
 def test_a_verifier_that_fails_is_an_alarm_and_may_stop_training(inputs, tmp_path):

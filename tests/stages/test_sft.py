@@ -2,11 +2,14 @@ import os
 import signal
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.workload import Workload
 from astro_factory.stages.sft import Config, estimate, run
+from astro_factory.training import saving
 from astro_factory.training.launch import Interrupted
+from astro_factory.training.saving import SavedTensors
 from tests.training.tiny import Recorded, contents, context, make_dialogues, make_model
 
 
@@ -52,13 +55,59 @@ def test_a_resumed_run_gives_the_bytes_of_one_that_never_stopped(inputs, tmp_pat
     assert contents(second.out) == contents(whole.out)
 
 
-def test_bits_do_not_depend_on_fields_outside_the_key(inputs, tmp_path):
+@pytest.mark.parametrize("settings", [{}, {"precision": "bf16", "optimizer": "muon"}])
+def test_bits_do_not_depend_on_fields_outside_the_key(inputs, tmp_path, settings):
     made = []
-    for name, settings in {"a": {}, "b": {"log_every": 3, "save_every": 4}}.items():
+    others = {"log_every": 3, "save_every": 4, "save_every_minutes": 1e-6, "grace_s": 1, "gradient_checkpointing": True}
+    for name, outside in {"a": {}, "b": others}.items():
         ctx = context(tmp_path / name, inputs)
-        run(ctx, config(**settings))
+        run(ctx, config(**settings, **outside))
         made.append(contents(ctx.out))
     assert made[0] == made[1]
+    assert len(list((tmp_path / "b" / "work" / "checkpoints").glob("checkpoint-*"))) == 2, "saved by time, two are kept"
+
+
+def stopped_at(step: int, inputs, folder, **settings):
+    """A run that was interrupted after a step, with its checkpoint."""
+
+    def interrupt(done):
+        if done == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match=f"stopped after step {step}"):
+        run(context(folder, inputs, Recorded(interrupt)), config(**settings))
+
+
+@pytest.mark.parametrize("changes", [{"micro_batches": 4}, {"attention": "sdpa"}, {"threads": 2}])
+def test_a_checkpoint_continues_across_what_moves_only_the_last_bits(inputs, tmp_path, changes):
+    run(whole := context(tmp_path / "whole", inputs), config(epochs=2))
+    stopped_at(7, inputs, tmp_path / "parts", epochs=2)
+    run(rest := context(tmp_path / "parts", inputs), config(epochs=2, **changes))
+    assert rest.events.steps == [8, 9, 10]
+    one, other = (load_file(ctx.out / "model.safetensors") for ctx in (whole, rest))
+    # rounding grows through Adam's division by small second moments
+    assert max((one[name] - other[name]).abs().max().item() for name in one) < 1e-4
+
+
+def test_a_saved_model_that_differs_is_a_warning_and_the_run_is_kept(inputs, tmp_path, monkeypatch):
+    def damaged(folder):
+        tensors = load_file(folder / "model.safetensors")
+        tensors["model.norm.weight"][0] += 1
+        del tensors["model.layers.0.mlp.up_proj.weight"]
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+        return SavedTensors(folder)
+
+    whole, ctx = context(tmp_path / "whole", inputs), context(tmp_path / "damaged", inputs)
+    run(whole, config())
+    monkeypatch.setattr(saving, "SavedTensors", damaged)
+    run(ctx, config())
+    warnings = [line for line in ctx.events.lines if "WARNING" in line]
+    assert warnings == [
+        "WARNING: the saved model differs from the trained one in 2 tensors: model.layers.0.mlp.up_proj.weight, "
+        "model.norm.weight"
+    ]
+    assert not [line for line in whole.events.lines if "WARNING" in line]
+    assert whole.events.compared == len(load_file(whole.out / "model.safetensors"))
 
 
 def test_trains_on_as_many_tokens_as_other_traces_have(inputs, tmp_path):

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.canonical import digest
-from astro_factory.core.config import NOT_SEMANTIC, FileField, Reference, StageConfig
+from astro_factory.core.config import NOT_SEMANTIC, ROUNDING, FileField, Reference, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.errors import Diagnostic, Place, UserError
@@ -37,6 +37,8 @@ class Actions(StageConfig):
     """Gigabytes."""
     gpus: Annotated[int, NOT_SEMANTIC] = 0
     """GPUs."""
+    parts: Annotated[int, ROUNDING] = 1
+    """Moves only the last bits."""
     notes: Annotated[str, NOT_SEMANTIC] = ""
     """A folder for notes that the test reads."""
 
@@ -110,6 +112,16 @@ def crash(ctx, config):
     import ctypes
 
     ctypes.string_at(0)
+
+
+def half_way(ctx, config):
+    """Write a checkpoint and fail; note it in the next run."""
+    checkpoint = ctx.scratch / "checkpoints" / "checkpoint-1"
+    if checkpoint.exists():
+        return note(ctx, config, "resumed", checkpoint.read_text())
+    checkpoint.parent.mkdir()
+    checkpoint.write_text(f"made in {config.parts} parts")
+    raise MemoryError("out of memory")
 
 
 def die_once(ctx, config):
