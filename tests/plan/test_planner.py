@@ -140,7 +140,7 @@ def test_reasons_name_the_field_that_moved(bench):
         (["stages.base.launch.processes=2"], "launch.processes: 1 -> 2"),
         (
             ["stages.base.launch.deepspeed={}"],
-            'launch.deepspeed: null -> {"offload_optimizer": false, "zero_stage": 2}',
+            'launch.deepspeed: null -> {"gradient_dtype": "fp32", "offload_optimizer": false, "z...',
         ),
         (["stages.base.adam_betas=[0.9, 0.95]"], "adam_betas[1]: 0.999 -> 0.95"),
         (["stages.base.data=other", "stages.other={kind: practice, count: 11}"], "waits for other"),
