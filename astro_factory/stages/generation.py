@@ -260,6 +260,12 @@ def gpus(config: GenerationConfig) -> int:
     return config.processes * config.engine.gpus()
 
 
+def sampling_of(ctx: StageContext, config: GenerationConfig) -> Sampling:
+    """The stage's model and how it is sampled."""
+    folder, content = ctx.inputs[config.model], ctx.digests[config.model]
+    return Sampling(folder, content, config.engine, config.temperature, config.max_tokens)
+
+
 def ask_about(
     ctx: StageContext,
     config: GenerationConfig,
@@ -276,9 +282,7 @@ def ask_about(
         unit: what messages call the subjects, such as `trees`.
         total: number of subjects, for progress.
     """
-    sampling = Sampling(
-        ctx.inputs[config.model], ctx.digests[config.model], config.engine, config.temperature, config.max_tokens
-    )
+    sampling = sampling_of(ctx, config)
     whole, done, remaining = sampling.key_part(["asked"]), 0, iter(subjects)
     with Generator(ctx, config.processes) as generator:
         while group := list(islice(remaining, config.group * config.processes)):

@@ -18,7 +18,10 @@ from astro_factory.traces.sandbox import Sandbox
 from astro_factory.traces.template_errors import diagnose, diagnostic_at
 from astro_factory.traces.template_renderer import TemplateForm, TemplateRenderer
 
-PROMPT_VARIABLES = {"judge": ("problem", "node", "solution"), "rewrite": ("problem", "line", "before")}
+PROMPT_VARIABLES = {
+    "judge": ("problem", "node", "solution"),
+    "rewrite": ("problem", "line", "before", "kind", "target"),
+}
 """Variables of the prompts of each stage kind."""
 _MAX_CHARS = 1_000_000
 """Longest message; it can contain a trace of thousands of steps."""
@@ -61,6 +64,7 @@ def check_messages(source: TemplateSource, form: str) -> list[Diagnostic]:
     """What is wrong with the messages themselves, found by rendering them for a sample."""
     tree = sample_tree()
     sample = {"problem": tree.problem, "node": tree.nodes[5], "solution": "step", "before": "step", "line": "a line"}
+    sample |= {"kind": "move", "target": "step"}
     try:
         turns = Prompt(source, form).turns({name: sample[name] for name in PROMPT_VARIABLES[form]})
     except UserError as error:

@@ -1,6 +1,7 @@
 """The stages that ask a model about ready things: votes on right ends, other words for a trace."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,22 @@ from astro_factory.traces.prompt_templates import Prompt
 from astro_factory.traces.response_parser import match_sequence
 from astro_factory.traces.template_loader import compile_template
 from astro_factory.training.word_tokenizer import CHAT_FORMATS, build_tokenizer
+from astro_factory.verifiers import get_verifier
 from tests.stages.test_linearize import linearize, trees
 from tests.stages.test_practice import Recorded
 from tests.stages.test_search import Items
+from tests.traces.test_rewriting import (
+    NEW_BACK,
+    NEW_END,
+    NEW_RIGHT,
+    NEW_SET_UP,
+    NEW_WRONG,
+    PAPER,
+    RIGHT,
+    SET_UP,
+    WRONG,
+    area_tree,
+)
 
 COUNTDOWN = compile_template("reflection/countdown.jinja", [shipped_folder("templates")])
 BACK = "Go back to where we had"
@@ -151,7 +165,12 @@ def rewritten(root: Path, model: Path, said: dict[str, list[str]], **fields) -> 
     root.mkdir(exist_ok=True)
     before, _ = linearize(root / "traces", trees(), wrong_branches=2, template=fields.get("template", COUNTDOWN))
     inputs = {"trees": root / "traces-trees", "traces": root / "traces", "model": model}
-    fields = {"prompt": asking("{{ line }}"), "template": COUNTDOWN, "engine": answering(**said)} | fields
+    fields = {
+        "prompt": asking("{{ line }}"),
+        "template": COUNTDOWN,
+        "engine": answering(**said),
+        "what": "moves",
+    } | fields
     out = ran(rewrite, root / "stage", inputs, kind="rewrite", traces="traces", trees="trees", model="model", **fields)
     return before, read_table(out / TABLE_FILES["traces"]), json.loads((out / "statistics.json").read_text())
 
@@ -182,9 +201,13 @@ def test_words_change_and_nothing_else(tmp_path, model):
 
 REFUSED = [
     ("", "empty"),
-    ("two\nlines", "not_one_line"),
-    ("so long " * 99, "not_one_line"),
-    ("a\x00b", "not_one_line"),
+    ("two\nlines", "several_lines"),
+    ("so long " * 99, "too_long_or_unclean"),
+    ("a\x00b", "too_long_or_unclean"),
+    ("I'm sorry, but I can't help with that.", "no_rewording"),
+    ("Here is the line: 16 - 12 = 4", "no_rewording"),
+    ("Das ist leider nicht richtig, also gehe ich nun einen Schritt weiter", "other_language"),
+    ("\u7b54\u6848\u4e0d\u5bf9", "other_language"),
     ("It is no good", "other_numbers"),
 ]
 
@@ -219,6 +242,61 @@ def test_another_attempt_may_be_taken(tmp_path, model):
     _, _, once = rewritten(tmp_path / "a", model, said)
     _, _, often = rewritten(tmp_path / "b", model, said, attempts=20)
     assert once["lines_reworded"] < often["lines_reworded"]
+
+
+AREA = {
+    SET_UP: [NEW_SET_UP],
+    WRONG: [NEW_WRONG],
+    RIGHT: [NEW_RIGHT],
+    f'Let\'s go back to "{NEW_SET_UP}"': [NEW_BACK],
+    "": [NEW_END],
+}
+
+
+def area_rewritten(root: Path, model: Path, items=None, events=None, **fields) -> tuple[dict, dict]:
+    """The row of the only trace in prose, and the statistics."""
+    root.mkdir()
+    linearize(root / "traces", [area_tree()], wrong_branches=1, per_problem=1, template=PAPER)
+    inputs = {"trees": root / "traces-trees", "traces": root / "traces", "model": model}
+    fields = {"prompt": asking(EXAMPLES_AND_LINE), "template": PAPER, "engine": answering(**AREA)} | fields
+    names = {"traces": "traces", "trees": "trees", "model": "model"}
+    out = ran(rewrite, root / "stage", inputs, items, events, kind="rewrite", **names, **fields)
+    [row] = read_table(out / TABLE_FILES["traces"])
+    return row, json.loads((out / "statistics.json").read_text())
+
+
+EXAMPLES_AND_LINE = "{# we have to go on with what follows from the first step of it, which is wrong #}{{ line }}"
+"""Words of the prompt's file count as known."""
+
+
+def test_steps_and_moves_of_a_solution_are_worded_in_turn(tmp_path, model):
+    row, statistics = area_rewritten(tmp_path / "one", model)
+    text = row["messages"][-1]["content"]
+    assert text.split("\n") == [NEW_SET_UP, NEW_WRONG, NEW_BACK, NEW_RIGHT, NEW_END]
+    assert statistics == {"traces": 1, "traces_reworded": 1, "lines": 5, "lines_reworded": 5, "refused": {}}
+    verdict = get_verifier("math").verify(area_tree().problem, text)
+    assert verdict.correct and row["node_sequence"][-1] == 3
+    assert area_rewritten(tmp_path / "two", model, processes=2) == (row, statistics)
+
+
+def test_a_killed_run_continues_in_the_middle_of_a_trace(tmp_path, model):
+    whole = area_rewritten(tmp_path / "whole", model)
+    items, events = Items(tmp_path / "items", end_after=3), Spent()
+    with pytest.raises(KeyboardInterrupt):
+        area_rewritten(tmp_path / "killed", model, items)
+    items.end_after = None
+    assert area_rewritten(tmp_path / "resumed", model, items, events) == whole
+    assert events.calls == 2
+
+
+def test_another_answer_in_the_reworded_text_is_refused(tmp_path, model, monkeypatch):
+    """The checks of single steps would not find it; the verifier does."""
+    monkeypatch.setattr("astro_factory.traces.rewriting.boxed", lambda text: [])
+    monkeypatch.setattr("astro_factory.traces.rewriting.equations", lambda text: Counter())
+    swapped = NEW_RIGHT.replace(r"6 * 4 = \boxed{24}", r"24 from \boxed{6} and 4")
+    row, statistics = area_rewritten(tmp_path / "a", model, engine=answering(**AREA | {RIGHT: [swapped]}), what="steps")
+    assert RIGHT in row["messages"][-1]["content"]
+    assert statistics["refused"] == {"answers": 1} and statistics["traces_reworded"] == 0
 
 
 def test_traces_of_other_trees_are_refused(tmp_path, model, golden):

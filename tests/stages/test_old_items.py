@@ -1,7 +1,7 @@
 """Items that earlier releases stored are still found: no model is asked again.
 
-`old_items.json` holds items as the code of 2026-11-28 wrote them: a whole tree's votes or a whole trace's rewordings as
-one item for `judge` and `rewrite`, one item a sample for `evaluate` and `pass_rate`.
+`old_items.json` holds items as the code of 2026-11-28 wrote them: a whole tree's votes as one item for `judge`,
+one item a sample for `evaluate` and `pass_rate`.
 
     python -m tests.stages.test_old_items     # prints what the present code writes
 """
@@ -16,11 +16,11 @@ from astro_factory.core.artifacts import TABLE_FILES
 from astro_factory.core.context import Items, StageContext
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import tree_schema
-from astro_factory.stages import evaluate, judge, rewrite
+from astro_factory.stages import evaluate, judge
 from astro_factory.stages.problems import pass_rate
 from astro_factory.training.word_tokenizer import CHAT_FORMATS, build_tokenizer
 from tests.stages.test_evaluate import ANSWERS, PUZZLES, write_problems
-from tests.stages.test_generation import COUNTDOWN, GOOD, LINE, answering, asking
+from tests.stages.test_generation import COUNTDOWN, answering, asking
 from tests.stages.test_linearize import linearize, trees
 from tests.training.tiny import Recorded
 
@@ -31,11 +31,6 @@ STAGES = {
         judge,
         {"trees": "trees", "votes": 2, "prompt": asking("{{ node.facts.result }}")}
         | {"engine": answering(**{"": ["yes"]})},
-    ),
-    "rewrite": (
-        rewrite,
-        {"traces": "traces", "trees": "trees", "template": COUNTDOWN, "prompt": asking("{{ line }}")}
-        | {"engine": answering(**{LINE: [GOOD], "": ["x"]})},
     ),
     "pass_rate": (pass_rate, {"problems": "test", "samples": 2, "engine": PUZZLE, "keep": (0, 1)}),
     "evaluate": (

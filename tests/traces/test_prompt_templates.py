@@ -1,5 +1,6 @@
 """Prompts as templates: their messages, and the errors found before anything runs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ SHIPPED = sorted(
     path.relative_to(TEMPLATES).as_posix() for f in ("judge", "rewrite") for path in (TEMPLATES / f).iterdir()
 )
 PROBLEM = countdown_tree().problem
+VARIABLES = {"problem": PROBLEM, "line": "x", "before": "", "kind": "step", "target": ""}
 
 
 def compiled(folder: Path, text: str, form: str = "rewrite"):
@@ -38,29 +40,38 @@ def test_examples_are_turns_before_the_question(tmp_path):
         "{% block user_2 %}{{ ask('a') }}{% endblock %}{% block assistant_2 %}A{% endblock %}"
         "{% block user %}{{ ask(line) }}{% endblock %}",
     )
-    found = Prompt(source, "rewrite").messages({"problem": PROBLEM, "line": "x", "before": ""})
+    found = Prompt(source, "rewrite").messages(VARIABLES)
     turns = ["system: Reword.", "user: Say a", "assistant: A", "user: Say c", "assistant: C", "user: Say x"]
     assert [f"{message['role']}: {message['content']}" for message in found] == turns
 
 
-def test_the_examples_of_the_shipped_prompt_would_be_accepted():
-    """They keep the numbers and the paper template's words for going back."""
-    source, paper = (compile_template(name, [TEMPLATES], form) for name, form in EXAMPLES)
-    turns = Prompt(source, "rewrite").turns({"problem": PROBLEM, "line": "x", "before": ""})
-    checker = RewriteChecker(paper)
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name.startswith("rewrite/")])
+def test_the_examples_of_the_shipped_prompts_would_be_accepted(name):
+    """They keep numbers and equations, and the words for going back of the template that they are for."""
+    source = compile_template(name, [TEMPLATES], "rewrite")
+    template = "paper_reworded" if name == "rewrite/solution.jinja" else "paper"
+    checker = RewriteChecker(compile_template(f"reflection/{template}.jinja", [TEMPLATES], "reflection"))
+    turns = Prompt(source, "rewrite").turns(VARIABLES)
     for number in (1, 2, 3):
-        line = turns[f"user_{number}"].partition("Next line: ")[2].partition("\n")[0]
-        assert checker.refusal(line, turns[f"assistant_{number}"], countdown_tree()) == ""
-
-
-EXAMPLES = [("rewrite/prose.jinja", "rewrite"), ("reflection/paper.jinja", "reflection")]
+        asked = turns[f"user_{number}"]
+        kind, line = re.findall(r"^Next( step| line)?: (.*)", asked, re.MULTILINE)[-1]
+        quoted = re.search(r'back to "(.*)"', line)
+        fault = checker.refusal(
+            kind.strip() or "move",
+            line,
+            turns[f"assistant_{number}"],
+            countdown_tree(),
+            target=quoted[1] if quoted else "",
+            context=asked,
+        )
+        assert not fault
 
 
 def test_a_long_trace_before_a_line_is_not_cut(tmp_path):
     """The limit for phrases does not apply to prompts."""
     source = compiled(tmp_path, "{% block user %}{{ before }} {{ line }}{% endblock %}")
     before = "step\n" * MAX_CHARS
-    [message] = Prompt(source, "rewrite").messages({"problem": PROBLEM, "line": "x", "before": before})
+    [message] = Prompt(source, "rewrite").messages(VARIABLES | {"before": before})
     assert message["content"] == before.rstrip() + "\n x"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
-from astro_factory.core.config import NOT_SEMANTIC, ModelRef, ProblemsRef, StageConfig
+from astro_factory.core.config import LATER, NOT_SEMANTIC, ModelRef, ProblemsRef, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
@@ -35,6 +35,8 @@ class Config(StageConfig):
     """How text is generated."""
     keep: tuple[float, float] = (0.1, 0.9)
     """Range of the solved share, both ends included, in which a problem is kept."""
+    limit: Annotated[int | None, Field(gt=0), LATER] = None
+    """Most problems; of more, as many are kept at equal distances in the table. Default: all."""
     samples: int = Field(8, gt=0)
     """Responses to each problem."""
     temperature: float = Field(1.0, gt=0)
@@ -83,6 +85,8 @@ def run(ctx: StageContext, config: Config) -> None:
         tried = ", ".join(f"{rate:g}" for rate in sorted({round(rate["solved"], 3) for rate in rates}))
         cause = f"no problem is solved in {low:g} to {high:g} of {config.samples} tries; the shares are {tried}"
         raise UserError.of("E435", cause, "widen 'keep', or let another model try")
+    if config.limit and config.limit < len(left):
+        left = [left[index * len(left) // config.limit] for index in range(config.limit)]
     write_table(ctx.out / TABLE_FILES[OUTPUT], left, problem_schema())
     write_table(ctx.out / RATES_FILE, rates, _rate_schema())
 
