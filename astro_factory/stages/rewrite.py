@@ -23,8 +23,9 @@ from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import RewritePrompt, TemplateField, TracesRef, TreesRef
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
+from astro_factory.core.step_format import LINES
 from astro_factory.core.tables import read_batches, write_table
-from astro_factory.core.trees import Tree, read_trees
+from astro_factory.core.trees import Tree, read_trees, step_format_of
 from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.generation import Batch, Conversation, GenerationConfig, Generator, cores, gpus, sampling_of
 from astro_factory.traces import error_codes
@@ -139,7 +140,8 @@ class _Draft:
 def _rows(ctx: StageContext, config: Config, total: int, counts: Counter[str]) -> Iterator[dict[str, Any]]:
     """The rows in their order; as many traces as a group has are worded side by side."""
     prompt = Prompt(config.prompt, "rewrite")
-    checker = RewriteChecker(config.template, known=config.prompt.sources.values())
+    layout = step_format_of(ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES]) or LINES
+    checker = RewriteChecker(config.template, config.prompt.sources.values(), layout)
     pairs, done = _with_trees(ctx, config), 0
     with Generator(ctx, config.processes) as generator:
         while group := [

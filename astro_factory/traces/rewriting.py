@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from astro_factory.core.config import TemplateSource
+from astro_factory.core.step_format import LINES, StepFormat, StepLayout
 from astro_factory.core.trees import Tree
 from astro_factory.traces.backtrack_markers import backtrack_counter
 from astro_factory.traces.response_parser import match_sequence
@@ -70,8 +71,10 @@ def _same_line(text: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> b
 class RewriteChecker:
     """Decides whether a rewording still says what its original says."""
 
-    def __init__(self, template: TemplateSource, known: Iterable[str] = ()):
-        """`known` are texts whose words a rewording may use, such as the examples of the prompt."""
+    def __init__(self, template: TemplateSource, known: Iterable[str] = (), layout: StepLayout = LINES):
+        """`known` are texts whose words a rewording may use, such as the examples of the prompt; `layout` is how the
+        traces write steps."""
+        self._layout = layout
         self._count_backtracks = backtrack_counter(template)
         self._known = frozenset(word for text in known for word in words(text))
 
@@ -99,7 +102,7 @@ class RewriteChecker:
             return "no_rewording"
         if not is_clean(rewording) or len(rewording) > _MAX_GROWTH * len(original) + 100:
             return "too_long_or_unclean"
-        if "\n\n" in rewording or ("\n" in rewording and "\n" not in original):
+        if not self._is_one(kind, rewording) and self._is_one(kind, original):
             return "several_lines"
         known = self._known | {word for text in (tree.problem.question, context) for word in words(text)}
         if is_other_language(rewording, known, context + tree.problem.question):
@@ -112,6 +115,14 @@ class RewriteChecker:
         if not fault and rewording != original and any(rewording in (n.text, n.closing) for n in tree.nodes):
             fault = "is_a_step"
         return fault or ("other_marker" if goes_back != self._count_backtracks(rewording) else "")
+
+    def _is_one(self, kind: str, text: str) -> bool:
+        """Whether a text reads as one step, or as a move on one line."""
+        if kind != "step":
+            return "\n" not in text
+        found = self._layout.split(self._layout.write(text, 1))
+        is_open = isinstance(self._layout, StepFormat) and self._layout.is_open(text)
+        return [piece.text for piece in found] == [text] and not is_open
 
 
 def _step_fault(original: str, rewording: str) -> str:
@@ -149,6 +160,8 @@ def reword(
     wanted = {"steps": {"step"}, "moves": {"move"}, "both": {"step", "move"}}[what]
     original_text = row["messages"][-1]["content"]
     text, segments, wordings, changed = "", [], dict[int, str](), 0
+    lines: list[str] = []
+    """The text without the numbers of steps and the empty lines between them."""
     for piece in pieces_of(row):
         text += piece.gap
         marker, line = _without_marker(piece, tree)
@@ -157,11 +170,11 @@ def reword(
         new = wordings.get(piece.node) if piece.kind == "step" else None
         asked = new is None and piece.kind in wanted
         if asked:
-            taken = {part["node"]: part["text"] for part in segments if part["kind"] == "step"}
-            target = taken.pop(piece.node, "") if piece.kind == "move" else ""
+            others = dict(wordings)
+            target = others.pop(piece.node, "") if piece.kind == "move" else ""
             variables = {"problem": tree.problem, "line": line, "before": text.rstrip()}
             answers = yield variables | {"kind": piece.kind, "target": target}
-            about = tree, target, tuple(taken.values()), text + original_text
+            about = tree, target, tuple(others.values()), text + original_text
             faults = [checker.refusal(piece.kind, line, said.strip(), *about) for said in answers]
             counts["lines"] += 1
             if "" in faults:
@@ -173,11 +186,12 @@ def reword(
         if piece.kind == "step":
             wordings[piece.node] = new
         start, text = len(text), text + marker + new
+        lines.append(new)
         segments += _segments(row["segments"][piece.first : piece.last], start, text, in_parts=new == line)
     if not changed:
         return {**row}
     reworded = replace(tree, nodes=[replace(n, text=wordings.get(i, n.text)) for i, n in enumerate(tree.nodes)])
-    same_sequence = match_sequence(text, reworded) == row["node_sequence"]
+    same_sequence = match_sequence("\n".join(lines), reworded) == row["node_sequence"]
     if not same_sequence or (keeps_answer and not keeps_answer(text)):
         counts["refused_answers" if same_sequence else "refused_traces"] += 1
         return {**row}

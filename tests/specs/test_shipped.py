@@ -17,7 +17,8 @@ from astro_factory.verifiers.math.extraction import final_answer
 
 SPECS = shipped_folder("specs")
 SHIPPED = sorted(path for path in SPECS.rglob("*.yaml") if "common" not in path.relative_to(SPECS).parts)
-LLAMA = SPECS / "llama3_8b.yaml"
+LLAMA, PAPER = SPECS / "llama3_8b.yaml", SPECS / "llama3_70b_paper.yaml"
+LLAMAS = [LLAMA, PAPER]
 
 
 def profiles(path: Path) -> list[str | None]:
@@ -65,7 +66,7 @@ def test_plan_says_what_only_the_network_can_resolve(tmp_path):
     reasons = {stage["name"]: stage["reason"] for stage in json.loads(result.stdout)["stages"]}
     unlocked = "revision 'main' is not locked; only the network can resolve it"
     assert {name for name, reason in reasons.items() if reason == unlocked} == {
-        "base", "train", "rl_train", "math500", "amc23", "aime24"
+        "base", "math_train", "competitions", "math500", "amc23", "aime24", "aime25"
     }  # fmt: skip
     assert reasons["trees"] == "waits for base, train"
 
@@ -121,10 +122,19 @@ def test_smoke_profile_keeps_the_graph(path):
 
 @pytest.mark.parametrize("path", [path for path in SHIPPED if "astro_sft" in compile_spec(path).nodes], ids=name)
 @pytest.mark.parametrize(
-    ("arm", "control", "apart"), [("astro_sft", "direct_sft", {"data"}), ("astro_rl", "direct_rl", {"model"})]
+    ("arm", "control", "apart"),
+    [
+        ("astro_sft", "direct_sft", {"data"}),
+        ("astro_rl", "direct_rl", {"model"}),
+        ("direct_sft", "matched_sft", {"match_tokens"}),
+        ("direct_rl", "matched_rl", {"model", "match_tokens"}),
+    ],
 )
 def test_control_differs_from_its_arm_in_nothing_else(path, arm, control, apart):
     nodes = compile_spec(path).nodes
+    if control not in nodes:
+        assert control.startswith("matched")
+        return
     left, right = (plain(nodes[name].config) for name in (arm, control))
     assert {key for key in left if left[key] != right[key]} == apart
 
@@ -134,22 +144,48 @@ def plain(config: StageConfig) -> dict:
     return config.model_dump(exclude={"launch", "template", "log_every", "save_every", "match_tokens"})
 
 
-def test_llama3_8b_has_the_numbers_of_the_paper():
-    nodes = {name: node.config for name, node in compile_spec(LLAMA).nodes.items()}
-    policy, traces, sft, rl = nodes["trees"].policy, nodes["traces"], nodes["astro_sft"], nodes["astro_rl"]
+@pytest.mark.parametrize("path", LLAMAS, ids=name)
+def test_llama_specs_have_the_numbers_of_the_paper(path):
+    nodes = {name: node.config for name, node in compile_spec(path).nodes.items()}
+    policy, traces, sft, rl = (
+        nodes["trees"].policy,
+        nodes.get("drafts", nodes["traces"]),
+        nodes["astro_sft"],
+        nodes["astro_rl"],
+    )
     assert (policy.expansions, policy.rollouts, policy.iterations, policy.max_depth) == (8, 16, 32, 50)
     assert (traces.per_problem.direct, traces.per_problem.search, traces.wrong_branches) == (1, 3, (0, 2))
+    assert (nodes["votes"].votes, traces.self_evaluation.rule) == (8, "unanimous")
     assert (sft.epochs, sft.learning_rate, sft.schedule, sft.max_length, sft.loss) == (1, 3e-6, "cosine", 8192, "all")
     assert (rl.group_size, rl.reward.correct, rl.reward.incorrect, nodes["rl_train"].limit) == (4, 1, -1, 8700)
     assert (nodes["report"].suite.samples, nodes["report"].suite.metrics) == (16, ["pass@1", "maj@8"])
+    assert nodes["report"].suite.problems == ["math500", "amc23", "aime24"]
+
+
+def test_llama3_70b_paper_has_all_numbers_of_the_paper():
+    nodes = {name: node.config for name, node in compile_spec(PAPER).nodes.items()}
+    assert nodes["base"].repo == "meta-llama/Llama-3.1-70B-Instruct"
+    assert nodes["trees"].policy.stop is None  # every tree has all its iterations
+    assert (nodes["paper_pool"].limit, nodes["drafts"].max_traces) == (20_700, 36_100)
+    assert (nodes["traces"].kind, nodes["traces"].what, nodes["traces"].model) == ("rewrite", "both", "base")
+
+
+@pytest.mark.parametrize("path", LLAMAS, ids=name)
+def test_llama_specs_train_on_no_problem_of_a_benchmark(path):
+    nodes = compile_spec(path).nodes
+    for problems in (nodes["trees"].config.problems, nodes["rl_train"].config.problems):
+        assert nodes[problems].kind == "decontaminate"
+        assert set(nodes[problems].config.against) == {"math500", "amc23", "aime24", "aime25"}
 
 
 def test_smoke_problems_are_none_of_the_lessons_and_all_answers_are_right():
     problems, lessons = rows("smoke_problems.jsonl"), rows("smoke_lessons.jsonl")
-    taught = {lesson["messages"][0]["content"].split("\n")[0]: lesson["messages"][1]["content"] for lesson in lessons}
-    assert len(taught) == len(lessons)
+    turns = [[message["content"] for message in lesson["messages"][-2:]] for lesson in lessons]
+    votes = [asked for asked, _ in turns if asked.startswith("Problem: ")]
+    taught = {asked.split("\n")[0]: answer for asked, answer in turns if asked not in votes}
+    assert len(taught) + len(votes) == len(lessons)
     for problem in problems:
-        assert problem["problem"] not in taught
+        assert problem["problem"] not in taught and not any(problem["problem"] in vote for vote in votes)
         assert final_answer(problem["solution"]) == problem["answer"] == sum_of(problem["problem"])
     for question, answer in taught.items():
         assert final_answer(answer) == sum_of(question)
@@ -160,7 +196,15 @@ def sum_of(question: str) -> str:
     return str(int(left) + int(sign + right))
 
 
-SWEPT = [(path, name) for path in SHIPPED for name in load(path).data.get("sweeps", {})]
+SWEPT = [(path, name) for path in SHIPPED if path != LLAMA for name in load(path).data.get("sweeps", {})]
+
+
+def test_seeds_of_llama3_8b_share_the_search():
+    graph = compile_spec(LLAMA, sweep="seeds")
+    assert len(graph.variants) == 3
+    kinds = [node.kind for node in graph.nodes.values()]
+    assert [kinds.count(kind) for kind in ("search", "judge", "pass_rate", "linearize")] == [1, 1, 1, 6]
+    assert len(compile_spec(LLAMA, sweep="seeds", profile="smoke").variants) == 1
 
 
 @pytest.mark.parametrize(("path", "sweep"), SWEPT, ids=name)

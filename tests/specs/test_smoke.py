@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from astro_factory.core.shipped import shipped_folder
+from astro_factory.core.tables import read_table
+from astro_factory.spec import compile_spec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 SPECS = shipped_folder("specs")
@@ -55,13 +57,29 @@ def test_search_found_right_and_wrong_ends_by_itself(found):
     assert traces["traces"] == direct["traces"] == 4 * traces["problems_used"]
 
 
+def test_prompts_and_steps_are_those_of_a_chat_model(found):
+    """The search asks by a system prompt, and traces keep steps of several lines apart."""
+    policy = compile_spec(SPECS / "llama3_8b.yaml", profile="smoke").nodes["trees"].config.policy
+    assert "one blank line" in policy.system_prompt and policy.steps.format == "blank_line"
+    texts = [row["messages"][-1]["content"] for row in read_table(output(found, "traces") / "traces.parquet")]
+    assert all("\n\n" in text for text in texts)
+    assert any("\n" in step for text in texts for step in text.split("\n\n"))
+
+
+def test_controls_have_the_tokens_of_the_arm(found):
+    sampled = [json.loads((output(found, arm) / "training.json").read_text()) for arm in ("astro_rl", "matched_rl")]
+    wanted, matched = (totals["sampled_tokens"] for totals in sampled)
+    assert abs(matched - wanted) <= 4 * 4 * 160 / 2
+
+
 def test_report_compares_all_arms(found):
     report = json.loads(Path(found["reports"]["report"]).read_text())
-    assert list(report["arms"]) == ["base", "direct_sft", "astro_sft", "direct_rl", "astro_rl"]
+    arms = ["base", "direct_sft", "matched_sft", "astro_sft", "direct_rl", "matched_rl", "astro_rl"]
+    assert list(report["arms"]) == arms
     assert all({"pass@1[avg-of-8]", "maj@8[of-8]"} <= set(metrics) for metrics in report["arms"].values())
     backtracks = {arm: metrics["backtracks[mean]"]["value"] for arm, metrics in report["arms"].items()}
     assert backtracks["astro_sft"] > 0 and backtracks["astro_rl"] > 0 and not backtracks["direct_sft"]
-    assert len({(pair["arm"], pair["baseline"]) for pair in report["paired"]}) == 5
+    assert len({(pair["arm"], pair["baseline"]) for pair in report["paired"]}) == 6
     assert list(report["sources"]) == ["aime24", "amc23", "math500"]
     assert sum(report["outcomes"]["base"].values()) == 8 * report["problems"]
 
@@ -88,6 +106,17 @@ def test_second_build_has_nothing_to_do(folder, found):
     again = build(folder, str(SPECS / "llama3_8b.yaml"))
     assert again["counts"] == {"hit": len(found["stages"])}
     assert [stage["key"] for stage in again["stages"]] == [stage["key"] for stage in found["stages"]]
+
+
+@pytest.mark.nightly
+def test_the_paper_builds_on_a_laptop(tmp_path):
+    """With its rewriting: this model cannot reword, so what it says is refused and counted."""
+    found = build(tmp_path, str(SPECS / "llama3_70b_paper.yaml"))
+    assert found["ok"] and found["counts"] == {"ran": len(found["stages"])}
+    statistics = json.loads((output(found, "traces") / "statistics.json").read_text())
+    assert statistics["lines"] == statistics["lines_reworded"] + sum(statistics["refused"].values()) > 0
+    report = json.loads(Path(found["reports"]["report"]).read_text())
+    assert list(report["arms"]) == ["base", "direct_sft", "astro_sft", "direct_rl", "astro_rl"]
 
 
 def test_a_workspace_builds_with_problems_of_ones_own(tmp_path):

@@ -7,8 +7,9 @@ import pytest
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.shipped import shipped_folder
+from astro_factory.core.step_format import LINES, StepFormat, StepLayout
 from astro_factory.core.trees import Tree, TreeNode
-from astro_factory.traces.render import render
+from astro_factory.traces.render import render, trace_text
 from astro_factory.traces.rewording_checks import boxed, equations
 from astro_factory.traces.rewriting import RewriteChecker, reword
 from astro_factory.traces.template_loader import compile_template
@@ -40,11 +41,13 @@ def area_row() -> dict[str, Any]:
     return trace_row(tree, SEQUENCE, render(tree, SEQUENCE, TemplateRenderer(PAPER), 0), "paper", 7)
 
 
-def worded(said: dict[str, str], what: Any = "both") -> tuple[dict[str, Any], list[dict[str, Any]], Counter]:
+def worded(
+    said: dict[str, str], what: Any = "both", row: dict[str, Any] | None = None, layout: StepLayout = LINES
+) -> tuple[dict[str, Any], list[dict[str, Any]], Counter]:
     """The row, the variables of every prompt, and the counts, with one response to each line (or none)."""
     counts: Counter[str] = Counter()
     known = ["we have to go on with what follows from the first step of it, which is wrong"]
-    wording = reword(area_row(), area_tree(), what, RewriteChecker(PAPER, known), counts)
+    wording = reword(row or area_row(), area_tree(), what, RewriteChecker(PAPER, known, layout), counts)
     asked = []
     try:
         variables = next(wording)
@@ -102,6 +105,22 @@ def test_only_what_is_wanted_is_asked(what, asked):
         assert f'Let\'s go back to "{NEW_SET_UP}"' in text and SET_UP not in text
         assert [part["kind"] for part in row["segments"]] == [part["kind"] for part in area_row()["segments"]]
         assert all(text[part["start"] : part["end"]] == part["text"] for part in row["segments"])
+
+
+@pytest.mark.parametrize("form", ["blank_line", "heading", "numbered"])
+def test_steps_keep_their_form(form):
+    """Numbers of steps and empty lines stay; a step on two lines is one step."""
+    layout, tree = StepFormat(format=form), area_tree()
+    segments = render(tree, SEQUENCE, TemplateRenderer(PAPER), 0, layout)
+    row = trace_row(tree, SEQUENCE, segments, "paper", 7, trace_text(segments, layout))
+    two_lines = "With a length of l we have\n2l + 8 = 20."
+    row, _, counts = worded(SAID | MOVES | {SET_UP: two_lines}, row=row, layout=layout)
+    text = row["messages"][-1]["content"]
+    steps = [layout.write(step, number) for number, step in enumerate([two_lines, NEW_WRONG, NEW_RIGHT], start=1)]
+    assert text == "\n\n".join([*steps[:2], NEW_BACK, steps[2], NEW_END])
+    assert counts["traces_reworded"] == 1 and all(text[p["start"] : p["end"]] == p["text"] for p in row["segments"])
+    _, _, counts = worded({SET_UP: two_lines.replace("\n", "\n\n")}, "steps", row=area_row(), layout=layout)
+    assert counts["refused_several_lines"] == (form == "blank_line")
 
 
 REFUSED = {

@@ -130,6 +130,7 @@ def test_problems_that_are_solved_sometimes_stay(tried, tmp_path):
     assert (
         run(pass_rate, tmp_path, tried, items, **settings, keep=[0.5, 1])[0][-1] == "p2" and len(items.values) == made
     )
+    assert run(pass_rate, tmp_path, tried, items, **settings, keep=[0, 1], limit=2)[0] == ["p0", "p1"]
     with pytest.raises(UserError) as caught:
         run(pass_rate, tmp_path, tried, items, **settings, keep=[0.95, 0.99])
     assert str(caught.value).startswith("E435 no problem is solved in 0.95 to 0.99 of 16 tries; the shares are 0, 0.")
