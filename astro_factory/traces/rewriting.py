@@ -74,7 +74,7 @@ class RewriteChecker:
     def __init__(self, template: TemplateSource, known: Iterable[str] = (), layout: StepLayout = LINES):
         """`known` are texts whose words a rewording may use, such as the examples of the prompt; `layout` is how the
         traces write steps."""
-        self._layout = layout
+        self.layout = layout
         self._count_backtracks = backtrack_counter(template)
         self._known = frozenset(word for text in known for word in words(text))
 
@@ -120,8 +120,8 @@ class RewriteChecker:
         """Whether a text reads as one step, or as a move on one line."""
         if kind != "step":
             return "\n" not in text
-        found = self._layout.split(self._layout.write(text, 1))
-        is_open = isinstance(self._layout, StepFormat) and self._layout.is_open(text)
+        found = self.layout.split(self.layout.write(text, 1))
+        is_open = isinstance(self.layout, StepFormat) and self.layout.is_open(text)
         return [piece.text for piece in found] == [text] and not is_open
 
 
@@ -160,8 +160,6 @@ def reword(
     wanted = {"steps": {"step"}, "moves": {"move"}, "both": {"step", "move"}}[what]
     original_text = row["messages"][-1]["content"]
     text, segments, wordings, changed = "", [], dict[int, str](), 0
-    lines: list[str] = []
-    """The text without the numbers of steps and the empty lines between them."""
     for piece in pieces_of(row):
         text += piece.gap
         marker, line = _without_marker(piece, tree)
@@ -186,12 +184,11 @@ def reword(
         if piece.kind == "step":
             wordings[piece.node] = new
         start, text = len(text), text + marker + new
-        lines.append(new)
         segments += _segments(row["segments"][piece.first : piece.last], start, text, in_parts=new == line)
     if not changed:
         return {**row}
     reworded = replace(tree, nodes=[replace(n, text=wordings.get(i, n.text)) for i, n in enumerate(tree.nodes)])
-    same_sequence = match_sequence("\n".join(lines), reworded) == row["node_sequence"]
+    same_sequence = match_sequence(text, reworded, checker.layout) == row["node_sequence"]
     if not same_sequence or (keeps_answer and not keeps_answer(text)):
         counts["refused_answers" if same_sequence else "refused_traces"] += 1
         return {**row}
