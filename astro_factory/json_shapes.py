@@ -14,9 +14,9 @@ _INSPECTING = "astro_factory.cli.json_output_inspecting"
 JSON_SHAPES = {
     "report.json": "astro_factory.evaluation.report_schema:Report",
     "analysis.json": "astro_factory.evaluation.report_schema:Analysis",
-    "stages --json": f"{_BUILDING}:ListOutput",
-    "templates --json": f"{_BUILDING}:ListOutput",
-    "presets --json": f"{_BUILDING}:ListOutput",
+    "stages --json": f"{_INSPECTING}:ListOutput",
+    "templates --json": f"{_INSPECTING}:ListOutput",
+    "presets --json": f"{_INSPECTING}:ListOutput",
     "check --json": f"{_BUILDING}:CheckOutput",
     "plan --json": f"{_BUILDING}:PlanOutput",
     "probe --json": f"{_BUILDING}:ProbeOutput",

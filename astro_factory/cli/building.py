@@ -31,7 +31,7 @@ from astro_factory.store import Store
 from astro_factory.store.disk_errors import disk_errors_explained
 
 JobsOption = Annotated[
-    int | None, typer.Option("--jobs", min=1, help="Cores to use [default: all].", show_default=False)
+    int | None, typer.Option("--jobs", min=1, help="Cores to use. Default: all.", show_default=False)
 ]
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going/--no-keep-going", help="Continue with stages that do not depend on a failed one.")
@@ -42,7 +42,7 @@ def build(
     spec: SpecArgument,
     stages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STAGE]...", help="Stages to build, with their inputs [default: all, then publish]."),
+        typer.Argument(metavar="[STAGE]...", help="Stages to build, with their inputs. Default: all, then publish."),
     ] = None,
     store: StoreOption = None,
     sets: SetOption = None,

@@ -33,7 +33,7 @@ def chat(
     ],
     question: Annotated[
         str | None,
-        typer.Argument(help="A question or the id of a problem [default: lines of stdin].", show_default=False),
+        typer.Argument(help="A question or the id of a problem. Default: lines of stdin.", show_default=False),
     ] = None,
     compare: Annotated[
         list[str] | None, typer.Option("--compare", metavar="STAGE", help="Ask this model too; may be repeated.")

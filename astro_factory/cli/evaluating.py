@@ -63,7 +63,7 @@ def harness(
     profile: ProfileOption = None,
     arm: Annotated[
         list[str] | None,
-        typer.Option("--arm", help="An arm to evaluate; may be repeated [default: all].", show_default=False),
+        typer.Option("--arm", help="An arm to evaluate; may be repeated. Default: all.", show_default=False),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first N problems.", show_default=False)] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Batch size of the harness.")] = 16,

@@ -11,6 +11,7 @@ from astro_factory.cli.options import (
     ProfileOption,
     SetOption,
     StoreOption,
+    command_line,
     not_built,
     open_store,
     print_json,
@@ -81,7 +82,7 @@ def show(
 def _show_log(stage: str, spec: Path, log: Path | None, as_json: bool) -> None:
     if log is None:
         cause = f"'{stage}' has not run in this store, so it has no log"
-        raise UserError.of("E156", cause, f"run `astro-factory build {spec}`")
+        raise UserError.of("E156", cause, f"run `{command_line('build', spec)}`")
     text = log.read_text(encoding="utf-8", errors="replace")
     if as_json:
         print_json({"stage": stage, "log": str(log), "text": text})

@@ -48,24 +48,6 @@ class DiagnosticOutput(TypedDict):
 
 
 @documented
-class ListEntry(TypedDict):
-    """Something that a spec can name."""
-
-    name: str
-    """How a spec writes it; `section: kind` for the kinds of stages."""
-    about: str
-    """One sentence about it."""
-
-
-@documented
-class ListOutput(TypedDict):
-    """The result of `stages`, `templates` and `presets`."""
-
-    entries: list[ListEntry]
-    """Everything there is."""
-
-
-@documented
 class CheckOutput(TypedDict):
     """The result of `check`, and the output of any command that fails because of its input."""
 

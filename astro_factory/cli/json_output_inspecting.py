@@ -9,6 +9,24 @@ from astro_factory.evaluation.harness import ArmComparison
 
 
 @documented
+class ListEntry(TypedDict):
+    """Something that a spec can name."""
+
+    name: str
+    """How a spec writes it; `section: kind` for the kinds of stages."""
+    about: str
+    """One sentence about it."""
+
+
+@documented
+class ListOutput(TypedDict):
+    """The result of `stages`, `templates` and `presets`."""
+
+    entries: list[ListEntry]
+    """Everything there is."""
+
+
+@documented
 class OutputFile(TypedDict):
     """A file of a stage's output."""
 

@@ -1,10 +1,15 @@
 """`check`, `schema`, `explain-error`: the language of specs and its errors."""
 
+import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from astro_factory.cli.options import JsonOption, ProfileOption, SetOption, SpecArgument, print_json, read_graph
+from astro_factory.core.errors import UserError
+
+_SPEC = re.compile(rb"^factory:", re.MULTILINE)
 
 
 def check(
@@ -16,7 +21,11 @@ def check(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a spec, its templates, its sweeps and the first rows of its files, and report all errors at once."""
+    """Check a spec, its templates, its sweeps and the first rows of its files, and report all errors at once. A folder
+    stands for all specs in it."""
+    if spec.is_dir():
+        _check_folder(spec, as_json)
+        return
     graph = read_graph(spec, sets, profile)
     for sweep in graph.sweeps:
         read_graph(spec, sets, profile, sweep)
@@ -32,6 +41,29 @@ def check(
         print(warning)
     warnings = f", {len(graph.warnings)} warnings" if graph.warnings else ""
     print(f"{spec}: {len(graph.nodes)} stages, no errors{warnings}")
+
+
+def _check_folder(folder: Path, as_json: bool) -> None:
+    """Check the specs of a folder; files that specs include are checked through them."""
+    specs = [path for path in sorted(folder.rglob("*.yaml")) if _SPEC.search(path.read_bytes())]
+    if not specs:
+        raise UserError.of("E101", f"there is no spec in '{folder}'", "name a YAML file that starts with `factory: 1`")
+    errors, nodes = [], 0
+    for path in specs:
+        try:
+            graph = read_graph(path, None, None)
+            for sweep in graph.sweeps:
+                read_graph(path, None, None, sweep)
+        except UserError as error:
+            errors += error.diagnostics
+            continue
+        nodes += len(graph.nodes)
+        if not as_json:
+            print(f"{path}: {len(graph.nodes)} stages, no errors")
+    if errors:
+        raise UserError(*errors)
+    if as_json:
+        print_json({"ok": True, "nodes": nodes, "errors": [], "warnings": []})
 
 
 def schema() -> None:

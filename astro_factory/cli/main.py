@@ -10,7 +10,8 @@ import json
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from importlib import metadata
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -45,15 +46,28 @@ def make_app(command: str | None = None) -> typer.Typer:
         name="astro-factory",
         help="Build reasoning datasets and models from a spec: search, traces, training, evaluation, publishing.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
     )
-    app.callback()(lambda: None)  # keeps the command's name required when only one is loaded
+    app.callback()(_program)  # keeps the command's name required when only one is loaded
     wanted = [group for group, names in GROUPS.items() if command in names] or GROUPS
     for group in wanted:
         for function in importlib.import_module(f"astro_factory.cli.{group}").COMMANDS:
             app.command(function.__name__.rstrip("_").replace("_", "-"))(function)
     return app
+
+
+def _version(given: bool) -> None:
+    if given:
+        print(f"astro-factory {metadata.version('astro-factory')}")
+        raise typer.Exit
+
+
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ Imports that only some commands need are inside functions, so that `check` loads
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="The spec, a YAML file.", show_default=False)]
 StoreOption = Annotated[
     Path | None,
-    typer.Option("--store", help="Folder of the store [default: $ASTRO_STORE, else .astro].", show_default=False),
+    typer.Option("--store", help="Folder of the store. Default: $ASTRO_STORE, else .astro.", show_default=False),
 ]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B.C=VALUE", help="Override a value; may be repeated.")
@@ -50,6 +51,21 @@ CacheOption = Annotated[
     ),
 ]
 NoImportOption = Annotated[bool, typer.Option("--no-import", help="Ignore the store exports under `imports:`.")]
+
+
+_KEPT_OPTIONS = ("--profile", "--set", "--store", "--sweep", "--no-import")
+
+
+def command_line(command: str, *arguments: object) -> str:
+    """A command for the user to run next, with the options of this run that decide what it finds."""
+    given, kept = sys.argv[2:], []
+    for position, word in enumerate(given):
+        name, equals, _ = word.partition("=")
+        if name in _KEPT_OPTIONS:
+            kept.append(word)
+            if not equals and name != "--no-import":
+                kept += given[position + 1 : position + 2]
+    return shlex.join(["astro-factory", command, *map(str, arguments), *kept])
 
 
 def open_store(folder: Path | None) -> "Store":
@@ -111,7 +127,7 @@ def not_built(stage: str, spec: Path, store: "Store", item: "PlannedNode") -> Us
     """The error of a command that needs a stage's result. It names the log of a failed run."""
     from astro_factory.runtime.node_execution import log_path
 
-    remedy = f"run `astro-factory build {spec}`"
+    remedy = f"run `{command_line('build', spec)}`"
     if item.key and (log := log_path(store, item.key)).exists() and log.stat().st_size:
         remedy += f"; the log of its last run is {log}"
     return UserError.of("E152", f"'{stage}' is not built in this store", remedy)

@@ -31,7 +31,7 @@ _IDS = 24
 def preview(
     spec: SpecArgument,
     stages: Annotated[
-        list[str] | None, typer.Argument(metavar="[STAGE]...", help="Stages to preview [default: all].")
+        list[str] | None, typer.Argument(metavar="[STAGE]...", help="Stages to preview. Default: all.")
     ] = None,
     store: StoreOption = None,
     sets: SetOption = None,

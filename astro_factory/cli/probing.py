@@ -12,6 +12,7 @@ from astro_factory.cli.options import (
     ProfileOption,
     SetOption,
     StoreOption,
+    command_line,
     open_caches,
     open_store,
     print_json,
@@ -69,7 +70,7 @@ def _print(found: Probe, target: str) -> None:
     if found.estimate:
         print(f"{found.planned.node.name}, the rest: {takes([found.estimate])}")
     elif not found.failure:
-        print(f"{found.planned.node.name} is built already; `astro-factory show {target}` has its figures")
+        print(f"{found.planned.node.name} is built already; `{command_line('show', target)}` has its figures")
 
 
 COMMANDS = (probe,)

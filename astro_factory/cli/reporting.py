@@ -12,6 +12,7 @@ from astro_factory.cli.options import (
     SpecArgument,
     StoreOption,
     SweepOption,
+    command_line,
     known_stage,
     open_store,
     print_json,
@@ -25,10 +26,10 @@ def report(
     spec: SpecArgument,
     stages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[STAGE]...", help="Stages to show, with what they need [default: all]."),
+        typer.Argument(metavar="[STAGE]...", help="Stages to show, with what they need. Default: all."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file to write [default: NAME.html].", show_default=False)
+        Path | None, typer.Option("--out", "-o", help="The file to write. Default: NAME.html.", show_default=False)
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     store: StoreOption = None,
@@ -52,7 +53,7 @@ def report(
         built = built_spec(plan, place)
         if not built.stages:
             cause = f"nothing of '{spec}' is built in this store, so there is nothing to show"
-            raise UserError.of("E166", cause, f"run `astro-factory build {spec}`, or name the store with --store")
+            raise UserError.of("E166", cause, f"run `{command_line('build', spec)}`, or name the store with --store")
         notes = write_report(built, path)
     size = path.stat().st_size
     if as_json:

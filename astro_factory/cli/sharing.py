@@ -26,7 +26,7 @@ from astro_factory.runtime import BuildOptions
 def publish(
     spec: SpecArgument,
     names: Annotated[
-        list[str] | None, typer.Argument(help="Entries of `publish:` [default: all].", show_default=False)
+        list[str] | None, typer.Argument(help="Entries of `publish:`. Default: all.", show_default=False)
     ] = None,
     store: StoreOption = None,
     sets: SetOption = None,
@@ -52,7 +52,7 @@ def publish(
 def pull(
     source: Annotated[str, typer.Argument(help="org/name, hub:org/name@revision or file:PATH.", show_default=False)],
     target: Annotated[
-        Path | None, typer.Argument(help="Folder to write [default: the repository's name].", show_default=False)
+        Path | None, typer.Argument(help="Folder to write. Default: the repository's name.", show_default=False)
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -12,6 +12,7 @@ from astro_factory.cli.options import (
     SpecArgument,
     StoreOption,
     SweepOption,
+    command_line,
     not_built,
     open_store,
     print_json,
@@ -89,7 +90,9 @@ def push(
         # a publication is of no use in another store
         results = [item.result for item in planned.nodes.values() if item.result and item.node.section != "publish"]
         if not results:
-            raise UserError.of("E176", f"nothing of {spec} is built in this store", f"run `astro-factory build {spec}`")
+            raise UserError.of(
+                "E176", f"nothing of {spec} is built in this store", f"run `{command_line('build', spec)}`"
+            )
         pushed = remote.push(place, results)
     if as_json:
         print_json(pushed.as_json())

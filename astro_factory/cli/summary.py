@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from astro_factory.cli.options import command_line
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.plans import Plan, PlannedNode
 from astro_factory.core.results import Result
@@ -95,8 +96,8 @@ def print_summary(found: dict[str, Any], spec: Path) -> None:
             console.print(f"  log: {found['logs'][name]}", markup=False, highlight=False, soft_wrap=True)
     if found["failures"]:
         if (more := len(found["failures"]) - _MOST) > 0:
-            console.print(f"and {more:,} more failures; `astro-factory build {spec} --json` lists them all")
-        console.print(f"finished stages are kept; fix the cause and run `astro-factory build {spec}` again")
+            console.print(f"and {more:,} more failures; `{command_line('build', spec)} --json` lists them all")
+        console.print(f"finished stages are kept; fix the cause and run `{command_line('build', spec)}` again")
         return
     ran = [stage for stage in found["stages"] if stage["took"] and stage["took"]["seconds"] >= _WORTH_A_LINE_S]
     ends = [s for s in found["stages"] if s["path"] and s["kind"] in ("evaluate", "grpo", "linearize", "publish")]
@@ -106,7 +107,7 @@ def print_summary(found: dict[str, Any], spec: Path) -> None:
         for stage in ends[:_MOST]:
             console.print(f"  {stage['name']:<16} {stage['path']}", highlight=False, soft_wrap=True)
     for name in reports:
-        console.print(f"look closer: astro-factory show {spec}:{name}")
+        console.print(f"look closer: {command_line('show', f'{spec}:{name}')}")
 
 
 def _cost(stage: Mapping[str, Any]) -> str:

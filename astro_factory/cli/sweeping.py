@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 def sweep(
     spec: SpecArgument,
     name: Annotated[
-        str | None, typer.Option("--name", help="The sweep [default: the only one].", show_default=False)
+        str | None, typer.Option("--name", help="The sweep. Default: the only one.", show_default=False)
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder of the tables [default: out/SPEC-SWEEP].", show_default=False),
+        typer.Option("--out", help="Folder of the tables. Default: out/SPEC-SWEEP.", show_default=False),
     ] = None,
     store: StoreOption = None,
     sets: SetOption = None,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from astro_factory.cli.options import print_json
+from astro_factory.cli.options import command_line, print_json
 from astro_factory.cli.rows import find_row, print_facts, print_row, print_rows, rows_of_problem
 from astro_factory.cli.trees import print_tree
 from astro_factory.core.artifacts import ArtifactType
@@ -38,7 +38,7 @@ def show_summary(spec: BuiltSpec, stage: BuiltStage, target: str, as_json: bool)
     for number in summary.examples:
         print_row(console, spec, stage, find_row(stage, number))
     if summary.next:
-        print(f"look closer: astro-factory show {target} {summary.next}")
+        print(f"look closer: {command_line('show', target)} {summary.next}")
 
 
 def show_rows(stage: BuiltStage, conditions: str, as_json: bool) -> None:

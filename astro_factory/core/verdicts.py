@@ -29,6 +29,10 @@ class Verdict:
     gold: str = ""
     """The known answer in the same spelling."""
 
+    def __post_init__(self) -> None:
+        """Take an outcome by its name too, as in `Verdict("correct")`. Raises ValueError for another name."""
+        object.__setattr__(self, "outcome", Outcome(self.outcome))
+
     @property
     def correct(self) -> bool:
         return self.outcome is Outcome.CORRECT

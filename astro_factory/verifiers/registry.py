@@ -76,4 +76,11 @@ def get_verifier(name: str) -> Verifier:
             f"verifier '{name}' is '{target}', which is not a verifier",
             "derive the class from astro_factory.verifiers.base.Verifier",
         )
-    return found()
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        cause = f"verifier '{name}' lacks {' and '.join(f'`{method}`' for method in missing)}"
+        raise UserError.of("E402", cause, "define every method that Verifier leaves open")
+    try:
+        return found()
+    except Exception as error:
+        cause = f"verifier '{name}' cannot be made ({type(error).__name__}: {error})"
+        raise UserError.of("E402", cause, "let it be made without arguments") from error

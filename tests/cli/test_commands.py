@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -289,14 +290,16 @@ def test_summary_for_machines(run):
 
 
 def test_a_users_mistake_in_a_stage_exits_with_1(run):
-    Path("mine.jsonl").write_text('{"question": "1 + 1", "answer": "2"}\n{oops}\n')
+    """One that `check` cannot see, since it stands below the first rows."""
+    good = "".join(f'{{"question": "1 + {n}", "answer": "{n + 1}"}}\n' for n in range(120))
+    Path("mine.jsonl").write_text(good + "{oops}\n")
     sets = ("problems.mine={kind: file, path: mine.jsonl}", "publish.data.artifacts=[drill, mine]")
     args = ("spec.yaml", "--set", sets[0], "--set", sets[1])
     ended = run("build", *args)
     assert ended.code == 1 and "Traceback" not in ended.out + ended.err
-    assert "mine failed: mine.jsonl:2:2 E427 not valid JSON: " in ended.out and "    {oops}\n     ^" in ended.out
+    assert "mine failed: mine.jsonl:121:2 E427 not valid JSON: " in ended.out and "    {oops}\n     ^" in ended.out
     assert "publish.data   skipped (needs mine)" in ended.out
-    assert "finished stages are kept; fix the cause and run `astro-factory build spec.yaml` again" in ended.out
+    assert "finished stages are kept; fix the cause and run `astro-factory build spec.yaml --set " in ended.out
     found = run("build", *args, "--json")
     assert found.code == 1 and found.json["ok"] is False and set(found.json["failures"]) == {"mine"}
     assert found.json["counts"] == {"hit": 1, "failed": 1, "skipped": 1}
@@ -319,9 +322,8 @@ def test_the_log_of_a_stage(run, monkeypatch):
     stages = "stages={said: {kind: light, do: [fail_silently]}, below: {kind: light, reads: [said], do: [curve]}}"
     settings = ("--set", "publish=null", "--set", stages)
     ended = run("show", "spec.yaml:said", "--log", *settings)
-    assert ended == Ended(
-        2, "", "E156 'said' has not run in this store, so it has no log; run `astro-factory build spec.yaml`\n"
-    )
+    remedy = shlex.join(["astro-factory", "build", "spec.yaml", *settings])
+    assert ended == Ended(2, "", f"E156 'said' has not run in this store, so it has no log; run `{remedy}`\n")
     assert run("build", "spec.yaml", *settings).code == 0
     assert run("show", "spec.yaml:said", "--log", *settings).out == "printed to the log\n"
     found = run("show", "spec.yaml:said", "--log", "--json", *settings).json

@@ -68,7 +68,12 @@ def test_takes_what_a_verifier_needs_beside_the_answer(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "text", "kind", "message"),
     [
-        ("rows.txt", "", "math", "E426 '{}' has no known format; use a file ending in .jsonl, .json, .csv, .parquet"),
+        (
+            "rows.txt",
+            "",
+            "math",
+            "E426 '{}' has no known format; use a file ending in .jsonl, .json, .csv, .tsv, .parquet",
+        ),
         ("none.jsonl", None, "math", "E101 there is no file {}; name a file of rows"),
         ("rows.jsonl", '{"gold": 1, "answr": ""}', "math", "{} E422 line 1 has no 'answer'; did you mean 'answr'?"),
         ("rows.jsonl", "", "maths", "E401 unknown verifier 'maths'; did you mean 'math'?"),

@@ -33,6 +33,7 @@ WRONG = {
     "no module": ("python:no_such_place:X", "E402"),
     "no class": (f"python:{PLACE}:Nothing", "E402"),
     "empty": ("python:", "E402"),
+    "abstract": ("python:astro_factory.verifiers.base:Verifier", "E402"),
     "not a verifier": (f"python:{PLACE}:evaluate", "E402"),
 }
 
