@@ -46,6 +46,7 @@ BUDGETS = (200, 300, 600, 1200)
 STEP_TOKENS = 32
 HARD, PATHS = 0.05, 20
 """A puzzle is hard if at most this share of so many paths is right; they are sampled apart from the comparison."""
+ENGINE = {"kind": "transformers", "batch_size": 256, "device": "cpu"}
 _IN_FLIGHT = 100
 
 
@@ -193,7 +194,7 @@ def main() -> None:
     options = parser.parse_args()
     names = ["samples", *(name for name in options.policies if name != "samples")]
     trees: dict[str, list[list[Tree]]] = {name: [] for name in names}
-    with open_engine(TransformersConfig(kind="transformers", batch_size=256, device="cpu"), options.model) as engine:
+    with open_engine(TransformersConfig.model_validate(ENGINE), options.model) as engine:
         hard = kept(
             options.keep,
             f"{options.split}-{options.puzzles}-hard",

@@ -44,7 +44,7 @@ from astro_factory.store import Store
 from astro_factory.store.exports import Export
 from astro_factory.store.transfer import import_result
 
-PAPER = {"expansions": 8, "rollouts": 16, "iterations": 32, "c_puct": 1.0, "prior": "logprob"}
+PAPER = {"expansions": 8, "rollouts": 16, "iterations": 32, "c_puct": 1.0, "prior": "logprob", "count_evaluation": True}
 LIMITS = ("max_depth", "max_step_tokens", "max_rollout_tokens", "rollout_stop")
 STOP = {"right": 1, "wrong_distinct": 4}
 LADDER: dict[str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ from statistics import fmean
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.engines.base import Request, Sample
-from astro_factory.search.config import BeamConfig, BestOfNConfig, DfsConfig, MctsConfig, PolicyConfig, StopRule
+from astro_factory.search.config import BeamConfig, BestOfNConfig, DfsConfig, MctsConfig, PolicyConfig
 from astro_factory.search.driver import policy_for
 from astro_factory.search.prompts import Prompts
 from astro_factory.search.tree_builder import TreeBuilder
@@ -105,14 +105,16 @@ def is_solved(builder: TreeBuilder) -> bool:
     return builder.count_terminals()[0] > 0
 
 
-FLAGSHIP = MctsConfig(
-    kind="mcts",
-    max_step_tokens=512,
-    max_rollout_tokens=2048,
-    keep_rollouts=True,
-    stop=StopRule(right=4, wrong_distinct=4, min_iterations=4, patience=4, solved=64),
+FLAGSHIP = MctsConfig.model_validate(
+    {
+        "kind": "mcts",
+        "max_step_tokens": 512,
+        "max_rollout_tokens": 2048,
+        "keep_rollouts": True,
+        "stop": {"right": 4, "wrong_distinct": 4, "min_iterations": 4, "patience": 4, "solved": 64},
+    }
 )
-"""The search of `specs/llama3_8b.yaml`."""
+"""The search of `specs/llama3_8b.yaml`, with a tighter stop rule."""
 RATES = (0.02, 0.1, 0.3, 0.6, 0.95, 1.0)
 
 
@@ -142,10 +144,10 @@ def _deepest_branch(builder: TreeBuilder) -> int:
 DEEP, SOUND, NOISE = 8, 0.45, 0.1
 _STEPS: dict[str, int] = {"expansions": 4, "max_step_tokens": STEP_TOKENS, "max_depth": DEEP}
 _MCTS = {"kind": "mcts", "iterations": 50, "prior": "share", "value": "verifier"} | _STEPS
-_FIRST = StopRule(right=1, wrong_distinct=0)
+_FIRST = {"right": 1, "wrong_distinct": 0}
 POLICIES: dict[str, PolicyConfig] = {
-    "samples": BestOfNConfig(kind="best_of_n", n=25, max_depth=DEEP),
-    "samples, four times the steps": BestOfNConfig(kind="best_of_n", n=100, max_depth=DEEP),
+    "samples": BestOfNConfig.model_validate({"kind": "best_of_n", "n": 25, "max_depth": DEEP}),
+    "samples, four times the steps": BestOfNConfig.model_validate({"kind": "best_of_n", "n": 100, "max_depth": DEEP}),
     "mcts": MctsConfig.model_validate(_MCTS | {"stop": _FIRST}),
     "mcts, evaluations count as visits": MctsConfig.model_validate(_MCTS | {"count_evaluation": True, "stop": _FIRST}),
     "mcts, pruned": MctsConfig.model_validate(_MCTS | {"prune_below": 0.5, "stop": _FIRST}),

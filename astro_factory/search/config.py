@@ -307,7 +307,7 @@ class PythonPolicyConfig(SamplingConfig):
     an error."""
 
     def limits(self) -> tuple[int, int] | None:
-        return self.max_samples and (self.max_samples, self.max_samples * self.max_rollout_tokens)
+        return (self.max_samples, self.max_samples * self.max_rollout_tokens) if self.max_samples else None
 
 
 POLICIES = KindRegistry(

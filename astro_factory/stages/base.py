@@ -67,7 +67,6 @@ class StageKind(Protocol):
 
         Without this hook a kind cannot be probed.
         """
-        raise NotImplementedError
 
     def extrapolate(self, ctx: StageContext, config: Any) -> Extrapolation | None:
         """What the items in the store say about a run. Called by `plan` where the inputs are in the store; `ctx` has no
