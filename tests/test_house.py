@@ -182,11 +182,11 @@ def models_in(annotation: Any, seen: frozenset = frozenset()) -> Iterator[type[B
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_vllm_engine_in_its_own_environment():
-    """vLLM pins other versions than we use, so its tests run in `.venv-vllm`."""
+    """vLLM pins other versions than we use, so its tests run in `.venv-vllm`; the nightly ones do not."""
     python = ROOT / ".venv-vllm/bin/python"
     if not python.exists():
         pytest.skip("there is no .venv-vllm; `make vllm-setup` makes it")
-    tests = ["tests/engines/test_vllm.py", "tests/engines/test_vllm_trees.py"]
-    command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=800", *tests]
+    tests = ["tests/engines/test_vllm.py", "tests/engines/test_vllm_trees.py", "tests/training/test_vllm_rehearsals.py"]
+    command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--timeout=800", "-m", "not nightly", *tests]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-8000:]
