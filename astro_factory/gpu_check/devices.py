@@ -1,8 +1,33 @@
-"""Checks of the devices themselves."""
+"""Checks of the devices themselves, and of how a build assigns them."""
 
+import json
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from astro_factory.core.devices import INVENTORY
 from astro_factory.gpu_check.rig import Failed, Rig, Skip
+
+if TYPE_CHECKING:
+    from astro_factory.runtime.events import BuildEvent
+
+_SPEC = """\
+factory: 1
+name: two-stages
+models: {base: {kind: local, path: MODEL}}
+stages:
+  documents: {kind: practice, count: 16}
+  one:
+    kind: sft
+    model: base
+    data: documents
+    learning_rate: 1.0e-5
+    max_steps: 2
+    seed: 1
+  two: {like: one, seed: 2}
+"""
+_TWO = {"gpus": [{"id": f"GPU-{number}", "name": "stand-in", "memory_gb": 80} for number in range(2)]}
+"""For a dry run: GPUs that a build assigns to stages, which run on the CPU all the same."""
 
 
 def check_devices(rig: Rig) -> str:
@@ -46,6 +71,47 @@ def check_sdpa(rig: Rig) -> str:
     if used > scores / 4:
         raise Failed(f"attention over {length} tokens takes {used / 1e9:.1f} GB, as if it stored its scores")
     return f"{used / 1e6:.0f} MB for {length} tokens"
+
+
+def check_two_stages(rig: Rig) -> str:
+    """Two training stages of a build run at the same time, on a GPU each."""
+    if not rig.dry_run and len(rig.visible) < 2:
+        raise Skip("there is one GPU")
+    with rig.environment(**_inventory(rig.folder) if rig.dry_run else rig.all_gpus):
+        gpus, times = _built(rig)
+    if sorted(map(len, gpus.values())) != [1, 1] or len({gpu for (gpu,) in gpus.values()}) != 2:
+        raise Failed(f"the stages should have a GPU each, and have {gpus}")
+    first_end, last_start = min(end for _, end in times.values()), max(start for start, _ in times.values())
+    if last_start > first_end:
+        raise Failed("the second stage started after the first had ended")
+    return " and ".join(gpu for (gpu,) in gpus.values())
+
+
+def _built(rig: Rig) -> tuple[dict[str, list[str]], dict[str, tuple[float, float]]]:
+    """The GPUs of both stages, and when they started and ended."""
+    from astro_factory.api import load
+
+    spec = rig.folder / "two_stages.yaml"
+    spec.write_text(_SPEC.replace("MODEL", str(rig.thin.relative_to(rig.folder))))
+    gpus: dict[str, list[str]] = {}
+    times: dict[str, tuple[float, float]] = {}
+
+    def watch(stage: str, event: "BuildEvent") -> None:
+        if stage not in ("one", "two"):
+            return
+        now = time.monotonic()
+        times[stage] = times.get(stage, (now, now))[0], now
+        if event["event"] == "log" and event["text"].startswith("GPUs: "):
+            gpus[stage] = event["text"].removeprefix("GPUs: ").split(", ")
+
+    load(spec, store=rig.folder / "store").build(["one", "two"], jobs=2, on_event=watch)
+    return gpus, times
+
+
+def _inventory(folder: Path) -> dict[str, str]:
+    file = folder / "inventory.json"
+    file.write_text(json.dumps(_TWO))
+    return {INVENTORY: str(file)}
 
 
 def matrix_flops(device: str, size: int) -> float:

@@ -1,9 +1,11 @@
 """What the checks run on: a device, models and data of one size, and a context for stages."""
 
 import gc
+import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.context import Events, Items, StageContext
-from astro_factory.core.devices import gpus
+from astro_factory.core.devices import gpus, visible_to
 from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
@@ -155,6 +157,22 @@ class Rig:
         self.figures[f"{name}_difference"] = difference
         if not difference <= tolerance:
             raise Failed(f"{name} is {found:.6g}, expected {expected:.6g} within {tolerance:.2%}")
+
+    @property
+    def all_gpus(self) -> dict[str, str]:
+        """Environment variables that show child processes all GPUs."""
+        return visible_to(self.visible)
+
+    @contextmanager
+    def environment(self, **variables: str) -> Iterator[None]:
+        """Set environment variables for a while."""
+        before = dict(os.environ)
+        os.environ.update(variables)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     def free(self) -> None:
         """Return the memory of objects that are no longer used to the GPU."""

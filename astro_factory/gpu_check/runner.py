@@ -26,6 +26,7 @@ CHECKS: dict[str, Callable[[Rig], str]] = {
     "grpo": sampling.check_grpo,
     "sigterm": training.check_sigterm,
     "zero3": training.check_zero3,
+    "two-stages": devices.check_two_stages,
     "speed": training.check_speed,
     "save": training.check_save,
     "vllm": sampling.check_vllm,

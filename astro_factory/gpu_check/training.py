@@ -4,11 +4,9 @@ import math
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from astro_factory.core.devices import visible_to
 from astro_factory.gpu_check.devices import matrix_flops
 from astro_factory.gpu_check.rig import Failed, Rig, Skip
 
@@ -37,7 +35,7 @@ def check_zero3(rig: Rig) -> str:
     processes = max(1, len(rig.visible))
     settings = {"max_steps": 4, "weight_decay": 10.0, "learning_rate": 1e-3, "micro_batches": 2, "batch_size": 8}
     plain, curves = rig.train("zero3-plain", **settings, precision="fp32")
-    with _all_gpus(rig):
+    with rig.environment(**rig.all_gpus):
         launch = {"processes": processes, "deepspeed": {"zero_stage": 3}}
         settings["micro_batches"] = max(1, 2 // processes)
         sharded, others = rig.train("zero3", **settings, precision="fp32", launch=launch)
@@ -127,18 +125,6 @@ def _reference(rig: Rig) -> tuple[float, float]:
     norm = torch.stack([weight.grad.norm() for weight in model.parameters() if weight.grad is not None]).norm().item()
     torch.set_num_threads(threads)
     return total, norm
-
-
-@contextmanager
-def _all_gpus(rig: Rig) -> Iterator[None]:
-    """Child processes see all GPUs."""
-    before = dict(os.environ)
-    os.environ.update(visible_to(rig.visible))
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, Any]]:

@@ -164,6 +164,8 @@ def _run(
 
     started = datetime.now(UTC)
     job = _job(plan, planned, results, store, staging, gpus)
+    if gpus:
+        record({"event": "log", "text": f"GPUs: {', '.join(gpus)}"})
     try:
         processes.run(job, planned.node.heavy or bool(gpus), limits, record)
     except BaseException:

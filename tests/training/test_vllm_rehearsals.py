@@ -55,8 +55,8 @@ def test_weights_reach_a_colocated_engine_and_change_with_each_step():
 
 @pytest.fixture
 def shared_memory():
-    """On a CPU vLLM names the memory that processes share without a port, and training processes end before it is freed.
-    What an earlier run left would stop this one."""
+    """On a CPU vLLM names the memory that processes share without a port, and training processes end before they free
+    it. What an earlier run left would stop this one."""
 
     def clear():
         for file in Path("/dev/shm").glob("*-tp:0-?0-1?-cpushm_*"):
