@@ -12,6 +12,7 @@ limit on elapsed time (`timeout_s`) ends calls that sleep or hang.
 
 import atexit
 import contextlib
+import gc
 import math
 import os
 import select
@@ -31,6 +32,10 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.user_code import import_target
 
 START_LIMIT_S = 120.0
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",  # equal hashes in all workers, so that no result depends on the order of a set
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # looking for them reads the metadata of every installed package
+}
 _CPU_GRACE_S = 5
 _WATCH_S = 0.5
 
@@ -75,8 +80,7 @@ class Worker:
             [sys.executable, "-P", "-m", __name__, *settings],
             pass_fds=[child.fileno()],
             stdin=subprocess.DEVNULL,
-            # equal hashes in all workers, so that no result depends on the order of a set
-            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", **(environment or {})},
+            env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": path, **(environment or {})},
         )
         child.close()
         self._receive(START_LIMIT_S, None)
@@ -254,7 +258,10 @@ def _main(handle: str, parent: str, target: str, memory_bytes: str, respawn: str
     connection = Connection(int(handle))
     if not int(respawn):
         _exit_with_parent(int(parent))
+    gc.disable()  # an import makes thousands of objects and hardly any garbage
     function = import_target(target)
+    gc.freeze()
+    gc.enable()
     connection.send((0, "ready", None))
     if int(respawn):
         _supervise(connection, function, int(parent))
