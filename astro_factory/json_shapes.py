@@ -21,6 +21,7 @@ JSON_SHAPES = {
     "plan --json": f"{_BUILDING}:PlanOutput",
     "probe --json": f"{_BUILDING}:ProbeOutput",
     "explain --json": f"{_BUILDING}:ExplainOutput",
+    "diff --json": f"{_INSPECTING}:DiffOutput",
     "lock --json": f"{_BUILDING}:LockOutput",
     "build --json": f"{_BUILDING}:BuildOutput",
     "sweep --json": f"{_BUILDING}:SweepOutput",

@@ -4,8 +4,34 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from astro_factory.cli.json_output import documented
+from astro_factory.cli.json_output import ChangeOutput, documented
 from astro_factory.evaluation.harness import ArmComparison
+
+
+@documented
+class EntryDifferenceOutput(TypedDict):
+    """An entry whose result is not the same under both specs."""
+
+    name: str
+    """Name in the specs."""
+    kind: str
+    """Its kind."""
+    status: Literal["changed", "moved", "only in the first", "only in the second"]
+    """`changed` if it differs itself, `moved` if only what it reads differs."""
+    changes: list[ChangeOutput]
+    """What differs, from the first spec to the second."""
+    inputs: list[str]
+    """What it reads that differs."""
+
+
+@documented
+class DiffOutput(TypedDict):
+    """The result of `diff`."""
+
+    entries: list[EntryDifferenceOutput]
+    """The entries that differ."""
+    equal: int
+    """Number of entries that are equal in both specs."""
 
 
 @documented

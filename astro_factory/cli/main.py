@@ -22,7 +22,7 @@ FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 GROUPS = {
     "language": ("check", "schema", "explain-error"),
     "listing": ("stages", "templates", "presets"),
-    "planning": ("plan", "explain", "lock"),
+    "planning": ("plan", "explain", "diff", "lock"),
     "probing": ("probe",),
     "inspecting": ("show",),
     "reporting": ("report",),

@@ -101,6 +101,30 @@ def _print_explanation(found: "Explanation") -> None:
             print(f"  {'':<{width}}  at {change.place}")
 
 
+def diff(
+    first: SpecArgument,
+    second: Annotated[Path, typer.Argument(metavar="SPEC", help="The spec to compare with.", show_default=False)],
+    sets: SetOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two specs: which entries differ, in what, and which only because of what they read."""
+    from astro_factory.plan.comparing import compare
+
+    graphs = [read_graph(spec, sets, profile) for spec in (first, second)]
+    found = compare(*graphs)
+    same = sum(name in graphs[1].nodes for name in graphs[0].nodes) - sum("only" not in entry.status for entry in found)
+    if as_json:
+        print_json({"entries": [entry.as_json() for entry in found], "equal": same})
+        return
+    for entry in found:
+        reads = f" (reads {', '.join(entry.inputs)})" if entry.status == "moved" else ""
+        print(f"{entry.name} ({entry.kind}): {entry.status}{reads}")
+        for change in entry.changes:
+            print(f"  {change.text}" + (f"  ({change.place})" if change.place else ""))
+    print(f"{len(found)} differ, {same} are equal and share their results")
+
+
 def lock(
     spec: SpecArgument,
     update: Annotated[
@@ -126,4 +150,4 @@ def lock(
     print(f"{Path(graph.lock_path).name}: {len(found)} changed" if found else "no changes")
 
 
-COMMANDS = (plan, explain, lock)
+COMMANDS = (plan, explain, diff, lock)

@@ -65,3 +65,14 @@ def test_check_reads_all_rows_where_asked(data):
     assert "own: not read, since 'python:mine:Letter' is code from outside the package" in found.out
     failed = data("check", "mine.yaml", "--data", "--json")
     assert failed.code == 2 and [error["code"] for error in failed.json["errors"]] == ["E424"]
+
+
+def test_diff_prints_what_moves(run):
+    text = Path("spec.yaml").read_text()
+    Path("other.yaml").write_text(text.replace("count: 20", "count: 30"))
+    ended = run("diff", "spec.yaml", "other.yaml")
+    assert ended.code == 0 and "drill (practice): changed\n  count: 20 -> 30  (other.yaml:3:17)" in ended.out
+    assert "publish.data (publish): moved (reads drill)" in ended.out
+    assert "2 differ, 2 are equal and share their results" in ended.out
+    found = run("diff", "spec.yaml", "other.yaml", "--json").json
+    assert [entry["status"] for entry in found["entries"]] == ["changed", "moved"] and found["equal"] == 2
