@@ -1,0 +1,120 @@
+"""The memory formula against the allocations that PyTorch counts, real ones and, at the size of Llama 8B, fake ones."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+import transformers.models.llama.modeling_llama as llama
+import trl.kernels.chunked_logprob as fused
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed._tools.mem_tracker import MemTracker
+from transformers import LlamaConfig, LlamaForCausalLM
+from trl.trainer.utils import add_fused_lm_head
+
+from astro_factory.core.model_shapes import ModelShape
+from astro_factory.training.memory import TrainingStep, offloaded_memory, training_memory
+from astro_factory.training.sft import losses_from_logits
+
+TINY = ModelShape(256, 768, 3, 8, 2, 32, 2000, 2048, False, 4)
+EIGHT_B = ModelShape(4096, 14336, 32, 32, 8, 128, 128256, 8192, False, 2)
+THIN_8B = replace(EIGHT_B, layers=2)
+"""Llama 8B with two of its layers: the formula is linear in them."""
+
+
+@dataclass
+class Case:
+    shape: ModelShape
+    step: TrainingStep
+
+    def measured(self, monkeypatch) -> int:
+        """Bytes at the peak of a forward and a backward pass, with weights, optimizer states and gradients."""
+        fake = FakeTensorMode(allow_non_fake_inputs=True) if self.step.fused_head else nullcontext()
+        if (
+            self.step.fused_head
+        ):  # on GPUs, Triton works in place in the tile; under fake tensors the mask is not skipped
+            for name in ("_forward_tile", "_backward_tile", "_addmm_fp32"):
+                monkeypatch.setattr(fused, name, lambda *_, **__: None)
+            monkeypatch.setattr(llama, "create_causal_mask", lambda *_, **__: None)
+        with fake:
+            model, optimizer = self._model_and_optimizer()
+            tracker = MemTracker()
+            tracker.track_external(model, optimizer)
+            with tracker:
+                self._forward(model).backward()
+            peak = tracker.get_tracker_snapshot("peak")[torch.device("cpu")]
+        return peak["Total"]
+
+    def _model_and_optimizer(self):
+        config = LlamaConfig(
+            hidden_size=self.shape.hidden,
+            intermediate_size=self.shape.intermediate,
+            num_hidden_layers=self.shape.layers,
+            num_attention_heads=self.shape.heads,
+            num_key_value_heads=self.shape.kv_heads,
+            head_dim=self.shape.head_dim,
+            vocab_size=self.shape.vocabulary,
+            attn_implementation="sdpa",
+        )
+        model = LlamaForCausalLM(config).train()
+        if self.step.fused_head:
+            add_fused_lm_head(model)
+        if self.step.checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        optimizer = torch.optim.AdamW(model.parameters())
+        for weight in model.parameters():
+            weight.grad = torch.zeros_like(weight)
+        optimizer.step()
+        if not self.step.accumulates:
+            optimizer.zero_grad()
+        return model, optimizer
+
+    def _forward(self, model):
+        ids = torch.randint(0, self.shape.vocabulary, (self.step.sequences, self.step.tokens // self.step.sequences))
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.step.bf16):
+            if self.step.fused_head:
+                return model(input_ids=ids, labels=ids, fused_lm_head=True).loss
+            batch = {"input_ids": ids, "labels": ids, "attention_mask": torch.ones_like(ids)}
+            return losses_from_logits(model, batch, None).sum
+
+
+def case(shape: ModelShape, *, bf16: bool, checkpointing: bool, accumulates: bool) -> Case:
+    real = shape is TINY
+    tokens, sequences = (1024, 4) if real else (8192, 2)
+    step = TrainingStep(tokens, sequences, bf16, checkpointing=checkpointing, accumulates=accumulates)
+    return Case(shape, replace(step, fused_head=not real))
+
+
+@pytest.mark.parametrize("accumulates", [False, True])
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_small_model(bf16, checkpointing, accumulates, monkeypatch):
+    one = case(TINY, bf16=bf16, checkpointing=checkpointing, accumulates=accumulates)
+    assert sum(training_memory(TINY, one.step).values()) == pytest.approx(one.measured(monkeypatch), rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bf16", "checkpointing"), [(True, True), (False, False)])
+def test_two_layers_of_8b(bf16, checkpointing, monkeypatch):
+    one = case(THIN_8B, bf16=bf16, checkpointing=checkpointing, accumulates=True)
+    assert sum(training_memory(THIN_8B, one.step).values()) == pytest.approx(one.measured(monkeypatch), rel=0.1)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("accumulates", [False, True])
+@pytest.mark.parametrize(("bf16", "checkpointing"), [(True, True), (True, False), (False, True), (False, False)])
+def test_8b(bf16, checkpointing, accumulates, monkeypatch):
+    one = case(EIGHT_B, bf16=bf16, checkpointing=checkpointing, accumulates=accumulates)
+    assert sum(training_memory(EIGHT_B, one.step).values()) == pytest.approx(one.measured(monkeypatch), rel=0.1)
+
+
+def test_sharding_divides_what_zero_says():
+    step = TrainingStep(1, processes=8, accumulates=True)
+    count = EIGHT_B.parameters
+    wanted = {1: (2, 12 / 8, 4), 2: (2, 12 / 8, 4 / 8), 3: (2 / 8, 12 / 8, 4 / 8)}  # bytes a parameter
+    for stage, bytes_ in wanted.items():
+        parts = training_memory(EIGHT_B, replace(step, zero_stage=stage))
+        assert [parts[name] / count for name in ("weights", "optimizer", "gradients")] == pytest.approx(bytes_)
+    offloaded = replace(step, zero_stage=2, offload_optimizer=True)
+    assert training_memory(EIGHT_B, offloaded)["optimizer"] == 0
+    assert offloaded_memory(EIGHT_B, offloaded) == pytest.approx(12 * count / 8)
