@@ -134,8 +134,8 @@ def _layer_bytes(shape: ModelShape, step: TrainingStep) -> float:
 
 def _loss(shape: ModelShape, step: TrainingStep) -> float:
     """The output layer and the loss, with their gradients."""
-    if not step.fused_head:  # logits, those in the loss, their logarithms and gradients
-        return step.tokens * shape.vocabulary * 4 * _FP32
+    if not step.fused_head:  # logits (in fp32, also their copy), log-probabilities and gradients
+        return step.tokens * shape.vocabulary * _FP32 * (3 if step.bf16 else 4)
     tile = min(step.tokens, _HEAD_TOKENS) * _HEAD_TERMS
     hidden = step.tokens * shape.hidden * (_FP32 + step.compute_bytes)
     weights = min(shape.vocabulary, _HEAD_TERMS) * shape.hidden
