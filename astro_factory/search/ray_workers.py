@@ -13,6 +13,7 @@ from typing import Any
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
+from astro_factory.engines.config import EngineConfig
 from astro_factory.search.engine_worker import EngineSearch, SearchProgress, SearchSettings
 from astro_factory.search.workers import EngineWorker, WorkerLost
 
@@ -71,6 +72,16 @@ def ray_workers(settings: SearchSettings, processes: int) -> list[Callable[[], E
     Raises:
         UserError: E619 if Ray is not installed.
     """
+    cpus, gpus = connect(settings.engine, processes)
+    return [lambda: RayWorker(settings, cpus, gpus) for _ in range(processes)]
+
+
+def connect(engine: EngineConfig, processes: int) -> tuple[float, float]:
+    """Connect to the cluster, unless this process is connected; returns the CPUs and GPUs of each actor.
+
+    Raises:
+        UserError: E619 if Ray is not installed.
+    """
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -80,7 +91,7 @@ def ray_workers(settings: SearchSettings, processes: int) -> list[Callable[[], E
         path = os.pathsep.join(part or os.getcwd() for part in sys.path)
         variables = {"PYTHONPATH": path, "PYTHONHASHSEED": "0"}
         ray.init(runtime_env={"env_vars": variables}, include_dashboard=False, log_to_driver=False)
-    cpus, gpus = getattr(settings.engine, "threads", 1), getattr(settings.engine, "tensor_parallel_size", 1)
+    cpus, gpus = getattr(engine, "threads", 1), getattr(engine, "tensor_parallel_size", 1)
     if ray.cluster_resources().get("GPU", 0) < gpus * processes:
         gpus = 0
-    return [lambda: RayWorker(settings, cpus, gpus) for _ in range(processes)]
+    return cpus, gpus

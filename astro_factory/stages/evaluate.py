@@ -24,7 +24,17 @@ from astro_factory.engines.config import EngineField
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES, cluster_of, sample_schema
 from astro_factory.evaluation.votes import representatives
-from astro_factory.stages.generation import Batch, Response, Sampling, conversation_about, sample_all, verify_all
+from astro_factory.stages.generation import (
+    Backend,
+    Batch,
+    Response,
+    Sampling,
+    conversation_about,
+    sample_all,
+    verify_all,
+    workers_cores,
+    workers_gpus,
+)
 from astro_factory.traces.response_parser import response_measures
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import worker_count
@@ -42,16 +52,19 @@ class Config(StageConfig, Comparison):
     """Problems that a process samples together: many keep the engine full, few spread evenly over processes."""
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
     """Processes that sample side by side, each with its own copy of the model; they share the machine's GPUs."""
+    backend: Annotated[Backend, NOT_SEMANTIC] = "local"
+    """Where the processes run: on this machine, or as actors of the Ray cluster at `RAY_ADDRESS`, whose nodes share the
+    store's folder."""
 
 
 def cores(config: Config) -> int:
-    """CPU cores that the stage keeps busy."""
-    return config.processes * config.engine.cores()
+    """CPU cores of this machine that the stage keeps busy."""
+    return workers_cores(config.engine, config.processes, config.backend)
 
 
 def gpus(config: Config) -> int:
-    """GPUs that the stage needs."""
-    return config.processes * config.engine.gpus()
+    """GPUs of this machine that the stage needs."""
+    return workers_gpus(config.engine, config.processes, config.backend)
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
@@ -65,7 +78,7 @@ def run(ctx: StageContext, config: Config) -> None:
     from astro_factory.evaluation.report import report_from_samples
 
     groups = list(_groups(config, list(_questions(ctx, config))))
-    responses = sample_all(ctx, [_batch(ctx, config, group) for group in groups], config.processes)
+    responses = sample_all(ctx, [_batch(ctx, config, group) for group in groups], config.processes, config.backend)
     rows = _judged(ctx, config, groups, responses)
     write_table(ctx.out / "samples.parquet", rows, sample_schema())
     for content in (report_from_samples(rows, config), analysis_from_samples(rows, config)):

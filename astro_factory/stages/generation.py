@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, NamedTuple, TypedDict, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypedDict, TypeVar
 
 from pydantic import Field
 
@@ -23,10 +23,12 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Verdict
 from astro_factory.engines.base import Engine, Request
 from astro_factory.engines.config import EngineConfig, EngineField
+from astro_factory.search.ray_actors import RayActors
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import WorkerPool, worker_count
 
 T = TypeVar("T")
+Backend = Literal["local", "ray"]
 _VERSION = 2
 """Part of every key; raise it when a sample may differ for equal settings."""
 
@@ -108,17 +110,19 @@ class _Missing(NamedTuple):
 class Generator:
     """Generates what is not stored, in `processes` processes. Engines stay loaded until the block ends."""
 
-    def __init__(self, ctx: StageContext, processes: int):
-        self._ctx, self._processes = ctx, processes
+    def __init__(self, ctx: StageContext, processes: int, backend: Backend = "local"):
+        self._ctx, self._processes, self._backend = ctx, processes, backend
         self._pool: WorkerPool | None = None
+        self._actors: RayActors | None = None
 
     def __enter__(self) -> "Generator":
         return self
 
     def __exit__(self, *_: object) -> None:
         _LoadedEngine.close()
-        if self._pool is not None:
-            self._pool.close()
+        for workers in (self._pool, self._actors):
+            if workers is not None:
+                workers.close()
 
     def responses(
         self, batches: Sequence[Batch], report: Callable[[int, int], None] = lambda done, total: None
@@ -145,6 +149,12 @@ class Generator:
 
     def _generated(self, missing: Sequence[_Missing]) -> Iterator[tuple[str, Response]]:
         """New samples under their keys, as they are done; each is stored by then."""
+        if self._backend == "ray":
+            if missing and self._actors is None:
+                self._actors = RayActors(missing[0].sampling.engine, self._processes)
+            for made in self._actors.run(generate, missing) if self._actors else ():
+                yield from made
+            return
         if self._processes == 1:
             for part in missing:
                 yield from _generate(part)
@@ -215,9 +225,21 @@ class _LoadedEngine:
         cls.engine = cls.of = None
 
 
-def sample_all(ctx: StageContext, batches: Sequence[Batch], processes: int) -> list[list[list[Response]]]:
+def workers_cores(engine: EngineConfig, processes: int, backend: Backend) -> int:
+    """CPU cores of this machine that sampling keeps busy."""
+    return 1 if backend == "ray" else processes * engine.cores()
+
+
+def workers_gpus(engine: EngineConfig, processes: int, backend: Backend) -> int:
+    """GPUs of this machine that sampling needs."""
+    return 0 if backend == "ray" else processes * engine.gpus()
+
+
+def sample_all(
+    ctx: StageContext, batches: Sequence[Batch], processes: int, backend: Backend = "local"
+) -> list[list[list[Response]]]:
     """`Generator.responses` of all batches at once, with the samples as progress."""
-    with Generator(ctx, processes) as generator:
+    with Generator(ctx, processes, backend) as generator:
         return generator.responses(batches, lambda done, total: ctx.events.progress(done, total, "samples"))
 
 
@@ -246,18 +268,21 @@ class GenerationConfig(StageConfig):
     """Trees or traces that a process samples together."""
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
     """Processes that sample side by side, each with its own copy of the model; they share the machine's GPUs."""
+    backend: Annotated[Backend, NOT_SEMANTIC] = "local"
+    """Where the processes run: on this machine, or as actors of the Ray cluster at `RAY_ADDRESS`, whose nodes share the
+    store's folder."""
     seed: int = 0
     """Source of randomness."""
 
 
 def cores(config: GenerationConfig) -> int:
-    """CPU cores that the stage keeps busy."""
-    return config.processes * config.engine.cores()
+    """CPU cores of this machine that the stage keeps busy."""
+    return workers_cores(config.engine, config.processes, config.backend)
 
 
 def gpus(config: GenerationConfig) -> int:
-    """GPUs that the stage needs."""
-    return config.processes * config.engine.gpus()
+    """GPUs of this machine that the stage needs."""
+    return workers_gpus(config.engine, config.processes, config.backend)
 
 
 def sampling_of(ctx: StageContext, config: GenerationConfig) -> Sampling:
@@ -284,7 +309,7 @@ def ask_about(
     """
     sampling = sampling_of(ctx, config)
     whole, done, remaining = sampling.key_part(["asked"]), 0, iter(subjects)
-    with Generator(ctx, config.processes) as generator:
+    with Generator(ctx, config.processes, config.backend) as generator:
         while group := list(islice(remaining, config.group * config.processes)):
             stored = [_stored_whole(ctx.items, whole, conversations) for _, conversations in group]
             pairs = zip(group, stored, strict=True)

@@ -143,7 +143,7 @@ def _rows(ctx: StageContext, config: Config, total: int, counts: Counter[str]) -
     layout = step_format_of(ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES]) or LINES
     checker = RewriteChecker(config.template, config.prompt.sources.values(), layout)
     pairs, done = _with_trees(ctx, config), 0
-    with Generator(ctx, config.processes) as generator:
+    with Generator(ctx, config.processes, config.backend) as generator:
         while group := [
             _Draft(row, tree, config, checker, counts) for row, tree in islice(pairs, config.group * config.processes)
         ]:

@@ -21,6 +21,7 @@ CASES = [
     (evaluate, SAMPLE | {"kind": "evaluate", "engine": {"kind": "transformers", "threads": 2}}, 6),
     (evaluate, SAMPLE | {"kind": "evaluate", "engine": {"kind": "vllm"}}, 3),
     (pass_rate, ASK | {"kind": "pass_rate", "problems": "p"}, 6),
+    (pass_rate, ASK | {"kind": "pass_rate", "problems": "p", "backend": "ray"}, 1),
     (judge, ASK | {"kind": "judge", "trees": "t", "prompt": {"entry": "p", "sources": {"p": ""}}}, 6),
 ]
 

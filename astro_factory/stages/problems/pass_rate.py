@@ -14,7 +14,16 @@ from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workload import Rows, Workload, times
 from astro_factory.engines.config import EngineField
-from astro_factory.stages.generation import Batch, Sampling, conversation_about, sample_all, verify_all
+from astro_factory.stages.generation import (
+    Backend,
+    Batch,
+    Sampling,
+    conversation_about,
+    sample_all,
+    verify_all,
+    workers_cores,
+    workers_gpus,
+)
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 1
@@ -49,6 +58,9 @@ class Config(StageConfig):
     """Problems that a process samples together: many keep the engine full, few spread evenly over processes."""
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
     """Processes that sample side by side, each with its own copy of the model; they share the machine's GPUs."""
+    backend: Annotated[Backend, NOT_SEMANTIC] = "local"
+    """Where the processes run: on this machine, or as actors of the Ray cluster at `RAY_ADDRESS`, whose nodes share the
+    store's folder."""
 
     @model_validator(mode="after")
     def _range(self) -> "Config":
@@ -59,13 +71,13 @@ class Config(StageConfig):
 
 
 def gpus(config: Config) -> int:
-    """GPUs that the stage needs."""
-    return config.processes * config.engine.gpus()
+    """GPUs of this machine that the stage needs."""
+    return workers_gpus(config.engine, config.processes, config.backend)
 
 
 def cores(config: Config) -> int:
-    """CPU cores that the stage keeps busy."""
-    return config.processes * config.engine.cores()
+    """CPU cores of this machine that the stage keeps busy."""
+    return workers_cores(config.engine, config.processes, config.backend)
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
@@ -98,7 +110,7 @@ def _rates(ctx: StageContext, config: Config, problems: Sequence[Problem]) -> li
     questions = [conversation_about(problem, config.seed, range(config.samples)) for problem in problems]
     starts = range(0, len(questions), config.group)
     batches = [Batch(sampling, questions[start : start + config.group]) for start in starts]
-    responses = [own for batch in sample_all(ctx, batches, config.processes) for own in batch]
+    responses = [own for batch in sample_all(ctx, batches, config.processes, config.backend) for own in batch]
     tries = [(problem, sample["text"]) for problem, own in zip(problems, responses, strict=True) for sample in own]
     verdicts = verify_all(ctx, tries)
     size = config.samples
