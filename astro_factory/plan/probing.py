@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph
-from astro_factory.core.plans import Hit, PlannedNode, ToRun
-from astro_factory.plan.building import FinishedBuild, View, build_graph
+from astro_factory.core.plans import Hit, Import, Pending, PlannedNode
+from astro_factory.plan.building import View, build_graph
 from astro_factory.plan.estimates import Estimate, estimates
 from astro_factory.plan.locks import commits_for
 from astro_factory.plan.planner import make_plan
@@ -25,10 +25,8 @@ class Probe:
     """A probed stage."""
 
     planned: PlannedNode
-    inputs: FinishedBuild | None
-    """The build of what the stage reads; None if it reads nothing."""
     estimate: Estimate | None
-    """The estimate of its run after the probe; None for a hit, and if an input failed."""
+    """The estimate of its run after the probe; None if its result is there already, and if an input failed."""
     failure: str = ""
     """Why the probe failed; its finished items are kept."""
 
@@ -42,7 +40,7 @@ def probe(graph: Graph, store: Store, options: BuildOptions, view: View, stage: 
     node = graph.nodes[stage]
     if "probe" not in stage_kind(node.module).hooks:
         raise UserError.of("E159", f"'{stage}' is a {node.kind} stage, which cannot be probed", "name a search stage")
-    inputs = build_graph(graph, store, options, view, list(node.references)) if node.references else None
+    built = build_graph(graph, store, options, view, list(node.references)).build
     planned = make_plan(
         graph,
         store,
@@ -52,9 +50,11 @@ def probe(graph: Graph, store: Store, options: BuildOptions, view: View, stage: 
         caches=options.caches,
     )
     item = planned.nodes[stage]
-    if not isinstance(item, ToRun):
-        reasons = inputs.build.failures if inputs and not inputs.build.ok else {}
-        return Probe(item, inputs, None, "" if isinstance(item, Hit) else "; ".join(reasons) or item.reason)
+    if isinstance(item, Hit | Import):
+        return Probe(item, None)
+    if isinstance(item, Pending):
+        failures = "; ".join(f"{name}: {reason}" for name, reason in built.failures.items())
+        return Probe(item, None, failures or item.reason)
     preflight(planned, online=True)
     results = {name: found for name in item.node.references if (found := planned.nodes[name].result)}
     failure, pool, start = "", ProcessPool(), time.monotonic()
@@ -73,4 +73,4 @@ def probe(graph: Graph, store: Store, options: BuildOptions, view: View, stage: 
         outcome = Outcome.FAILED if failure else Outcome.RAN
         seconds = time.monotonic() - start
         watch(stage, {"event": "end", "outcome": outcome, "reason": failure, "seconds": seconds})
-    return Probe(item, inputs, estimates(planned, store)[stage], failure)
+    return Probe(item, estimates(planned, store)[stage], failure)
