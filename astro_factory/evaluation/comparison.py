@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from astro_factory.core.config import ArmRef, Config, Definition, TemplateField
+from astro_factory.core.config import LATER, ArmRef, Config, Definition, TemplateField
 from astro_factory.core.errors import near
+from astro_factory.core.step_format import StepsField
 from astro_factory.evaluation.suite import Suite
 
 Pair = tuple[ArmRef, ArmRef]
@@ -30,6 +31,8 @@ class Comparison(Config):
     backtracks: TemplateField | None = None
     """Template in whose style all arms write. Its wording is used to count backtracks and to read the graphs of
     responses (dead ends, states reached again, backtracks to states that do not exist)."""
+    response_steps: Annotated[StepsField | None, LATER] = None
+    """What a step of a response is, for these graphs: a name from `step_formats:`, or a mapping. Default: a line."""
     seed: int = 0
     """Seed of the samples and the intervals."""
 

@@ -133,7 +133,7 @@ def _judged(
     ctx: StageContext, config: Config, groups: Sequence[_Group], results: Sequence[list[list[Response]]]
 ) -> list[dict[str, Any]]:
     """The rows of `samples.parquet`."""
-    measures = response_measures(config.backtracks) if config.backtracks else None
+    measures = response_measures(config.backtracks, config.response_steps) if config.backtracks else None
     rows: list[dict[str, Any]] = []
     responses: list[tuple[Problem, str]] = []
     for group, found in zip(groups, results, strict=True):

@@ -1,14 +1,15 @@
 """Reinforcement learning with verifiable rewards on a set of problems."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
-from astro_factory.core.config import TemplateField
+from astro_factory.core.config import LATER, TemplateField
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.problems import Problem
+from astro_factory.core.step_format import StepsField
 from astro_factory.core.tables import read_table
 from astro_factory.core.workload import Rows, Workload
 from astro_factory.training.launch import is_training_process, run_distributed
@@ -28,6 +29,8 @@ class Config(GRPOSettings):
     template: TemplateField | None = None
     """Wording by which backtracks, dead ends, repeated steps and backtracks to nowhere are counted in the training
     curves."""
+    response_steps: Annotated[StepsField | None, LATER] = None
+    """What a step of a response is, for these counts: a name from `step_formats:`, or a mapping. Default: a line."""
 
 
 def cores(config: Config) -> int:
@@ -83,7 +86,9 @@ def make_task(ctx: StageContext, config: Config) -> "Task":
         problems=[Problem.from_row(row) for row in rows],
         judge=lambda problem, response: get_verifier(problem.verifier).verify(problem, response),
         make_generate=lambda model, tokenizer: _generate(config, model, tokenizer),
-        measures=response_measures(config.template) if config.template else lambda problem, response: {},
+        measures=response_measures(config.template, config.response_steps)
+        if config.template
+        else lambda problem, response: {},
         spent=lambda tokens, calls: ctx.events.spent(tokens * processes, calls * processes),
         phase=ctx.events.phase,
         warn=ctx.events.log,

@@ -45,6 +45,7 @@ _REMEDIES = {
     "no_trusted_end": "judge with another model or prompt, or use `rule: majority`",
     "too_long": "raise 'max_chars'",
     "too_short": "lower 'min_chars'",
+    "long_quote": "shorten what the template quotes: {{ target.text | gist }}",
     "no_answer": "make the template's block 'answer' contain {{ node.closing }} for these trees too",
     "unclean_step": "look at steps and answers: they contain control characters, special tokens or template words",
 }
@@ -226,7 +227,9 @@ class _TraceMaker:
         trees = ctx.inputs[config.trees] / TABLE_FILES[ArtifactType.TREES]
         self._layout = config.steps or step_format_of(trees) or LINES
         self._renderer = TemplateRenderer(config.template)
-        self._filter = TraceFilter(config.template, config.min_chars, config.max_chars, config.max_overlap)
+        self._filter = TraceFilter(
+            config.template, config.min_chars, config.max_chars, config.max_overlap, self._layout
+        )
         self._wanted = _wanted(config)
         self._trusted = _trusted(ctx, config)
         self._count = _token_counter(ctx, config)

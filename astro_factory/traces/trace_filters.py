@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from astro_factory.core.config import TemplateSource
+from astro_factory.core.step_format import LINES, Delimiter, StepLayout
 from astro_factory.core.trees import Tree
 from astro_factory.traces.backtrack_markers import backtrack_counter
 from astro_factory.traces.render import Segment
@@ -13,6 +14,9 @@ from astro_factory.traces.render import Segment
 _UNCLEAN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|<\|[^|>\s]*\|>")
 """Control characters except tab and line feed, bidirectional controls, surrogates, and text that tokenizers read as
 special tokens."""
+
+MAX_MOVE_CHARS = 1000
+"""Longest text of one block between steps: more than a few sentences is a step that a template quotes whole."""
 
 
 def is_clean(text: str) -> bool:
@@ -29,7 +33,11 @@ class TraceFilter:
         min_chars: int | None = None,
         max_chars: int | None = None,
         max_overlap: float | None = None,
+        layout: StepLayout = LINES,
     ):
+        """`layout` is how traces write their steps; with a step format, moves of more than `MAX_MOVE_CHARS` are
+        dropped."""
+        self._max_move_chars = float("inf") if isinstance(layout, Delimiter) else MAX_MOVE_CHARS
         count_backtracks = backtrack_counter(template)
         self._is_clean_step = lru_cache(1 << 16)(lambda step: is_clean(step) and not count_backtracks(step))
         self._limits = (min_chars or 0, max_chars or float("inf"))
@@ -48,6 +56,8 @@ class TraceFilter:
             return "unclean_step"
         if not states_answer(tree, visited[-1], segments):
             return "no_answer"
+        if any(s.kind not in ("step", "answer") and len(s.text) > self._max_move_chars for s in segments):
+            return "long_quote"
         shortest, longest = self._limits
         if not shortest <= len(text) <= longest:
             return "too_long" if len(text) > longest else "too_short"

@@ -351,3 +351,17 @@ def test_steps_are_written_as_the_search_wrote_them(tmp_path):
         assert parse(text, tree, TemplateRenderer(COUNTDOWN), headings) == row["node_sequence"]
     assert [row["node_sequence"] for row in own] == [row["node_sequence"] for row in rows]
     assert all("\n\n" in row["messages"][1]["content"] and "##" not in row["messages"][1]["content"] for row in own)
+
+
+def test_a_template_that_quotes_a_whole_long_step_costs_the_trace(tmp_path):
+    tree = countdown_tree()
+    for node in tree.nodes[1:]:
+        node.text += " and so on" * 400
+    folder, quoting = tmp_path / "trees", "{% block backtrack %}Back to {{ target.text }}{% endblock %}"
+    folder.mkdir()
+    write_table(folder / "trees.parquet", [tree.as_row()], schema_with_steps(StepFormat(format="blank_line")))
+    template = TemplateSource(entry="mine.jinja", sources={"mine.jinja": quoting})
+    fields = {"template": template, "wrong_branches": [1, 3], "merge": "deepest"}
+    rows, statistics = linearize(tmp_path / "a", [tree], inputs={"trees": folder}, **fields)
+    assert len(rows) < 4 and statistics["traces_dropped"] == {"long_quote": 4 - len(rows)}
+    assert all(len(part["text"]) < 1000 for row in rows for part in row["segments"] if part["kind"] == "backtrack")
