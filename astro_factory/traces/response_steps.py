@@ -56,8 +56,8 @@ def items_of(response: str, steps: StepFormat, words: Words) -> list[Item]:
     blocks = steps.blocks(response)
     for place, block in enumerate(blocks):
         kind = _kind(block, words)
-        after_words = bool(found) and found[-1][1] in ("words", "jump")
-        if kind == "step" and after_words and place == len(blocks) - 1 and _ANSWER.match(block.text):
+        is_last, after_words = place == len(blocks) - 1, bool(found) and found[-1][1] == "words"
+        if kind == "step" and is_last and after_words and _ANSWER.match(block.text):
             kind = "answer"
         if kind == "step" and found and found[-1][1] == "step" and _goes_on(found[-1][0], block, steps):
             first, _ = found.pop()
