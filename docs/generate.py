@@ -10,9 +10,15 @@ from pathlib import Path
 from docs.reference_cli import cli_page
 from docs.reference_json import json_page
 from docs.reference_spec import spec_page
+from docs.trace_gallery import gallery_page
 
 REFERENCE = Path(__file__).parent / "reference"
-PAGES: dict[str, Callable[[], Iterator[str]]] = {"cli.md": cli_page, "spec.md": spec_page, "json.md": json_page}
+PAGES: dict[str, Callable[[], Iterator[str]]] = {
+    "cli.md": cli_page,
+    "spec.md": spec_page,
+    "json.md": json_page,
+    "gallery.md": gallery_page,
+}
 _NOTE = "<!-- Written by `make reference`. Edit the docstrings and help texts in the code instead. -->"
 
 

@@ -79,7 +79,7 @@ def test_what_cannot_be_calculated_is_said_in_words():
 def test_right_ends_are_checked_alike():
     text = trace([0, 1, 3, RIGHT])
     assert text.split("\n\n")[-2].partition(" Check: $84 + 5 = 89$. ")[0] in (
-        "Wait.", "Hold on.", "Let me see whether this is right."
+        "Wait.", "Hold on.", "Is this right?"
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ _FORMULA = re.compile(
     r"|\\begin\{(?:align|aligned|equation|gather|eqnarray|split)\*?\}(?P<e>.+?)\\end\{",
     re.DOTALL,
 )
+_BOX = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
 _ALIGNMENT = re.compile(r"(?<!\\)&")
 _ROW = re.compile(r"\\\\(?:\[[^\]]*\])?")
 _OTHER_RELATION = re.compile(
@@ -127,13 +128,13 @@ def _in_formula(body: str) -> Iterator[Claim]:
     body = without_spacing(body)
     if _OTHER_SENSE.search(body):
         return
-    body = _CONTINUED.sub(r" \1", body)
+    body = _CONTINUED.sub(r" \1", _BOX.sub(r"\1", body))
     last: _Part | None = None
     for row in _ROW.split(body):
         for number, run in enumerate(_OTHER_RELATION.split(_ALIGNMENT.sub(" ", row))):
             last = last if number == 0 and run.lstrip().startswith("=") else None
             for text in run.split("="):
-                part = _part(text.strip(), True)
+                part = _part(text.strip().rstrip(".,;").rstrip(), True)
                 if last is not None and part is not None and (claim := _claim(last, part, True)):
                     yield claim
                 last = part if text.strip() else last

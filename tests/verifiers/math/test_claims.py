@@ -31,6 +31,7 @@ FALSE = [
         r"$\frac{2}{5}$",
     ),
     ("We get 0.5 * 3 = 2.5 in total.", "0.5 * 3 = 1.5", "2.5"),
+    (r"It is $2 \cdot 11 = \boxed{24}$.", r"$2 \cdot 11 = 22$", "$24$"),
     (r"$14 = 3 \cdot 5$", r"$3 \cdot 5 = 15$", "$14$"),
     (r"The product is $9{,}000 \cdot 2 = 1{,}800$.", r"$9,000 \cdot 2 = 18000$", "$1,800$"),
     (r"$4 \text{ cm} = 4$ and $2 \cdot 3 = 7 \text{ cm}$", r"$2 \cdot 3 = 6\text{ cm}$", r"$7 \text{ cm}$"),
