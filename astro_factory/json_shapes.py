@@ -14,6 +14,8 @@ _INSPECTING = "astro_factory.cli.json_output_inspecting"
 JSON_SHAPES = {
     "report.json": "astro_factory.evaluation.report_schema:Report",
     "analysis.json": "astro_factory.evaluation.report_schema:Analysis",
+    "init --json": f"{_INSPECTING}:InitOutput",
+    "explain-error --json": f"{_INSPECTING}:ExplainErrorOutput",
     "stages --json": f"{_INSPECTING}:ListOutput",
     "templates --json": f"{_INSPECTING}:ListOutput",
     "presets --json": f"{_INSPECTING}:ListOutput",
@@ -39,6 +41,7 @@ JSON_SHAPES = {
     "harness --json": f"{_INSPECTING}:HarnessOutput",
     "pull --json": f"{_INSPECTING}:PullOutput",
     "push --json": f"{_INSPECTING}:PushOutput",
+    "export --json": f"{_INSPECTING}:ExportOutput",
     "import --json": f"{_INSPECTING}:ImportOutput",
     "gc --json": f"{_INSPECTING}:GcOutput",
     "fsck --json": f"{_INSPECTING}:FsckOutput",

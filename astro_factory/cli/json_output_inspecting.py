@@ -9,6 +9,36 @@ from astro_factory.evaluation.harness import ArmComparison
 
 
 @documented
+class ExplainErrorOutput(TypedDict):
+    """The result of `explain-error`."""
+
+    code: str
+    """The code."""
+    text: str
+    """What it means, with an example."""
+
+
+@documented
+class InitOutput(TypedDict):
+    """The result of `init`."""
+
+    folder: str
+    """The new workspace."""
+    files: list[str]
+    """The files in it."""
+
+
+@documented
+class ExportOutput(TypedDict):
+    """The result of `export`."""
+
+    file: str
+    """The store export."""
+    bytes: int
+    """Its size."""
+
+
+@documented
 class EntryDifferenceOutput(TypedDict):
     """An entry whose result is not the same under both specs."""
 

@@ -77,11 +77,16 @@ def explain_error(
     code: Annotated[
         str, typer.Argument(metavar="CODE", help="A code from a message, such as E104.", show_default=False)
     ],
+    as_json: JsonOption = False,
 ) -> None:
     """Explain the code of an error or warning, with an example."""
     from astro_factory.core.error_catalogue import explain
 
-    print(explain(code))
+    text = explain(code)
+    if as_json:
+        print_json({"code": code.upper(), "text": text})
+    else:
+        print(text)
 
 
 COMMANDS = (check, schema, explain_error)

@@ -68,11 +68,16 @@ def pull(
     print(f"{found.source}: {len(found.files)} files, {news}, in {found.target}")
 
 
-def init(folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)], as_json: JsonOption = False
+) -> None:
     """Create a workspace with the shipped specs and templates."""
     from astro_factory.core.shipped import make_workspace
 
     written = make_workspace(folder)
+    if as_json:
+        print_json({"folder": str(folder), "files": [str(path.relative_to(folder)) for path in written]})
+        return
     print(f"{folder}: {len(written)} files; start with {folder}/specs/my_problems.yaml")
     print(f"next: cd {folder} && astro-factory build specs/my_problems.yaml --profile smoke")
 

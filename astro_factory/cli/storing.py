@@ -35,6 +35,7 @@ def export(
     store: StoreOption = None,
     sets: SetOption = None,
     profile: ProfileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a stage's output and all records behind it to one file, for `imports:` of a spec."""
     from astro_factory.store.exports import write_export
@@ -47,7 +48,10 @@ def export(
         if missing := [name for name in planned.nodes if name not in results]:
             raise not_built(missing[0], spec, place, planned.nodes[missing[0]])
         size = write_export(place, file, [results.pop(stage)], results.values())
-    print(f"{file}: {size:,} bytes")
+    if as_json:
+        print_json({"file": str(file), "bytes": size})
+    else:
+        print(f"{file}: {size:,} bytes")
 
 
 def import_(

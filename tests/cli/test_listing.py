@@ -76,3 +76,11 @@ def test_diff_prints_what_moves(run):
     assert "2 differ, 2 are equal and share their results" in ended.out
     found = run("diff", "spec.yaml", "other.yaml", "--json").json
     assert [entry["status"] for entry in found["entries"]] == ["changed", "moved"] and found["equal"] == 2
+
+
+def test_commands_that_write_say_what_they_wrote(run):
+    found = run("init", "new", "--json").json
+    assert "specs/my_problems.yaml" in found["files"] and Path("new", "specs", "my_problems.yaml").is_file()
+    run("build", "spec.yaml", "--no-publish")
+    assert run("export", "spec.yaml:drill", "drill.tar", "--json").json["bytes"] == Path("drill.tar").stat().st_size
+    assert run("explain-error", "e104", "--json").json["text"].startswith("E104 ")
