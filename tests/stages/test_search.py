@@ -9,7 +9,7 @@ from astro_factory.core.problems import problem_schema
 from astro_factory.core.step_format import StepFormat
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.trees import Tree, step_format_of
-from astro_factory.stages.search import Config, check, cores, run
+from astro_factory.stages.search import Config, check, cores, extrapolate, run
 from astro_factory.store.store import StoredItems
 from tests.search.toy import letters, make_tokenizer, save_tokenizer
 from tests.stages.test_practice import Recorded
@@ -71,6 +71,13 @@ class Logged(Recorded):
 
 def search(root: Path, model: Path, problems=PROBLEMS, items=None, engine=SCRIPTED, digest="m", **fields):
     """The output folder's files, and the events."""
+    ctx, config = prepared(root, model, problems, items, engine, digest, **fields)
+    run(ctx, config)
+    return {path.name: path.read_bytes() for path in ctx.out.iterdir()}, ctx.events
+
+
+def prepared(root: Path, model: Path, problems=PROBLEMS, items=None, engine=SCRIPTED, digest="m", **fields):
+    """The context and the config of a search."""
     root.mkdir(exist_ok=True)
     out, source, events = root / "out", root / "problems", Logged()
     for folder in (out, source):
@@ -79,8 +86,7 @@ def search(root: Path, model: Path, problems=PROBLEMS, items=None, engine=SCRIPT
     inputs, digests = {"model": model, "problems": source}, {"model": digest, "problems": "d"}
     ctx = StageContext("trees", inputs, digests, out, root, items or Items(root / "items"), events)
     settings = {"kind": "search", "model": "model", "problems": "problems", "policy": POLICY, "engine": engine}
-    run(ctx, Config(**(settings | fields)))
-    return {path.name: path.read_bytes() for path in out.iterdir()}, events
+    return ctx, Config(**(settings | fields))
 
 
 def trees(root: Path) -> list[Tree]:
@@ -155,6 +161,19 @@ def test_a_model_without_steps_is_counted(tmp_path, model):
     files, events = search(tmp_path, model, engine=engine, policy=policy)
     assert json.loads(files["statistics.json"])["without_steps"] == 5
     assert any("in 5 of 6 trees the model wrote no step" in line for line in events.logs)
+
+
+def test_stored_trees_foretell_the_rest_also_after_an_interruption(tmp_path, model):
+    assert extrapolate(*prepared(tmp_path / "a", model)) is None
+    items = Items(tmp_path / "items", end_after=3)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "b", model, items=items, trees_in_flight=2)
+    about = extrapolate(*prepared(tmp_path / "c", model, items=items))
+    assert (about.done, about.total, about.seconds) == (3, 6, None)
+    search(tmp_path / "d", model, items=Items(tmp_path / "items"))
+    tokens = [tree.tokens for tree in trees(tmp_path / "d")]
+    assert about.tokens.low <= sum(tokens) / 2 <= about.tokens.high
+    assert 0 < about.solved.low < about.solved.value <= about.solved.high <= 1
 
 
 OTHERS = [
