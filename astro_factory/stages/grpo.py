@@ -79,12 +79,14 @@ def make_task(ctx: StageContext, config: Config) -> "Task":
     from astro_factory.traces.response_parser import response_measures
     from astro_factory.training.grpo import Task
     from astro_factory.verifiers import get_verifier
+    from astro_factory.verifiers.pool import worker_count
 
     processes = config.launch.processes  # only the first process sends events
     rows = read_table(ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS])
     return Task(
         problems=[Problem.from_row(row) for row in rows],
         judge=lambda problem, response: get_verifier(problem.verifier).verify(problem, response),
+        judges=worker_count(),
         make_generate=lambda model, tokenizer: _generate(config, model, tokenizer),
         measures=response_measures(config.template, config.response_steps)
         if config.template

@@ -6,6 +6,7 @@ batch to its longest row. Responses with advantage 0 add nothing to the gradient
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
@@ -22,13 +23,14 @@ from astro_factory.core.chat import Message, encode_prompt
 from astro_factory.core.context import Events
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
-from astro_factory.training.alarms import UNJUDGED, Alarms, verdict_rates
+from astro_factory.training.alarms import Alarms, verdict_rates
 from astro_factory.training.microbatching import PASS_TOKENS, forward_passes, split_by_length, token_statistics
+from astro_factory.training.rewards import reward_of
 from astro_factory.training.rollout_mismatch import mismatch
 from astro_factory.training.rollout_schedule import micro_batch_count, plan_rounds, sample_seeds
 from astro_factory.training.sampled_tokens import ROUNDS_RATIO, SampledTokens
 from astro_factory.training.saving import save_model
-from astro_factory.training.settings import GRPOSettings, Reward, RolloutCorrection, VLLMRollouts
+from astro_factory.training.settings import GRPOSettings, RolloutCorrection, VLLMRollouts
 from astro_factory.training.totals import write_totals
 from astro_factory.training.trainers import (
     SAMPLING_PREFIX,
@@ -86,8 +88,11 @@ class Task:
 
     problems: list[Problem]
     judge: Callable[[Problem, str], Verdict]
+    """Called from several threads if `judges` is more than 1."""
     make_generate: Callable[[nn.Module, PreTrainedTokenizerBase], Generate]
     """Returns the function that samples from a model."""
+    judges: int = 1
+    """Responses judged at the same time."""
     measures: Callable[[Problem, str], Mapping[str, float]] = lambda problem, response: {}
     """More measures of a response for the training curves, such as its number of backtracks."""
     spent: Callable[[int, int], None] = lambda tokens, responses: None
@@ -131,15 +136,16 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
             total = self.accelerator.reduce(torch.tensor(tokens, device=self.accelerator.device), "sum")
             assert isinstance(total, Tensor)
             self.sampled.add(int(total.item()))
-        rewards: list[float | None] = []
-        outcomes: list[Outcome] = []
-        for ids, text, index in zip(completion_ids, texts, problem, strict=True):
-            verdict = self._task.judge(self._task.problems[index], text)
-            rewards.append(reward_of(self.settings.reward, verdict.outcome, ids[-1] not in self.eos_token_ids))
-            outcomes.append(verdict.outcome)
+        problems = [self._task.problems[index] for index in problem]
+        # in threads: an answer whose comparison takes seconds holds up one of them, and not all processes
+        with ThreadPoolExecutor(self._task.judges) as threads:
+            outcomes = [verdict.outcome for verdict in threads.map(self._task.judge, problems, texts)]
+        truncated = [ids[-1] not in self.eos_token_ids for ids in completion_ids]
+        rewards = [reward_of(self.settings.reward, *pair) for pair in zip(outcomes, truncated, strict=True)]
+        for judged, text, found in zip(problems, texts, outcomes, strict=True):
             for outcome in Outcome:
-                log_metric(_rate(outcome), float(verdict.outcome is outcome))
-            for name, value in self._task.measures(self._task.problems[index], text).items():
+                log_metric(_rate(outcome), float(found is outcome))
+            for name, value in self._task.measures(judged, text).items():
                 log_metric(name, float(value))
         self._show(texts, problem, outcomes, rewards)
         return rewards
@@ -235,9 +241,8 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         parts = []
         for share in shares:
             with self.accelerator.autocast():
-                parts.append(
-                    token_statistics(model, input_ids[share], attention_mask[share], logits_to_keep, self.temperature)
-                )
+                rows = input_ids[share], attention_mask[share]
+                parts.append(token_statistics(model, *rows, logits_to_keep, self.temperature, self.settings.flattens))
         log_probs = torch.cat([part.log_probs for part in parts])
         return log_probs, torch.cat([part.entropy for part in parts]) if compute_entropy else None, None
 
@@ -323,21 +328,6 @@ def make_trainer(
         args=arguments,
         train_dataset=Dataset.from_list([{**row} for row in rows]),
     )
-
-
-def reward_of(reward: Reward, outcome: Outcome, truncated: bool) -> float | None:
-    """Reward of a response; None excludes a response that could not be judged through no fault of its own."""
-    if outcome in UNJUDGED:
-        return None
-    if truncated and reward.truncated is not None:
-        return reward.truncated
-    if outcome is Outcome.CORRECT:
-        return reward.correct
-    if outcome is Outcome.NO_ANSWER and reward.no_answer is not None:
-        return reward.no_answer
-    if outcome is Outcome.TIMEOUT and reward.timeout is not None:
-        return reward.timeout
-    return reward.incorrect
 
 
 def _rate(outcome: Outcome) -> str:

@@ -4,6 +4,9 @@
         for rows in forward_passes(lengths, None, PASS_TOKENS):    # few enough tokens for the caches
             token_statistics(model, ids[rows], mask[rows], width, temperature)
 
+The model gets no attention mask. Padding is on the right, where causal attention does not look, and PyTorch's fast
+kernels take no mask.
+
 Results have the shape of the padded input, so callers need not know about packing.
 """
 
@@ -33,26 +36,48 @@ def split_by_length(batch: dict[str, Tensor], parts: int) -> list[dict[str, Tens
     return [{key: value[share] if value.ndim else value for key, value in batch.items()} for share in shares]
 
 
-def token_statistics(model: nn.Module, ids: Tensor, mask: Tensor, width: int, temperature: float) -> TokenStatistics:
+def flatten_rows(inside: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
+    """Sequences one after the other as a single row, without padding.
+
+    Args:
+        inside: true at tokens; shape [rows, width].
+        values: same shape.
+
+    Returns:
+        The positions of the tokens in their sequences, then the values; shape [1, tokens]. Without a cache,
+        transformers sees by the positions where a sequence begins, and lets tokens attend to their own one only.
+    """
+    positions = torch.arange(inside.shape[1], device=inside.device).expand(inside.shape)
+    return tuple(value[inside][None] for value in (positions, *values))
+
+
+def token_statistics(
+    model: nn.Module, ids: Tensor, mask: Tensor, width: int, temperature: float, flattens: bool = False
+) -> TokenStatistics:
     """Log-probabilities and entropies of the last `width` columns of `ids` where `mask` is 1.
 
     Args:
         ids: prompts padded on the left, then responses padded on the right; shape [rows, prompt width + `width`].
         mask: 1 at tokens, 0 at padding; same shape.
+        flattens: see `settings.TrainingConfig.flattens`.
     """
     responses = mask[:, -width:].bool()
     starts, ends = mask[:, :-width].sum(1, keepdim=True), mask.sum(1, keepdim=True)
     longest = min(padded_width(int(ends.max())), ids.shape[1])
     packed = ids.gather(1, mask.argsort(dim=1, descending=True, stable=True))[:, :longest]
     place = torch.arange(longest, device=ids.device)
-    attention = (place < ends).long()
-    learned = ((place >= starts) & (place < ends))[:, 1:]
+    in_response = (place >= starts) & (place < ends)
+    inputs = {"input_ids": packed}
+    if flattens:
+        positions, packed, in_response = flatten_rows(place < ends, packed, in_response)
+        inputs = {"input_ids": packed, "position_ids": positions}
+    learned = in_response[:, 1:]
     if ids.is_cuda:
-        labels = packed.masked_fill((place < starts) | (place >= ends), IGNORED)
-        outputs = model(input_ids=packed, attention_mask=attention, labels=labels, fused_lm_head=True)
+        labels = packed.masked_fill(~in_response, IGNORED)
+        outputs = model(**inputs, labels=labels, use_cache=False, fused_lm_head=True)
         values = outputs.log_probs[learned], outputs.entropy[learned]
     else:
-        logits = model(input_ids=packed, attention_mask=attention, use_cache=False).logits[:, :-1][learned]
+        logits = model(**inputs, use_cache=False).logits[:, :-1][learned]
         log_probs = (logits.float() / temperature).log_softmax(-1)
         chosen = log_probs.gather(-1, packed[:, 1:][learned][:, None])[:, 0]
         values = chosen, -(log_probs.detach().exp() * log_probs.detach()).sum(-1)

@@ -79,7 +79,8 @@ class TrainingConfig(StageConfig):
     precision. `tf32` is single precision whose matrix products on GPUs keep 10 bits of the mantissa: several times
     faster. On a CPU it equals `fp32`."""
     attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2"], ROUNDING] = "auto"
-    """Implementation in transformers; `auto` is eager on a CPU, where it is the fastest for short texts, else sdpa."""
+    """Implementation in transformers; `auto` is eager on a CPU, where it is the fastest for short texts, else sdpa.
+    `flash_attention_2` also computes without padding."""
     gradient_checkpointing: Annotated[bool, NotSemantic(recorded=False)] = False
     """Recompute activations in the backward pass: less memory, a third more time."""
     seed: int = 0
@@ -97,6 +98,14 @@ class TrainingConfig(StageConfig):
     grace_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 600.0
     """How long training may take to finish its step and write a checkpoint when it is asked to stop. After that its
     processes are killed, and it resumes from an earlier checkpoint."""
+
+    @property
+    def flattens(self) -> bool:
+        """Whether a forward pass takes its sequences one after the other, without padding.
+
+        FlashAttention 2 has a kernel for that. PyTorch's would need an explicit mask, which rules out its fast kernels.
+        """
+        return self.attention == "flash_attention_2"
 
     @model_validator(mode="after")
     def _whole_matrices(self) -> "TrainingConfig":

@@ -26,6 +26,7 @@ from astro_factory.core.context import Events
 from astro_factory.core.errors import UserError
 from astro_factory.training.batches import plan_steps, split_step
 from astro_factory.training.corpus import IGNORED, Collator, Corpus, load_corpus
+from astro_factory.training.microbatching import flatten_rows
 from astro_factory.training.saving import save_model
 from astro_factory.training.settings import SFTSettings
 from astro_factory.training.trainers import RecipeMixin, common_arguments, train
@@ -51,16 +52,12 @@ class Trainer(RecipeMixin[SFTSettings], SFTTrainer):
         With `loss_weights` it is the weighted mean. On a GPU TRL's fused head computes it without storing all logits.
         On a CPU, where vocabularies are small and that head takes a quarter of a step, the logits are stored.
         """
-        weights = inputs.pop("loss_weights", None)
-        if inputs["input_ids"].is_cuda and weights is None:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if weights is not None and inputs["input_ids"].is_cuda:
-            found = losses_from_fused_head(model, inputs, weights)
-        else:
-            found = losses_from_logits(model, inputs, weights)
+        losses = losses_from_fused_head if inputs["input_ids"].is_cuda else losses_from_logits
+        tokens = inputs["attention_mask"].sum()
+        found = losses(model, without_padding(inputs, self.settings.flattens))
         assert num_items_in_batch is not None
         loss = found.sum / num_items_in_batch
-        counts = torch.stack([found.correct, found.tokens, inputs["attention_mask"].sum()])
+        counts = torch.stack([found.correct, found.tokens, tokens])
         counts = self.accelerator.reduce(counts, "sum")
         assert isinstance(counts, Tensor)
         correct, in_loss, tokens = counts.tolist()
@@ -93,11 +90,27 @@ class Losses(NamedTuple):
     """Tokens in the loss."""
 
 
-def losses_from_logits(model: nn.Module, inputs: dict[str, Tensor], weights: Tensor | None) -> Losses:
-    """Losses from the logits of all tokens in the loss. `weights` has the shape of the ids."""
-    labels = inputs["labels"][:, 1:]
+def without_padding(inputs: dict[str, Tensor], flattens: bool) -> dict[str, Tensor]:
+    """A batch without its attention mask: causal attention does not see the padding on the right.
+
+    With `flattens` (see `settings.TrainingConfig.flattens`) it has one row, with positions and without padding.
+    """
+    inputs = dict(inputs)
+    inside = inputs.pop("attention_mask").bool()
+    if not flattens:
+        return inputs
+    # no token is predicted from the last one of another sequence
+    inputs["labels"] = torch.cat([torch.full_like(inputs["labels"][:, :1], IGNORED), inputs["labels"][:, 1:]], 1)
+    positions, *values = flatten_rows(inside, *inputs.values())
+    return dict(zip(inputs, values, strict=True)) | {"position_ids": positions}
+
+
+def losses_from_logits(model: nn.Module, inputs: dict[str, Tensor]) -> Losses:
+    """Losses from the logits of all tokens in the loss. `loss_weights` have the shape of the ids."""
+    inputs = dict(inputs)
+    weights, labels = inputs.pop("loss_weights", None), inputs.pop("labels")[:, 1:]
     in_loss = labels != IGNORED
-    logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+    logits = model(**inputs, use_cache=False).logits
     logits = logits[:, :-1][in_loss].float()
     if weights is None:
         total = cross_entropy(logits, labels[in_loss], reduction="sum")
@@ -106,10 +119,13 @@ def losses_from_logits(model: nn.Module, inputs: dict[str, Tensor], weights: Ten
     return Losses(total, (logits.detach().argmax(-1) == labels[in_loss]).sum(), in_loss.sum())
 
 
-def losses_from_fused_head(model: nn.Module, inputs: dict[str, Tensor], weights: Tensor) -> Losses:
+def losses_from_fused_head(model: nn.Module, inputs: dict[str, Tensor]) -> Losses:
     """Losses from TRL's fused head, whose log-probabilities are 0 for tokens outside the loss."""
+    inputs = dict(inputs)
+    weights = inputs.pop("loss_weights", None)
     outputs = model(**inputs, use_cache=False, fused_lm_head=True)
-    return Losses(-(outputs.log_probs * weights[:, 1:]).sum(), outputs.is_top1.sum(), outputs.label_mask.sum())
+    log_probs = outputs.log_probs if weights is None else outputs.log_probs * weights[:, 1:]
+    return Losses(-log_probs.sum(), outputs.is_top1.sum(), outputs.label_mask.sum())
 
 
 class _ReportTokens(TrainerCallback):

@@ -26,7 +26,7 @@ class Verifier(ABC):
 
     @abstractmethod
     def verify(self, problem: Problem, response: str) -> Verdict:
-        """The verdict on a whole response. Never raises."""
+        """The verdict on a whole response. Never raises. Several threads may call it at the same time."""
 
     def same(self, problem: Problem, first: str, second: str) -> bool:
         """Whether two extracted answers are the same, right or wrong. By default, whether their texts are equal."""

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from threading import Barrier
+
 import pytest
 import torch
 from trl import GRPOTrainer
@@ -6,7 +9,8 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
 from astro_factory.engines.base import Request
 from astro_factory.engines.sampler import Sampler
-from astro_factory.training.grpo import Task, make_arguments, make_trainer, reward_of
+from astro_factory.training.grpo import Task, make_arguments, make_trainer
+from astro_factory.training.rewards import reward_of
 from astro_factory.training.settings import GRPOSettings, Reward
 from astro_factory.training.weights import load_model, load_tokenizer
 from tests.training.judges import Says
@@ -85,6 +89,26 @@ def test_sorted_and_packed_micro_batches_have_the_gradient_of_the_padded_round(b
     theirs = gradients(trainer, [batch])
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-6)
+
+
+def test_responses_are_judged_at_the_same_time(base, tmp_path):
+    """Each judge waits for another one, so one at a time would wait forever."""
+    both = Barrier(2, timeout=60)
+
+    def judge(problem, response):
+        both.wait()
+        return Says().verify(problem, response)
+
+    settings = settings_of()
+    task = replace(task_of(settings), judge=judge, judges=2)
+    arguments = make_arguments(settings, tmp_path)
+    trainer = make_trainer(settings, task, arguments, load_model(settings, base), load_tokenizer(base))
+    words = trainer._text_tokenizer
+    responses = [words.encode(text, add_special_tokens=False) for text in ("1", "2", "3 1", "4")]
+    logged: dict[str, list[float]] = {}
+    rewards = trainer.score(responses, [0, 1, 2, 3], lambda name, value: logged.setdefault(name, []).append(value))
+    assert rewards == [1, 0, 1, 0], "in the order of the responses"
+    assert logged["verdict/correct"] == rewards
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,13 @@ import torch
 
 from astro_factory.training.corpus import IGNORED, load_corpus
 from astro_factory.training.settings import SFTSettings
-from astro_factory.training.sft import losses_from_fused_head, losses_from_logits, make_arguments, make_trainer
+from astro_factory.training.sft import (
+    losses_from_fused_head,
+    losses_from_logits,
+    make_arguments,
+    make_trainer,
+    without_padding,
+)
 from astro_factory.training.weights import load_model, load_tokenizer
 from tests.training.test_corpus import write_traces
 from tests.training.tiny import make_model
@@ -63,12 +69,12 @@ def test_micro_batches_add_up_to_the_weighted_mean_of_the_step(trainer):
         torch.testing.assert_close(slope, slopes[name], rtol=1e-3, atol=1e-6)
 
 
-def test_both_heads_give_the_same(trainer):
+@pytest.mark.parametrize("flattens", [False, True])
+def test_both_heads_give_the_same(trainer, flattens):
     found = []
     for head in (losses_from_logits, losses_from_fused_head):
         trainer.model.zero_grad()
-        batch = batches(trainer)[1]
-        losses = head(trainer.model, batch, batch.pop("loss_weights"))
+        losses = head(trainer.model, without_padding(batches(trainer)[1], flattens))
         losses.sum.backward()
         found.append((losses, gradients(trainer)))
     (held, slopes), (fused, others) = found
@@ -80,7 +86,8 @@ def test_both_heads_give_the_same(trainer):
 
 def test_without_weights_nothing_is_weighed(trainer):
     """Weights of 1 give the sum that is computed without them."""
-    batch = batches(trainer)[1]
-    plain = losses_from_logits(trainer.model, batch, None)
-    ones = losses_from_logits(trainer.model, batch, torch.ones(batch["input_ids"].shape))
+    batch = without_padding(batches(trainer)[1], False)
+    ones = losses_from_logits(trainer.model, batch | {"loss_weights": torch.ones(batch["input_ids"].shape)})
+    del batch["loss_weights"]
+    plain = losses_from_logits(trainer.model, batch)
     assert plain.sum.item() == pytest.approx(ones.sum.item(), rel=1e-6)
