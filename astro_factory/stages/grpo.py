@@ -49,8 +49,11 @@ def threads(config: Config) -> int:
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
-    """A fixed number of responses per step, whatever the number of problems."""
+    """A fixed number of responses per step, whatever the number of problems. With `match_tokens` the number of rounds,
+    and so of tokens, shows when the other stage has run."""
     samples = config.steps * config.prompts_per_step * config.group_size
+    if config.match_tokens:
+        return Workload("samples", samples)
     return Workload("samples", samples, calls=samples, tokens=samples * config.max_new_tokens)
 
 

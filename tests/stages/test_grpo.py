@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
-from astro_factory.stages.grpo import Config, preflight, run
+from astro_factory.core.workload import Workload
+from astro_factory.stages.grpo import Config, estimate, preflight, run
 from astro_factory.training.launch import Interrupted
 from astro_factory.training.totals import TOTALS
 from tests.training.tiny import Recorded, contents, context, make_model
@@ -173,6 +174,11 @@ def test_a_stage_that_does_not_count_is_found_before_anything_runs(name):
     for other, codes in ((config(), ["E515"]), (config(count_tokens=True), [])):
         assert [found.code for found in preflight(matching, [SimpleNamespace(name=name, config=other)], False)] == codes
     assert preflight(config(), [SimpleNamespace(name=name, config=config())], False) == []
+
+
+def test_only_a_fixed_number_of_rounds_has_limits():
+    assert estimate(config(), {}) == Workload("samples", 64, calls=64, tokens=64 * 12)
+    assert estimate(config(**MATCHED), {}) == Workload("samples", 16)
 
 
 def test_matching_needs_a_constant_rate():
