@@ -22,7 +22,7 @@ from astro_factory.core.tables import read_table, write_batches
 from astro_factory.core.trees import schema_with_steps, unpack
 from astro_factory.core.workload import Extrapolation, Rows, Workload, times
 from astro_factory.engines.config import EngineField
-from astro_factory.search.config import PolicyField
+from astro_factory.search.config import PolicyField, PythonPolicyConfig
 from astro_factory.search.engine_worker import SearchSettings
 from astro_factory.search.extrapolation import Speed
 from astro_factory.search.extrapolation import extrapolate as trees_extrapolated
@@ -90,7 +90,9 @@ def check(config: Config, files: Mapping[str, str]) -> Iterator[Diagnostic]:
         yield Diagnostic("E617", cause, "raise the engine's max_model_len or lower the policy's max_rollout_tokens")
     if config.policy.limits() is None:
         cause = f"nothing limits what a tree of the policy '{config.policy.kind}' may cost, so `plan` cannot name it"
-        yield Diagnostic("W104", cause, "set max_samples in the policy, or a budget in the stage")
+        own = isinstance(config.policy, PythonPolicyConfig)
+        remedy = "set max_samples in the policy" if own else "let `limits` of its Config return a bound"
+        yield Diagnostic("W104", cause, f"{remedy}, or set a budget in the stage")
 
 
 def run(ctx: StageContext, config: Config) -> None:

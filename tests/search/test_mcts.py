@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from astro_factory.core.config import semantic_values
 from astro_factory.core.trees import TreeNode
 from astro_factory.search.config import MctsConfig, StopRule
 from astro_factory.search.mcts import backed_up_value, grow, puct
@@ -258,3 +259,20 @@ def test_the_search_stops_when_the_rule_is_met():
         [[sample_of("a", "b"), sample_of("a", "c"), sample_of("b", "b")]],
     )
     assert builder.count_terminals() == (1, 2) and builder.tree.iterations == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "marks"),
+    [
+        ({"candidates": "rollouts", "rollouts": 1, "keep_rollouts": True}, set()),  # the quickstart's
+        ({"keep_rollouts": True}, {"kept rollouts"}),
+        ({"count_evaluation": False}, {"closed terminals"}),
+        ({"count_evaluation": False, "close_finished": False}, set()),
+    ],
+)
+def test_keys_are_new_where_trees_are(changes, marks):
+    """Trees of these options were built otherwise before, so keys contain a mark; later options at their defaults are
+    not in keys at all."""
+    found = semantic_values(config(stop=StopRule(), **changes))
+    assert found.keys() & {"kept rollouts", "closed terminals"} == marks
+    assert "prune_below" not in found and found["stop"] == {"right": 1, "wrong_distinct": 2, "patience": None}
