@@ -93,7 +93,7 @@ def takes(estimates: Sequence[Estimate]) -> str:
     amounts.append("time unknown" if seconds is None else time_of(seconds, estimates[0].processor))
     size = _sum(estimate.bytes for estimate in estimates)
     amounts += [] if size is None else [size_of(size)]
-    return f"{', '.join(amounts)} ({basis})"
+    return f"{', '.join(amounts)} ({basis}{_at_most(estimates)})"
 
 
 def extrapolated(estimate: Estimate) -> str:
@@ -105,8 +105,13 @@ def extrapolated(estimate: Estimate) -> str:
         parts.append(_with_interval(found.seconds, "seconds"))
     low, high = (f"{share:.0%}" for share in (found.solved.low, found.solved.high))
     parts.append(f"{found.solved.value:.0%} [{low}, {high}] solved")
-    most = "" if estimate.most_tokens is None else f"; at most {estimate.most_tokens:,.0f} tokens in all"
-    return f"{', '.join(parts)} ({estimate.basis}{most})"
+    return f"{', '.join(parts)} ({estimate.basis}{_at_most([estimate])})"
+
+
+def _at_most(estimates: Sequence[Estimate]) -> str:
+    """The limit on the tokens of whole runs, where their configs set one."""
+    most = _sum(estimate.most_tokens for estimate in estimates)
+    return "" if most is None else f"; at most {most:,.0f} tokens in all"
 
 
 def _with_interval(found: Range, unit: str) -> str:
