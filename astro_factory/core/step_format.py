@@ -159,9 +159,15 @@ class StepFormat(Config):
 
     def is_open(self, text: str) -> bool:
         """Whether a text ends where its last step has to go on: in a formula, or after a colon."""
-        if self.has_markers:
-            return False
-        return _ends_inside(text) or continues(text.strip())
+        return self.open_from(text) is not None
+
+    def open_from(self, text: str) -> int | None:
+        """Where the step begins that has to go on after the end of a text; None where it may end there."""
+        opening = _opening(text)
+        if opening is None and (self.has_markers or not continues(text.strip())):
+            return None
+        place = len(text.rstrip()) - 1 if opening is None else opening
+        return next((piece.start for piece in self.split(text) if piece.start <= place < piece.end), place)
 
     @cached_property
     def _marker(self) -> str:
@@ -299,10 +305,11 @@ def _closing(found: re.Match[str]) -> str:
     return _CLOSING[found["open"]] if found["open"] else rf"\end{{{found['name']}{found['star']}}}"
 
 
-def _ends_inside(text: str) -> bool:
-    """Whether a formula or code fence that the text opens is not closed."""
+def _opening(text: str) -> int | None:
+    """The start of a formula or code fence that a text opens and does not close."""
     end = max((end for _, end in _regions(text)), default=0)
-    return _REGIONS.search(text, end) is not None
+    found = _REGIONS.search(text, end)
+    return found.start() if found else None
 
 
 def _in_table(text: str, place: int) -> bool:

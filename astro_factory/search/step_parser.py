@@ -76,8 +76,11 @@ class StepParser:
         """
         pieces = self._layout.split(text)
         self._count(text, finish)
-        if finish == "length" or self._is_cut(text, finish):
+        if finish == "length":
             pieces = pieces[:-1]
+        if finish != "eos" and isinstance(self._layout, StepFormat):
+            cut = self._layout.open_from(text)
+            pieces = pieces if cut is None else [piece for piece in pieces if piece.start < cut]
         if isinstance(self._layout, StepFormat) and self._layout.has_markers and not before:
             pieces = [piece if piece.number is not None else piece._replace(text="") for piece in pieces]
         path, parsed = tuple(before), ParsedSteps([], [])
@@ -92,10 +95,6 @@ class StepParser:
             if step.verdict is not None:
                 break
         return parsed
-
-    def _is_cut(self, text: str, finish: str) -> bool:
-        """Whether a stop string ended a sample inside a step."""
-        return finish == "stop" and isinstance(self._layout, StepFormat) and self._layout.is_open(text)
 
     def _count(self, text: str, finish: str) -> None:
         """Count a sample, to notice a step format in which the model does not write."""
