@@ -14,6 +14,7 @@ from typing import Any
 
 from astro_factory.core.errors import Diagnostic, Place, UserError, near, shown
 from astro_factory.core.files import kind_of
+from astro_factory.core.shipped import shipped_folder
 from astro_factory.spec import likeness
 from astro_factory.spec.reader import (
     MAX_BYTES,
@@ -50,8 +51,8 @@ def load(path: Path) -> Document:
 
 
 class _Files:
-    """Reads the files of one spec, all from its workspace: a stranger's spec must not read other files of this machine,
-    whose content could end in a message, a record or a publication."""
+    """Reads the files of one spec, all from its workspace or shipped. A stranger's spec must not read other files of
+    this machine, whose content could end in a message, a record or a publication."""
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
@@ -96,10 +97,12 @@ class _Files:
         return document
 
     def _is_inside(self, path: Path) -> bool:
+        """Whether a file belongs to the workspace or is one of ours."""
         try:
-            return path.resolve().is_relative_to(self.workspace)
+            found = path.resolve()
         except (OSError, ValueError, RuntimeError):  # an impossible name, or a link to itself
             return True
+        return any(found.is_relative_to(folder) for folder in (self.workspace, shipped_folder("specs").resolve()))
 
     def _error(self, document: Document, code: str, path: KeyPath, cause: str, remedy: str) -> None:
         self.errors.append(document.diagnose(code, path, cause, remedy))
