@@ -8,9 +8,9 @@ Countdown with six and seven numbers, for a base that has practised with three t
 correct answer; a puzzle counts as solved within T tokens if all that was sampled until then is at most T tokens. The
 intervals are over number sets; the seeds sample anew on the same puzzles.
 
-`exact` prunes by exact solvability in every state, so that it loses only what the model does not propose: a bound for
-policies with a value. The other searches use the value of the verifier `countdown`, which knows whether the target can
-still be reached once three numbers are left and nothing before.
+`exact` prunes by exact solvability in every state, with twice the proposals, so that it loses only what the model does
+not propose: about what a value can give. The other searches use the value of the verifier `countdown`, which knows
+whether the target can still be reached once three numbers are left, and nothing before.
 """
 
 import argparse
@@ -93,7 +93,7 @@ _POLICIES: dict[str, dict[str, Any]] = {
     "samples": _WALK | {"options": {"rounds": 10, "together": 2, "step_tokens": STEP_TOKENS}},
     "mcts": _STEPS | {"kind": "mcts", "iterations": 32, "value": "verifier", "c_puct": 1.0, "prune_below": 0.5},
     "dfs": _STEPS | {"kind": "dfs", "max_expansions": 32, "value": "verifier", "prune_below": 0.5},
-    "exact": _STEPS | {"kind": "dfs", "max_expansions": 32, "value": "verifier", "prune_below": 0.5},
+    "exact": _STEPS | {"kind": "dfs", "expansions": 6, "max_expansions": 16, "value": "verifier", "prune_below": 0.5},
 }
 
 
