@@ -41,9 +41,11 @@ class RayActors:
         from ray.exceptions import RayTaskError
         from ray.util import ActorPool
 
-        pool = ActorPool(self._actors)
+        pool: Any = ActorPool(self._actors)  # Any: its stubs know no results
         try:
-            yield from pool.map_unordered(lambda actor, argument: actor.call.remote(function, argument), arguments)
+            yield from pool.map_unordered(
+                lambda actor, argument: actor.call.remote(function, argument), list(arguments)
+            )
         except RayTaskError as error:
             cause = getattr(error, "cause", None)
             raise cause if isinstance(cause, UserError) else error from None

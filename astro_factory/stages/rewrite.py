@@ -1,7 +1,7 @@
 """A model words a trace, step by step and move by move (paper, section 2.4).
 
 Each piece is worded on its own, given the problem and the text so far as the model has worded it. A rewording is
-accepted if it keeps the numbers, equations, boxed answers and words for going back (`traces.rewriting`), and a reworded
+accepted if it keeps the numbers, claims, boxed answers and words for going back (`traces.rewriting`), and a reworded
 trace if it still reads as the same node sequence with the same answer. Refused rewordings keep the original text and
 are counted in `statistics.json`. The column `num_tokens` is dropped, because it no longer applies.
 

@@ -1,4 +1,4 @@
-"""What two wordings of a step have in common: numbers, equations, boxed answers, language, the place that is named.
+"""What two wordings of a step have in common: numbers, claims, boxed answers, language, the place that is named.
 
 All checks are computed. They refuse some good rewordings, for which the original stays, rather than accept a bad one.
 """
@@ -8,8 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_OPERAND = r"(?:\\[A-Za-z]+|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|\d[\d.,]*|[-+*/^_(){}\[\]\u00b7\u00d7\u00f7|!%<>])"
-_EQUATION = re.compile(rf"{_OPERAND}(?:\s*{_OPERAND})*(?:\s*=\s*{_OPERAND}(?:\s*{_OPERAND})*)+")
+_RELATION = r"(?:[=<>\u2248\u2260\u2261\u2264\u2265]|\\(?:leq?|geq?|neq?|lt|gt|approx|equiv)(?![A-Za-z]))"
+_OPERAND = (
+    rf"(?:(?!{_RELATION})\\[A-Za-z]++|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|(?<!\d)(?<!\d[.,])\d[\d.,]*+"
+    r"|[-+*/^_(){}\[\]\u00b7\u00d7\u00f7|!%])"
+)
+_SIDE = rf"{_OPERAND}(?:\s*+{_OPERAND}){{0,200}}+"
+_CLAIM = re.compile(rf"{_SIDE}(?:\s*+{_RELATION}\s*+{_SIDE})++")
+"""Possessive and bounded, so that its time grows with the length of a text alone."""
 _BOX = re.compile(r"\\boxed\s*\{")
 _WORD = re.compile(r"(?<!\\)\b[^\W\d_]{2,}\b")
 _REFUSAL = re.compile(
@@ -26,9 +32,9 @@ def numbers(text: str) -> Counter[str]:
     return Counter(found.rstrip(".,") for found in _NUMBER.findall(text))
 
 
-def equations(text: str) -> Counter[str]:
-    """The equations that a text claims, without white space and surrounding punctuation."""
-    return Counter(re.sub(r"\s+", "", found[0]).strip(".,(){}[]") for found in _EQUATION.finditer(text))
+def claims(text: str) -> Counter[str]:
+    """The equations and inequalities in a text, without white space and surrounding punctuation."""
+    return Counter(re.sub(r"\s+", "", found[0]).strip(".,(){}[]") for found in _CLAIM.finditer(text))
 
 
 def boxed(text: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Rewording a trace: its steps and moves in other words, one after the other, each given the text so far.
 
-A step keeps its meaning if it has the same numbers, equations and boxed answer. A move (what a trace says between
-steps) also has to keep the template's words for going back, and must not name another step than the one that it goes
-back to. The reworded trace has to read as the same node sequence.
+A step keeps its meaning if it has the same numbers, claims (equations and inequalities) and boxed answer. A move (what
+a trace says between steps) also has to keep the template's words for going back, and must not name another step than
+the one that it goes back to. The reworded trace has to read as the same node sequence.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from astro_factory.traces.backtrack_markers import backtrack_counter
 from astro_factory.traces.response_parser import match_sequence
 from astro_factory.traces.rewording_checks import (
     boxed,
-    equations,
+    claims,
     is_other_language,
     is_refusal,
     names_another,
@@ -128,7 +128,7 @@ class RewriteChecker:
 def _step_fault(original: str, rewording: str) -> str:
     if numbers(original).keys() != numbers(rewording).keys():
         return "other_numbers"
-    if equations(original) != equations(rewording) or boxed(original) != boxed(rewording):
+    if claims(original) != claims(rewording) or boxed(original) != boxed(rewording):
         return "other_claims"
     return ""
 
@@ -139,7 +139,7 @@ def _move_fault(original: str, rewording: str, target: str, others: Sequence[str
     added = numbers(rewording) - numbers(original)
     if numbers(original) - numbers(rewording) or added.keys() - numbers(target).keys():
         return "other_numbers"
-    if equations(original) - equations(rewording) or boxed(original) != boxed(rewording):
+    if claims(original) - claims(rewording) or boxed(original) != boxed(rewording):
         return "other_claims"
     return "other_place" if target and names_another(rewording, target, others) else ""
 

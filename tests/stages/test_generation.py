@@ -316,7 +316,7 @@ def test_a_killed_run_continues_in_the_middle_of_a_trace(tmp_path, model):
 def test_another_answer_in_the_reworded_text_is_refused(tmp_path, model, monkeypatch):
     """The checks of single steps would not find it; the verifier does."""
     monkeypatch.setattr("astro_factory.traces.rewriting.boxed", lambda text: [])
-    monkeypatch.setattr("astro_factory.traces.rewriting.equations", lambda text: Counter())
+    monkeypatch.setattr("astro_factory.traces.rewriting.claims", lambda text: Counter())
     swapped = NEW_RIGHT.replace(r"6 * 4 = \boxed{24}", r"24 from \boxed{6} and 4")
     row, statistics = area_rewritten(tmp_path / "a", model, engine=answering(**AREA | {RIGHT: [swapped]}), what="steps")
     assert RIGHT in row["messages"][-1]["content"]

@@ -10,7 +10,7 @@ from astro_factory.core.shipped import shipped_folder
 from astro_factory.core.step_format import LINES, StepFormat, StepLayout
 from astro_factory.core.trees import Tree, TreeNode
 from astro_factory.traces.render import render, trace_text
-from astro_factory.traces.rewording_checks import boxed, equations
+from astro_factory.traces.rewording_checks import boxed, claims
 from astro_factory.traces.rewriting import RewriteChecker, reword
 from astro_factory.traces.template_loader import compile_template
 from astro_factory.traces.template_renderer import TemplateRenderer
@@ -175,11 +175,14 @@ def test_a_move_that_goes_elsewhere_is_refused_and_counted(reason):
         ("so 2l + 8 = 20.", {"2l+8=20": 1}),
         (r"Then $x = \frac{1}{2}$ and \(y=3\),", {r"x=\frac{1}{2": 1, "y=3": 1}),
         ("12 * 4 = 48 = 6 * 8", {"12*4=48=6*8": 1}),
+        ("so x > 3 and not x < 3", {"x>3": 1, "x<3": 1}),
+        (r"where $0 \leq t \le 2$ holds", {r"0\leqt\le2": 1}),
         ("we have 3 apples", {}),
+        ("1" * 4000 + " and " + "(x + 1) " * 500, {}),
     ],
 )
-def test_equations_of_a_text(text, found):
-    assert equations(text) == found
+def test_claims_of_a_text(text, found):
+    assert claims(text) == found
 
 
 def test_content_of_boxes():
