@@ -47,7 +47,7 @@ class Outcome:
     status: Literal["PASS", "FAIL", "SKIP"]
     seconds: float
     peak_gb: float
-    """Most memory that this process held: of the GPU, or of the machine in a dry run."""
+    """Most memory that this process held, without its children: of the GPU, or of the machine in a dry run."""
     note: str
     figures: dict[str, float]
 

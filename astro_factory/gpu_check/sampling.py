@@ -1,6 +1,8 @@
 """Checks of sampling: our engine and vLLM against transformers, and reinforcement learning on both."""
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -37,6 +39,7 @@ def check_vllm(rig: Rig) -> str:
     )
     free = torch.cuda.mem_get_info()[0] if rig.device == "cuda" else 0
     found = _check_engine(rig, config)
+    rig.free()
     if rig.device == "cuda" and (lost := free - torch.cuda.mem_get_info()[0]) > 1e9:
         raise Failed(f"{lost / 1e9:.1f} GB of the GPU's memory are not free after vLLM was closed")
     return found
@@ -81,7 +84,11 @@ def check_grpo_vllm(rig: Rig) -> str:
         raise Failed(f"only {changed} of vLLM's {len(before)} weights differ after training")
     if wrong := _different(dict(served.named_parameters()), trainer.model):
         raise Failed(f"vLLM's weight {wrong} is not the trained one")
-    return f"{changed} weights synchronized; {_learning(rig, ctx.events)}"
+    learning = _learning(rig, ctx.events)
+    mismatch = max(point["sampling/mismatch"] for point in ctx.events.points)
+    if not mismatch < _LOGPROB:
+        raise Failed(f"log-probabilities of vLLM and of training differ by {mismatch:.3f} in the mean")
+    return f"{changed} weights synchronized; mismatch {mismatch:.4f}; {learning}"
 
 
 def _check_engine(rig: Rig, config: Any) -> str:
@@ -91,12 +98,15 @@ def _check_engine(rig: Rig, config: Any) -> str:
     with open_engine(config, rig.thin) as engine:
         samples = engine.generate([Request(prompt, (1, 2), 32) for prompt in prompts])
         greedy = [Request(prompt, (1,), 16, temperature=0.0) for prompt in prompts]
-        texts = [sample.text for [sample] in engine.generate(greedy)]
-        number, stop = next((i, found) for i, text in enumerate(texts) if (found := _inner(text)))
-        [[ended]] = engine.generate([replace(greedy[number], stop=(stop,))])
-    expected = texts[number].partition(stop)[0]
-    if ended.finish != "stop" or ended.text != expected:
-        raise Failed(f"a sample that should end before {stop!r} ended by {ended.finish} with {ended.text!r}")
+        stop = _common(sample.text for [sample] in engine.generate(greedy))
+        ended = [sample for [sample] in engine.generate([replace(request, stop=(stop,)) for request in greedy])]
+        texts = [engine.tokenizer.decode(sample.ids, skip_special_tokens=True) for sample in ended]
+    for sample, text in zip(ended, texts, strict=True):
+        same = _whole(sample.text) == _whole(text.partition(stop)[0])
+        if not same or (sample.finish == "stop") != (stop in text):
+            raise Failed(f"with the stop string {stop!r}, {text!r} ended by {sample.finish} with {sample.text!r}")
+    if not any(sample.finish == "stop" for sample in ended):
+        raise Failed(f"no sample ended at {stop!r}, which all samples without it have most often")
     rows = [(prompt, sample) for prompt, pair in zip(prompts, samples, strict=True) for sample in pair]
     difference = _logprob_difference(rig, rows)
     rig.figures["logprob_difference"] = difference
@@ -105,10 +115,15 @@ def _check_engine(rig: Rig, config: Any) -> str:
     return f"log-probabilities differ by {difference:.4f} in the mean"
 
 
-def _inner(text: str) -> str:
-    """Two characters from inside a text, to stop at; empty if all are parts of broken ones."""
-    inner = (text[place : place + 2] for place in range(3, len(text) - 3))
-    return next((pair for pair in inner if pair.isprintable() and "\ufffd" not in pair), "")
+def _common(texts: Iterable[str]) -> str:
+    """The most frequent character, to stop at; parts of broken ones and spaces do not count."""
+    counts = Counter(character for text in texts for character in text if character.isprintable())
+    return max(counts, key=lambda character: (character not in " \ufffd", counts[character]))
+
+
+def _whole(text: str) -> str:
+    """A text without parts of broken characters, which vLLM leaves out."""
+    return text.replace("\ufffd", "")
 
 
 def _logprob_difference(rig: Rig, rows: list[tuple[tuple[int, ...], Any]]) -> float:
