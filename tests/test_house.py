@@ -180,7 +180,7 @@ def models_in(annotation: Any, seen: frozenset = frozenset()) -> Iterator[type[B
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_vllm_engine_in_its_own_environment():
     """vLLM pins other versions than we use, so its tests run in `.venv-vllm`; the nightly ones do not."""
     python = ROOT / ".venv-vllm/bin/python"

@@ -20,6 +20,8 @@ from astro_factory.core.tables import write_table
 
 _STEPS = 6
 """Steps of the whole model; the first two are slower."""
+MICRO_BATCHES = 2
+"""Forward passes of a step of the whole model."""
 _JUDGE = "python:astro_factory.gpu_check.judge:EvenLength"
 
 
@@ -78,6 +80,8 @@ class Rig:
     """Measurements of the current check."""
     visible: list[str] = field(default_factory=gpus)
     """The ids of all GPUs; this process itself uses the first."""
+    whole_peak_gb: float = 0.0
+    """Most memory during the training of the whole model."""
 
     @property
     def size(self) -> Size:
@@ -123,8 +127,11 @@ class Rig:
     def whole(self) -> tuple[StageContext, "Recorder"]:
         """The training of the whole model, of which several checks measure something."""
         inputs = {"model": self.model, "data": self.dialogues}
-        settings = {"max_steps": _STEPS, "precision": "bf16", "gradient_checkpointing": True, "micro_batches": 2}
-        return self.train("whole", inputs=inputs, **settings)
+        settings = {"max_steps": _STEPS, "precision": "bf16", "gradient_checkpointing": True}
+        self.reset_peak()
+        found = self.train("whole", inputs=inputs, micro_batches=MICRO_BATCHES, **settings)
+        self.whole_peak_gb = self.peak_gb()
+        return found
 
     def train(
         self,
@@ -173,6 +180,24 @@ class Rig:
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+    def reset_peak(self) -> None:
+        """Count the most memory from here."""
+        if self.device == "cuda":
+            import torch
+
+            if torch.cuda.is_available():
+                torch.cuda.reset_peak_memory_stats()
+
+    def peak_gb(self) -> float:
+        """Most memory of the GPU since `reset_peak`; on a CPU, most memory of this process since its start."""
+        if self.device == "cuda":
+            import torch
+
+            return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
     def free(self) -> None:
         """Return the memory of objects that are no longer used to the GPU."""

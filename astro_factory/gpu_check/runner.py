@@ -28,6 +28,7 @@ CHECKS: dict[str, Callable[[Rig], str]] = {
     "zero3": training.check_zero3,
     "two-stages": devices.check_two_stages,
     "speed": training.check_speed,
+    "memory": training.check_memory,
     "save": training.check_save,
     "vllm": sampling.check_vllm,
     "grpo-vllm": sampling.check_grpo_vllm,
@@ -84,7 +85,7 @@ def _run(name: str, rig: Rig, left_s: float) -> Outcome:
     try:
         if left_s < 1:
             raise Skip("no time is left")
-        _reset_peak(rig)
+        rig.reset_peak()
         with _alarm(left_s):
             note = CHECKS[name](rig)
         status = "PASS"
@@ -96,7 +97,7 @@ def _run(name: str, rig: Rig, left_s: float) -> Outcome:
         traceback.print_exc()
         note = f"{type(error).__name__}: {error}".partition("\n")[0]
     rig.free()
-    return Outcome(name, status, round(time.monotonic() - start, 1), round(_peak_gb(rig), 2), note, rig.figures)
+    return Outcome(name, status, round(time.monotonic() - start, 1), round(rig.peak_gb(), 2), note, rig.figures)
 
 
 @contextmanager
@@ -113,24 +114,6 @@ def _alarm(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def _reset_peak(rig: Rig) -> None:
-    if rig.device == "cuda":
-        import torch
-
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-
-
-def _peak_gb(rig: Rig) -> float:
-    if rig.device == "cuda":
-        import torch
-
-        return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def _versions() -> Iterator[tuple[str, str]]:

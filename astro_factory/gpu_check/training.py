@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from astro_factory.gpu_check.devices import matrix_flops
-from astro_factory.gpu_check.rig import Failed, Rig, Skip
+from astro_factory.gpu_check.rig import MICRO_BATCHES, Failed, Rig, Skip
 
 _LOSS = {"fp32": 1e-3, "bf16": 1e-2}
 """Relative tolerance of losses and gradient norms."""
+_MEMORY = 0.1
+"""Relative tolerance of the predicted memory."""
 _SPEED = 0.15
 """Share of the chip's matrix products that a training step must reach."""
 
@@ -87,6 +89,25 @@ def check_speed(rig: Rig) -> str:
     if rig.device == "cuda" and share < _SPEED:
         raise Failed(f"training reaches {share:.0%} of the chip's {limit / 1e12:.0f} TFLOP/s")
     return f"{tokens / step:,.0f} tokens/s, {share:.0%} of {limit / 1e12:.3g} TFLOP/s"
+
+
+def check_memory(rig: Rig) -> str:
+    """The memory of training the whole model is what `plan` predicts for it."""
+    from astro_factory.core.model_shapes import read_shape_file
+    from astro_factory.training.memory import TrainingStep, training_memory
+
+    shape = read_shape_file(rig.model / "config.json")
+    assert shape is not None
+    sequences = rig.size.sequences // MICRO_BATCHES
+    step = TrainingStep(sequences * rig.size.length, sequences, checkpointing=True, accumulates=True)
+    predicted = sum(training_memory(shape, step).values()) / 1e9
+    rig.figures["predicted_gb"] = predicted
+    if rig.device == "cpu":
+        raise Skip("only GPUs count the memory that is allocated")
+    _ = rig.whole
+    rig.figures["measured_gb"] = rig.whole_peak_gb
+    rig.compare("memory", rig.whole_peak_gb, predicted, _MEMORY)
+    return f"{rig.whole_peak_gb:.1f} GB, {predicted:.1f} GB predicted"
 
 
 def check_save(rig: Rig) -> str:

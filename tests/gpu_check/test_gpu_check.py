@@ -14,11 +14,12 @@ from astro_factory.gpu_check import runner
 from astro_factory.gpu_check.rig import Failed, Rig, Skip
 
 ROOT = Path(__file__).parents[2]
-NEED_GPU = {"sdpa"}
+NEED_GPU = {"sdpa", "memory"}
 NEED_PACKAGES = {"zero3", "vllm", "grpo-vllm"}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_dry_run_passes_and_ends_with_json():
     command = [sys.executable, "-m", "astro_factory", "gpu-check", "--dry-run"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -30,6 +31,7 @@ def test_a_dry_run_passes_and_ends_with_json():
     assert {name for name, status in statuses.items() if status == "SKIP"} - NEED_PACKAGES == NEED_GPU
     figures = {check["name"]: check["figures"] for check in found["checks"]}
     assert figures["loss"]["fp32_loss_difference"] < 1e-5
+    assert figures["memory"]["predicted_gb"] > 0
     assert figures["speed"]["tokens_per_second"] > 0 and figures["save"]["save_s"] > 0
 
 
