@@ -19,7 +19,8 @@ from astro_factory.core.tables import write_table
 from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.word_problems.families import FAMILIES
 from astro_factory.stages.word_problems.rules import FamilyRules
-from astro_factory.stages.word_problems.story import Split, WordProblem, split_of
+from astro_factory.stages.word_problems.story import WordProblem, split_of
+from astro_factory.verifiers.countdown_puzzles import Split
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 1

@@ -9,7 +9,8 @@ from random import Random
 from typing import Any
 
 from astro_factory.stages.word_problems import wordings
-from astro_factory.stages.word_problems.story import LARGEST, Calculation, WordProblem, calculate, results
+from astro_factory.stages.word_problems.story import LARGEST, Calculation, WordProblem, results
+from astro_factory.verifiers.countdown import calculate
 
 _DISTRACTED = 0.3
 INVERSE = {"+": "-", "-": "+", "*": "/", "/": "*"}
@@ -162,8 +163,8 @@ def _changes(random: Random) -> tuple[int, tuple[tuple[str, int], ...], int] | N
     for _ in range(random.randint(2, 3)):
         operator = random.choice("+-*/")
         number = random.randint(2, 4) if operator in "*/" else random.randint(2, 20)
-        result = calculate(value, operator, number)
-        if not result or result > LARGEST:
+        result = calculate(value, operator, number, LARGEST)
+        if not result:
             return None
         changes.append((operator, number))
         value = result

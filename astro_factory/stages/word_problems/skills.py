@@ -13,12 +13,12 @@ from astro_factory.stages.word_problems.story import (
     LARGEST,
     Calculation,
     WordProblem,
-    calculate,
     check_line,
     results,
     split_of,
     steps,
 )
+from astro_factory.verifiers.countdown import calculate
 
 Document = tuple[str, str]
 Weights = dict[str, float]
@@ -88,8 +88,8 @@ def arithmetic(random: Random, families: Weights) -> Document | None:
     left, right = random.randint(0, LARGEST), random.randint(0, LARGEST if operator in "+-" else 12)
     if operator == "*":
         left = random.randint(0, LARGEST // max(right, 1))
-    result = calculate(left, operator, right)
-    if result is None or result > LARGEST:
+    result = calculate(left, operator, right, LARGEST)
+    if result is None:
         return None
     return f"Compute {left} {operator} {right}.", f"{left} {operator} {right} = {result}"
 

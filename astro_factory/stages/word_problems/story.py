@@ -1,15 +1,18 @@
 """A word problem with its plan: the calculations that solve it, and how its answer is checked.
 
 Two sorts of plan: one calculates the answer; the other tries a value and calculates what the question states about it
-(guess and check), because no single calculation leads there.
+(guess and check), as one does before one knows algebra.
 """
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Split = Literal["train", "dev", "test"]
+from astro_factory.verifiers.countdown import calculate
+from astro_factory.verifiers.countdown_puzzles import Split
+
 Term = int | str
 """A number; `x`, the value that is tried; or `#0`, the result of the first calculation."""
 
@@ -45,16 +48,8 @@ class WordProblem(NamedTuple):
     """A number of the question that a right answer leads to."""
 
 
-def calculate(left: int, operator: str, right: int) -> int | None:
-    """The result, or None if it is no whole number from 0 on."""
-    if operator == "/":
-        return left // right if right and left % right == 0 else None
-    result = {"+": left + right, "-": left - right, "*": left * right}[operator]
-    return result if result >= 0 else None
-
-
 def results(plan: Sequence[Calculation], tried: int) -> list[tuple[int, int, int]] | None:
-    """Left, right and result of each calculation; None if one of them has no result, or one above `LARGEST`."""
+    """Left, right and result of each calculation; None if one has no whole result from 0 to `LARGEST`."""
     found: list[tuple[int, int, int]] = []
 
     def value(term: Term) -> int:
@@ -64,8 +59,8 @@ def results(plan: Sequence[Calculation], tried: int) -> list[tuple[int, int, int
 
     for calculation in plan:
         left, right = value(calculation.left), value(calculation.right)
-        result = calculate(left, calculation.operator, right)
-        if result is None or result > LARGEST:
+        result = calculate(left, calculation.operator, right, LARGEST)
+        if result is None:
             return None
         found.append((left, right, result))
     return found
@@ -97,7 +92,7 @@ def check_line(problem: WordProblem, answer: int, claimed: int) -> str:
     """
     value, parts = (answer if problem.redo else claimed), []
     for operator, number in problem.redo:
-        result = calculate(value, operator, number)
+        result = calculate(value, operator, number, sys.maxsize)
         if result is None:
             return f"Check: {', '.join([*parts, f'{value} {operator} {number} is not possible'])}. No."
         parts.append(f"{value} {operator} {number} = {result}")

@@ -5,7 +5,8 @@ import pytest
 
 from astro_factory.stages.word_problems.families import FAMILIES
 from astro_factory.stages.word_problems.skills import SKILLS, draw, wrong_plan
-from astro_factory.stages.word_problems.story import calculate, split_of
+from astro_factory.stages.word_problems.story import split_of
+from astro_factory.verifiers.countdown import calculate
 
 EVEN = dict.fromkeys(FAMILIES, 1.0)
 
@@ -24,9 +25,9 @@ def test_every_calculation_is_right(skill):
     for _, text in documents(skill):
         found = re.findall(r"(\d+) ([-+*/]) (\d+) = (\d+)", text)
         assert found or skill in ("solve", "judge")
-        assert all(calculate(int(left), operator, int(right)) == int(result) for left, operator, right, result in found)
+        assert all(calculate(int(left), operator, int(right), 999) == int(result) for left, operator, right, result in found)
         for left, operator, right in re.findall(r"(\d+) ([-+*/]) (\d+) is not possible", text):
-            assert calculate(int(left), operator, int(right)) is None
+            assert calculate(int(left), operator, int(right), 999) is None
 
 
 @pytest.mark.parametrize("skill", ["attempt", "series", "judge", "compare"])
