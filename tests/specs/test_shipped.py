@@ -212,7 +212,8 @@ def test_sweep_shares_its_base_and_searches_once_a_seed(path, sweep):
     """The base comes from a shipped export; trees are grown anew only where the search itself is varied."""
     graph = compile_spec(path, sweep=sweep)
     nodes = list(graph.nodes.values())
-    base = compile_spec(SPECS / ("prose_tiny.yaml" if path.stem.startswith("prose") else "quickstart.yaml")).nodes["base"]
+    whole = "prose_tiny.yaml" if path.stem.startswith("prose") else "quickstart.yaml"
+    base = compile_spec(SPECS / whole).nodes["base"]
     (shared,) = [node for node in nodes if node.section == "stages" and node.name.partition("[")[0] == "base"]
     assert shared.config == base.config
     searched = {"best_of_n": 2, "search_cost": 3}.get(sweep, 1)
