@@ -177,6 +177,26 @@ class PlannedStage(TypedDict):
     """The nodes that it reads."""
     estimate: EstimateOutput | None
     """What it is expected to take; null for a hit."""
+    gpus: int | None
+    """GPUs that it uses; null for a hit, and if its needs are not known."""
+    peak_gpu_gb: float | None
+    """Predicted peak on the fullest GPU, in 2^30 bytes, as all sizes here."""
+    peak_gpu_parts_gb: dict[str, float]
+    """The parts of that peak."""
+    peak_host_gb: float | None
+    """Predicted peak of main memory on the fullest node."""
+    disk_gb: float | None
+    """Checkpoints and output, at most."""
+    hours: float | None
+    """Wall time on the machine, at most."""
+    assumed_problems: int | None
+    """The number of problems that `hours` is for, if only the Hub knows it."""
+    fits: bool | None
+    """Whether the machine can run it."""
+    remedy: str
+    """The smallest change that makes it fit, or empty."""
+    notes: list[str]
+    """What the prediction says besides, such as how full the KV cache gets."""
 
 
 @documented

@@ -50,6 +50,15 @@ CacheOption = Annotated[
         show_default=False,
     ),
 ]
+MachineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--machine",
+        metavar="[NODESx]GPUSxNAME-GB",
+        help="Predict for this machine instead of the one here, such as 8xH100-80GB.",
+        show_default=False,
+    ),
+]
 NoImportOption = Annotated[bool, typer.Option("--no-import", help="Ignore the store exports under `imports:`.")]
 
 

@@ -9,6 +9,7 @@ from astro_factory.cli.options import (
     CacheOption,
     JsonOption,
     LockedOption,
+    MachineOption,
     NoImportOption,
     ProfileOption,
     SetOption,
@@ -22,9 +23,12 @@ from astro_factory.cli.options import (
     read_target,
 )
 from astro_factory.core.devices import inventory
+from astro_factory.core.errors import UserError
+from astro_factory.core.machines import parse_machine, this_machine
 from astro_factory.plan import make_plan
-from astro_factory.plan.fit import require_gpus
+from astro_factory.plan.fit import require_usable_gpus
 from astro_factory.plan.locks import commits_for, locked_commits
+from astro_factory.plan.predictions import predictions
 from astro_factory.plan.preflight import preflight
 
 if TYPE_CHECKING:
@@ -41,9 +45,11 @@ def plan(
     locked: LockedOption = False,
     no_import: NoImportOption = False,
     cache: CacheOption = None,
+    machine: MachineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a build would run, why, and an estimate of the cost."""
+    """Show what a build would run, why, and what it takes. Exits with code 2 if a stage does not fit the machine."""
+    from astro_factory.cli.predictions import print_predictions
     from astro_factory.cli.tables import plan_as_json, print_plan
     from astro_factory.plan.estimates import estimates
 
@@ -52,12 +58,18 @@ def plan(
     caches = () if offline else open_caches(cache)
     planned = make_plan(graph, place, commits=commits, use_imports=not no_import, caches=caches)
     preflight(planned, online=False)
-    require_gpus(planned, inventory())
-    expected = estimates(planned, place)
+    if machine is None:
+        require_usable_gpus(planned, inventory())
+    target = this_machine(inventory()) if machine is None else parse_machine(machine)
+    expected, needed = estimates(planned, place), predictions(planned, target)
+    faults = [found.fault for found in needed.values() if found.fault]
     if as_json:
-        print_json(plan_as_json(planned, expected))
-    else:
-        print_plan(planned, expected)
+        print_json(plan_as_json(planned, expected, needed))
+        raise typer.Exit(2 if faults else 0)
+    print_plan(planned, expected)
+    print_predictions(needed, target)
+    if faults:
+        raise UserError(*faults)
 
 
 def explain(

@@ -11,12 +11,15 @@ from rich.text import Text
 from astro_factory.core.plans import UNBUILT, Plan, PlannedNode, Status, node_as_json
 from astro_factory.core.workload import Range
 from astro_factory.plan.estimates import AT_MOST, Estimate, totals
+from astro_factory.plan.predictions import NO_PREDICTION, Prediction
 
 
-def plan_as_json(planned: Plan, expected: Mapping[str, Estimate]) -> dict[str, Any]:
+def plan_as_json(planned: Plan, expected: Mapping[str, Estimate], needed: Mapping[str, Prediction]) -> dict[str, Any]:
     """The plan as JSON: every node with its estimate, the totals, and how much a sweep shares."""
     stages = [
-        node_as_json(item) | {"estimate": expected[name].as_json() if name in expected else None}
+        node_as_json(item)
+        | {"estimate": expected[name].as_json() if name in expected else None}
+        | (needed[name].as_json() if name in needed else NO_PREDICTION)
         for name, item in planned.nodes.items()
     ]
     found: dict[str, Any] = {"stages": stages, "counts": planned.counts(), "estimate": totals(expected)}

@@ -14,8 +14,6 @@ from astro_factory.core.errors import UserError
 GB = 2**30
 """Bytes in the unit of this module and of the names of GPUs."""
 _GRAMMAR = re.compile(r"(?:(?P<nodes>[1-9]\d*)x)?(?P<gpus>[1-9]\d*)x(?P<name>[^\s-][^\s]*?)-(?P<memory>[1-9]\d*)GB")
-_HOST_SHARE = 2.0
-"""Main memory of a node that a description does not give, as a multiple of its GPUs' memory. Usual servers have two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Machine:
     gpu_gb: float = 0.0
     """Memory of a GPU; 0 if unknown."""
     host_gb: float = 0.0
-    """Main memory of a node."""
+    """Main memory of a node; 0 if unknown."""
     separate: bool = False
     """Whether its GPUs cannot work together on one model, as the instances of a split GPU."""
 
@@ -65,7 +63,7 @@ def parse_machine(text: str) -> Machine:
         cause = f"'{text}' does not describe a machine"
         raise UserError.of("E183", cause, "write [NODESx]GPUSxNAME-GB, as in 8xH100-80GB or 8x8xH100-80GB")
     gpus, memory = int(found["gpus"]), float(found["memory"])
-    return Machine(int(found["nodes"] or 1), gpus, found["name"], memory, _HOST_SHARE * gpus * memory)
+    return Machine(int(found["nodes"] or 1), gpus, found["name"], memory)
 
 
 def this_machine(found: Inventory) -> Machine:

@@ -8,9 +8,9 @@ from astro_factory.core.devices import inventory
 from astro_factory.core.graph import Graph
 from astro_factory.core.plans import Plan
 from astro_factory.plan.estimates import Estimate, estimates
-from astro_factory.plan.fit import require_gpus
 from astro_factory.plan.locks import commits_for
 from astro_factory.plan.planner import make_plan
+from astro_factory.plan.predictions import require_fit
 from astro_factory.plan.preflight import preflight
 from astro_factory.runtime import Build, BuildOptions, build
 from astro_factory.runtime.events import Watcher
@@ -45,7 +45,7 @@ def build_graph(
             graph, store, targets=ends, commits=commits, use_imports=options.use_imports, caches=options.caches
         )
         preflight(planned, online=True)
-        require_gpus(planned, inventory())
+        require_fit(planned, inventory())
         return planned
 
     def run(planned: Plan) -> Build:

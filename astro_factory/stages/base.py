@@ -11,6 +11,9 @@ from astro_factory.core.config import StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic
 from astro_factory.core.graph import GraphNode
+from astro_factory.core.machines import Machine
+from astro_factory.core.model_shapes import ModelShape
+from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.workload import Extrapolation, Rows, Workload
 
 REQUIRED = ("Config", "OUTPUT", "VERSION", "HEAVY", "run")
@@ -85,6 +88,24 @@ class StageKind(Protocol):
         """Memory that a run needs. Called by the scheduler."""
         return 0
 
+    def shape(self, config: Any, shapes: Mapping[str, ModelShape]) -> ModelShape | None:
+        """The shape of the model that a run makes, as far as known. Called by `plan`.
+
+        Args:
+            shapes: of each model that the config names, as far as known. By default the output has that of `model`.
+        """
+        return shapes.get(getattr(config, "model", ""))
+
+    def requirements(
+        self, config: Any, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
+    ) -> Requirements | None:
+        """Memory, disk and time that a run needs on a machine; None if unknown. Called by `plan`."""
+        return None
+
+    def lighter(self, config: Any, machine: Machine) -> Iterable[Changes]:
+        """Changes of the config that lower its requirements, the mildest first. Called if a run does not fit."""
+        return ()
+
     def threads(self, config: Any) -> int:
         """Threads of numerical libraries in the stage's process. Called when the process starts."""
         return 1
@@ -107,7 +128,21 @@ class StageKind(Protocol):
         return True
 
 
-HOOKS = ("check", "estimate", "probe", "extrapolate", "cores", "gpus", "memory_gb", "threads", "preflight", "intact")
+HOOKS = (
+    "check",
+    "estimate",
+    "probe",
+    "extrapolate",
+    "cores",
+    "gpus",
+    "memory_gb",
+    "shape",
+    "requirements",
+    "lighter",
+    "threads",
+    "preflight",
+    "intact",
+)
 
 
 class _ModuleKind(StageKind):

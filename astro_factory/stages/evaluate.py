@@ -5,7 +5,7 @@ costs just that. Verdicts and all figures are computed from the samples each tim
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple
@@ -16,7 +16,10 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import NOT_SEMANTIC, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError, near
+from astro_factory.core.machines import Machine
+from astro_factory.core.model_shapes import ModelShape
 from astro_factory.core.problems import Problem
+from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workload import Rows, Workload, times, total
@@ -35,6 +38,7 @@ from astro_factory.stages.generation import (
     workers_cores,
     workers_gpus,
 )
+from astro_factory.stages.requirements import engine_needs, lighter_engine
 from astro_factory.traces.response_parser import response_measures
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import worker_count
@@ -65,6 +69,24 @@ def cores(config: Config) -> int:
 def gpus(config: Config) -> int:
     """GPUs of this machine that the stage needs."""
     return workers_gpus(config.engine, config.processes, config.backend)
+
+
+def requirements(
+    config: Config, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
+) -> Requirements | None:
+    """Of the engines."""
+    if config.backend == "ray":  # its GPUs are those of the cluster
+        return Requirements()
+    known = [shapes[arm] for arm in config.arms if arm in shapes]
+    if not known:
+        return None
+    largest = max(known, key=lambda shape: shape.parameters)
+    return engine_needs(config.engine, config.processes, config.suite.max_tokens, largest, workload, machine)
+
+
+def lighter(config: Config, machine: Machine) -> Iterable[Changes]:
+    """More GPUs for an engine, or a shorter context."""
+    return lighter_engine(config.engine, config.processes, machine)
 
 
 def estimate(config: Config, rows: Rows) -> Workload:

@@ -5,7 +5,7 @@ samples come from this process, or from several with an engine each.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
@@ -19,11 +19,16 @@ from astro_factory.core.chat import Message, encode_prompt
 from astro_factory.core.config import NOT_SEMANTIC, ModelRef, StageConfig, semantic_values
 from astro_factory.core.context import Items, StageContext
 from astro_factory.core.devices import gpu_shares
+from astro_factory.core.machines import Machine
+from astro_factory.core.model_shapes import ModelShape
 from astro_factory.core.problems import Problem
+from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.verdicts import Verdict
+from astro_factory.core.workload import Workload
 from astro_factory.engines.base import Engine, Request
 from astro_factory.engines.config import EngineConfig, EngineField
 from astro_factory.search.ray_actors import RayActors
+from astro_factory.stages.requirements import engine_needs, lighter_engine
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import WorkerPool, worker_count
 
@@ -289,6 +294,23 @@ def sampling_of(ctx: StageContext, config: GenerationConfig) -> Sampling:
     """The stage's model and how it is sampled."""
     folder, content = ctx.inputs[config.model], ctx.digests[config.model]
     return Sampling(folder, content, config.engine, config.temperature, config.max_tokens)
+
+
+def requirements(
+    config: GenerationConfig, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
+) -> Requirements | None:
+    """Of the engines."""
+    if config.backend == "ray":  # its GPUs are those of the cluster
+        return Requirements()
+    shape = shapes.get(config.model)
+    if shape is None:
+        return None
+    return engine_needs(config.engine, config.processes, config.max_tokens, shape, workload, machine)
+
+
+def lighter(config: GenerationConfig, machine: Machine) -> Iterable[Changes]:
+    """More GPUs for an engine, or a shorter context."""
+    return lighter_engine(config.engine, config.processes, machine)
 
 
 def ask_about(

@@ -18,7 +18,15 @@ from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, read_trees, step_format_of
 from astro_factory.core.votes import vote_schema
 from astro_factory.core.workload import Rows, Workload
-from astro_factory.stages.generation import Conversation, GenerationConfig, ask_about, cores, gpus
+from astro_factory.stages.generation import (
+    Conversation,
+    GenerationConfig,
+    ask_about,
+    cores,
+    gpus,
+    lighter,
+    requirements,
+)
 from astro_factory.traces.prompt_templates import Prompt
 from astro_factory.traces.terminals import Terminals
 
@@ -26,7 +34,7 @@ OUTPUT = ArtifactType.VOTES
 VERSION = 1
 HEAVY = True
 
-__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "gpus", "run"]
+__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "gpus", "lighter", "requirements", "run"]
 
 
 class Config(GenerationConfig):

@@ -27,7 +27,17 @@ from astro_factory.core.step_format import LINES
 from astro_factory.core.tables import read_batches, write_table
 from astro_factory.core.trees import Tree, read_trees, step_format_of
 from astro_factory.core.workload import Rows, Workload
-from astro_factory.stages.generation import Batch, Conversation, GenerationConfig, Generator, cores, gpus, sampling_of
+from astro_factory.stages.generation import (
+    Batch,
+    Conversation,
+    GenerationConfig,
+    Generator,
+    cores,
+    gpus,
+    lighter,
+    requirements,
+    sampling_of,
+)
 from astro_factory.traces import error_codes
 from astro_factory.traces.prompt_templates import Prompt
 from astro_factory.traces.rewriting import RewriteChecker, What, reword
@@ -38,7 +48,7 @@ OUTPUT = ArtifactType.TRACES
 VERSION = 2
 HEAVY = True
 
-__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "gpus", "run"]
+__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "gpus", "lighter", "requirements", "run"]
 
 
 class Config(GenerationConfig):

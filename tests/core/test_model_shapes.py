@@ -58,11 +58,11 @@ def test_other_configs_have_no_shape(tmp_path, config):
 @pytest.mark.parametrize(
     ("text", "machine", "tflops"),
     [
-        ("8xH100-80GB", Machine(1, 8, "H100", 80.0, 1280.0), 989),
-        ("8x8xH100-80GB", Machine(8, 8, "H100", 80.0, 1280.0), 989),
-        ("1xH200-141GB", Machine(1, 1, "H200", 141.0, 282.0), 989),
-        ("1x4090-24GB", Machine(1, 1, "4090", 24.0, 48.0), 165),
-        ("2xRTX-PRO-96GB", Machine(1, 2, "RTX-PRO", 96.0, 384.0), None),
+        ("8xH100-80GB", Machine(1, 8, "H100", 80.0), 989),
+        ("8x8xH100-80GB", Machine(8, 8, "H100", 80.0), 989),
+        ("1xH200-141GB", Machine(1, 1, "H200", 141.0), 989),
+        ("1x4090-24GB", Machine(1, 1, "4090", 24.0), 165),
+        ("2xRTX-PRO-96GB", Machine(1, 2, "RTX-PRO", 96.0), None),
     ],
 )
 def test_a_described_machine(text, machine, tflops):

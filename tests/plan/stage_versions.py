@@ -39,7 +39,20 @@ OUTSIDE = {
     "astro_factory.core.workers": "processes, whose number is in no key",
 }
 """Modules that cannot change an output, and why."""
-_ASIDE = {"VERSION", "check", "cores", "estimate", "gpus", "intact", "memory_gb", "preflight", "threads"}
+_ASIDE = {
+    "VERSION",
+    "check",
+    "cores",
+    "estimate",
+    "gpus",
+    "intact",
+    "lighter",
+    "memory_gb",
+    "preflight",
+    "requirements",
+    "shape",
+    "threads",
+}
 """Names of a kind's module that are about running it."""
 _MODULE = re.compile(r"astro_factory(\.\w+)+")
 

@@ -9,7 +9,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.nvidia import Fault, Gpu
 from astro_factory.core.plans import Plan
 from astro_factory.plan import make_plan
-from astro_factory.plan.fit import require_gpus
+from astro_factory.plan.predictions import require_fit
 from astro_factory.spec import compile_spec
 from astro_factory.store import Store
 
@@ -58,30 +58,30 @@ def planned(tmp_path):
     [
         (0, {}),  # runs on the CPU
         (8, {}),
-        (7, {"trees": "set stages.trees.processes to 3"}),
+        (7, {"trees": "set stages.trees.processes=3"}),
         (
             5,  # of 12 prompts per step, 5 processes cannot take equal shares
             {
-                "trees": "set stages.trees.processes to 2",
-                "tuned": "set stages.tuned.launch.processes to 5",
-                "rl": "set stages.rl.launch.processes to 4",
+                "trees": "set stages.trees.processes=2",
+                "tuned": "set stages.tuned.launch.processes=5",
+                "rl": "set stages.rl.launch.processes=4",
             },
         ),
         (
             1,
             {
-                "trees": "one engine needs 2 GPUs: lower its tensor_parallel_size to 1 or less",
-                "tuned": "set stages.tuned.launch.processes to 1",
-                "rl": "set stages.rl.launch.processes to 1",
+                "trees": "set stages.trees.processes=1, engines.policy.tensor_parallel_size=1",
+                "tuned": "set stages.tuned.launch.processes=1",
+                "rl": "set stages.rl.launch.processes=1",
             },
         ),
     ],
 )
 def test_a_stage_that_needs_more_gpus_is_refused(planned, count, remedies):
     if not remedies:
-        return require_gpus(planned, machine(count))
+        return require_fit(planned, machine(count))
     with pytest.raises(UserError) as error:
-        require_gpus(planned, machine(count))
+        require_fit(planned, machine(count))
     assert [(found.code, found.remedy) for found in error.value.diagnostics] == [
         ("E181", remedy) for remedy in remedies.values()
     ]
@@ -91,14 +91,14 @@ def test_a_stage_that_needs_more_gpus_is_refused(planned, count, remedies):
 
 def test_instances_of_a_split_gpu_do_not_work_together(planned, golden):
     with pytest.raises(UserError) as error:
-        require_gpus(planned, machine(14, mig=True))
+        require_fit(planned, machine(14, mig=True))
     assert [found.code for found in error.value.diagnostics] == ["E181"] * 3
     golden(str(error.value))
 
 
 def test_gpus_that_cannot_be_used_are_an_error(planned):
     with pytest.raises(UserError) as error:
-        require_gpus(planned, machine(8, faults=(Fault("driver", "it is too old", "renew it"),)))
+        require_fit(planned, machine(8, faults=(Fault("driver", "it is too old", "renew it"),)))
     assert [(found.code, found.cause) for found in error.value.diagnostics] == [("E180", "it is too old")]
 
 
@@ -106,4 +106,4 @@ def test_unusable_gpus_do_not_matter_to_a_plan_that_needs_none(tmp_path):
     text = SPEC.replace("launch: {processes: 6}", "launch: {processes: 6, device: cpu}")
     text = text.replace("{kind: vllm, tensor_parallel_size: 2}", "{kind: transformers, device: cpu}")
     planned = plan_of(tmp_path, text)
-    require_gpus(planned, machine(0, faults=(Fault("driver", "it is too old", "renew it"),)))
+    require_fit(planned, machine(0, faults=(Fault("driver", "it is too old", "renew it"),)))

@@ -3,6 +3,7 @@
 Equal configurations give equal bytes.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -12,10 +13,13 @@ from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import LATER, StageConfig, TemplateField
 from astro_factory.core.config import Config as CoreConfig
 from astro_factory.core.context import StageContext
+from astro_factory.core.model_shapes import ModelShape, read_shape
 
 OUTPUT = ArtifactType.MODEL
 VERSION = 1
 HEAVY = True
+_VOCABULARY = 2000
+"""Tokens of a usual vocabulary here."""
 
 
 class Architecture(CoreConfig):
@@ -72,6 +76,12 @@ class Config(StageConfig):
     """`minimal` puts a line break after a question and nothing else; `llama3` is the header format of Llama 3."""
     seed: int = 0
     """Source of the random weights."""
+
+
+def shape(config: Config, shapes: Mapping[str, ModelShape]) -> ModelShape | None:
+    """That of the architecture. The size of the vocabulary is rounded up: only `run` counts it."""
+    found = config.architecture.model_dump() | {"model_type": "llama", "vocab_size": _VOCABULARY, "dtype": "float32"}
+    return read_shape(found)
 
 
 def run(ctx: StageContext, config: Config) -> None:

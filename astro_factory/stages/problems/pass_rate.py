@@ -1,6 +1,6 @@
 """Problems of medium difficulty: those that a model solves sometimes, from which RL can learn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -9,7 +9,10 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import LATER, NOT_SEMANTIC, ModelRef, ProblemsRef, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
+from astro_factory.core.machines import Machine
+from astro_factory.core.model_shapes import ModelShape
 from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workload import Rows, Workload, times
@@ -24,6 +27,7 @@ from astro_factory.stages.generation import (
     workers_cores,
     workers_gpus,
 )
+from astro_factory.stages.requirements import engine_needs, lighter_engine
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 1
@@ -68,6 +72,23 @@ class Config(StageConfig):
         if not 0 <= low <= high <= 1:
             raise ValueError("keep needs two numbers with 0 <= low <= high <= 1")
         return self
+
+
+def requirements(
+    config: Config, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
+) -> Requirements | None:
+    """Of the engines."""
+    if config.backend == "ray":  # its GPUs are those of the cluster
+        return Requirements()
+    shape = shapes.get(config.model)
+    if shape is None:
+        return None
+    return engine_needs(config.engine, config.processes, config.max_tokens, shape, workload, machine)
+
+
+def lighter(config: Config, machine: Machine) -> Iterable[Changes]:
+    """More GPUs for an engine, or a shorter context."""
+    return lighter_engine(config.engine, config.processes, machine)
 
 
 def gpus(config: Config) -> int:
