@@ -50,7 +50,7 @@ class Config(StageConfig, FamilyRules):
 
     @field_validator("skills")
     @classmethod
-    def _weighted(cls, skills: dict[Skill, float]) -> dict[Skill, float]:
+    def _weighted_skills(cls, skills: dict[Skill, float]) -> dict[Skill, float]:
         if not skills or min(skills.values()) < 0 or not sum(skills.values()):
             raise ValueError("needs at least one skill, with weights of which none is below 0")
         return {name: skills[name] for name in _SKILLS if name in skills}

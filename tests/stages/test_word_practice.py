@@ -33,3 +33,11 @@ def test_some_solutions_are_asked_for_by_a_system_prompt():
 def test_wrong_weights_are_refused(skills):
     with pytest.raises(ValidationError, match="needs at least one skill"):
         config(skills=skills)
+
+
+def test_the_order_of_weights_does_not_count():
+    first = config(families={"mix": 1, "undo": 2}, skills={"solve": 1, "judge": 1})
+    second = config(families={"undo": 2, "mix": 1, "ages": 0}, skills={"judge": 1, "solve": 1})
+    assert [make_document(first, index) for index in range(50)] == [make_document(second, index) for index in range(50)]
+    with pytest.raises(ValidationError, match="needs at least one family"):
+        config(families={})

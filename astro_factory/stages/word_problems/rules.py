@@ -18,7 +18,7 @@ class FamilyRules(Config):
 
     @field_validator("families")
     @classmethod
-    def _weighted(cls, families: dict[Family, float]) -> dict[Family, float]:
+    def _weighted_families(cls, families: dict[Family, float]) -> dict[Family, float]:
         if not families or min(families.values()) < 0 or not sum(families.values()):
             raise ValueError("needs at least one family, with weights of which none is below 0")
         return {name: families[name] for name in ORDER if families.get(name)}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from astro_factory.stages.word_problems.families import FAMILIES, INVERSE
+from astro_factory.stages.word_problems.rules import Family
 from astro_factory.stages.word_problems.story import (
     DELIMITER,
     LARGEST,
@@ -21,7 +22,7 @@ from astro_factory.stages.word_problems.story import (
 from astro_factory.verifiers.countdown import calculate
 
 Document = tuple[str, str]
-Weights = dict[str, float]
+Weights = dict[Family, float]
 """Weight of each family."""
 Skill = Callable[[Random, Weights], Document | None]
 
