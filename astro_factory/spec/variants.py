@@ -23,7 +23,7 @@ from astro_factory.spec.compiler import Compiler, compile_document
 from astro_factory.spec.likeness import reached, spell_out
 from astro_factory.spec.origins import Origins
 from astro_factory.spec.reader import Document, KeyPath
-from astro_factory.spec.sections import NODE_SECTIONS
+from astro_factory.spec.sections import DEFINITION_SECTIONS, NODE_SECTIONS
 from astro_factory.spec.sweeps import Sweep, axes_of, positions
 
 _MOST_FAILURES = 20
@@ -247,7 +247,7 @@ class _Entry(Compiler):
     def __init__(self, expansion: _Expansion, document: Document):
         super().__init__(replace(document, origins={}), expansion.folder, [])
         self.templates = expansion.templates
-        self.definitions = {s: _Definitions(self, s) for s in ("engines", "search_policies", "suites")}
+        self.definitions = {s: _Definitions(self, s) for s in DEFINITION_SECTIONS}
         self.read: set[KeyPath] = set()
 
     def compiled(self, section: str, name: str) -> GraphNode | None:

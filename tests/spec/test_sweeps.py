@@ -23,8 +23,8 @@ problems:
   test: {kind: countdown, count: 5, split: test}
 engines: {cpu: {kind: transformers}, slow: {kind: transformers, dtype: float32}}
 search_policies:
-  mcts: {kind: mcts, iterations: 2}
-  many: {kind: best_of_n, n: 4}
+  mcts: {kind: mcts, iterations: 2, steps: prose}
+  many: {kind: best_of_n, n: 4, steps: prose}
 templates: {a: reflection/terse.jinja, b: reflection/direct.jinja}
 suites: {puzzles: {problems: [test], samples: 2}}
 stages:
@@ -37,6 +37,7 @@ stages:
   aside: {kind: practice, count: 3}
 publish:
   data: {repo: "file:out", artifacts: [traces]}
+step_formats: {prose: {format: blank_line}}
 """
 AXES = {
     "stages.traces.template": ["a", "b"],
@@ -52,6 +53,7 @@ AXES = {
     "templates.a": ["reflection/terse.jinja", "reflection/direct.jinja"],
     "engines.cpu.dtype": ["auto", "float32"],
     "stages.report.arms": [["base", "tuned"], ["tuned", "base"]],
+    "step_formats.prose.format": ["blank_line", "line"],
     "params.lr": [1e-3, "${params.small}"],
     "params.small": [5e-4, 1e-4],
     "problems.train.numbers": [[3], {3: 0.5, 4: 0.5}],
