@@ -11,11 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from torch.distributed.launcher.api import LaunchConfig
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.stages import grpo, sft
 from astro_factory.training import launch
+from astro_factory.training.settings import Launch
 from tests.training.tiny import contents, context, make_dialogues, make_model
 
 TWO = {"processes": 2}
@@ -61,6 +63,12 @@ def test_two_processes_give_equal_bytes_and_nearly_what_one_gives(inputs, tmp_pa
     assert max((two[name] - one[name]).abs().max().item() for name in one) < 2e-4
     losses = [[values["loss"] for _, values in runs[name].events.metrics if "loss" in values] for name in ("a", "one")]
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
+def test_torchrun_gives_its_processes_the_grace_of_the_stage(monkeypatch):
+    """Its own default is 30 s, which is too short for a checkpoint of 128 GB."""
+    monkeypatch.setattr(os, "environ", launch._environment(Launch(processes=2), sft_config().grace_s))
+    assert LaunchConfig(1, 1, 2).shutdown_timeout == 600
 
 
 @pytest.mark.slow
