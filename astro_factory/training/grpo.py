@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol, TypedDict, cast
 
 import torch
 from datasets import Dataset
@@ -222,8 +222,9 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         if correction is None:
             return
         keys = ("old_per_token_logps", "sampling_per_token_logps", "completion_mask")
-        whole: Any = [self.accelerator.gather(self.accelerator.pad_across_processes(batch[key], 1)) for key in keys]
-        for name, value in mismatch(*whole, correction, self.settings.max_new_tokens).items():
+        gather, pad = self.accelerator.gather, self.accelerator.pad_across_processes
+        trained, sampled, mask = (cast(Tensor, gather(pad(batch[key], 1))) for key in keys)
+        for name, value in mismatch(trained, sampled, mask, correction, self.settings.max_new_tokens).items():
             self._metrics["train"][name].append(value)
 
     def _get_per_token_logps_and_entropies(

@@ -164,9 +164,9 @@ class RolloutCorrection(Config):
     mode: Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = "token_truncate"
     """`truncate` limits ratios to the bounds, `mask` leaves out what is outside. A sequence's ratio is the product over
     its tokens: the longer the response, the more often it is outside."""
-    max_ratio: float = Field(2.0, gt=1)
+    max_ratio: float = Field(default=2.0, gt=1)
     """Highest ratio."""
-    min_ratio: float | None = Field(None, ge=0, lt=1)
+    min_ratio: float | None = Field(default=None, ge=0, lt=1)
     """Lowest ratio; by default there is no bound."""
 
 
