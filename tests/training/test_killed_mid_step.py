@@ -74,7 +74,9 @@ NIGHTLY = (pytest.mark.nightly, pytest.mark.skipif(not find_spec("deepspeed"), r
         pytest.param(signal.SIGKILL, 2, 60, {"save_every_minutes": 1e-6}, 3, marks=NIGHTLY),
         pytest.param(signal.SIGKILL, 3, 60, {"save_every_minutes": 1e-6}, 3, marks=NIGHTLY),
         # so does a stage whose step takes longer than its grace
-        (signal.SIGTERM, None, 60, {"save_every_minutes": 1e-6, "grace_s": 1}, 3),
+        pytest.param(
+            signal.SIGTERM, None, 60, {"save_every_minutes": 1e-6, "grace_s": 1}, 3, marks=pytest.mark.nightly
+        ),
     ],
 )
 def test_what_follows_equals_never_stopping(inputs, tmp_path, monkeypatch, number, stage, waits_s, changes, resumes_at):
