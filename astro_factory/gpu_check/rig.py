@@ -159,9 +159,9 @@ class Rig:
         return ctx, events
 
     def compare(self, name: str, found: float, expected: float, tolerance: float) -> None:
-        """Record the relative difference of a measurement; raises `Failed` beyond the tolerance."""
-        difference = abs(found - expected) / max(abs(expected), 1e-12)
-        self.figures[f"{name}_difference"] = difference
+        """Record the largest relative difference under a name; raises `Failed` beyond the tolerance."""
+        difference, key = abs(found - expected) / max(abs(expected), 1e-12), f"{name}_difference"
+        self.figures[key] = max(difference, self.figures.get(key, 0.0))
         if not difference <= tolerance:
             raise Failed(f"{name} is {found:.6g}, expected {expected:.6g} within {tolerance:.2%}")
 
