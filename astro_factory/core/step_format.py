@@ -75,8 +75,8 @@ class StepLayout(Protocol):
         """The steps of a text. With markers, one without a number is what stands before the first marker."""
         ...
 
-    def stops(self) -> tuple[str, ...]:
-        """Strings that end a sample of one step."""
+    def stops(self, following: int) -> tuple[str, ...]:
+        """Strings that end a sample of one step; `following` is the number of the next one."""
         ...
 
 
@@ -140,15 +140,16 @@ class StepFormat(Config):
             found.append(self._piece(text, start, end, number))
         return found
 
-    def stops(self) -> tuple[str, ...]:
+    def stops(self, following: int) -> tuple[str, ...]:
         if self.format == "line":
             return tuple(f"{char}\n" for char in _ENDS_OF_LINES)
         if self.format == "blank_line":
             return tuple(f"{char}\n\n" for char in _ENDS_OF_PARAGRAPHS)
-        before = self._marker.partition(_NUMBER)[0].rstrip()
-        if self.format == "heading" and self.pattern is None:
-            return ("\n## Step", "\n### Step", "\n**Step", "\nStep ")
-        return (f"\n{before}",) if before else tuple(f"\n{digit}" for digit in "123456789")
+        if self.pattern is not None:
+            return ("\n" + self.pattern.replace(_NUMBER, str(following)),)
+        if self.format == "heading":
+            return tuple(f"\n{before}Step {following}" for before in ("## ", "### ", "**", ""))
+        return tuple(f"\n{before}{following}{after}" for before in ("", "**") for after in (".", ")"))
 
     def is_step(self, sample: str, stopped: bool) -> bool:
         """Whether a sample shows where a step ends: by a marker, by a second step, or because it stopped there."""
@@ -261,7 +262,7 @@ class Delimiter:
             start += len(part) + len(self.separator)
         return found
 
-    def stops(self) -> tuple[str, ...]:
+    def stops(self, following: int) -> tuple[str, ...]:
         return (self.separator,)
 
 

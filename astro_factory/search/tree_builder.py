@@ -82,7 +82,9 @@ class TreeBuilder:
 
     def step_request(self, node: int, count: int, max_tokens: int) -> SampleRequest:
         """A request for single steps that continue a node."""
-        return SampleRequest(node, "step", count, max_tokens, self.config.step_layout.stops())
+        layout = self.config.step_layout
+        # A step that is sampled at depth d has the number d + 1.
+        return SampleRequest(node, "step", count, max_tokens, layout.stops(self.depths[node] + 2))
 
     def sample(self, *requests: SampleRequest) -> Sampling[list[list[Sample]]]:
         """The samples for each request; every sample is recorded as a call of the tree.

@@ -124,11 +124,11 @@ def test_a_sample_that_stops_inside_a_step_is_open(name):
 
 
 def test_stop_strings_end_a_step():
-    assert FORMATS["blank_line"].stops()[0] == ".\n\n" and ":\n\n" not in FORMATS["blank_line"].stops()
-    assert ".\n" in FORMATS["line"].stops()
-    assert "\n## Step" in FORMATS["heading"].stops()
-    assert FORMATS["german"].stops() == ("\n### Schritt",)
-    assert "\n1" in FORMATS["numbered"].stops()
+    assert FORMATS["blank_line"].stops(3)[0] == ".\n\n" and ":\n\n" not in FORMATS["blank_line"].stops(3)
+    assert ".\n" in FORMATS["line"].stops(3)
+    assert "\n## Step 3" in FORMATS["heading"].stops(3)
+    assert FORMATS["german"].stops(3) == ("\n### Schritt 3:",)
+    assert "\n3." in FORMATS["numbered"].stops(3)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ def test_steps_are_whole_and_continue_each_other(tokenizer, name, candidates):
         )
     whole = [steps.join([first, second]) for second in seconds]
     end = steps.write(first, 1) + steps.separator
+    if steps.has_markers:
+        whole = [f"To solve this, we go step by step.\n\n{text}" for text in whole]
     responses = {"": whole, end: [steps.write(second, 2) for second in seconds]}
     config = MctsConfig(kind="mcts", steps=steps, candidates=candidates, expansions=4, rollouts=2, iterations=3,
                         max_step_tokens=400, max_rollout_tokens=400, keep_rollouts=True)  # fmt: skip
