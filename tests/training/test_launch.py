@@ -95,12 +95,12 @@ def test_deepspeed_learns_as_plain_data_parallelism_does(inputs, tmp_path, stage
         ctx = context(tmp_path / train.__name__ / "sharded", inputs)
         train.run(ctx, config(weight_decay=0.5, launch=sharded))
         assert contents(ctx.out).keys() == contents(plain.out).keys()
-        for name, bound in {"loss": 1e-3, "grad_norm": 1e-3}.items():
+        for name in ("loss", "grad_norm"):
             points = [[values[name] for _, values in c.events.metrics if name in values] for c in (ctx, plain)]
-            assert points[0] == pytest.approx(points[1], abs=bound)
+            assert points[0] == pytest.approx(points[1], abs=1e-4)
         two, one = weights(ctx.out), weights(plain.out)
         assert two.keys() == one.keys()
-        assert max((two[name] - one[name]).abs().max().item() for name in one) < 2e-4
+        assert max((two[name] - one[name]).abs().max().item() for name in one) < 5e-5
 
 
 @pytest.mark.slow
