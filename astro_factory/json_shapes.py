@@ -21,7 +21,7 @@ JSON_SHAPES = {
     "presets --json": f"{_INSPECTING}:ListOutput",
     "check --json": f"{_BUILDING}:CheckOutput",
     "plan --json": f"{_BUILDING}:PlanOutput",
-    "probe --json": f"{_BUILDING}:ProbeOutput",
+    "probe --json": "astro_factory.cli.json_output_estimates:ProbeOutput",
     "explain --json": f"{_BUILDING}:ExplainOutput",
     "diff --json": f"{_INSPECTING}:DiffOutput",
     "lock --json": f"{_BUILDING}:LockOutput",
