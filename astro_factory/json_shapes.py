@@ -24,7 +24,7 @@ JSON_SHAPES = {
     "probe --json": "astro_factory.cli.json_output_estimates:ProbeOutput",
     "explain --json": f"{_BUILDING}:ExplainOutput",
     "diff --json": f"{_INSPECTING}:DiffOutput",
-    "lock --json": f"{_BUILDING}:LockOutput",
+    "lock --json": "astro_factory.cli.json_output_locking:LockOutput",
     "build --json": f"{_BUILDING}:BuildOutput",
     "sweep --json": f"{_BUILDING}:SweepOutput",
     "show --json": f"{_INSPECTING}:ShowOutput",

@@ -1,4 +1,4 @@
-"""What `check`, `plan`, `explain`, `lock`, `build` and `sweep` print with `--json`; docs/reference/json.md shows it."""
+"""What `check`, `plan`, `explain`, `build` and `sweep` print with `--json`; docs/reference/json.md shows it."""
 
 from typing import Literal, NotRequired
 
@@ -212,28 +212,6 @@ class ExplainOutput(TypedDict):
     """Its key."""
     waits: list[str]
     """Nodes that must run first."""
-
-
-@documented
-class LockChange(TypedDict):
-    """An entry of the lock file that is new or has a new value."""
-
-    name: str
-    """What is locked."""
-    old: str | None
-    """The commit or digest before."""
-    new: str
-    """The commit or digest now."""
-
-
-@documented
-class LockOutput(TypedDict):
-    """The result of `lock`."""
-
-    lock: str
-    """Path of the lock file."""
-    changes: list[LockChange]
-    """What was written to it."""
 
 
 @documented

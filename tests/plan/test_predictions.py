@@ -1,9 +1,11 @@
 """Memory, disk and hours are predicted from config.json; what does not fit is refused with the smallest change."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from astro_factory.cli.main import make_app
 from astro_factory.core.devices import Inventory
 from astro_factory.core.errors import UserError
 from astro_factory.core.machines import Machine, parse_machine
@@ -13,6 +15,7 @@ from astro_factory.plan.predictions import predictions, require_fit
 from astro_factory.spec import compile_spec
 from astro_factory.store import Store
 
+RECIPE = Path(__file__).parents[2] / "specs/llama3_8b.yaml"
 SPEC = """\
 factory: 1
 name: sized
@@ -132,3 +135,17 @@ def test_without_gpus_everything_may_run_on_the_cpu(tmp_path):
     found = predictions(planned(tmp_path), Machine(host_gb=16))
     assert all(one.fault is None and not one.needs.gpus for one in found.values())
     assert (found["tuned"].needs.host or 0) > 16 * 2**30
+
+
+@pytest.mark.parametrize(("machine", "code"), [("8xH100-80GB", 0), ("1x4090-24GB", 2), ("8x4090-24GB", 2)])
+def test_the_shipped_recipe_says_where_it_fits(tmp_path, capsys, machine, code):
+    with pytest.raises(SystemExit) as ended:
+        make_app("plan")(["plan", "--offline", str(RECIPE), "--machine", machine, "--store", str(tmp_path), "--json"])
+    assert ended.value.code == code
+    stages = {stage["name"]: stage for stage in json.loads(capsys.readouterr().out)["stages"]}
+    for name in ("trees", "astro_sft", "astro_rl", "report"):
+        stage = stages[name]
+        assert bool(stage["remedy"]) is not stage["fits"]
+        assert all(stage[field] for field in ("gpus", "peak_gpu_gb", "peak_host_gb", "disk_gb", "hours"))
+    assert stages["traces"]["peak_gpu_gb"] is None
+    assert all(stage["fits"] is not False for stage in stages.values()) is (code == 0)
