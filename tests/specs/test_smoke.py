@@ -1,7 +1,9 @@
 """`--profile smoke` builds the whole graph of a spec on a CPU, in the program as a user starts it."""
 
+import getpass
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from astro_factory.core.shipped import shipped_folder
 from astro_factory.core.tables import read_table
 from astro_factory.spec import compile_spec
+from tests.hub.test_published_bytes import leaks
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 SPECS = shipped_folder("specs")
@@ -129,3 +132,10 @@ def test_a_workspace_builds_with_problems_of_ones_own(tmp_path):
     assert found["ok"] and set(found["counts"]) == {"ran"}
     shown = program(tmp_path / "mine", "show", "specs/my_problems.yaml:report", "--profile", "smoke")
     assert "astro_rl" in shown
+
+
+def test_publications_say_nothing_of_their_publisher(found, folder):
+    published = [path.parents[1] for path in folder.rglob("astro/manifest.json")]
+    words = [str(folder), f"{Path.home()}/", str(SPECS.parent), "api_key_env"]
+    words += [name for name in (socket.gethostname(), getpass.getuser()) if len(name) > 5]
+    assert len(published) >= 2 and [leak for place in published for leak in leaks(place, words)] == []
