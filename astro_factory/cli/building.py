@@ -1,6 +1,8 @@
 """`build`: run what is missing."""
 
+import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,9 +26,13 @@ from astro_factory.cli.options import (
 )
 from astro_factory.cli.summary import print_summary, summary
 from astro_factory.cli.terminal import open_view
+from astro_factory.core.devices import inventory
 from astro_factory.core.graph import Graph
+from astro_factory.core.plans import Plan
 from astro_factory.plan.building import build_graph
+from astro_factory.plan.fit import wants_gpus
 from astro_factory.runtime import BuildOptions
+from astro_factory.runtime.events import Watcher
 from astro_factory.store import Store
 from astro_factory.store.disk_errors import disk_errors_explained
 
@@ -119,7 +125,13 @@ def made(
 ) -> dict[str, Any]:
     """Build a graph; returns its `summary`."""
     started = time.monotonic()
-    done = build_graph(graph, place, options, lambda plan: open_view(plan, quiet=quiet, log=log), targets)
+
+    def view(plan: Plan) -> AbstractContextManager[Watcher]:
+        if wants_gpus(plan) and not inventory().gpus:
+            print("this machine has no GPU: models run on its CPU", file=sys.stderr)
+        return open_view(plan, quiet=quiet, log=log)
+
+    done = build_graph(graph, place, options, view, targets)
     with disk_errors_explained(place.root), place.building():
         return summary(done.plan, place, done.build, time.monotonic() - started, done.estimates)
 

@@ -11,10 +11,14 @@ from astro_factory.core.plans import Hit, Import, Plan
 from astro_factory.runtime.resources import declared
 
 
+def wants_gpus(plan: Plan) -> bool:
+    """Whether stages that must run or may have to would use GPUs."""
+    return any(declared(item.node).gpus for item in plan.nodes.values() if not isinstance(item, Hit | Import))
+
+
 def require_usable_gpus(plan: Plan, found: Inventory) -> None:
     """Raises `UserError` E180 if stages that must run or may have to need GPUs, and the machine's are unusable."""
-    nodes = [item.node for item in plan.nodes.values() if not isinstance(item, Hit | Import)]
-    if any(declared(node).gpus for node in nodes):
+    if wants_gpus(plan):
         found.require_usable()
 
 

@@ -9,6 +9,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.nvidia import Fault, Gpu
 from astro_factory.core.plans import Plan
 from astro_factory.plan import make_plan
+from astro_factory.plan.fit import wants_gpus
 from astro_factory.plan.predictions import require_fit
 from astro_factory.spec import compile_spec
 from astro_factory.store import Store
@@ -107,3 +108,8 @@ def test_unusable_gpus_do_not_matter_to_a_plan_that_needs_none(tmp_path):
     text = text.replace("{kind: vllm, tensor_parallel_size: 2}", "{kind: transformers, device: cpu}")
     planned = plan_of(tmp_path, text)
     require_fit(planned, machine(0, faults=(Fault("driver", "it is too old", "renew it"),)))
+    assert not wants_gpus(planned)
+
+
+def test_a_plan_wants_gpus_for_its_models(planned):
+    assert wants_gpus(planned)
