@@ -26,7 +26,7 @@ from astro_factory.core.devices import inventory
 from astro_factory.core.errors import UserError
 from astro_factory.core.machines import parse_machine, this_machine
 from astro_factory.plan import make_plan
-from astro_factory.plan.fit import require_usable_gpus
+from astro_factory.plan.fit import require_usable_gpus, wants_gpus
 from astro_factory.plan.locks import commits_for, locked_commits
 from astro_factory.plan.predictions import predictions
 from astro_factory.plan.preflight import preflight
@@ -67,7 +67,7 @@ def plan(
         print_json(plan_as_json(planned, expected, needed))
         raise typer.Exit(2 if faults else 0)
     print_plan(planned, expected)
-    print_predictions(needed, target)
+    print_predictions(needed, target, wants_gpus(planned))
     if faults:
         raise UserError(*faults)
 

@@ -9,8 +9,11 @@ from astro_factory.core.machines import GB, Machine
 from astro_factory.plan.predictions import Prediction
 
 
-def print_predictions(needed: Mapping[str, Prediction], machine: Machine) -> None:
-    """A line for each stage that uses a model, and notes. Nothing if there is none."""
+def print_predictions(needed: Mapping[str, Prediction], machine: Machine, wants_gpus: bool) -> None:
+    """A line for each stage that uses a model, and notes. Nothing if there is none.
+
+    `wants_gpus`: whether stages would use GPUs, if there were any.
+    """
     shown = {name: found for name, found in needed.items() if found.needs.gpus or found.needs.host}
     if not shown:
         return
@@ -30,6 +33,6 @@ def print_predictions(needed: Mapping[str, Prediction], machine: Machine) -> Non
     for name, found in shown.items():
         for note in found.needs.notes:
             console.print(f"{name}: {note}", highlight=False, soft_wrap=True)
-    if not machine.gpus:
+    if wants_gpus and not machine.gpus:
         text = "this machine has no GPU, so models run on its CPU; --machine 8xH100-80GB predicts for another machine"
         console.print(text, highlight=False, soft_wrap=True)
