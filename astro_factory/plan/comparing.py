@@ -37,7 +37,7 @@ def compare(first: Graph, second: Graph) -> list[EntryDifference]:
     """The entries that differ, in the order of the graphs; equal entries share results."""
     ours, theirs = _identities(first), _identities(second)
     found: list[EntryDifference] = []
-    for name, node in (first.nodes | second.nodes).items():
+    for name, node in {**first.nodes, **second.nodes}.items():
         if name not in second.nodes or name not in first.nodes:
             only = "only in the first" if name in first.nodes else "only in the second"
             found.append(EntryDifference(name, node.kind, only))
@@ -45,7 +45,7 @@ def compare(first: Graph, second: Graph) -> list[EntryDifference]:
             new = second.nodes[name]
             contents = {read: f"of {read}" for read in (*first.nodes[name].references, *new.references)}
             records = [make_record(graph.nodes[name], contents, {}) for graph in (first, second)]
-            own = changes(*records, new)
+            own = changes(records[0], records[1], new)
             if first.nodes[name].kind != new.kind:  # their fields have nothing in common
                 own = [change for change in own if change.name == "kind"][:1]
             inputs = [read for read in new.references if ours.get(read) != theirs.get(read)]
