@@ -148,7 +148,8 @@ class _Scheduler:
             self.inbox.put(_Report(name, event))
 
         try:
-            visible = devices if self.has_gpus else None
+            on_ray = getattr(planned.node.config, "backend", "") == "ray"  # Ray hands out the GPUs itself
+            visible = devices if self.has_gpus and not on_ray else None
             news = execute_node(
                 self.plan,
                 planned,

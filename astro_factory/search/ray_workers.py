@@ -80,7 +80,7 @@ def connect(engine: EngineConfig, processes: int) -> tuple[float, float]:
     """Connect to the cluster, unless this process is connected; returns the CPUs and GPUs of each actor.
 
     Raises:
-        UserError: E619 if Ray is not installed.
+        UserError: E619 if Ray is not installed, E181 if the cluster has GPUs, but too few.
     """
     try:
         import ray
@@ -91,7 +91,10 @@ def connect(engine: EngineConfig, processes: int) -> tuple[float, float]:
         path = os.pathsep.join(part or os.getcwd() for part in sys.path)
         variables = {"PYTHONPATH": path, "PYTHONHASHSEED": "0"}
         ray.init(runtime_env={"env_vars": variables}, include_dashboard=False, log_to_driver=False)
-    cpus, gpus = getattr(engine, "threads", 1), getattr(engine, "tensor_parallel_size", 1)
-    if ray.cluster_resources().get("GPU", 0) < gpus * processes:
-        gpus = 0
-    return cpus, gpus
+    cpus, gpus = engine.cores(), engine.gpus()
+    found = int(ray.cluster_resources().get("GPU", 0))
+    if 0 < found < gpus * processes:
+        cause = f"{processes} engines need {gpus * processes} GPUs, and the Ray cluster has {found}"
+        remedy = f"set `processes` to {found // gpus}" if found >= gpus else "lower the engine's tensor_parallel_size"
+        raise UserError.of("E181", cause, remedy)
+    return cpus, gpus if found else 0
