@@ -30,3 +30,11 @@ def seed_for(*parts: object) -> int:
     It depends on nothing else, so neither the order of work nor the number of workers can change a sample.
     """
     return int(digest(list(parts))[:16], 16) >> 1
+
+
+def path_digest(target: Path) -> str:
+    """Digest of a file's bytes, or of the names and bytes of a folder's files. Raises `OSError`."""
+    if target.is_dir():
+        inside = sorted(path for path in target.rglob("*") if path.is_file())
+        return digest({path.relative_to(target).as_posix(): file_digest(path) for path in inside})
+    return file_digest(target)

@@ -127,6 +127,7 @@ def _render(
         spec=provenance.spec_name,
         stages=provenance.stages,
         sources=[*provenance.models, *provenance.datasets],
+        absent=list(provenance.absent),
         **context,
     )
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"

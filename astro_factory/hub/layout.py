@@ -4,6 +4,7 @@
     data/<artifact>/...           the files of an artifact (dataset repositories)
     config.json, *.safetensors    the files of the model (model repositories), with NOTICE if its licence requires one
     astro/spec.yaml               the resolved spec
+    astro/templates/, astro/files/   the templates and data files that it reads
     astro/records/<key>.json      the record of every stage upstream
     astro/manifest.json           digest and size of every file above
 

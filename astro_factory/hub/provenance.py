@@ -25,6 +25,8 @@ class Provenance:
     """Upstream models from the Hub, as `org/name`."""
     datasets: tuple[str, ...]
     """Upstream problem sets from the Hub."""
+    absent: tuple[str, ...] = ()
+    """Files that the spec reads and the publication does not contain, each with its digest and the reason."""
 
     @classmethod
     def read(cls, folder: Path) -> "Provenance":
@@ -37,7 +39,10 @@ class Provenance:
         stages = tuple(
             UpstreamStage(e["name"], f"{e['record']['section']}: {e['record']['kind']}", e["key"]) for e in records
         )
-        return cls(str(spec["name"]), stages, hub_repos("models", entries), hub_repos("problems", entries))
+        kept_back = folder / "files/absent.json"
+        listed = json.loads(kept_back.read_text(encoding="utf-8")) if kept_back.is_file() else {}
+        absent = tuple(f"`astro/{name}` ({e['reason']}; SHA-256 `{e['sha256']}`)" for name, e in sorted(listed.items()))
+        return cls(str(spec["name"]), stages, hub_repos("models", entries), hub_repos("problems", entries), absent)
 
 
 _ORDER = ("models", "problems", "stages", "publish")

@@ -15,11 +15,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from astro_factory.core.canonical import file_digest
+from astro_factory.core.canonical import file_digest, path_digest
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import Diagnostic, UserError, near, shown
 from astro_factory.core.graph import Graph, GraphNode
-from astro_factory.plan.records import path_digest
 from astro_factory.plan.revisions import open_revision
 from astro_factory.store.files import write_atomic
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from astro_factory.core.annotations import alternatives, field_annotation, holds, item_of, unwrap
-from astro_factory.core.canonical import digest, file_digest
+from astro_factory.core.canonical import digest, path_digest
 from astro_factory.core.config import Config, InputFile, Reference, Rounding, beside_fields, recorded_value
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import GraphNode
@@ -47,14 +47,6 @@ def make_record(
 
 def record_key(record: Record) -> str:
     return digest(record)
-
-
-def path_digest(target: Path) -> str:
-    """Digest of a file's bytes, or of the names and bytes of a folder's files. Raises `OSError`."""
-    if target.is_dir():
-        inside = sorted(path for path in target.rglob("*") if path.is_file())
-        return digest({path.relative_to(target).as_posix(): file_digest(path) for path in inside})
-    return file_digest(target)
 
 
 @dataclass(frozen=True, slots=True)

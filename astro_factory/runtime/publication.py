@@ -8,10 +8,12 @@ import yaml
 
 from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.results import Result
+from astro_factory.runtime.published_files import PublishedFiles
 
 _NODES = ("models", "problems", "stages", "publish")
 _DEFINITIONS = ("engines", "search_policies", "templates", "suites")
-_PATH_FIELDS = ("path", "repo", "template", "backtracks", "prompt", "word_sources")
+_PATH_FIELDS = ("path", "repo")
+_TEMPLATE_FIELDS = ("template", "backtracks", "prompt", "word_sources")
 _LOCAL_SERVER = "http://localhost:8000/v1"
 """Stands for the publisher's servers in a published spec."""
 
@@ -33,11 +35,11 @@ def spec_text(source: Mapping[str, object]) -> str:
     return yaml.dump(dict(source), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def published_source(graph: Graph, node: GraphNode) -> dict[str, object]:
+def published_source(graph: Graph, node: GraphNode, files: PublishedFiles) -> dict[str, object]:
     """The part of a spec that a publication was made from: its nodes, and the definitions that they use.
 
-    Engines are stripped of addresses and key variables, and absolute paths are reduced to their last component: both
-    belong to the publisher's machine, and neither is part of a key.
+    Engines are stripped of addresses and key variables, and paths lead to the files that travel with the spec: what
+    belongs to the publisher's machine is not part of a key.
     """
     in_spec = {name: spec_name for variant in graph.variants for spec_name, name in variant.nodes.items()}
     nodes = {
@@ -47,12 +49,12 @@ def published_source(graph: Graph, node: GraphNode) -> dict[str, object]:
     published: dict[str, object] = {key: graph.source[key] for key in ("factory", "name", "env") if key in graph.source}
     texts: set[str] = set()
     for section, entries in _sections(graph, _NODES):
-        kept = {name: _portable(value) for name, value in entries.items() if (section, name) in nodes}
+        kept = {name: _portable(value, files) for name, value in entries.items() if (section, name) in nodes}
         texts |= _texts(kept)
         if kept:
             published[section] = kept
     for section, entries in _sections(graph, _DEFINITIONS):
-        kept = {name: _portable(value, section) for name, value in entries.items() if name in texts}
+        kept = {name: _portable(value, files, section) for name, value in entries.items() if name in texts}
         if kept:
             published[section] = kept
     return published
@@ -74,16 +76,20 @@ def _texts(value: object) -> set[str]:
     return {value} if isinstance(value, str) else set()
 
 
-def _portable(value: object, section: str = "", key: str = "") -> object:
+def _portable(value: object, files: PublishedFiles, section: str = "", key: str = "") -> object:
     """A value without hosts, key variables and absolute paths."""
     if isinstance(value, dict):
         if value.get("kind") == "openai":
             value = {name: item for name, item in value.items() if name != "api_key_env"}
             value["base_urls"] = [_LOCAL_SERVER]
-        return {name: _portable(item, section, str(name)) for name, item in value.items()}
+        return {name: _portable(item, files, section, str(name)) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_portable(item, section, key) for item in value]
-    if isinstance(value, str) and (key in _PATH_FIELDS or section == "templates"):
+        return [_portable(item, files, section, key) for item in value]
+    if isinstance(value, str) and key == "path" and value in files.names:
+        return files.names[value]
+    if isinstance(value, str) and (key in _TEMPLATE_FIELDS or section == "templates"):
+        return files.template(value)
+    if isinstance(value, str) and key in _PATH_FIELDS:
         scheme = "file:" if value.startswith("file:") else ""
         path = Path(value.removeprefix("file:"))
         return scheme + path.name if path.is_absolute() or value.removeprefix("file:").startswith("~") else value
@@ -93,9 +99,12 @@ def _portable(value: object, section: str = "", key: str = "") -> object:
 
 
 def write_provenance(folder: Path, graph: Graph, node: GraphNode, results: Mapping[str, Result]) -> Path:
-    """Write `spec.yaml` and `records/<key>.json` for every node upstream of a publish stage; no times, no paths."""
+    """Write `spec.yaml`, the files that it reads, and `records/<key>.json` for every node upstream of a publish stage;
+    no times, no paths."""
     (folder / "records").mkdir(parents=True, exist_ok=True)
-    (folder / "spec.yaml").write_text(spec_text(published_source(graph, node)), encoding="utf-8")
+    files = PublishedFiles.of(graph, node)
+    files.write(folder)
+    (folder / "spec.yaml").write_text(spec_text(published_source(graph, node, files)), encoding="utf-8")
     for name in graph.closure(set(node.references)):
         result = results[name]
         text = json.dumps(

@@ -5,10 +5,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
-from astro_factory.core.config import FileField, StageConfig
+from astro_factory.core.config import NOT_SEMANTIC, FileField, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.errors import Diagnostic, UserError
@@ -27,6 +27,8 @@ _ROWS_NAMED = 10
 
 class Config(StageConfig):
     kind: Literal["dialogues"]
+    redistribute: Annotated[bool, NOT_SEMANTIC] = True
+    """Whether a publication may contain a copy of the file. If not, its digest stands in, and the card says so."""
     path: FileField
     """The file, relative to the spec's folder: .jsonl, .json (a list) or .parquet. Each row has `messages`, the last of
     them from the assistant, and may have a `skill`, a name for what it teaches."""

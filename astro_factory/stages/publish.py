@@ -27,7 +27,7 @@ from astro_factory.hub.licences import llama_terms, unknown_licence
 from astro_factory.hub.provenance import Provenance, hub_repos
 
 OUTPUT = ArtifactType.PUBLICATION
-VERSION = 3
+VERSION = 4
 HEAVY = False
 
 PROVENANCE_INPUT = "__provenance__"

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from astro_factory.hub.pull import pull
 from astro_factory.plan import make_plan
 from astro_factory.runtime import build
 from astro_factory.spec import compile_spec
@@ -78,8 +79,63 @@ def test_a_publication_holds_only_what_its_reader_needs(published):
 def test_the_published_spec_compiles_to_the_same_stages(published, tmp_path):
     spec = yaml.safe_load((published / "astro/spec.yaml").read_text())
     assert sorted(spec) == ["factory", "name", "problems", "publish", "stages"]
-    assert spec["problems"]["own"]["path"] == "own.jsonl" and spec["publish"]["data"]["repo"] == "file:out"
-    (published / "astro/own.jsonl").write_bytes((published.parent / "own.jsonl").read_bytes())
+    assert spec["problems"]["own"]["path"] == "files/own.jsonl" and spec["publish"]["data"]["repo"] == "file:out"
     store = Store(tmp_path / "elsewhere")
     keys = {p.key for p in make_plan(compile_spec(published / "astro/spec.yaml"), store).nodes.values() if p.key}
     assert {path.stem for path in (published / "astro/records").glob("*.json")} <= keys
+
+
+RECIPE = """\
+factory: 1
+name: recipe
+problems:
+  own: {kind: file, path: PLACE/rows/own.jsonl}
+  same_name: {kind: file, path: other/own.jsonl}
+  kept: {kind: file, path: kept.jsonl, redistribute: false}
+stages:
+  drill: {kind: practice, count: 20}
+publish:
+  data: {repo: "file:PLACE/out", artifacts: [own, same_name, kept, drill]}
+"""
+
+
+def test_the_files_that_a_spec_reads_travel_with_it(tmp_path):
+    """From the publication alone, every stage has the key of the publisher's; what a licence forbids is named."""
+    place = tmp_path / "home"
+    for name in ("rows", "other"):
+        (place / name).mkdir(parents=True)
+    for number, name in enumerate(("rows/own", "other/own", "kept"), start=1):
+        (place / f"{name}.jsonl").write_text(json.dumps({"question": f"{number} + 1?", "answer": f"{number + 1}"}))
+    (place / "spec.yaml").write_text(RECIPE.replace("PLACE", str(place)))
+    graph, store = compile_spec(place / "spec.yaml"), Store(place / "store")
+    done = build(make_plan(graph, store, targets=["publish.data"]), store, lambda *_: None)
+    assert done.ok, done.failures
+    astro = place / "out/astro"
+    files = sorted(path.name for path in (astro / "files").iterdir())
+    assert "absent.json" in files and "own.jsonl" in files and "kept.jsonl" not in files and len(files) == 3
+    assert "may not be redistributed" in (place / "out/README.md").read_text()
+    assert leaks(place / "out", [str(place)]) == []
+    pulled = tmp_path / "pulled"
+    pull(f"file:{place / 'out'}", pulled)
+    (pulled / "astro/files/kept.jsonl").write_bytes((place / "kept.jsonl").read_bytes())
+    plan = make_plan(compile_spec(pulled / "astro/spec.yaml"), Store(tmp_path / "elsewhere"))
+    keys = {item.key for item in plan.nodes.values() if item.key}
+    assert {path.stem for path in (astro / "records").glob("*.json")} <= keys
+
+
+def test_a_custom_template_travels(tmp_path):
+    place = tmp_path / "home"
+    (place / "templates/reflection").mkdir(parents=True)
+    (place / "templates/reflection/mine.jinja").write_text("{% block wrong %}No .{% endblock %}")
+    (place / "spec.yaml").write_text(
+        "factory: 1\nname: t\ntemplates: {mine: reflection/mine.jinja}\n"
+        f"models: {{blank: {{kind: init, vocabulary: {{words: [a], word_sources: [mine]}}}}}}\n"
+        f"publish: {{model: {{repo: 'file:{place}/out', artifact: blank}}}}\n"
+    )
+    graph, store = compile_spec(place / "spec.yaml"), Store(place / "store")
+    done = build(make_plan(graph, store, targets=["publish.model"]), store, lambda *_: None)
+    assert done.ok, done.failures
+    assert (place / "out/astro/templates/reflection/mine.jinja").read_text().startswith("{% block wrong")
+    moved = compile_spec(place / "out/astro/spec.yaml")
+    plan = make_plan(moved, Store(tmp_path / "elsewhere"))
+    assert plan.nodes["blank"].key == done.results["blank"].key

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astro_factory.runtime.publication import _portable, spec_text
+from astro_factory.runtime.published_files import PublishedFiles
 from astro_factory.spec.reader import parse_yaml
 
 words = st.text(st.characters(max_codepoint=0xD7FF, exclude_categories=["Cc", "Cs"]), max_size=6) | st.sampled_from(
@@ -52,4 +53,4 @@ def test_it_is_pleasant_to_read():
     ],
 )
 def test_a_published_spec_names_no_place_of_the_publisher(given, published):
-    assert _portable(given) == published
+    assert _portable(given, PublishedFiles()) == published

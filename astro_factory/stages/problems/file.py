@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import field_validator
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.core.config import LATER, FileField
+from astro_factory.core.config import LATER, NOT_SEMANTIC, FileField
 from astro_factory.core.context import Events, StageContext
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.problems import Problem
@@ -23,6 +23,8 @@ HEAVY = False
 
 class Config(RowsConfig):
     kind: Literal["file"]
+    redistribute: Annotated[bool, NOT_SEMANTIC] = True
+    """Whether a publication may contain a copy of the file. If not, its digest stands in, and the card says so."""
     path: FileField
     """The file, relative to the spec's folder, ending in .jsonl, .json (a list), .csv, .tsv or .parquet. The delimiter
     of a table is detected."""
