@@ -28,6 +28,7 @@ from astro_factory.core.machines import parse_machine, this_machine
 from astro_factory.plan import make_plan
 from astro_factory.plan.fit import require_usable_gpus, wants_gpus
 from astro_factory.plan.locks import commits_for, locked_commits
+from astro_factory.plan.model_configs import fetch_configs
 from astro_factory.plan.predictions import predictions
 from astro_factory.plan.preflight import preflight
 
@@ -56,6 +57,8 @@ def plan(
     graph, place = read_graph(spec, sets, profile, sweep), open_store(store)
     commits = commits_for(graph, offline=offline, locked=locked)
     caches = () if offline else open_caches(cache)
+    if not offline:
+        fetch_configs(graph)
     planned = make_plan(graph, place, commits=commits, use_imports=not no_import, caches=caches)
     preflight(planned, online=False)
     if machine is None:
