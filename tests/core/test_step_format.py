@@ -91,14 +91,14 @@ def test_splitting_inverts_joining(name, texts):
 
 
 def is_whole(steps: StepFormat, text: str) -> bool:
-    """Whether a text is one step, before and after any other."""
-    between = steps.join(["a.", text, "b."])
+    """Whether a text is one step, before and after any other: a fence that it leaves open ends at the next one."""
     if steps.format == "numbered" and re.search(r"^(\d+\.|\(\d+\))", text, re.MULTILINE):
         return False  # a list in a step, which may count on from the step's own number
     if steps.format == "line" and text.startswith("|"):
         return False  # the next row of a table before it
     closed = not steps.is_open(text) and not FORMATS["blank_line"].is_open(text)
-    return closed and [piece.text for piece in steps.split(between)] == ["a.", text, "b."]
+    around = [["a.", text, "b."], ["a.", text, CODE]]
+    return closed and all([piece.text for piece in steps.split(steps.join(texts))] == texts for texts in around)
 
 
 @settings(max_examples=200, deadline=None)

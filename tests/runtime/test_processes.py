@@ -19,6 +19,14 @@ def test_light_stages_share_as_many_processes_as_run_in_parallel(bench):
     assert all(gone(int(pid)) for pid in pids)
 
 
+def test_a_large_builder_shares_processes_too(bench):
+    """The system hands the peak memory of a process on to those that it starts."""
+    ballast = bytearray(b"x") * (1200 << 20)
+    bench.write("\n".join(f"s{number}: {{kind: light, do: [count], text: t{number}}}" for number in range(8)))
+    assert bench.build(jobs=1).ok and ballast[-1]
+    assert len({bench.note(f"s{number}.runs")[0] for number in range(8)}) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("action", ["fail", "leave", "exit", "die", "crash", "mistake", "swell"])
 def test_after_any_light_stage_the_next_one_has_a_working_process(bench, action):

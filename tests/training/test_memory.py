@@ -75,7 +75,7 @@ class Case:
             if self.step.fused_head:
                 return model(input_ids=ids, labels=ids, fused_lm_head=True).loss
             batch = {"input_ids": ids, "labels": ids, "attention_mask": torch.ones_like(ids)}
-            return losses_from_logits(model, batch, None).sum
+            return losses_from_logits(model, batch).sum
 
 
 def case(shape: ModelShape, *, bf16: bool, checkpointing: bool, accumulates: bool) -> Case:
