@@ -3,25 +3,23 @@
 from contextlib import suppress
 
 from astro_factory.core.errors import UserError
-from astro_factory.core.graph import Graph
-from astro_factory.stages.models import hub
+from astro_factory.core.graph import Graph, GraphNode
 
 
 def fetch_configs(graph: Graph) -> None:
     """Download what is neither known nor in the Hub's cache. A model that cannot be reached gets no prediction."""
-    unknown = [
-        node.config
-        for node in graph.nodes.values()
-        if isinstance(node.config, hub.Config) and hub.shape(node.config, {}) is None
-    ]
-    for config in unknown:
-        _fetch(config)
+    for node in graph.nodes.values():
+        if (node.section, node.kind) == ("models", "hub"):
+            _fetch(node)
 
 
-def _fetch(config: hub.Config) -> None:
+def _fetch(node: GraphNode) -> None:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     from astro_factory.hub.client import hub_client
+    from astro_factory.stages.models import hub
 
-    with suppress(HfHubHTTPError, LocalEntryNotFoundError, UserError, OSError):
-        hub_client().hf_hub_download(config.repo, "config.json", revision=config.revision)
+    config = node.config
+    if isinstance(config, hub.Config) and hub.shape(config, {}) is None:
+        with suppress(HfHubHTTPError, LocalEntryNotFoundError, UserError, OSError):
+            hub_client().hf_hub_download(config.repo, "config.json", revision=config.revision)
