@@ -5,7 +5,7 @@ costs just that. Verdicts and all figures are computed from the samples each tim
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple
@@ -19,7 +19,7 @@ from astro_factory.core.errors import UserError, near
 from astro_factory.core.machines import Machine
 from astro_factory.core.model_shapes import ModelShape
 from astro_factory.core.problems import Problem
-from astro_factory.core.requirements import Changes, Requirements
+from astro_factory.core.requirements import Requirements
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workload import Rows, Workload, times, total
@@ -28,17 +28,15 @@ from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES, cluster_of, sample_schema
 from astro_factory.evaluation.votes import representatives
 from astro_factory.stages.generation import (
-    Backend,
     Batch,
     Response,
     Sampling,
     conversation_about,
     sample_all,
     verify_all,
-    workers_cores,
-    workers_gpus,
 )
-from astro_factory.stages.requirements import engine_needs, lighter_engine
+from astro_factory.stages.requirements import engine_needs
+from astro_factory.stages.sampling_hooks import Backend, cores, gpus, lighter
 from astro_factory.traces.response_parser import response_measures
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import worker_count
@@ -46,6 +44,8 @@ from astro_factory.verifiers.pool import worker_count
 OUTPUT = ArtifactType.REPORT
 VERSION = 4
 HEAVY = True
+
+__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "estimate", "gpus", "lighter", "requirements", "run"]
 
 
 class Config(StageConfig, Comparison):
@@ -61,16 +61,6 @@ class Config(StageConfig, Comparison):
     store's folder."""
 
 
-def cores(config: Config) -> int:
-    """CPU cores of this machine that the stage keeps busy."""
-    return workers_cores(config.engine, config.processes, config.backend)
-
-
-def gpus(config: Config) -> int:
-    """GPUs of this machine that the stage needs."""
-    return workers_gpus(config.engine, config.processes, config.backend)
-
-
 def requirements(
     config: Config, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
 ) -> Requirements | None:
@@ -82,11 +72,6 @@ def requirements(
         return None
     largest = max(known, key=lambda shape: shape.parameters)
     return engine_needs(config.engine, config.processes, config.suite.max_tokens, largest, workload, machine)
-
-
-def lighter(config: Config, machine: Machine) -> Iterable[Changes]:
-    """More GPUs for an engine, or a shorter context."""
-    return lighter_engine(config.engine, config.processes, machine)
 
 
 def estimate(config: Config, rows: Rows) -> Workload:

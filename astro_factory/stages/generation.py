@@ -5,12 +5,12 @@ samples come from this process, or from several with an engine each.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, TypedDict, TypeVar
+from typing import Annotated, NamedTuple, Protocol, TypedDict, TypeVar
 
 from pydantic import Field
 
@@ -19,21 +19,16 @@ from astro_factory.core.chat import Message, encode_prompt
 from astro_factory.core.config import NOT_SEMANTIC, ModelRef, StageConfig, semantic_values
 from astro_factory.core.context import Items, StageContext
 from astro_factory.core.devices import gpu_shares
-from astro_factory.core.machines import Machine
-from astro_factory.core.model_shapes import ModelShape
 from astro_factory.core.problems import Problem
-from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.verdicts import Verdict
-from astro_factory.core.workload import Workload
 from astro_factory.engines.base import Engine, Request
 from astro_factory.engines.config import EngineConfig, EngineField
 from astro_factory.search.ray_actors import RayActors
-from astro_factory.stages.requirements import engine_needs, lighter_engine
+from astro_factory.stages.sampling_hooks import Backend, SamplingOneModel
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import WorkerPool, worker_count
 
 T = TypeVar("T")
-Backend = Literal["local", "ray"]
 _VERSION = 2
 """Part of every key; raise it when a sample may differ for equal settings."""
 
@@ -230,16 +225,6 @@ class _LoadedEngine:
         cls.engine = cls.of = None
 
 
-def workers_cores(engine: EngineConfig, processes: int, backend: Backend) -> int:
-    """CPU cores of this machine that sampling keeps busy."""
-    return 1 if backend == "ray" else processes * engine.cores()
-
-
-def workers_gpus(engine: EngineConfig, processes: int, backend: Backend) -> int:
-    """GPUs of this machine that sampling needs."""
-    return 0 if backend == "ray" else processes * engine.gpus()
-
-
 def sample_all(
     ctx: StageContext, batches: Sequence[Batch], processes: int, backend: Backend = "local"
 ) -> list[list[list[Response]]]:
@@ -280,37 +265,17 @@ class GenerationConfig(StageConfig):
     """Source of randomness."""
 
 
-def cores(config: GenerationConfig) -> int:
-    """CPU cores of this machine that the stage keeps busy."""
-    return workers_cores(config.engine, config.processes, config.backend)
+class SampledModel(SamplingOneModel, Protocol):
+    """The config of a stage that samples from one model at one temperature."""
+
+    @property
+    def temperature(self) -> float: ...
 
 
-def gpus(config: GenerationConfig) -> int:
-    """GPUs of this machine that the stage needs."""
-    return workers_gpus(config.engine, config.processes, config.backend)
-
-
-def sampling_of(ctx: StageContext, config: GenerationConfig) -> Sampling:
+def sampling_of(ctx: StageContext, config: SampledModel) -> Sampling:
     """The stage's model and how it is sampled."""
     folder, content = ctx.inputs[config.model], ctx.digests[config.model]
     return Sampling(folder, content, config.engine, config.temperature, config.max_tokens)
-
-
-def requirements(
-    config: GenerationConfig, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
-) -> Requirements | None:
-    """Of the engines."""
-    if config.backend == "ray":  # its GPUs are those of the cluster
-        return Requirements()
-    shape = shapes.get(config.model)
-    if shape is None:
-        return None
-    return engine_needs(config.engine, config.processes, config.max_tokens, shape, workload, machine)
-
-
-def lighter(config: GenerationConfig, machine: Machine) -> Iterable[Changes]:
-    """More GPUs for an engine, or a shorter context."""
-    return lighter_engine(config.engine, config.processes, machine)
 
 
 def ask_about(

@@ -1,6 +1,6 @@
 """Reinforcement learning with verifiable rewards on a set of problems."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
@@ -8,14 +8,11 @@ from astro_factory.core.config import LATER, TemplateField
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic
 from astro_factory.core.graph import GraphNode
-from astro_factory.core.machines import Machine
-from astro_factory.core.model_shapes import ModelShape
 from astro_factory.core.problems import Problem
-from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.step_format import StepsField
 from astro_factory.core.tables import read_table
 from astro_factory.core.workload import Rows, Workload
-from astro_factory.stages.requirements import lighter_training, training_needs
+from astro_factory.stages.training_hooks import cores, gpus, lighter, requirements, threads
 from astro_factory.training.launch import is_training_process, run_distributed
 from astro_factory.training.settings import EngineRollouts, GRPOSettings, VLLMRollouts
 from astro_factory.training.totals import not_counted, sampled_by
@@ -27,6 +24,21 @@ OUTPUT = ArtifactType.MODEL
 VERSION = 1
 HEAVY = True
 
+__all__ = [
+    "HEAVY",
+    "OUTPUT",
+    "VERSION",
+    "Config",
+    "cores",
+    "estimate",
+    "gpus",
+    "lighter",
+    "preflight",
+    "requirements",
+    "run",
+    "threads",
+]
+
 
 class Config(GRPOSettings):
     kind: Literal["grpo"]
@@ -35,34 +47,6 @@ class Config(GRPOSettings):
     curves."""
     response_steps: Annotated[StepsField | None, LATER] = None
     """What a step of a response is, for these counts: a name from `step_formats:`, or a mapping. Default: a line."""
-
-
-def cores(config: Config) -> int:
-    """CPU cores that the stage keeps busy."""
-    return config.launch.processes * config.threads
-
-
-def gpus(config: Config) -> int:
-    """GPUs that the stage needs: one for each process."""
-    return config.launch.gpus
-
-
-def requirements(
-    config: Config, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
-) -> Requirements | None:
-    """Of the processes that train."""
-    shape = shapes.get(config.model)
-    return None if shape is None else training_needs(config, shape, workload, machine)
-
-
-def lighter(config: Config, machine: Machine) -> Iterable[Changes]:
-    """Smaller forward passes, sharding, offloading."""
-    return lighter_training(config, machine)
-
-
-def threads(config: Config) -> int:
-    """CPU threads of each process."""
-    return config.threads
 
 
 def estimate(config: Config, rows: Rows) -> Workload:

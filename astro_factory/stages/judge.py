@@ -22,11 +22,8 @@ from astro_factory.stages.generation import (
     Conversation,
     GenerationConfig,
     ask_about,
-    cores,
-    gpus,
-    lighter,
-    requirements,
 )
+from astro_factory.stages.sampling_hooks import cores, gpus, lighter, requirements
 from astro_factory.traces.prompt_templates import Prompt
 from astro_factory.traces.terminals import Terminals
 

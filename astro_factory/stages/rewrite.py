@@ -32,12 +32,9 @@ from astro_factory.stages.generation import (
     Conversation,
     GenerationConfig,
     Generator,
-    cores,
-    gpus,
-    lighter,
-    requirements,
     sampling_of,
 )
+from astro_factory.stages.sampling_hooks import cores, gpus, lighter, requirements
 from astro_factory.traces import error_codes
 from astro_factory.traces.prompt_templates import Prompt
 from astro_factory.traces.rewriting import RewriteChecker, What, reword

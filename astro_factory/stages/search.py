@@ -6,7 +6,7 @@ each. A tree is independent of the others if the engine's samples are (see `engi
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from time import monotonic
 from typing import Annotated, Any, Literal
 
@@ -20,7 +20,7 @@ from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.machines import Machine
 from astro_factory.core.model_shapes import ModelShape
 from astro_factory.core.problems import Problem
-from astro_factory.core.requirements import Changes, Requirements
+from astro_factory.core.requirements import Requirements
 from astro_factory.core.tables import read_table, write_batches
 from astro_factory.core.trees import schema_with_steps, unpack
 from astro_factory.core.workload import Extrapolation, Rows, Workload, times
@@ -33,13 +33,30 @@ from astro_factory.search.ledger import Ledger
 from astro_factory.search.statistics import TreeStatistics
 from astro_factory.search.step_check import StepCheck
 from astro_factory.search.workers import EngineWorker, drive, local_workers
-from astro_factory.stages.requirements import engine_needs, lighter_engine
+from astro_factory.stages.requirements import engine_needs
+from astro_factory.stages.sampling_hooks import cores, gpus, lighter
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.base import Verifier
 
 OUTPUT = ArtifactType.TREES
 VERSION = 1
 HEAVY = True
+
+__all__ = [
+    "HEAVY",
+    "OUTPUT",
+    "VERSION",
+    "Config",
+    "check",
+    "cores",
+    "estimate",
+    "extrapolate",
+    "gpus",
+    "lighter",
+    "probe",
+    "requirements",
+    "run",
+]
 _ITEM = "packed tree"
 """Format of an item's bytes; part of its key."""
 
@@ -64,18 +81,6 @@ class Config(StageConfig):
     """Source of randomness."""
 
 
-def cores(config: Config) -> int:
-    """CPU cores of this machine that the stage keeps busy."""
-    if config.backend == "ray":
-        return 1
-    return config.processes * config.engine.cores()
-
-
-def gpus(config: Config) -> int:
-    """GPUs of this machine that the stage needs."""
-    return 0 if config.backend == "ray" else config.processes * config.engine.gpus()
-
-
 def requirements(
     config: Config, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
 ) -> Requirements | None:
@@ -86,11 +91,6 @@ def requirements(
     if config.backend == "ray":  # its GPUs are those of the cluster
         return Requirements()
     return engine_needs(config.engine, config.processes, config.policy.max_rollout_tokens, shape, workload, machine)
-
-
-def lighter(config: Config, machine: Machine) -> Iterable[Changes]:
-    """More GPUs for an engine, or a shorter context."""
-    return lighter_engine(config.engine, config.processes, machine)
 
 
 def estimate(config: Config, rows: Rows) -> Workload:

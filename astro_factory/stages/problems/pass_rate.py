@@ -1,6 +1,6 @@
 """Problems of medium difficulty: those that a model solves sometimes, from which RL can learn."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -9,29 +9,25 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import LATER, NOT_SEMANTIC, ModelRef, ProblemsRef, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
-from astro_factory.core.machines import Machine
-from astro_factory.core.model_shapes import ModelShape
 from astro_factory.core.problems import Problem, problem_schema
-from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workload import Rows, Workload, times
 from astro_factory.engines.config import EngineField
 from astro_factory.stages.generation import (
-    Backend,
     Batch,
-    Sampling,
     conversation_about,
     sample_all,
+    sampling_of,
     verify_all,
-    workers_cores,
-    workers_gpus,
 )
-from astro_factory.stages.requirements import engine_needs, lighter_engine
+from astro_factory.stages.sampling_hooks import Backend, cores, gpus, lighter, requirements
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 1
 HEAVY = True
+
+__all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "estimate", "gpus", "lighter", "requirements", "run"]
 
 RATES_FILE = "pass_rates.parquet"
 """Every problem with how often it was solved; part of the output."""
@@ -74,33 +70,6 @@ class Config(StageConfig):
         return self
 
 
-def requirements(
-    config: Config, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
-) -> Requirements | None:
-    """Of the engines."""
-    if config.backend == "ray":  # its GPUs are those of the cluster
-        return Requirements()
-    shape = shapes.get(config.model)
-    if shape is None:
-        return None
-    return engine_needs(config.engine, config.processes, config.max_tokens, shape, workload, machine)
-
-
-def lighter(config: Config, machine: Machine) -> Iterable[Changes]:
-    """More GPUs for an engine, or a shorter context."""
-    return lighter_engine(config.engine, config.processes, machine)
-
-
-def gpus(config: Config) -> int:
-    """GPUs of this machine that the stage needs."""
-    return workers_gpus(config.engine, config.processes, config.backend)
-
-
-def cores(config: Config) -> int:
-    """CPU cores of this machine that the stage keeps busy."""
-    return workers_cores(config.engine, config.processes, config.backend)
-
-
 def estimate(config: Config, rows: Rows) -> Workload:
     count = rows.get(config.problems)
     samples = times(count, config.samples)
@@ -126,8 +95,7 @@ def run(ctx: StageContext, config: Config) -> None:
 
 def _rates(ctx: StageContext, config: Config, problems: Sequence[Problem]) -> list[dict[str, Any]]:
     """How often each problem was solved. Responses that could not be judged do not count."""
-    folder, digest = ctx.inputs[config.model], ctx.digests[config.model]
-    sampling = Sampling(folder, digest, config.engine, config.temperature, config.max_tokens)
+    sampling = sampling_of(ctx, config)
     questions = [conversation_about(problem, config.seed, range(config.samples)) for problem in problems]
     starts = range(0, len(questions), config.group)
     batches = [Batch(sampling, questions[start : start + config.group]) for start in starts]

@@ -1,0 +1,63 @@
+"""The hooks of `stages.base.StageKind` that stages share which sample from a model with engines."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, Protocol
+
+from astro_factory.core.machines import Machine
+from astro_factory.core.model_shapes import ModelShape
+from astro_factory.core.requirements import Changes, Requirements
+from astro_factory.core.workload import Workload
+from astro_factory.engines.config import EngineConfig
+from astro_factory.stages.requirements import engine_needs, lighter_engine
+
+Backend = Literal["local", "ray"]
+
+
+class Sampling(Protocol):
+    """The config of a stage that samples."""
+
+    @property
+    def engine(self) -> EngineConfig: ...
+
+    @property
+    def processes(self) -> int: ...
+
+    @property
+    def backend(self) -> Backend: ...
+
+
+class SamplingOneModel(Sampling, Protocol):
+    """The config of a stage that samples from one model."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def max_tokens(self) -> int: ...
+
+
+def cores(config: Sampling) -> int:
+    """CPU cores of this machine that the stage keeps busy."""
+    return 1 if config.backend == "ray" else config.processes * config.engine.cores()
+
+
+def gpus(config: Sampling) -> int:
+    """GPUs of this machine that the stage needs."""
+    return 0 if config.backend == "ray" else config.processes * config.engine.gpus()
+
+
+def requirements(
+    config: SamplingOneModel, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
+) -> Requirements | None:
+    """Of the engines."""
+    if config.backend == "ray":  # its GPUs are those of the cluster
+        return Requirements()
+    shape = shapes.get(config.model)
+    if shape is None:
+        return None
+    return engine_needs(config.engine, config.processes, config.max_tokens, shape, workload, machine)
+
+
+def lighter(config: Sampling, machine: Machine) -> Iterable[Changes]:
+    """More GPUs for an engine, or a shorter context."""
+    return lighter_engine(config.engine, config.processes, machine)
