@@ -4,20 +4,18 @@ A model that has never reasoned must first calculate, compare and copy reliably.
 search; without these skills they teach only the style. No document contains a search.
 """
 
-from collections.abc import Iterator
 from random import Random
 from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import StageConfig
 from astro_factory.core.context import StageContext
-from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.errors import UserError
-from astro_factory.core.tables import write_table
 from astro_factory.core.workload import Rows, Workload
+from astro_factory.stages.documents import weighted, write_documents
 from astro_factory.verifiers.countdown_puzzles import PuzzleRules
 from astro_factory.verifiers.countdown_skills import SKILLS
 
@@ -28,7 +26,6 @@ HEAVY = False
 Skill = Literal["solve", "attempt", "series", "check", "arithmetic"]
 _SKILLS: tuple[Skill, ...] = get_args(Skill)
 """Order in which skills are drawn from; the order of a mapping in the spec does not count."""
-_REPORT_EVERY = 5000
 _PATIENCE = 100_000
 
 
@@ -48,9 +45,7 @@ class Config(StageConfig, PuzzleRules):
     @field_validator("skills")
     @classmethod
     def _weighted(cls, skills: dict[str, float]) -> dict[str, float]:
-        if not skills or min(skills.values()) < 0 or not sum(skills.values()):
-            raise ValueError("needs at least one skill, with weights of which none is below 0")
-        return {name: skills[name] for name in _SKILLS if name in skills}
+        return weighted(skills, _SKILLS)
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
@@ -58,14 +53,7 @@ def estimate(config: Config, rows: Rows) -> Workload:
 
 
 def run(ctx: StageContext, config: Config) -> None:
-    write_table(ctx.out / TABLE_FILES[OUTPUT], _reported(ctx, config), dialogue_schema())
-
-
-def _reported(ctx: StageContext, config: Config) -> Iterator[dict[str, Any]]:
-    for index in range(config.count):
-        yield make_document(config, index)
-        if (index + 1) % _REPORT_EVERY == 0:
-            ctx.events.progress(index + 1, config.count, "documents")
+    write_documents(ctx, lambda index: make_document(config, index), config.count)
 
 
 def make_document(config: Config, index: int) -> dict[str, Any]:

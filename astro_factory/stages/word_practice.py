@@ -4,19 +4,17 @@ Reading, one calculation a step, and checks of an answer; no document contains a
 countdown puzzles.
 """
 
-from collections.abc import Iterator
 from random import Random
 from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import StageConfig
 from astro_factory.core.context import StageContext
-from astro_factory.core.dialogues import dialogue_schema
-from astro_factory.core.tables import write_table
 from astro_factory.core.workload import Rows, Workload
+from astro_factory.stages.documents import weighted, write_documents
 from astro_factory.stages.word_problems.rules import FamilyRules
 from astro_factory.stages.word_problems.skills import SKILLS
 
@@ -27,7 +25,6 @@ HEAVY = False
 Skill = Literal["solve", "attempt", "series", "judge", "compare", "arithmetic"]
 _SKILLS: tuple[Skill, ...] = get_args(Skill)
 """Order in which skills are drawn from; the order of a mapping in the spec does not count."""
-_REPORT_EVERY = 5000
 
 
 class Config(StageConfig, FamilyRules):
@@ -51,9 +48,7 @@ class Config(StageConfig, FamilyRules):
     @field_validator("skills")
     @classmethod
     def _weighted_skills(cls, skills: dict[Skill, float]) -> dict[Skill, float]:
-        if not skills or min(skills.values()) < 0 or not sum(skills.values()):
-            raise ValueError("needs at least one skill, with weights of which none is below 0")
-        return {name: skills[name] for name in _SKILLS if name in skills}
+        return weighted(skills, _SKILLS)
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
@@ -61,14 +56,7 @@ def estimate(config: Config, rows: Rows) -> Workload:
 
 
 def run(ctx: StageContext, config: Config) -> None:
-    write_table(ctx.out / TABLE_FILES[OUTPUT], _reported(ctx, config), dialogue_schema())
-
-
-def _reported(ctx: StageContext, config: Config) -> Iterator[dict[str, Any]]:
-    for index in range(config.count):
-        yield make_document(config, index)
-        if (index + 1) % _REPORT_EVERY == 0:
-            ctx.events.progress(index + 1, config.count, "documents")
+    write_documents(ctx, lambda index: make_document(config, index), config.count)
 
 
 def make_document(config: Config, index: int) -> dict[str, Any]:

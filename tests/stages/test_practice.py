@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.tables import read_table
-from astro_factory.stages import practice
+from astro_factory.stages import documents, practice
 from astro_factory.stages.practice import Config, make_document
 
 
@@ -60,7 +60,7 @@ def test_writes_the_same_bytes_twice(tmp_path):
 
 
 def test_reports_its_progress(tmp_path, monkeypatch):
-    monkeypatch.setattr(practice, "_REPORT_EVERY", 100)
+    monkeypatch.setattr(documents, "_REPORT_EVERY", 100)
     events = run(config(), tmp_path / "a")
     assert events.points == [(n, 400, "documents") for n in (100, 200, 300, 400)]
 

@@ -4,6 +4,7 @@ Sizes alternate by weight, and a larger `count` only appends problems.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from random import Random
 from typing import Literal
 
@@ -17,6 +18,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
 from astro_factory.core.workload import Rows, Workload
+from astro_factory.stages.problems.in_proportion import distinct, in_proportion
 from astro_factory.verifiers.countdown import question_text
 from astro_factory.verifiers.countdown_puzzles import Path, PuzzleRules, Split, random_puzzle, weights_of
 
@@ -56,36 +58,28 @@ def make_problems(config: Config) -> Iterator[Problem]:
     """
     weights = weights_of(config.numbers)
     sources = {size: _distinct_puzzles(config, size) for size in weights}
-    made = dict.fromkeys(weights, 0)
-    for index in range(config.count):
-        # the size furthest behind its share
-        size = max(weights, key=lambda s: weights[s] * (index + 1) / sum(weights.values()) - made[s])
-        path = next(sources[size], None)
-        if path is None:
-            raise UserError.of(
-                "E411",
-                f"the {config.split} split has only {made[size]} distinct countdown problems of {size} numbers "
-                f"from {config.number_range[0]} to {config.number_range[1]}, and {config.count} problems "
-                f"with these weights need more",
-                "lower 'count', widen 'number_range' or 'target_range', or use more numbers",
-            )
-        made[size] += 1
+    for path in in_proportion(weights, sources, config.count, partial(_exhausted, config)):
         yield _problem(config, path)
+
+
+def _exhausted(config: Config, size: int, made: int) -> UserError:
+    return UserError.of(
+        "E411",
+        f"the {config.split} split has only {made} distinct countdown problems of {size} numbers "
+        f"from {config.number_range[0]} to {config.number_range[1]}, and {config.count} problems "
+        f"with these weights need more",
+        "lower 'count', widen 'number_range' or 'target_range', or use more numbers",
+    )
 
 
 def _distinct_puzzles(config: Config, size: int) -> Iterator[Path]:
     """Puzzles with new numbers or a new target, until none can be found."""
     random = Random(seed_for(config.seed, "countdown", config.split, size))
-    seen = set()
-    misses = 0
-    while misses < _PATIENCE:
-        path = random_puzzle(random, config, size, config.split)
-        if path is None or (key := (tuple(sorted(path.numbers)), path.end)) in seen:
-            misses += 1
-            continue
-        misses = 0
-        seen.add(key)
-        yield path
+    return distinct(
+        lambda: random_puzzle(random, config, size, config.split),
+        lambda path: (tuple(sorted(path.numbers)), path.end),
+        _PATIENCE,
+    )
 
 
 def _problem(config: Config, path: Path) -> Problem:

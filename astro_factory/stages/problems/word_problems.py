@@ -4,6 +4,7 @@ Families alternate by weight, and a larger `count` only appends problems.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from random import Random
 from typing import Literal
 
@@ -17,8 +18,9 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
 from astro_factory.core.workload import Rows, Workload
+from astro_factory.stages.problems.in_proportion import distinct, in_proportion
 from astro_factory.stages.word_problems.families import FAMILIES
-from astro_factory.stages.word_problems.rules import FamilyRules
+from astro_factory.stages.word_problems.rules import Family, FamilyRules
 from astro_factory.stages.word_problems.story import WordProblem, split_of
 from astro_factory.verifiers.countdown_puzzles import Split
 
@@ -59,38 +61,28 @@ def make_problems(config: Config) -> Iterator[Problem]:
     Raises:
         UserError: E411 if there are fewer distinct problems than `count`.
     """
-    weights = config.families
-    sources = {family: _distinct(config, family) for family in weights}
-    made = dict.fromkeys(weights, 0)
-    for index in range(config.count):
-        # the family furthest behind its share
-        family = max(weights, key=lambda name: weights[name] * (index + 1) / sum(weights.values()) - made[name])
-        problem = next(sources[family], None)
-        if problem is None:
-            raise UserError.of(
-                "E411",
-                f"the {config.split} split has only {made[family]} distinct word problems of the family '{family}', "
-                f"and {config.count} problems with these weights need more",
-                f"lower 'count' or the weight of '{family}' in 'families'",
-            )
-        made[family] += 1
-        yield as_problem(problem)
+    sources: dict[Family, Iterator[WordProblem]] = {name: _distinct(config, name) for name in config.families}
+    yield from map(as_problem, in_proportion(config.families, sources, config.count, partial(_exhausted, config)))
 
 
-def _distinct(config: Config, family: str) -> Iterator[WordProblem]:
+def _exhausted(config: Config, family: Family, made: int) -> UserError:
+    return UserError.of(
+        "E411",
+        f"the {config.split} split has only {made} distinct word problems of the family '{family}', "
+        f"and {config.count} problems with these weights need more",
+        f"lower 'count' or the weight of '{family}' in 'families'",
+    )
+
+
+def _distinct(config: Config, family: Family) -> Iterator[WordProblem]:
     """Problems with a new structure or a new answer, until none can be found."""
     random = Random(seed_for(config.seed, "word_problems", config.split, family))
-    seen = set()
-    misses = 0
-    while misses < _PATIENCE:
+
+    def draw() -> WordProblem | None:
         problem = FAMILIES[family](random)
-        misses += 1
-        if problem is None or split_of(problem.structure) != config.split:
-            continue
-        if (key := (problem.structure, problem.answer)) not in seen:
-            misses = 0
-            seen.add(key)
-            yield problem
+        return problem if problem and split_of(problem.structure) == config.split else None
+
+    return distinct(draw, lambda problem: (problem.structure, problem.answer), _PATIENCE)
 
 
 def as_problem(problem: WordProblem) -> Problem:

@@ -1,0 +1,35 @@
+"""Practice documents of several skills, each made from the configuration and its position alone."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.context import StageContext
+from astro_factory.core.dialogues import dialogue_schema
+from astro_factory.core.tables import write_table
+
+_REPORT_EVERY = 5000
+S = TypeVar("S", bound=str)
+
+
+def weighted(skills: Mapping[S, float], order: Sequence[S]) -> dict[S, float]:
+    """The weights in the order in which skills are drawn from; that of a mapping in a spec does not count.
+
+    Raises:
+        ValueError: there is no weight above 0, or one below.
+    """
+    if not skills or min(skills.values()) < 0 or not sum(skills.values()):
+        raise ValueError("needs at least one skill, with weights of which none is below 0")
+    return {name: skills[name] for name in order if name in skills}
+
+
+def write_documents(ctx: StageContext, make: Callable[[int], dict[str, Any]], count: int) -> None:
+    """Write the `dialogues` artifact of the documents at the positions below `count`, with progress."""
+    write_table(ctx.out / TABLE_FILES[ArtifactType.DIALOGUES], _reported(ctx, make, count), dialogue_schema())
+
+
+def _reported(ctx: StageContext, make: Callable[[int], dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
+    for index in range(count):
+        yield make(index)
+        if (index + 1) % _REPORT_EVERY == 0:
+            ctx.events.progress(index + 1, count, "documents")
