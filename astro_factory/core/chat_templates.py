@@ -22,7 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 from astro_factory.core.errors import UserError
-from astro_factory.core.workers import SharedWorker, WorkerDied, WorkerError, WorkerTimeout
+from astro_factory.core.workers import SharedWorker, WorkerError, limit_exceeded
 
 Message = dict[str, str]
 
@@ -73,14 +73,8 @@ def render_chats(tokenizer: ChatTokenizer, conversations: Sequence[Sequence[Mess
 def _render_bounded(request: Rendering) -> list[str]:
     try:
         return _worker.call(request, timeout_s=_TIMEOUT_S, cpu_s=_CPU_S)
-    except WorkerTimeout:
-        cause = f"takes more than {_CPU_S:g} s"
-    except WorkerDied:
-        cause = f"needs more than {_MEMORY_BYTES >> 20} MB"
     except WorkerError as error:
-        last_line = str(error).strip().splitlines()[-1]
-        cause = f"needs more than {_MEMORY_BYTES >> 20} MB" if last_line == "MemoryError" else f"fails: {last_line}"
-    raise _unusable(cause)
+        raise _unusable(limit_exceeded(error, _CPU_S, _MEMORY_BYTES) or f"fails: {error.last_line}") from None
 
 
 def _unusable(cause: str) -> UserError:

@@ -43,6 +43,11 @@ _WATCH_S = 0.5
 class WorkerError(Exception):
     """The function raised something; the text is the worker's traceback."""
 
+    @property
+    def last_line(self) -> str:
+        """What was raised, without the lines that led to it."""
+        return str(self).strip().splitlines()[-1]
+
 
 class WorkerTimeout(WorkerError):
     """A call exceeded a limit; the process that ran it was killed."""
@@ -50,6 +55,14 @@ class WorkerTimeout(WorkerError):
 
 class WorkerDied(WorkerError):
     """The worker's process ended during a call (memory limit, crash)."""
+
+
+def limit_exceeded(error: WorkerError, cpu_s: float, memory_bytes: int) -> str:
+    """The limit of a call that ended it, as a message says it; empty if the function itself failed."""
+    if isinstance(error, WorkerTimeout):
+        return f"takes more than {cpu_s:g} s"
+    out_of_memory = isinstance(error, WorkerDied) or error.last_line == "MemoryError"
+    return f"needs more than {memory_bytes >> 20} MB" if out_of_memory else ""
 
 
 class Worker:

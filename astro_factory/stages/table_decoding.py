@@ -23,7 +23,7 @@ def pages_fault(path: Path) -> str | None:
     except WorkerDied:
         return f"reading it needs more than {_MEMORY_BYTES >> 30} GB"
     except WorkerError as error:
-        return str(error).strip().splitlines()[-1]
+        return error.last_line
 
 
 def decode(path: Path) -> str | None:

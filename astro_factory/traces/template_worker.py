@@ -9,7 +9,7 @@ from pathlib import Path
 
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.errors import Diagnostic, UserError
-from astro_factory.core.workers import SharedWorker, WorkerDied, WorkerError, WorkerTimeout
+from astro_factory.core.workers import SharedWorker, WorkerError, limit_exceeded
 from astro_factory.traces import error_codes
 
 _TARGET = "astro_factory.traces.template_loader:load_and_check"
@@ -31,14 +31,8 @@ def load_and_check(
     request = (entry, [folder.absolute() for folder in folders], form)
     try:
         return _worker.call(request, timeout_s=_TIMEOUT_S, cpu_s=_CPU_S)
-    except WorkerTimeout:
-        cause = f"checking template '{entry}' takes more than {_CPU_S:g} s"
-    except WorkerDied:
-        cause = f"checking template '{entry}' needs more than {_MEMORY_BYTES >> 20} MB"
     except WorkerError as error:
-        last_line = str(error).strip().splitlines()[-1]
-        if last_line != "MemoryError":
-            cause = f"template '{entry}' cannot be checked: {last_line}"
-            raise UserError.of(error_codes.FAILED, cause, _REMEDY) from error
-        cause = f"checking template '{entry}' needs more than {_MEMORY_BYTES >> 20} MB"
-    raise UserError.of(error_codes.LIMIT, cause, _REMEDY)
+        if limit := limit_exceeded(error, _CPU_S, _MEMORY_BYTES):
+            raise UserError.of(error_codes.LIMIT, f"checking template '{entry}' {limit}", _REMEDY) from None
+        cause = f"template '{entry}' cannot be checked: {error.last_line}"
+        raise UserError.of(error_codes.FAILED, cause, _REMEDY) from error

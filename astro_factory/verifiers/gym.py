@@ -17,7 +17,7 @@ from astro_factory.core.workers import WorkerError, WorkerTimeout
 from astro_factory.verifiers.base import Verifier
 from astro_factory.verifiers.math.extraction import final_answer, tagged_answer
 from astro_factory.verifiers.math.numbers import as_number
-from astro_factory.verifiers.pool import WorkerPool, last_line, worker_count
+from astro_factory.verifiers.pool import WorkerPool, worker_count
 
 CPU_S = 10.0
 TIMEOUT_S = 120.0
@@ -47,7 +47,7 @@ class ReasoningGymVerifier(Verifier):
         try:
             score = _score(problem, problem.answer)
         except WorkerError as error:
-            return f"its task cannot score the answer: {last_line(error)}"
+            return f"its task cannot score the answer: {error.last_line}"
         if score is None:
             return f"reasoning-gym has no task '{problem.info['task']}'"
         if problem.answer and score < 1:
@@ -65,7 +65,7 @@ class ReasoningGymVerifier(Verifier):
         except WorkerTimeout as error:
             return Verdict(Outcome.TIMEOUT, answer, str(error))
         except WorkerError as error:
-            return Verdict(Outcome.ERROR, answer, last_line(error))
+            return Verdict(Outcome.ERROR, answer, error.last_line)
         if score is None:
             return Verdict(Outcome.ERROR, answer, f"no task '{problem.info['task']}'")
         if score >= 1 and _holds_more(answer, problem.answer):

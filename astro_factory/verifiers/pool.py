@@ -40,11 +40,6 @@ def worker_count() -> int:
     return min(4, os.cpu_count() or 1)
 
 
-def last_line(error: Exception) -> str:
-    """The last line of a worker's traceback."""
-    return str(error).strip().splitlines()[-1]
-
-
 class WorkerPool:
     """Up to `size` processes that run one function; each starts when it is first needed."""
 

@@ -18,7 +18,7 @@ from astro_factory.verifiers.math.comparison import Comparison
 from astro_factory.verifiers.math.extraction import final_answer, unwrap
 from astro_factory.verifiers.math.numbers import Number, as_number
 from astro_factory.verifiers.math.words import as_words
-from astro_factory.verifiers.pool import WorkerPool, last_line, refuse, worker_count
+from astro_factory.verifiers.pool import WorkerPool, refuse, worker_count
 
 CPU_S = 3.0
 """Computing time of one comparison."""
@@ -52,7 +52,7 @@ class MathVerifier(Verifier):
         try:
             fault = _compare(gold, gold).gold_fault
         except WorkerError as error:
-            return f"the answer cannot be parsed: {last_line(error)}"
+            return f"the answer cannot be parsed: {error.last_line}"
         return f"the answer cannot be parsed as mathematics: {fault}" if fault else None
 
     def verify(self, problem: Problem, response: str) -> Verdict:
@@ -134,9 +134,9 @@ def _by_value(gold: str, answer: str) -> Verdict:
     except WorkerTimeout as error:
         return Verdict(Outcome.TIMEOUT, answer, str(error))
     except WorkerDied as error:
-        return Verdict(Outcome.ERROR, answer, last_line(error))
+        return Verdict(Outcome.ERROR, answer, error.last_line)
     except WorkerError as error:
-        return Verdict(Outcome.INCORRECT, answer, last_line(error))
+        return Verdict(Outcome.INCORRECT, answer, error.last_line)
     if found.gold_fault:
         return Verdict(Outcome.UNPARSEABLE_GOLD, answer, found.gold_fault, found.answer)
     if found.equal:
@@ -166,7 +166,7 @@ def _compare(gold: str, answer: str) -> Comparison:
         raise
     except WorkerDied as error:
         _pool().call(_KNOWN_PAIR)
-        return Comparison(False, answer_fault=f"comparing it ends the process: {last_line(error)}")
+        return Comparison(False, answer_fault=f"comparing it ends the process: {error.last_line}")
 
 
 @cache
