@@ -13,7 +13,8 @@ from astro_factory.verifiers.registry import VERIFIERS
 def check_data(graph: Graph, quiet: bool = False) -> None:
     """Read the files and print how many problems each gives, and what its rows show.
 
-    A verifier that is not built in would run somebody's code, so its files are named and left to the build.
+    A verifier that is not built in is code from outside the package, which `check` never runs. Files that need one are
+    reported as not read.
 
     Raises:
         UserError: with the faults of all files.

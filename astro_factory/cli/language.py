@@ -1,6 +1,8 @@
 """`check`, `schema`, `explain-error`: the language of specs and its errors."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +10,7 @@ import typer
 
 from astro_factory.cli.options import JsonOption, ProfileOption, SetOption, SpecArgument, print_json, read_graph
 from astro_factory.core.errors import UserError
+from astro_factory.core.graph import Graph
 
 _SPEC = re.compile(rb"^factory:", re.MULTILINE)
 
@@ -23,16 +26,11 @@ def check(
 ) -> None:
     """Check a spec, its templates, its sweeps and the first rows of its files, and report all errors at once. A folder
     stands for all specs in it."""
+    check_one = partial(_checked, sets=sets, profile=profile, data=data, quiet=as_json)
     if spec.is_dir():
-        _check_folder(spec, as_json)
+        _check_folder(spec, check_one, as_json)
         return
-    graph = read_graph(spec, sets, profile)
-    for sweep in graph.sweeps:
-        read_graph(spec, sets, profile, sweep)
-    if data:
-        from astro_factory.cli.data_check import check_data
-
-        check_data(graph, quiet=as_json)
+    graph = check_one(spec)
     if as_json:
         found = [warning.as_json() for warning in graph.warnings]
         print_json({"ok": True, "nodes": len(graph.nodes), "errors": [], "warnings": found})
@@ -43,7 +41,19 @@ def check(
     print(f"{spec}: {len(graph.nodes)} stages, no errors{warnings}")
 
 
-def _check_folder(folder: Path, as_json: bool) -> None:
+def _checked(spec: Path, sets: list[str] | None, profile: str | None, data: bool, quiet: bool) -> Graph:
+    """The spec, compiled with each of its sweeps; with `data` its files are read too."""
+    graph = read_graph(spec, sets, profile)
+    for sweep in graph.sweeps:
+        read_graph(spec, sets, profile, sweep)
+    if data:
+        from astro_factory.cli.data_check import check_data
+
+        check_data(graph, quiet=quiet)
+    return graph
+
+
+def _check_folder(folder: Path, check_one: Callable[[Path], Graph], as_json: bool) -> None:
     """Check the specs of a folder; files that specs include are checked through them."""
     specs = [path for path in sorted(folder.rglob("*.yaml")) if _SPEC.search(path.read_bytes())]
     if not specs:
@@ -51,9 +61,7 @@ def _check_folder(folder: Path, as_json: bool) -> None:
     errors, nodes = [], 0
     for path in specs:
         try:
-            graph = read_graph(path, None, None)
-            for sweep in graph.sweeps:
-                read_graph(path, None, None, sweep)
+            graph = check_one(path)
         except UserError as error:
             errors += error.diagnostics
             continue

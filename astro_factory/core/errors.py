@@ -5,7 +5,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,11 +100,17 @@ class Choices(str):
     choices: tuple[str, ...]
 
 
+def did_you_mean(name: Any, names: Sequence[str]) -> str:
+    """A remedy: the closest of the names; empty if none is similar."""
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else ""
+
+
 def near(name: Any, choices: Iterable[Any]) -> str:
     """A remedy: the closest choice if one is similar to `name`, else the list of choices."""
     names = sorted({str(choice) for choice in choices})
-    if close := difflib.get_close_matches(str(name), names, n=1, cutoff=0.6):
-        return Choices(f"did you mean '{close[0]}'?", names)
+    if similar := did_you_mean(name, names):
+        return Choices(similar, names)
     more = f", … ({len(names) - _CHOICES} more)" if len(names) > _CHOICES else ""
     return Choices(f"choices: {', '.join(names[:_CHOICES])}{more}", names) if names else ""
 

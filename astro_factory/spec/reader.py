@@ -4,7 +4,6 @@ PyYAML's own constructors implement YAML 1.1 (`no` is false, `010` is 8, `1e-5` 
 only its parser is used.
 """
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any
 import yaml
 
 from astro_factory.core.annotations import Key, KeyPath
-from astro_factory.core.errors import Diagnostic, Place, UserError, excerpt
+from astro_factory.core.errors import Diagnostic, Place, UserError, did_you_mean, excerpt
 
 UNRESOLVED = object()
 """Replaces a value that cannot be resolved, so that checking can continue. Its error is already recorded."""
@@ -110,12 +109,6 @@ def in_reading_order(errors: Iterable[Diagnostic], main: str) -> list[Diagnostic
     )
 
 
-def _similar(path: Path) -> str:
-    """A remedy that names the files of a similar name beside a file that does not exist; empty if there are none."""
-    found = difflib.get_close_matches(path.name, [other.name for other in path.parent.glob("*.y*ml")], n=1)
-    return f"did you mean '{found[0]}'?" if found else ""
-
-
 def read_yaml(path: Path, shown_as: str) -> Document:
     """Read a YAML file with a mapping at its top. Raises `UserError` E101 (unreadable) and as `parse_yaml`."""
     try:
@@ -123,7 +116,9 @@ def read_yaml(path: Path, shown_as: str) -> Document:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        remedy = _similar(path) if isinstance(error, FileNotFoundError) else ""
+        remedy = ""
+        if isinstance(error, FileNotFoundError):
+            remedy = did_you_mean(path.name, [other.name for other in path.parent.glob("*.y*ml")])
         raise UserError.of("E101", f"cannot read '{shown_as}': {reason}", remedy or "check the path") from None
     if len(raw) > MAX_BYTES:
         raise UserError.of("E105", f"'{shown_as}' is larger than {MAX_BYTES} bytes", "split it with `include:`")

@@ -63,6 +63,8 @@ def test_check_reads_all_rows_where_asked(data):
     assert found.code == 2 and "E424 late.jsonl: the answer is empty in line 301" in found.err
     assert "good.jsonl: columns that are not used: hint" in found.out and "good: 300 problems" in found.out
     assert "own: not read, since 'python:mine:Letter' is code from outside the package" in found.out
+    folder = data("check", ".", "--data", "--set", "name=other")
+    assert folder.code == 2 and "E424 late.jsonl: the answer is empty in line 301" in folder.err
     failed = data("check", "mine.yaml", "--data", "--json")
     assert failed.code == 2 and [error["code"] for error in failed.json["errors"]] == ["E424"]
 

@@ -15,7 +15,7 @@ import pytest
 
 from astro_factory.core.problems import Problem
 from astro_factory.stages import grpo
-from tests.training.test_launch import ROOT, alive, grpo_config, started_by
+from tests.training.test_launch import ROOT, end_with_children, grpo_config
 from tests.training.tiny import contents, context, make_model
 
 JUDGED_A_STEP = 8
@@ -90,13 +90,7 @@ def test_what_follows_equals_never_stopping(inputs, tmp_path, monkeypatch, numbe
     while not (tmp_path / "parts" / "waits").exists():
         assert time.monotonic() < deadline and parent.poll() is None
         time.sleep(0.05)
-    children = started_by(parent.pid)
-    assert len(children) >= 3
-    os.kill(parent.pid, number)
-    parent.wait(100)
-    while any(alive(pid) for pid in children):
-        assert time.monotonic() < deadline, "the processes outlive their parent"
-        time.sleep(0.1)
+    end_with_children(parent, number, 100, deadline)
     rest = context(tmp_path / "parts", inputs)
     grpo.run(rest, grpo_config(**settings))
     assert rest.events.steps == list(range(resumes_at, 5))

@@ -144,6 +144,17 @@ def started_by(parent: int) -> set[int]:
     return found
 
 
+def end_with_children(parent: subprocess.Popen, number: int, wait_s: float, deadline: float) -> None:
+    """Send a signal to a process that has started at least three; all of them end."""
+    children = started_by(parent.pid)
+    assert len(children) >= 3
+    os.kill(parent.pid, number)
+    parent.wait(wait_s)
+    while any(alive(pid) for pid in children):
+        assert time.monotonic() < deadline, "the processes outlive their parent"
+        time.sleep(0.1)
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -171,13 +182,7 @@ def test_processes_end_with_their_parent_and_go_on_from_their_checkpoint(inputs,
     while not any((folder / "complete-0").exists() for folder in [f.parent for f in checkpoints.glob("*/complete-1")]):
         assert time.monotonic() < deadline and parent.poll() is None
         time.sleep(0.05)
-    children = started_by(parent.pid)
-    assert len(children) >= 3
-    os.kill(parent.pid, number)
-    parent.wait(60)
-    while any(alive(pid) for pid in children):
-        assert time.monotonic() < deadline, "the processes outlive their parent"
-        time.sleep(0.1)
+    end_with_children(parent, number, 60, deadline)
     rest = context(tmp_path / "parts", inputs)
     sft.run(rest, sft_config(epochs=4, save_every=2))
     assert rest.events.steps[0] > 2

@@ -191,7 +191,7 @@ def _claim(left: _Part, right: _Part, in_formula: bool) -> Claim | None:
 
 
 def _shown(value: Fraction, stated: _Part, in_formula: bool) -> str | None:
-    """A value in the notation of the stated one; None for one that nobody would write out."""
+    """A value in the notation of the stated one; None if it has too many digits to be useful in a text."""
     percent = "%" in stated.text
     value = value * 100 if percent else value
     sign, size = "-" if value < 0 else "", abs(value)
