@@ -99,4 +99,4 @@ def test_an_interrupt_ends_it_at_once(tmp_path, number):
     start = time.monotonic()
     process.send_signal(number)
     process.communicate(timeout=20)
-    assert time.monotonic() - start < 3 and process.returncode not in (0, None)
+    assert time.monotonic() - start < 10 and process.returncode not in (0, None)

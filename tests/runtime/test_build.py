@@ -231,7 +231,7 @@ def test_an_interrupt_ends_at_once_and_the_next_build_goes_on(bench, kind):
 
     with pytest.raises(KeyboardInterrupt):
         bench.build(watch=watch)
-    assert time.monotonic() - when[0] < 8
+    assert time.monotonic() - when[0] < 20
     assert gone(int(bench.note("b.asleep")[0]))
     (bench.notes / "awake").touch()
     assert bench.build().outcomes == {"a": "hit", "b": "ran"}
