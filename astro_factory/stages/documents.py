@@ -12,15 +12,15 @@ _REPORT_EVERY = 5000
 S = TypeVar("S", bound=str)
 
 
-def weighted(skills: Mapping[S, float], order: Sequence[S]) -> dict[S, float]:
-    """The weights in the order in which skills are drawn from; that of a mapping in a spec does not count.
+def weighted(weights: Mapping[S, float], order: Sequence[S], what: str = "skill") -> dict[S, float]:
+    """The weights in the order in which names are drawn from; that of a mapping in a spec does not count.
 
     Raises:
         ValueError: there is no weight above 0, or one below.
     """
-    if not skills or min(skills.values()) < 0 or not sum(skills.values()):
-        raise ValueError("needs at least one skill, with weights of which none is below 0")
-    return {name: skills[name] for name in order if name in skills}
+    if not weights or min(weights.values()) < 0 or not sum(weights.values()):
+        raise ValueError(f"needs at least one {what}, with weights of which none is below 0")
+    return {name: weights[name] for name in order if name in weights}
 
 
 def write_documents(ctx: StageContext, make: Callable[[int], dict[str, Any]], count: int) -> None:

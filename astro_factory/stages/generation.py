@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, NamedTuple, Protocol, TypedDict, TypeVar
+from typing import Annotated, NamedTuple, TypedDict, TypeVar
 
 from pydantic import Field
 
@@ -24,7 +24,7 @@ from astro_factory.core.verdicts import Verdict
 from astro_factory.engines.base import Engine, Request
 from astro_factory.engines.config import EngineConfig, EngineField
 from astro_factory.search.ray_actors import RayActors
-from astro_factory.stages.sampling_hooks import Backend, SamplingOneModel
+from astro_factory.stages.sampling_hooks import Backend, OneModelSamplingConfig
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import WorkerPool, worker_count
 
@@ -265,14 +265,7 @@ class GenerationConfig(StageConfig):
     """Source of randomness."""
 
 
-class SampledModel(SamplingOneModel, Protocol):
-    """The config of a stage that samples from one model at one temperature."""
-
-    @property
-    def temperature(self) -> float: ...
-
-
-def sampling_of(ctx: StageContext, config: SampledModel) -> Sampling:
+def sampling_of(ctx: StageContext, config: OneModelSamplingConfig) -> Sampling:
     """The stage's model and how it is sampled."""
     folder, content = ctx.inputs[config.model], ctx.digests[config.model]
     return Sampling(folder, content, config.engine, config.temperature, config.max_tokens)

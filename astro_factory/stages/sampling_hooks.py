@@ -13,7 +13,7 @@ from astro_factory.stages.requirements import engine_needs, lighter_engine
 Backend = Literal["local", "ray"]
 
 
-class Sampling(Protocol):
+class SamplingConfig(Protocol):
     """The config of a stage that samples."""
 
     @property
@@ -26,28 +26,31 @@ class Sampling(Protocol):
     def backend(self) -> Backend: ...
 
 
-class SamplingOneModel(Sampling, Protocol):
-    """The config of a stage that samples from one model."""
+class OneModelSamplingConfig(SamplingConfig, Protocol):
+    """The config of a stage that samples from one model at one temperature."""
 
     @property
     def model(self) -> str: ...
 
     @property
+    def temperature(self) -> float: ...
+
+    @property
     def max_tokens(self) -> int: ...
 
 
-def cores(config: Sampling) -> int:
+def cores(config: SamplingConfig) -> int:
     """CPU cores of this machine that the stage keeps busy."""
     return 1 if config.backend == "ray" else config.processes * config.engine.cores()
 
 
-def gpus(config: Sampling) -> int:
+def gpus(config: SamplingConfig) -> int:
     """GPUs of this machine that the stage needs."""
     return 0 if config.backend == "ray" else config.processes * config.engine.gpus()
 
 
 def requirements(
-    config: SamplingOneModel, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
+    config: OneModelSamplingConfig, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
 ) -> Requirements | None:
     """Of the engines."""
     if config.backend == "ray":  # its GPUs are those of the cluster
@@ -58,6 +61,6 @@ def requirements(
     return engine_needs(config.engine, config.processes, config.max_tokens, shape, workload, machine)
 
 
-def lighter(config: Sampling, machine: Machine) -> Iterable[Changes]:
+def lighter(config: SamplingConfig, machine: Machine) -> Iterable[Changes]:
     """More GPUs for an engine, or a shorter context."""
     return lighter_engine(config.engine, config.processes, machine)

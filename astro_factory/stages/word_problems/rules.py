@@ -5,6 +5,7 @@ from typing import Literal, get_args
 from pydantic import Field, field_validator
 
 from astro_factory.core.config import Config
+from astro_factory.stages.documents import weighted
 
 Family = Literal["mix", "parts", "transfer", "ages", "undo", "forward", "units", "read_off"]
 ORDER: tuple[Family, ...] = get_args(Family)
@@ -19,6 +20,4 @@ class FamilyRules(Config):
     @field_validator("families")
     @classmethod
     def _weighted_families(cls, families: dict[Family, float]) -> dict[Family, float]:
-        if not families or min(families.values()) < 0 or not sum(families.values()):
-            raise ValueError("needs at least one family, with weights of which none is below 0")
-        return {name: families[name] for name in ORDER if families.get(name)}
+        return {name: weight for name, weight in weighted(families, ORDER, "family").items() if weight}
