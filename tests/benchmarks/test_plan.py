@@ -13,6 +13,7 @@ from astro_factory.spec import compile_spec
 from astro_factory.store import Store
 from benchmarks.plan import ROOT, SIDES, fill, write_sweep
 
+
 @pytest.mark.parametrize("variants", SIDES)
 def test_sweeps_have_as_many_variants_as_they_say(tmp_path, variants):
     graph = compile_spec(write_sweep(tmp_path, variants), sweep="rates")
