@@ -4,7 +4,7 @@ A card is a function of the published files and the provenance. It contains no d
 publications have equal cards. Its metadata is checked before any upload. Text from models and problem sets is escaped.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,9 +69,10 @@ def published_tables(artifacts: Mapping[str, Path]) -> dict[str, PublishedTable]
     return found
 
 
-def dataset_card(labels: Labels, artifacts: Mapping[str, Path], provenance: Provenance) -> str:
-    """The card of a dataset repository; `artifacts` are folders by name, in the spec's order."""
-    tables = published_tables(artifacts)
+def dataset_card(
+    labels: Labels, artifacts: Sequence[str], tables: Mapping[str, PublishedTable], provenance: Provenance
+) -> str:
+    """The card of a dataset repository: the names of its artifacts, in the spec's order, and their tables."""
     default = default_config(tables)
     metadata = {
         **_licence(labels.licence, None),

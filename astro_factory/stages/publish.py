@@ -137,12 +137,16 @@ def run(ctx: StageContext, config: Config) -> None:
 
 def _data(ctx: StageContext, config: Config, provenance: Provenance) -> "tuple[dict[str, Payload], str]":
     """The files of a dataset repository except the provenance, and the text of the card, which is one of them."""
-    from astro_factory.hub.cards import Labels, dataset_card
+    from astro_factory.hub.cards import Labels, dataset_card, published_tables
+    from astro_factory.hub.croissant import CROISSANT, croissant
     from astro_factory.hub.layout import CARD, Payload, data_files
+    from astro_factory.hub.session_traces import session_files
 
     folders = {name: ctx.inputs[name] for name in config.artifacts}
-    card = dataset_card(Labels(config.repo, config.licence, config.language), folders, provenance)
-    return data_files(folders) | {CARD: Payload.of(card.encode())}, card
+    tables, labels = published_tables(folders), Labels(config.repo, config.licence, config.language)
+    card = dataset_card(labels, list(folders), tables, provenance)
+    texts = {CARD: card.encode(), CROISSANT: croissant(labels, tables, provenance).encode()} | session_files(folders)
+    return data_files(folders) | {name: Payload.of(text) for name, text in texts.items()}, card
 
 
 def _model(ctx: StageContext, config: Config, provenance: Provenance) -> "tuple[dict[str, Payload], str]":

@@ -9,12 +9,16 @@ import yaml
 
 from astro_factory.core.errors import UserError
 from astro_factory.hub.card_statistics import table_statistics
-from astro_factory.hub.cards import Labels, check_card, dataset_card, model_card
+from astro_factory.hub.cards import Labels, check_card, dataset_card, model_card, published_tables
 from astro_factory.hub.evaluation_results import EvaluatedSet, Evaluation, Score, eval_results_files
 from astro_factory.hub.layout import data_files
 from astro_factory.hub.licences import llama_terms
 from astro_factory.hub.provenance import Provenance
 from tests.hub.artifacts import content_of, make_data, make_provenance
+
+
+def card_of(labels, folders, provenance):
+    return dataset_card(labels, list(folders), published_tables(folders), provenance)
 
 
 def metadata(card: str) -> dict:
@@ -32,7 +36,7 @@ def provenance(tmp_path):
 
 
 def test_card_of_data_counts_what_is_there(data, provenance):
-    card = dataset_card(Labels("org/astro-traces", "mit"), data, provenance)
+    card = card_of(Labels("org/astro-traces", "mit"), data, provenance)
     assert "# astro-traces\n" in card and "`tiny`" in card
     assert "| `traces` (default) | 5 | " in card
     assert "| backtracks | traces |\n|---|---|\n| 0 | 2 |\n| 1 | 2 |\n| 2 | 1 |" in card
@@ -49,7 +53,7 @@ def test_card_of_data_counts_what_is_there(data, provenance):
 
 
 def test_metadata_of_data(data, provenance):
-    found = metadata(dataset_card(Labels("org/astro-traces", "mit"), data, provenance))
+    found = metadata(card_of(Labels("org/astro-traces", "mit"), data, provenance))
     assert found["license"] == "mit" and found["size_categories"] == ["n<1K"]
     assert found["configs"][3] == {
         "config_name": "traces",
@@ -62,7 +66,7 @@ def test_metadata_of_data(data, provenance):
 def test_card_is_taken_by_the_client_and_by_our_own_check(data, provenance):
     from huggingface_hub import DatasetCard
 
-    card = dataset_card(Labels("org/astro-traces", None), data, provenance)
+    card = card_of(Labels("org/astro-traces", None), data, provenance)
     assert DatasetCard(card).data.to_dict()["configs"] == metadata(card)["configs"]
     assert "license" not in metadata(card) and "The publisher did not specify one." in card
     check_card(card, data_files(data))
@@ -70,13 +74,11 @@ def test_card_is_taken_by_the_client_and_by_our_own_check(data, provenance):
 
 def test_equal_data_has_an_equal_card(tmp_path, data, provenance):
     again = make_data(tmp_path / "again")
-    assert dataset_card(Labels("org/x", "mit"), again, provenance) == dataset_card(
-        Labels("org/x", "mit"), data, provenance
-    )
+    assert card_of(Labels("org/x", "mit"), again, provenance) == card_of(Labels("org/x", "mit"), data, provenance)
 
 
 def test_card_that_names_a_missing_table(data, provenance, golden):
-    card = dataset_card(Labels("org/x", "mit"), data, provenance)
+    card = card_of(Labels("org/x", "mit"), data, provenance)
     files = {path: file for path, file in data_files(data).items() if "traces" not in path}
     with pytest.raises(UserError, match="E718") as caught:
         check_card(card, files)
@@ -85,7 +87,7 @@ def test_card_that_names_a_missing_table(data, provenance, golden):
 
 def test_card_without_tables_or_with_an_unknown_licence(tmp_path, provenance, golden):
     (tmp_path / "empty").mkdir()
-    card = dataset_card(Labels("org/x", "mine"), {"empty": tmp_path / "empty"}, provenance)
+    card = card_of(Labels("org/x", "mine"), {"empty": tmp_path / "empty"}, provenance)
     with pytest.raises(UserError, match="E718") as caught:
         check_card(card, {})
     golden(str(caught.value))
@@ -99,7 +101,7 @@ def test_text_with_fences_cannot_leave_the_example(data, provenance, tmp_path):
     row = trace(0, 1)
     row["messages"][1]["content"] = "~~~\n# not a heading {{ not.jinja }}\n~~~~\n" + "x" * 9000
     write_table(data["traces"] / "traces.parquet", [row], trace_schema())
-    card = dataset_card(Labels("org/x", "mit"), data, provenance)
+    card = card_of(Labels("org/x", "mit"), data, provenance)
     assert "~~~~~text\n" in card and "{{ not.jinja }}" in card and "[...]" in card and "x" * 3001 not in card
 
 
@@ -243,5 +245,5 @@ def test_evaluation_results_as_the_client_reads_them(tmp_path, evaluated):
 def test_cards_hold_no_date_or_version(data, provenance):
     import astro_factory
 
-    card = dataset_card(Labels("org/x", "mit"), data, provenance)
+    card = card_of(Labels("org/x", "mit"), data, provenance)
     assert astro_factory.__version__ not in card and not re.search(r"\b20\d\d-\d\d", card)
