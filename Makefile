@@ -14,7 +14,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist loadfile
 
-.PHONY: help setup quickstart test test-fast test-nightly test-setup check lint types specs golden reference docs \
+.PHONY: help setup quickstart test test-fast test-nightly test-setup check lint types specs golden reference constraints docs \
   docs-serve docs-setup vllm-setup bench-setup bench bench-vllm gpu-check gpu-wheels clean
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make types         the type checker alone"
 	@echo "make golden        rewrite the texts that tests compare with; ARGS=tests/spec for some of them"
 	@echo "make reference     rewrite the generated pages of docs/reference"
+	@echo "make constraints   write the versions of $(VENV) and $(VLLM) into constraints.txt and constraints-vllm.txt"
 	@echo "make docs          build the site into site/; 'make docs-serve' serves it while you write"
 	@echo "make bench         benchmarks; ARGS=--quick for a short run"
 	@echo "make vllm-setup    $(VLLM) with vLLM for CPU, so that 'make test' runs its tests"
@@ -76,6 +77,13 @@ golden: test-setup
 
 reference: setup
 	$(BIN)/python -m docs.generate
+
+# After `make test`, so that the files say what was tested.
+constraints: test-setup
+	$(BIN)/python -m tests.install.constraints constraints.txt train gym deepspeed ray s3 inspect harness report
+	@if [ -e $(VLLM)/.ready ]; then \
+	  $(VLLM)/bin/python -m tests.install.constraints constraints-vllm.txt train; \
+	else echo "note: without $(VLLM) (make vllm-setup), constraints-vllm.txt stays as it is"; fi
 
 docs: docs-setup
 	$(DOCS)/bin/zensical build --strict --clean --config-file mkdocs.yml $(ARGS)

@@ -15,6 +15,13 @@ def shipped_folder(name: Literal["specs", "templates", "docs"]) -> Path:
     return (_IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CHECKOUT) / name
 
 
+def versions_tested(vllm: bool) -> dict[str, str]:
+    """The versions that the tests ran with, by the names of packages: the shipped constraints, with or without vLLM."""
+    file = shipped_folder("specs").parent / ("constraints-vllm.txt" if vllm else "constraints.txt")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
 def make_workspace(target: Path) -> list[Path]:
     """Copy `specs/` and `templates/` into a new folder for the user to edit; returns the written files, sorted.
 

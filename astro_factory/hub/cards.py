@@ -1,79 +1,156 @@
-"""Dataset and model cards: statistics, an example, how the publication was made and how to rebuild it.
+"""Dataset and model cards: what is published, how to use it, how it was made and how to rebuild it.
 
 A card is a function of the published files and the provenance. It contains no date and no version, so equal
 publications have equal cards. Its metadata is checked before any upload. Text from models and problem sets is escaped.
 """
 
-import json
-import re
-import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from astro_factory.core.errors import UserError
-from astro_factory.core.shipped import shipped_folder
 from astro_factory.hub.card_statistics import TableStatistics, table_statistics
-from astro_factory.hub.destinations import is_local
+from astro_factory.hub.card_text import card_text, fence, printable, public_name, sentence
+from astro_factory.hub.columns import column_meaning
+from astro_factory.hub.evaluation_results import Evaluation, model_index
 from astro_factory.hub.licences import LlamaTerms, unknown_licence
+from astro_factory.hub.model_description import (
+    base_models,
+    model_facts,
+    origin,
+    parameters,
+    training_table,
+    usage,
+)
 from astro_factory.hub.provenance import Provenance
+from astro_factory.hub.responsible_use import responsible_use
 
-_TAGS = ["astro-factory", "reasoning", "chain-of-thought", "search", "synthetic"]
-_LONGEST_LINE = 200
+_TAGS = ["astro-factory", "arxiv:2507.00417", "reasoning", "chain-of-thought", "search", "synthetic"]
 _SIZES = [(1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
 
 
-def dataset_card(repo: str, licence: str | None, artifacts: Mapping[str, Path], provenance: Provenance) -> str:
-    """The card of a dataset repository.
+class Labels(NamedTuple):
+    """What the spec says about a publication."""
 
-    Args:
-        repo: The destination, as in the spec.
-        licence: Identifier, or None.
-        artifacts: Folder of each artifact by its name, in the spec's order.
-    """
-    tables, configs = {}, []
+    repo: str
+    """The destination, as in the spec."""
+    licence: str | None = None
+    """The Hub's identifier."""
+    language: tuple[str, ...] = ("en",)
+    """ISO 639 codes."""
+
+
+class PublishedTable(NamedTuple):
+    """A table of a dataset repository."""
+
+    files: list[Path]
+    statistics: TableStatistics
+    columns: list[tuple[str, str, str]]
+    """(name, type, meaning)."""
+
+    @property
+    def size(self) -> str:
+        count = sum(path.stat().st_size for path in self.files)
+        return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
+
+
+def published_tables(artifacts: Mapping[str, Path]) -> dict[str, PublishedTable]:
+    """The table of each artifact that has one; `artifacts` are folders by name."""
+    import pyarrow.parquet as pq
+
+    found = {}
     for name, folder in artifacts.items():
-        files = sorted(path for path in folder.glob("*.parquet"))
-        if files:
-            tables[name] = table_statistics(files[0])
-            paths = [f"data/{name}/{path.name}" for path in files]
-            configs.append({"config_name": name, "data_files": [{"split": "train", "path": paths}]})
+        if files := sorted(folder.glob("*.parquet")):
+            columns = [
+                (field.name, str(field.type), column_meaning(files[0].name, field.name))
+                for field in pq.read_schema(files[0])
+            ]
+            found[name] = PublishedTable(files, table_statistics(files[0]), columns)
+    return found
+
+
+def dataset_card(
+    labels: Labels, artifacts: Sequence[str], tables: Mapping[str, PublishedTable], provenance: Provenance
+) -> str:
+    """The card of a dataset repository: the names of its artifacts, in the spec's order, and their tables."""
+    default = default_config(tables)
     metadata = {
-        **_licence(licence, None),
+        **_licence(labels.licence, None),
+        "language": list(labels.language),
+        "pretty_name": Path(public_name(labels.repo)).name,
         "task_categories": ["text-generation"],
         "tags": _TAGS,
-        "size_categories": [_size(tables.values())],
-        "configs": configs,
+        "size_categories": [_size(table.statistics for table in tables.values())],
+        "configs": [_config(name, table.files, name == default) for name, table in tables.items()],
     }
     example = next((table.example for table in _by_interest(tables) if table.example), None)
-    example = {name: _printable(text) for name, text in example.items()} if example else None
-    return _render(
+    example = {name: printable(text) for name, text in example.items()} if example else None
+    return card_text(
         "cards/dataset.jinja",
         metadata,
-        repo,
-        licence,
+        labels.repo,
         provenance,
-        kinds=_sentence([f"`{name}`" for name in artifacts]),
+        kinds=sentence([f"`{name}`" for name in artifacts]),
         tables=tables,
+        default=default,
         example=example,
-        fence=_fence("".join(example.values()) if example else ""),
+        fence=fence("".join(example.values()) if example else ""),
+        use=responsible_use(provenance),
+        licence=labels.licence,
         terms=None,
     )
 
 
+def default_config(tables: Collection[str]) -> str:
+    """The table that `load_dataset(repo)` reads: `traces` if there is one."""
+    return "traces" if "traces" in tables else next(iter(tables), "")
+
+
 def model_card(
-    repo: str, licence: str | None, name: str, folder: Path, provenance: Provenance, terms: LlamaTerms | None
+    labels: Labels,
+    name: str,
+    folder: Path,
+    provenance: Provenance,
+    terms: LlamaTerms | None,
+    evaluation: Evaluation | None = None,
+    report: str | None = None,
 ) -> str:
-    """The card of a model; `terms` are those of the Llama licence if it applies."""
-    metadata = {
-        **_licence(licence, terms),
+    """The card of a model.
+
+    Args:
+        name: The model's name in the spec.
+        provenance: Of the model and, if there is an evaluation, of the report.
+        terms: Those of the Llama licence if it applies.
+        evaluation: Results of the report named `report`.
+    """
+    lineage, own = provenance.lineage(name), provenance.behind(name)
+    title = Path(public_name(labels.repo)).name
+    metadata: dict[str, Any] = {
+        **_licence(labels.licence, terms),
+        "language": list(labels.language),
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         "tags": _TAGS,
     }
-    if provenance.models:
-        metadata["base_model"] = list(provenance.models)
-    return _render(
-        "cards/model.jinja", metadata, repo, licence, provenance, name=name, facts=_model_facts(folder), terms=terms
+    if bases := base_models(lineage):
+        metadata |= {"base_model": bases, "base_model_relation": "finetune"}
+    if own.datasets:
+        metadata["datasets"] = list(own.datasets)
+    if evaluation:
+        metadata["model-index"] = model_index(title, name, evaluation, provenance)
+    return card_text(
+        "cards/model.jinja",
+        metadata,
+        labels.repo,
+        provenance,
+        name=name,
+        origin=origin(lineage, parameters(folder)),
+        facts=model_facts(folder),
+        usage=usage(folder, lineage, provenance, report),
+        training=training_table(lineage, provenance),
+        evaluation=evaluation,
+        licence=labels.licence,
+        terms=terms,
     )
 
 
@@ -94,43 +171,10 @@ def check_card(card: str, files: Collection[str]) -> None:
         raise UserError.of("E718", cause, "fix the spec; nothing was uploaded")
 
 
-def _render(
-    template: str,
-    metadata: Mapping[str, object],
-    repo: str,
-    licence: str | None,
-    provenance: Provenance,
-    **context: object,
-) -> str:
-    import yaml
-    from jinja2 import FileSystemLoader, StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(shipped_folder("templates")),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    # the path of a `file:` destination belongs to the publisher's machine
-    place = repo if not is_local(repo) else Path(repo.removeprefix("file:")).name
-    source = repo if not is_local(repo) else f"file:{place}"
-    environment.filters["plain"] = plain
-    text = environment.get_template(template).render(
-        metadata=yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=1000),
-        title=Path(place).name,
-        location=place,
-        source=source,
-        folder=Path(place).name,
-        licence=licence,
-        spec=provenance.spec_name,
-        stages=provenance.stages,
-        sources=[*provenance.models, *provenance.datasets],
-        absent=list(provenance.absent),
-        **context,
-    )
-    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+def _config(name: str, files: Iterable[Path], default: bool) -> dict[str, object]:
+    paths = [f"data/{name}/{path.name}" for path in files]
+    config: dict[str, object] = {"config_name": name, "data_files": [{"split": "train", "path": paths}]}
+    return config | ({"default": True} if default else {})
 
 
 def _licence(licence: str | None, terms: LlamaTerms | None) -> dict[str, str]:
@@ -144,55 +188,6 @@ def _size(tables: Iterable[TableStatistics]) -> str:
     return next((name for limit, name in _SIZES if rows < limit), "1M<n<10M")
 
 
-def _by_interest(tables: Mapping[str, TableStatistics]) -> list[TableStatistics]:
+def _by_interest(tables: Mapping[str, PublishedTable]) -> list[TableStatistics]:
     """Tables with backtracks first: they are the most informative."""
-    return sorted(tables.values(), key=lambda table: not any(table.backtracks))
-
-
-def _model_facts(folder: Path) -> list[tuple[str, str]]:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    named = [
-        ("architecture", "model_type"),
-        ("layers", "num_hidden_layers"),
-        ("hidden size", "hidden_size"),
-        ("attention heads", "num_attention_heads"),
-        ("vocabulary", "vocab_size"),
-        ("longest context", "max_position_embeddings"),
-    ]
-    facts = [(words, str(config[key])) for words, key in named if key in config]
-    parameters = sum(_parameters(path) for path in folder.glob("*.safetensors"))
-    return [*facts, ("parameters", f"{parameters:,}")] if parameters else facts
-
-
-def _parameters(path: Path) -> int:
-    """Number of values in a safetensors file, read from its header: a length of 8 bytes, then JSON."""
-    from math import prod
-
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
-
-
-def _sentence(names: list[str]) -> str:
-    text = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-    return text[:1].upper() + text[1:]
-
-
-def plain(text: object) -> str:
-    """Text from elsewhere as one line of Markdown without any markup: no link, HTML, table cell or heading."""
-    line = " ".join(_printable(str(text)).split())[:_LONGEST_LINE]
-    return re.sub(r"([\\`*_\[\]<>#|~&$])", r"\\\1", line)
-
-
-def _printable(text: str) -> str:
-    """A text without control and bidirectional characters, which could hide or reorder what a reader sees."""
-    hidden = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-    return "".join("\ufffd" if unicodedata.category(c) in hidden and c not in "\n\t" else c for c in text)
-
-
-def _fence(text: str) -> str:
-    """A Markdown fence that does not occur in a text."""
-    fence = "~~~"
-    while fence in text:
-        fence += "~"
-    return fence
+    return sorted((table.statistics for table in tables.values()), key=lambda table: not any(table.backtracks))

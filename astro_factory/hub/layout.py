@@ -2,6 +2,7 @@
 
     README.md                     the card; by its metadata `datasets.load_dataset(repo, "<artifact>")` finds the tables
     data/<artifact>/...           the files of an artifact (dataset repositories)
+    croissant.json, sessions/     a description of the tables; some traces as sessions (dataset repositories)
     config.json, *.safetensors    the files of the model (model repositories), with NOTICE if its licence requires one
     astro/spec.yaml               the resolved spec
     astro/templates/, astro/files/   the templates and data files that it reads

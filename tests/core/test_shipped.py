@@ -1,9 +1,5 @@
 """Shipped specs and templates: found where they are, copied whole, never over a user's files."""
 
-import subprocess
-import sys
-import zipfile
-
 import pytest
 
 from astro_factory.core import shipped
@@ -34,19 +30,3 @@ def test_workspace_spares_what_is_there(tmp_path, occupy):
     with pytest.raises(UserError) as caught:
         shipped.make_workspace(target)
     assert str(caught.value) == f"E154 {target} exists and is not an empty folder; name a new folder"
-
-
-@pytest.mark.slow
-def test_wheel_carries_specs_and_templates(tmp_path):
-    """Unpacked apart from the checkout, the package finds the same files."""
-    root = shipped.shipped_folder("specs").parent
-    build = [sys.executable, "-c", "from hatchling.build import build_wheel; import sys; build_wheel(sys.argv[1])"]
-    pytest.importorskip("hatchling")
-    subprocess.run([*build, str(tmp_path)], cwd=root, check=True, capture_output=True)
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        wheel.extractall(tmp_path / "site")
-    code = "from astro_factory.core.shipped import shipped_folder as f; print(f('specs')); print(f('templates'))"
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "site", capture_output=True, text=True)
-    for found, name in zip(result.stdout.split(), ("specs", "templates"), strict=True):
-        assert found.startswith(str(tmp_path / "site"))
-        assert relative_files(tmp_path / "site/astro_factory/_data" / name) == relative_files(root / name)

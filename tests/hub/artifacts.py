@@ -1,6 +1,8 @@
 """Small artifacts with the real schemas, and provenance as the builder writes it."""
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Call, Tree, TreeNode, tree_schema
 from astro_factory.traces.trace_table import trace_schema
+
+Node = tuple[str, str, str, dict[str, Any]]
+"""Name, section, kind and config of a record."""
 
 
 def problem(index: int) -> Problem:
@@ -59,15 +64,34 @@ def make_data(folder: Path, count: int = 5) -> dict[str, Path]:
     return {name: folder / name for name in tables}
 
 
-def make_provenance(folder: Path, base: str = "") -> Path:
-    """`spec.yaml` and the records of one closure; with a base model from the Hub, if named."""
+def content_of(name: str) -> dict[str, str]:
+    """How recorded configs refer to the output of a node of `make_provenance`."""
+    return {"content": digest({"out": _output(name)["sha256"]})}
+
+
+def _output(name: str) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(name.encode()).hexdigest(), "size": 1}
+
+
+def make_provenance(folder: Path, base: str = "", nodes: Sequence[Node] = ()) -> Path:
+    """`spec.yaml` and the records of one closure: a search, and a model `rl` that started from random weights or from
+    a base model of the Hub, if named.
+
+    Args:
+        nodes: More nodes, as (name, section, kind, config).
+    """
     (folder / "records").mkdir(parents=True)
     (folder / "spec.yaml").write_text("factory: 1\nname: tiny\n")
-    nodes = [("trees", "stages", "search", {"model": {"content": "0" * 64}}), ("train", "problems", "countdown", {})]
-    if base:
-        nodes.append(("base", "models", "hub", {"repo": base, "revision": "main"}))
-    for name, section, kind, config in nodes:
+    start = ("hub", {"repo": base, "revision": "main"}) if base else ("init", {"seed": 0})
+    training = {"model": content_of("base"), "problems": content_of("train"), "steps": 3, "learning_rate": 1e-4}
+    upstream: list[Node] = [
+        ("trees", "stages", "search", {"model": content_of("base")}),
+        ("train", "problems", "countdown", {}),
+        ("base", "models", *start),
+        ("rl", "stages", "grpo", training | {"reward": {"correct": 1.0, "incorrect": -1.0}}),
+    ]
+    for name, section, kind, config in (*upstream, *nodes):
         record = {"scheme": 1, "section": section, "kind": kind, "version": 1, "config": config}
-        entry = {"name": name, "key": digest(record), "record": record, "outputs": {}}
+        entry = {"name": name, "key": digest(record), "record": record, "outputs": {"out": _output(name)}}
         (folder / "records" / f"{entry['key']}.json").write_text(json.dumps(entry, indent=1) + "\n")
     return folder

@@ -1,5 +1,9 @@
 """Publishing to a folder and to the Hub: one step, nothing twice, and every failure that uploads are known for."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -302,6 +306,33 @@ def test_card_that_the_hub_refuses_stops_before_any_upload(hub, sealed, golden):
         REPO.publish(files, "m")
     golden(str(caught.value))
     assert not hub.count("PUT", "") and not hub.count("POST", "/preupload/")
+
+
+PUBLISH = """
+import sys
+from pathlib import Path
+from astro_factory.hub.destinations import HubDestination
+from astro_factory.hub.layout import Payload
+paths = [path for path in sorted(Path(sys.argv[1]).rglob("*")) if path.is_file()]
+files = {path.relative_to(sys.argv[1]).as_posix(): Payload.of(path) for path in paths}
+HubDestination("org/traces", "dataset", True).publish(files, "m")
+"""
+
+
+def test_crash_between_upload_and_commit(hub, sealed, tmp_path):
+    """The process is killed when its uploads are done: nothing is published, and a rerun uploads no table again."""
+    files = sealed()
+    for name, file in files.items():
+        file.copy_to(tmp_path / "files" / name)
+    started: list[subprocess.Popen] = []
+    hub.fail("POST", "/commit/", action=lambda: started[0].kill())
+    environment = os.environ | hub.environment(tmp_path / "home")
+    started.append(subprocess.Popen([sys.executable, "-c", PUBLISH, str(tmp_path / "files")], env=environment))
+    assert started[0].wait(timeout=120) == -signal.SIGKILL
+    assert len(hub.repo("org/traces").commits) == 1 and hub.count("PUT", "/lfs/") == 1
+    REPO.publish(files, "again")
+    assert [commit.message for commit in hub.repo("org/traces").commits] == ["initial commit", "again"]
+    assert hub.count("PUT", "/lfs/") == 1
 
 
 def test_two_publishers_at_once(hub, sealed):

@@ -11,7 +11,8 @@ from astro_factory.core.canonical import digest
 from astro_factory.core.errors import UserError
 from astro_factory.core.results import Result
 from astro_factory.core.tables import write_table
-from astro_factory.hub.cards import dataset_card, plain
+from astro_factory.hub.card_text import plain
+from astro_factory.hub.cards import Labels, dataset_card, published_tables
 from astro_factory.hub.destinations import FileDestination
 from astro_factory.hub.layout import MANIFEST, Payload, seal
 from astro_factory.hub.provenance import Provenance
@@ -207,7 +208,10 @@ def test_cards_escape_what_models_and_problem_sets_wrote(tmp_path):
     row = trace(0, 1)
     row["messages"][1]["content"] = MARKUP
     write_table(data["traces"] / "traces.parquet", [row], trace_schema())
-    card = dataset_card("org/x", "mit", data, Provenance.read(make_provenance(tmp_path / "provenance")))
+    labels = Labels("org/x", "mit")
+    card = dataset_card(
+        labels, list(data), published_tables(data), Provenance.read(make_provenance(tmp_path / "provenance"))
+    )
     assert "\x1b" not in card and "\u202e" not in card
     fence = re.search(r"^(~{3,})text$", card, re.MULTILINE)[1]
     example = re.search(rf"^{fence}text\n[^~]*?(<script>.*?)^{fence}$", card, re.MULTILINE | re.DOTALL)

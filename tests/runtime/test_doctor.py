@@ -16,6 +16,7 @@ from astro_factory.runtime.known_bad import KNOWN_BAD
 SOUND = Facts(
     python=(3, 12),
     versions={"torch": "2.13.0", "transformers": "5.18.0", "trl": "1.16.0", "vllm": "0.31.0", "deepspeed": "0.19.8"},
+    tested={"torch": "2.13.0", "sympy": "1.14.0"},
     requirements=("torch<2.14,>=2.13; extra == 'train'", "astro-factory[train]; extra == 'vllm'", "typer>=0.20"),
     cores=8,
     memory_gb=64.0,
@@ -30,7 +31,7 @@ SOUND = Facts(
 
 def test_a_sound_machine():
     assert {(finding.name, finding.level) for finding in findings(SOUND)} == {
-        (name, "ok") for name in ("python", "packages", "machine", "gpu", "store", "hub", "compiler")
+        (name, "ok") for name in ("python", "packages", "tested", "machine", "gpu", "store", "hub", "compiler")
     }
     texts = {finding.name: finding.text for finding in findings(SOUND)}
     assert texts["packages"] == "torch 2.13.0, transformers 5.18.0, trl 1.16.0, deepspeed 0.19.8, vllm 0.31.0"
@@ -38,7 +39,7 @@ def test_a_sound_machine():
     assert texts["gpu"] == "2 NVIDIA H100 of 80 GB, driver 580.95.05"
     assert texts["store"] == "500 GB free at /data/.astro"
     assert texts["hub"] == "a token is set"
-    assert findings(replace(SOUND, devices=Inventory()))[3].text == "none: models run on the CPU"
+    assert findings(replace(SOUND, devices=Inventory()))[4].text == "none: models run on the CPU"
 
 
 def other(**versions: str | None) -> dict[str, dict[str, str]]:
@@ -48,6 +49,15 @@ def other(**versions: str | None) -> dict[str, dict[str, str]]:
 
 
 CUDA_13, ON_CPU = {"version": "2.13.0", "cuda": "13.0"}, {"version": "2.13.0+cpu", "cuda": ""}
+
+
+def test_it_names_what_differs_from_the_versions_tested():
+    tested = {"torch": "2.13.0", "transformers": "5.19.0", "trl": "1.16.1", "not-installed": "1"}
+    versions = SOUND.versions | {"torch": "2.13.0+cpu"}
+    (found,) = (f for f in findings(replace(SOUND, tested=tested, versions=versions)) if f.name == "tested")
+    assert found.level == "ok"
+    assert found.text.endswith(": transformers 5.18.0, not 5.19.0; trl 1.16.0, not 1.16.1")
+    assert found.remedy.endswith("pip install -c constraints-vllm.txt")
 
 
 def broken(part: str, cause: str) -> dict[str, Inventory]:

@@ -43,7 +43,7 @@ def workspace(tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     make_data(tmp_path / "store")
-    make_weights(tmp_path / "store/astro_rl")
+    make_weights(tmp_path / "store/rl")
     make_provenance(tmp_path / "store/provenance")
     return tmp_path
 
@@ -53,6 +53,8 @@ def run(workspace: Path, provenance: str = "provenance", **fields) -> dict:
     config = publish.Config(**fields)
     names = config.artifacts or (config.artifact,)
     inputs = {name: workspace / "store" / name for name in names}
+    if config.report:
+        inputs[config.report] = workspace / "store" / config.report
     inputs[publish.PROVENANCE_INPUT] = workspace / "store" / provenance
     out = workspace / f"out-{len(list(workspace.iterdir()))}"
     out.mkdir()
@@ -116,7 +118,7 @@ def test_publish_to_a_folder_and_back(workspace):
 def test_the_same_layout_in_a_folder_and_on_the_hub(hub, workspace):
     fields = {"artifacts": ("trees", "traces"), "licence": "cc-by-4.0"}
     here, there = run(workspace, repo="file:out", **fields), run(workspace, repo="org/out", **fields)
-    cards = {"README.md", "astro/manifest.json"}
+    cards = {"README.md", "croissant.json", "astro/manifest.json"}  # they name their own place
     assert here["files"].keys() == there["files"].keys()
     assert {p: d for p, d in here["files"].items() if p not in cards} == {
         p: d for p, d in there["files"].items() if p not in cards
@@ -124,15 +126,45 @@ def test_the_same_layout_in_a_folder_and_on_the_hub(hub, workspace):
 
 
 def test_publish_a_model(hub, workspace):
-    publication = run(workspace, repo="org/tiny-astro", artifact="astro_rl", licence="apache-2.0")
+    publication = run(workspace, repo="org/tiny-astro", artifact="rl", licence="apache-2.0")
     repo = hub.repo("org/tiny-astro", "model")
     assert {"model.safetensors", "config.json", "README.md", "astro/spec.yaml"} <= set(publication["files"])
     assert repo.head.oid == publication["commit"] and "NOTICE" not in publication["files"]
 
 
+def make_report(folder: Path, *arms: str) -> Path:
+    """The report of some arms on one problem source."""
+    score = {"pass@1[avg-of-4]": {"value": 0.5, "low": 0.25, "high": 0.75}}
+    group = {"problems": 9, "clusters": 9, "arms": dict.fromkeys(arms, score), "paired": [], "equal_tokens": []}
+    settings = {"problems": ["test"], "samples": 4, "temperature": 1.0, "max_tokens": 64, "verifiers": ["countdown"]}
+    settings |= {"seed": 0, "cluster": "", "confidence": 0.95, "resamples": 1000}
+    rest = {"suite": "puzzles", "levels": {}, "sources": {}, "outcomes": {}, "correct_by_backtracks": {}}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").write_text(json.dumps(group | rest | {"settings": settings}))
+    return folder
+
+
+def test_publish_a_model_with_its_results(workspace):
+    make_report(workspace / "store/report", "base", "rl")
+    fields = {"repo": "file:out/tiny", "artifact": "rl", "report": "report"}
+    first = run(workspace, **fields)
+    card = (workspace / "work/out/tiny/README.md").read_text()
+    assert "| **rl** | 50.0 [25.0, 75.0] |" in card and "model-index:" in card
+    assert "data/report" not in str(first["files"]), "the report is on the card, not in the repository"
+    assert run(workspace, **fields) == first
+
+
+def test_report_without_the_model(workspace, golden):
+    make_report(workspace / "store/report", "base", "rl_two")
+    with pytest.raises(UserError, match="E725") as caught:
+        run(workspace, repo="file:out/tiny", artifact="rl", report="report")
+    golden(str(caught.value))
+    assert not (workspace / "work/out").exists()
+
+
 def test_publish_a_llama_with_its_notice(workspace):
     make_provenance(workspace / "store/llama", base="meta-llama/Llama-3.1-8B-Instruct")
-    fields = {"repo": "file:out/llama-x", "artifact": "astro_rl", "licence": "llama3.1"}
+    fields = {"repo": "file:out/llama-x", "artifact": "rl", "licence": "llama3.1"}
     run(workspace, provenance="llama", **fields)
     folder = workspace / "work/out/llama-x"
     assert (folder / "NOTICE").read_text().startswith("Llama 3.1 is licensed under")
@@ -142,7 +174,7 @@ def test_publish_a_llama_with_its_notice(workspace):
 def test_llama_under_another_name_is_not_published(hub, workspace):
     make_provenance(workspace / "store/llama", base="meta-llama/Llama-3.1-8B-Instruct")
     with pytest.raises(UserError, match=r"E721 .*\nE722 "):
-        run(workspace, provenance="llama", repo="org/tiny-astro", artifact="astro_rl", licence="mit")
+        run(workspace, provenance="llama", repo="org/tiny-astro", artifact="rl", licence="mit")
     assert not hub.requests
 
 
@@ -174,6 +206,8 @@ FAULTS = [
     ({"artifacts": ("a", "a")}, "`artifacts` names an artifact twice"),
     ({"artifacts": ("a b",)}, "'a b' cannot name a table: `datasets` takes letters, digits and _ . -"),
     ({"message": ""}, "at least 1 character"),
+    ({"report": "report"}, "`report` belongs to a model; list a report to publish in `artifacts`"),
+    ({"benchmark_tasks": {"a": "b"}}, "`benchmark_tasks` needs the `report` that has the results"),
 ]
 
 
@@ -192,6 +226,22 @@ def upstream() -> list[GraphNode]:
         GraphNode("base", "models", "hub", hub_model.__name__, base, **rest),
         GraphNode("train", "problems", "hub", hub_problems.__name__, problems, **rest),
     ]
+
+
+def test_other_arms_of_the_report_set_no_terms():
+    """The published model started from a model of ours; a Llama was only evaluated beside it."""
+    llama, problems = upstream()
+    shared = {"version": 1, "heavy": False, "files": {}, "place": Place("x.yaml"), "output": None}
+    model = GraphNode("rl", "stages", "x", "x", problems.config, reads={"train": "train"}, **shared)
+    reads = {"base": "base", "rl": "rl"}
+    config = SimpleNamespace(arms=["base", "rl"], model_dump=dict)
+    report = GraphNode("report", "stages", "evaluate", "x", config, reads=reads, **shared)
+    good = publish.Config(repo="org/tiny", artifact="rl", report="report", licence="mit")
+    assert publish.preflight(good, [llama, model, report, problems], online=False) == []
+    base = publish.Config(repo="org/tiny", artifact="base", report="report", licence="mit")
+    assert [d.code for d in publish.preflight(base, [llama, model, report, problems], online=False)] == ["E721", "E722"]
+    wrong = publish.Config(repo="org/tiny", artifact="train", report="report")
+    assert [d.code for d in publish.preflight(wrong, [llama, report, model, problems], online=False)] == ["E725"]
 
 
 def test_preflight_offline_asks_nobody(hub):
