@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from astro_factory.core.annotations import model_at
 from astro_factory.core.config import documentation
-from astro_factory.core.errors import Diagnostic, near
+from astro_factory.core.errors import Diagnostic, did_you_mean, near
 from astro_factory.spec.reader import UNRESOLVED, Document, KeyPath
 from astro_factory.spec.sections import DOCUMENTATION
 
@@ -63,6 +63,7 @@ class _Findings:
             if found["input"] is not UNRESOLVED:
                 inner = _path_in(self.raw, found["loc"], missing=found["type"] == "missing")
                 findings.setdefault(inner, []).append(found)
+        self._drop_misspelt(findings)
         result = []
         for inner, same_path in findings.items():
             forms = list(dict.fromkeys(_FORMS[found["type"]] for found in same_path if found["type"] in _FORMS))
@@ -72,11 +73,20 @@ class _Findings:
             result += [self._diagnostic(inner, found) for found in same_path if found["type"] not in _FORMS]
         return result
 
+    def _drop_misspelt(self, findings: dict[KeyPath, list[Any]]) -> None:
+        """Leave out missing keys that are only misspelt: the finding about the unknown key names them."""
+        unknown = [path for path, found in findings.items() if found[0]["type"] == "extra_forbidden"]
+        missing = [path for path, found in findings.items() if found[0]["type"] == "missing"]
+        for path in missing:
+            if any(path[:-1] == other[:-1] and did_you_mean(other[-1], [str(path[-1])]) for other in unknown):
+                del findings[path]
+
     def malformed(self, inner: KeyPath, forms: Sequence[str]) -> Diagnostic:
         value = self.raw
         for part in inner:
             value = value[part]
-        return self._wrong("E115", inner, f"should be {' or '.join(forms)}, not {_described(value)}")
+        remedy = f"write {value.strip()} without quotes" if _is_quoted_number(value, forms) else ""
+        return self._wrong("E115", inner, f"should be {' or '.join(forms)}, not {_described(value)}", remedy)
 
     def _wrong(self, code: str, inner: KeyPath, problem: str, remedy: str = "") -> Diagnostic:
         path = (*self.path, *inner)
@@ -176,6 +186,12 @@ _FORMS = {
 """Pydantic's error types to the required form, in terms of the spec."""
 _SCALARS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 _MIXES = [{str, bool}, {str, int}, {str, float}, {bool, int}, {bool, float}]
+
+
+def _is_quoted_number(value: Any, forms: Sequence[str]) -> bool:
+    whole = "an integer" in forms
+    pattern = r"\s*[+-]?\d+\s*" if whole else r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
+    return isinstance(value, str) and bool({"an integer", "a number"} & {*forms}) and bool(re.fullmatch(pattern, value))
 
 
 def _described(value: Any) -> str:

@@ -316,7 +316,7 @@ class Compiler:
             cycle = list(reversed(error.args[1]))
             node = self.nodes[cycle[0]]
             cause = f"these entries depend on each other: {' -> '.join(cycle)}"
-            self._error("E122", (node.section, node.name), cause, "break the cycle", key=True)
+            self._error("E122", (node.section, node.name), cause, "remove one of these references", key=True)
             return []
 
     def _swept(self) -> list[Any]:

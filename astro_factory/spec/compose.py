@@ -351,7 +351,7 @@ class Interpolation:
             self.document.params_read |= {str(keys[1])} if len(keys) > 1 else set(map(str, value))
         parts = tuple(keys)
         if parts in trail:
-            return self._error("E112", path, f"'${{{name}}}' refers back to itself", "break the cycle")
+            return self._error("E112", path, f"'${{{name}}}' refers back to itself", "write a value instead")
         if len(trail) == MAX_DEPTH:
             return self._error("E105", path, f"a chain of more than {MAX_DEPTH} references", "simplify the spec")
         # errors inside the value are reported where it is written, not where it is used

@@ -151,7 +151,8 @@ def test_the_wheel_works_in_an_empty_environment(wheel, tmp_path):
         succeeds([ours, *command], cwd=tmp_path)
     schema = succeeds([ours, "schema"], cwd=tmp_path)
     assert schema == (ROOT / "specs/astro-factory.schema.json").read_text(encoding="utf-8")
-    assert "complete" in succeeds([ours, "--show-completion", "bash"], cwd=tmp_path)
+    shell = "COMP_WORDS='astro-factory expl' COMP_CWORD=1 _ASTRO_FACTORY_COMPLETE=complete_bash"
+    assert succeeds(["bash", "-c", f"{shell} {ours}"], cwd=tmp_path).split() == ["explain-error", "explain"]
     findings = json.loads(succeeds([ours, "doctor", "--json"], cwd=tmp_path))["findings"]
     assert "every package" in next(one["text"] for one in findings if one["name"] == "tested")
 
