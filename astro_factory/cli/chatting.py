@@ -24,6 +24,7 @@ from astro_factory.report import BuiltSpec, built_spec
 if TYPE_CHECKING:
     from astro_factory.core.config import TemplateSource
     from astro_factory.core.problems import Problem
+    from astro_factory.core.step_format import StepFormat
     from astro_factory.report.chat import ChatModel, Sampling
 
 
@@ -50,17 +51,19 @@ def chat(
     from astro_factory.report.chat import ChatModel, Sampling, known_problems, spoken_template
 
     template: TemplateSource | None = None
+    steps: dict[str, StepFormat | None] = {}
     problems: Mapping[str, Problem] = {}
     if Path(target).is_dir():
         folders = {Path(target).name: Path(target)}
     else:
         spec, folders = _models(target, compare or [], store, sets, profile)
         template, problems = spoken_template(spec), known_problems(spec)
+        steps = {name: spec.steps_of(name) for name in folders} if template else {}
     models = {name: ChatModel(folder) for name, folder in folders.items()}
     sampling = Sampling(samples, temperature, max_tokens, seed)
     for text in [question] if question is not None else _typed():
         known = problems.get(text)
-        _answer(models, known.question if known else text, known, template, sampling)
+        _answer(models, known.question if known else text, known, template, steps, sampling)
 
 
 def _models(
@@ -101,11 +104,12 @@ def _answer(
     question: str,
     problem: "Problem | None",
     template: "TemplateSource | None",
+    steps: "Mapping[str, StepFormat | None]",
     sampling: "Sampling",
 ) -> None:
     from rich.console import Console
 
-    from astro_factory.report.samples import classified_lines
+    from astro_factory.report.samples import classified_pieces
     from astro_factory.verifiers import get_verifier
 
     console = Console()
@@ -116,7 +120,7 @@ def _answer(
             if problem is not None:
                 verdict = f": {get_verifier(problem.verifier).verify(problem, response).outcome}"
             console.rule(f"{name}{verdict}", align="left", style="dim")
-            print_segments(console, classified_lines(response, question, template))
+            print_segments(console, classified_pieces(response, question, template, steps.get(name)))
 
 
 COMMANDS = (chat,)

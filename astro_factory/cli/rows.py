@@ -8,7 +8,7 @@ from astro_factory.core.errors import UserError, near
 from astro_factory.report import BuiltSpec, BuiltStage
 from astro_factory.report.filters import Row
 from astro_factory.report.rows import row_keys, rows_of
-from astro_factory.report.samples import classified_lines, questions_of
+from astro_factory.report.samples import classified_pieces, questions_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,7 +108,8 @@ def print_row(console: "Console", spec: BuiltSpec, stage: BuiltStage, row: Row) 
         question = questions_of(spec, stage).get((full["source"], full["problem"]), ("", "", ""))[0]
         console.print(visible(question), style="bold", markup=False, highlight=False)
         template = getattr(stage.node.config, "backtracks", None)
-        pieces = classified_lines(full["text"], question, template, answers=bool(full["extracted"]))
+        steps = spec.steps_of(stage.name) if template else None
+        pieces = classified_pieces(full["text"], question, template, steps, answers=bool(full["extracted"]))
     else:
         pieces = [("", f"{name}: {value}") for name, value in full.items() if name not in ("nodes", "calls")]
     print_segments(console, pieces)

@@ -10,6 +10,8 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.plans import Plan, PlannedNode
 from astro_factory.core.results import Result
+from astro_factory.core.step_format import StepFormat
+from astro_factory.core.trees import step_format_of
 from astro_factory.store import Store
 
 if TYPE_CHECKING:
@@ -77,6 +79,23 @@ class BuiltSpec:
 
     def of_type(self, *types: ArtifactType) -> list[BuiltStage]:
         return [stage for stage in self.stages.values() if stage.node.output in types]
+
+    def steps_of(self, stage: str) -> StepFormat | None:
+        """What a step of a stage's texts is: what its entry says, else the format of the trees that it rests on.
+
+        None means lines, also where the trees have different formats.
+        """
+        if isinstance(own := getattr(self.graph.nodes[stage].config, "response_steps", None), StepFormat):
+            return own
+        names, pending = set(), [stage]
+        while pending:
+            name = pending.pop()
+            if name not in names and name in self.graph.nodes:
+                names.add(name)
+                pending += self.graph.nodes[name].references
+        trees = [tree for tree in self.of_type(ArtifactType.TREES) if tree.name in names]
+        formats = [step_format_of(tree.folder / TABLE_FILES[ArtifactType.TREES]) for tree in trees]
+        return formats[0] if formats and all(found == formats[0] for found in formats) else None
 
 
 def built_spec(plan: Plan, store: Store) -> BuiltSpec:

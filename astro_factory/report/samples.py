@@ -1,25 +1,29 @@
 """The samples of an evaluation as columns, with the graph that each response draws.
 
-A graph is two lists over the lines of the text that are not blank: the kind of each line, a letter of `LINE_KINDS`, and
-the state after it. States are numbered in the order of their making, 0 is the problem's, and a step to a new number
-goes on from the state before it.
+A graph is two lists over the pieces of the text: the kind of each piece, a letter of `LINE_KINDS`, and the state after
+it. Pieces are the lines that are not blank or, where the texts have a step format, steps and the paragraphs between
+them; then a third list says where they start. States are numbered in the order of their making, 0 is the problem's,
+and a step to a new number goes on from the state before it.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import TemplateSource
+from astro_factory.core.step_format import StepFormat
 from astro_factory.core.tables import read_columns
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES
 from astro_factory.report.built import BuiltSpec, BuiltStage, Section
 from astro_factory.traces.backtrack_markers import block_markers, marker_finder
-from astro_factory.traces.response_parser import ResponseParser
+from astro_factory.traces.response_parser import ReasoningGraph, ResponseParser
 from astro_factory.traces.template_renderer import BLOCKS
 
-LINE_KINDS = {"step": "s", "words": "w", "jump": "b", "unresolved": "u"}
+LINE_KINDS = {"step": "s", "words": "w", "jump": "b", "unresolved": "u", "answer": "a"}
 MAX_CHARS = 20_000
 """Longer texts are cut in the report."""
 _COLUMNS = ("source", "problem", "arm", "sample", "text", "tokens", "finish", "outcome", "extracted", *MEASURES)
@@ -66,7 +70,9 @@ def samples_of(spec: BuiltSpec, stage: BuiltStage, choice: Choice = Choice()) ->
     texts, questions = shown.pop("text"), questions_of(spec, stage)
     places = [numbers[name] for name in zip(shown.pop("source"), shown.pop("problem"), strict=True)]
     asked_texts = [questions.get(name, ("", "", "")) for name in numbers]
-    graphs = _graphs(comparison, texts, [asked_texts[place][0] for place in places])
+    graphs = _graphs(
+        comparison.backtracks, spec.steps_of(stage.name), texts, [asked_texts[place][0] for place in places]
+    )
     values = {
         name: list(dict.fromkeys([*comparison.arms, *shown[name]] if name == "arm" else shown[name])) for name in _CODED
     }
@@ -88,8 +94,9 @@ def samples_of(spec: BuiltSpec, stage: BuiltStage, choice: Choice = Choice()) ->
             "problem": places,
             **{name: _coded(shown[name], values.get(name)) for name in shown},
             "text": [cut(text) for text in texts],
-            "kinds": [kinds for kinds, _ in graphs],
-            "states": [states for _, states in graphs],
+            "kinds": [graph.kinds for graph in graphs],
+            "states": [graph.states for graph in graphs],
+            "starts": [graph.starts for graph in graphs],
         },
     }
 
@@ -137,37 +144,61 @@ def questions_of(spec: BuiltSpec, stage: BuiltStage) -> dict[tuple[str, str], tu
     return found
 
 
+class Graph(NamedTuple):
+    """The graph that a text draws."""
+
+    kinds: str = ""
+    """A letter for each piece; empty where every piece is a step."""
+    states: list[int] | None = None
+    """The state after each piece; None where each piece is a new step."""
+    starts: list[int] | None = None
+    """Where each piece begins, in the units of JavaScript's strings (UTF-16); None where the pieces are lines."""
+
+
 def _graphs(
-    comparison: Comparison, texts: Sequence[str], questions: Sequence[str]
-) -> list[tuple[str, list[int] | None]]:
-    """Kinds and states of the lines of each text; states are None where each line is a new step."""
-    if comparison.backtracks is None:
-        return [("", None)] * len(texts)
-    parser = ResponseParser(comparison.backtracks)
-    speaks = marker_finder(block_markers(comparison.backtracks, tuple(BLOCKS)))
-    found: list[tuple[str, list[int] | None]] = []
-    for text, question in zip(texts, questions, strict=True):
-        if speaks(text) is None:
-            found.append(("", None))
-            continue
-        lines = parser.parse(cut(text), question).lines
-        states = [state for _, state in lines]
-        chain = states == list(range(1, len(states) + 1))
-        found.append(("", None) if chain else ("".join(LINE_KINDS[kind] for kind, _ in lines), states))
-    return found
+    template: TemplateSource | None, steps: StepFormat | None, texts: Sequence[str], questions: Sequence[str]
+) -> list[Graph]:
+    if template is None:
+        return [Graph()] * len(texts)
+    parser = ResponseParser(template, steps=steps)
+    speaks = marker_finder(block_markers(template, tuple(BLOCKS)))
+    return [
+        Graph() if steps is None and speaks(text) is None else _graph_of(parser.parse(cut(text), question), cut(text))
+        for text, question in zip(texts, questions, strict=True)
+    ]
 
 
-def classified_lines(
-    text: str, question: str, template: TemplateSource | None, answers: bool = False
+def _graph_of(found: ReasoningGraph, text: str) -> Graph:
+    states, kinds = [state for _, state in found.lines], "".join(LINE_KINDS[kind] for kind, _ in found.lines)
+    starts = _utf16(text, found.starts) if found.starts else None
+    chain = states == list(range(1, len(states) + 1))
+    return Graph(starts=starts) if chain else Graph(kinds, states, starts)
+
+
+def _utf16(text: str, places: Sequence[int]) -> list[int]:
+    """Places in a text as JavaScript counts them, which takes two units for some characters."""
+    if text.isascii():
+        return list(places)
+    return [len(text[:place].encode("utf-16-le", "surrogatepass")) // 2 for place in places]
+
+
+def classified_pieces(
+    text: str, question: str, template: TemplateSource | None, steps: StepFormat | None = None, answers: bool = False
 ) -> list[tuple[str, str]]:
-    """The lines of a response with their kinds; the last one is the `answer` if the response states one."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    kinds = (
-        [kind for kind, _ in ResponseParser(template).parse(text, question).lines] if template else [""] * len(lines)
-    )
-    if answers and kinds and kinds[-1] in ("", "step"):
-        kinds[-1] = "answer"
-    return list(zip(kinds, lines, strict=True))
+    """The pieces of a response with their kinds; the last one is the `answer` if the response states one."""
+    if template is None and steps is None:
+        found = [("", line) for line in text.split("\n") if line.strip()]
+    else:
+        graph = ResponseParser(template, steps=steps).parse(text, question)
+        lines = (
+            [text[start:end].strip() for start, end in pairwise([*graph.starts, len(text)])]
+            if steps
+            else list(filter(str.strip, text.split("\n")))
+        )
+        found = [(kind, line) for (kind, _), line in zip(graph.lines, lines, strict=True)]
+    if answers and found and found[-1][0] in ("", "step"):
+        found[-1] = "answer", found[-1][1]
+    return found
 
 
 def _coded(column: list, values: list | None) -> list:

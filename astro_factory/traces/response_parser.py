@@ -39,6 +39,8 @@ class ReasoningGraph:
     lines: list[tuple[str, int]] = field(default_factory=list)
     """For each line (with a step format: each step and each paragraph between steps): `step`, `jump`, `unresolved`,
     `words` or `answer`, and the state after it."""
+    starts: list[int] = field(default_factory=list)
+    """With a step format: where each of `lines` begins in the text."""
 
     def jumps(self) -> list[tuple[int, int]]:
         """For each jump, the state that it leaves and the state that it goes back to."""
@@ -119,7 +121,7 @@ def _graph(response: str, question: str, steps: StepFormat, words: Words) -> Rea
     graph, state = ReasoningGraph(texts=[question]), 0
     numbers = {0: 0}
     count = 0
-    for kind, text, number in items_of(response, steps, words):
+    for kind, text, number, start in items_of(response, steps, words):
         if kind == "step":
             state = graph.add_step(state, text)
             count += 1
@@ -134,6 +136,7 @@ def _graph(response: str, question: str, steps: StepFormat, words: Words) -> Rea
         elif kind == "words" and state and graph.sequence[-2:] != [state, state]:
             graph.sequence.append(state)
         graph.lines.append((kind, state))
+        graph.starts.append(start)
     return graph
 
 

@@ -41,6 +41,8 @@ class Item(NamedTuple):
     text: str
     number: int | None = None
     """The number that a step shows."""
+    start: int = 0
+    """Where it begins in the response."""
 
 
 class Words(NamedTuple):
@@ -67,7 +69,7 @@ def items_of(response: str, steps: StepFormat, words: Words) -> list[Item]:
         elif kind == "step" and steps.has_markers and block.number is None:
             kind = "words"  # an introduction, or a remark after a reflection
         found.append((block, kind))
-    return [Item(kind, block.text, block.number) for block, kind in found]
+    return [Item(kind, block.text, block.number, block.start) for block, kind in found]
 
 
 def _kind(block: Piece, words: Words) -> Kind:

@@ -9,6 +9,7 @@ import pytest
 from astro_factory.report.filters import parse_filter
 from astro_factory.report.page import write_report
 from tests.report.browser import axe_script, open_browser
+from tests.report.test_page import PIECES, PROSE
 from tests.report.workspace import built, make_store, samples
 
 VIEWS = ("pipeline", "comparison", "samples", "trees", "training", "data")
@@ -124,6 +125,17 @@ def test_the_graph_of_a_response(driver, report):
     assert "5 states, 2 returns, 1 dead end" in text_of(driver)
     assert driver.execute_script("return document.querySelectorAll('#response .jump').length") == 1
     assert driver.execute_script("return document.querySelectorAll('#response .unresolved').length") == 1
+
+
+def test_paragraphs_of_prose_are_drawn_as_they_are(driver, tmp_path):
+    make_store(tmp_path, list(samples({"astro_rl": [PROSE]})), steps="blank_line")
+    write_report(built(tmp_path), tmp_path / "r.html")
+    show(driver, tmp_path / "r.html", f"samples?filter={quote('arm=astro_rl,problem=p0,sample=0')}")
+    pieces = (
+        "return [...document.querySelectorAll('#response li > span:last-child')].map((part) => part.lastChild.data)"
+    )
+    assert driver.execute_script(pieces) == [text for _, text in PIECES]
+    assert "3 states, 1 return, 1 dead end" in text_of(driver)
 
 
 def test_flips_lead_to_the_samples(driver, report):

@@ -4,11 +4,12 @@ import base64
 import json
 import re
 import zlib
+from itertools import pairwise
 
 import pytest
 
 from astro_factory.report.page import Room, packed, page, sections_of, write_report
-from astro_factory.report.samples import MAX_CHARS, Choice, samples_of
+from astro_factory.report.samples import MAX_CHARS, Choice, classified_pieces, samples_of
 from astro_factory.report.trees import trees_of
 from tests.report.workspace import built, make_store, samples
 
@@ -63,6 +64,47 @@ def test_lines_of_a_response_have_kinds_and_states(spec):
     assert (columns["kinds"][row], columns["states"][row]) == ("ssbsuss", [1, 2, 0, 3, 3, 4, 5])
     assert columns["states"][columns["arm"].index(found["values"]["arm"].index("direct_sft"))] is None
     assert found["solved"]["astro_rl"] == [1, 0, 1, 1, 1, 1]
+
+
+PROSE = """Let x be y 😀.
+
+Then
+x = 4,
+
+so it is 7.
+
+But wait, are we correct so far? No. Go back to where we had "Let x be y 😀."
+
+Then x = 5."""
+PIECES = [
+    ("step", "Let x be y 😀."), ("step", "Then\nx = 4,\n\nso it is 7."),
+    ("jump", 'But wait, are we correct so far? No. Go back to where we had "Let x be y 😀."'), ("step", "Then x = 5."),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def prose(tmp_path_factory):
+    root = tmp_path_factory.mktemp("prose")
+    make_store(root, list(samples({"astro_rl": [PROSE]})), steps="blank_line")
+    return root
+
+
+def test_paragraphs_are_the_steps_of_prose(prose):
+    stage = built(prose).stages["report"]
+    steps, template = built(prose).steps_of("report"), stage.node.config.backtracks
+    assert steps is not None and steps.format == "blank_line"
+    assert classified_pieces(PROSE, "", template, steps) == PIECES
+    assert classified_pieces(PROSE, "", template, steps, answers=True)[-1] == ("answer", "Then x = 5.")
+    columns = samples_of(built(prose), stage)["columns"]
+    row = columns["text"].index(PROSE)
+    assert (columns["kinds"][row], columns["states"][row]) == ("ssbs", [1, 2, 1, 3])
+    units = PROSE.encode("utf-16-le")
+    ends = [2 * place for place in [*columns["starts"][row], len(units) // 2]]
+    assert [units[a:b].decode("utf-16-le").strip() for a, b in pairwise(ends)] == [text for _, text in PIECES]
+
+
+def test_steps_are_those_of_the_trees_unless_the_stage_says_otherwise(spec):
+    assert spec.steps_of("report") is None  # the trees of this store are lines
 
 
 def test_fewer_samples_keep_every_arm(spec):

@@ -103,12 +103,17 @@ def make_store(
     traces: str = "",
     sweep: str | None = None,
     make_model: Callable[[Path], object] | None = None,
+    steps: str = "",
 ) -> Store:
     """A store beside `spec.yaml` in which everything of the spec or of a sweep is built.
 
-    `traces` are more fields of that stage; `make_model` writes models that can answer.
+    `traces` are more fields of that stage; `make_model` writes models that can answer; `steps` is the
+    format of the steps of responses.
     """
     (root / "spec.yaml").write_text(SPEC.replace("[1, 3]}", f"[1, 3], {traces}}}") if traces else SPEC)
+    if steps:
+        path, answers = root / "spec.yaml", f"response_steps: {{format: {steps}}}, compare: [[astro_sft"
+        path.write_text(path.read_text().replace("compare: [[astro_sft", answers))
     store = Store(root / "store")
     rows = list(samples()) if rows is None else rows
 

@@ -6,7 +6,7 @@ response has a mark: the state that its step leads to, `j` for a jump, `p` for a
 """
 
 import re
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,9 @@ def test_the_graph_is_the_one_that_a_person_draws(case):
     assert graph.unresolved == int(unresolved[0] if unresolved else 0)
     marks = [(mark, [text for _, text in group]) for mark, group in groupby(lines, key=lambda line: line[0])]
     assert [kind for kind, _ in graph.lines] == [KINDS.get(mark, "step") for mark, _ in marks]
+    text = "\n".join(text for _, text in lines)
+    pieces = [text[start:end].strip() for start, end in pairwise([*graph.starts, len(text)])]
+    assert pieces == ["\n".join(texts).strip() for _, texts in marks]
     for mark, texts in marks:
         if mark.isdigit():
             written = "\n".join(texts).strip()

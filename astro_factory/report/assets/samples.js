@@ -2,7 +2,7 @@
 
 const PAGE = 50;
 const OPERATORS = /^\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*$/;
-const KINDS = { s: "step", w: "words", b: "jump", u: "unresolved" };
+const KINDS = { s: "step", w: "words", b: "jump", u: "unresolved", a: "answer" };
 const SIGNS = { step: "", words: "?", jump: "↩", unresolved: "⚠", answer: "✓", reflect: "?", verdict: "!", backtrack: "↩", restart: "⟲" };
 const SPOKEN = { words: "reflection", jump: "goes back", unresolved: "goes back to a state that is not there", answer: "answer", reflect: "reflection", verdict: "verdict", backtrack: "goes back", restart: "goes back to the start" };
 
@@ -144,10 +144,10 @@ function kindsLegend() {
   return h("p", { class: "note" }, [["words", "reflection"], ["jump", "goes back"], ["unresolved", "goes back to nowhere"], ["answer", "answer"]].map(([name, text]) => [h("span", { class: name }, ` ${SIGNS[name]} ${text} `), " "]));
 }
 
-// The lines of a response with their kinds and states.
+// The pieces of a response, lines or what its step format calls a step, with their kinds and states.
 function linesOf(stage, row) {
-  const kinds = stage.columns.kinds[row], states = stage.columns.states[row];
-  const lines = stage.columns.text[row].split("\n").filter((line) => line.trim());
+  const kinds = stage.columns.kinds[row], states = stage.columns.states[row], starts = stage.columns.starts[row], whole = stage.columns.text[row];
+  const lines = starts ? starts.map((start, index) => whole.slice(start, starts[index + 1]).trim()) : whole.split("\n").filter((line) => line.trim());
   const last = stage.columns.extracted[row] ? lines.length - 1 : -1;
   return lines.map((text, index) => ({ text, kind: index === last && (KINDS[kinds[index]] || "step") === "step" ? "answer" : KINDS[kinds[index]] || "step", state: states ? states[index] : index + 1 }));
 }
