@@ -113,7 +113,7 @@ class Spec:
         local = [name for name in self.graph.wanted() if self.graph.nodes[name].section != "publish"]
         watch = on_event or (lambda name, event: None)
         done = build_graph(
-            self.graph, self.store, BuildOptions(jobs=jobs), lambda plan: nullcontext(watch), stages or local
+            self.graph, self.store, BuildOptions(jobs=jobs), lambda *_: nullcontext(watch), stages or local
         ).build
         if not done.ok:
             causes = "; ".join(f"{name}: {cause}" for name, cause in done.failures.items())

@@ -33,6 +33,7 @@ from astro_factory.plan.building import build_graph
 from astro_factory.plan.fit import wants_gpus
 from astro_factory.runtime import BuildOptions
 from astro_factory.runtime.events import Watcher
+from astro_factory.runtime.journal import PlannedBuild
 from astro_factory.store import Store
 from astro_factory.store.disk_errors import disk_errors_explained
 
@@ -126,10 +127,10 @@ def made(
     """Build a graph; returns its `summary`."""
     started = time.monotonic()
 
-    def view(plan: Plan) -> AbstractContextManager[Watcher]:
+    def view(plan: Plan, planned: PlannedBuild) -> AbstractContextManager[Watcher]:
         if wants_gpus(plan) and not inventory().gpus:
             print("this machine has no GPU: models run on its CPU", file=sys.stderr)
-        return open_view(plan, quiet=quiet, log=log)
+        return open_view(planned, quiet=quiet, log=log)
 
     done = build_graph(graph, place, options, view, targets)
     with disk_errors_explained(place.root), place.building():

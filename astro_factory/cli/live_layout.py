@@ -1,7 +1,7 @@
 """Which columns the live table has room for, and how wide they are."""
 
 _GAP = 1
-_NAME, _AMOUNT, _CLOCK = (12, 20), (12, 22), 8
+_NAME, _AMOUNT, _CLOCK = (12, 50), (12, 30), 8
 """Least and greatest width of names and amounts; the width of a duration."""
 _BAR, _FIGURES = (10, 24), 14
 
@@ -12,7 +12,7 @@ def layout(width: int, longest_name: int) -> dict[str, int]:
     Name, amount and elapsed time are always shown. Room beyond them goes to the remaining time, then the bar, then the
     figures.
     """
-    name = max(_NAME[0], min(longest_name, _NAME[1], width // 4))
+    name = max(_NAME[0], min(longest_name, _NAME[1], width // 4 if width < 160 else width // 3))
     amount = _AMOUNT[0] if width < 50 else min(_AMOUNT[1], max(18, width // 6))
     room = width - name - amount - _CLOCK - 2 * _GAP
     widths = {"name": name, "amount": amount, "elapsed": _CLOCK}

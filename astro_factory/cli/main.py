@@ -35,6 +35,7 @@ GROUPS = {
     "chatting": ("chat",),
     "trees": ("replay",),
     "building": ("build",),
+    "watching": ("watch",),
     "sweeping": ("sweep",),
     "verifying": ("verify",),
     "evaluating": ("samples", "harness"),

@@ -44,7 +44,8 @@ def probe(
     _, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
     options = BuildOptions(locked=locked, use_imports=not no_import, caches=open_caches(cache))
-    found = run_probe(graph, place, options, lambda plan: open_view(plan, quiet=quiet or as_json), stage, count)
+    quiet = quiet or as_json
+    found = run_probe(graph, place, options, lambda _, planned: open_view(planned, quiet=quiet), stage, count)
     if as_json:
         print_json(_as_json(found))
     else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph
 from astro_factory.core.plans import Hit, Import, Pending, PlannedNode
-from astro_factory.plan.building import View, build_graph
+from astro_factory.plan.building import View, build_graph, planned_build
 from astro_factory.plan.estimates import Estimate, estimates
 from astro_factory.plan.locks import commits_for
 from astro_factory.plan.planner import make_plan
@@ -58,7 +58,7 @@ def probe(graph: Graph, store: Store, options: BuildOptions, view: View, stage: 
     preflight(planned, online=True)
     results = {name: found for name in item.node.references if (found := planned.nodes[name].result)}
     failure, pool, start = "", ProcessPool(), time.monotonic()
-    with view(planned) as watch, store.building():
+    with view(planned, planned_build(planned, {})) as watch, store.building():
         watch(stage, {"event": "start", "reason": f"probe of {count:,}"})
 
         def send(event: StageEvent) -> None:

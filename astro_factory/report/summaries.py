@@ -14,7 +14,17 @@ from astro_factory.report.training import curve_of
 
 _BARS = "▁▂▃▄▅▆▇█"
 _LISTED = 10
-_MEASURES = ("reward", "loss", "verdict/correct", "length", "backtracks", "entropy", "accuracy", "mean_token_accuracy")
+SHOWN_MEASURES = (
+    "reward",
+    "loss",
+    "verdict/correct",
+    "length",
+    "backtracks",
+    "entropy",
+    "accuracy",
+    "mean_token_accuracy",
+)
+"""Measures of the training curves that a short view shows, the most telling first."""
 
 
 @dataclass
@@ -109,7 +119,7 @@ def _model(stage: BuiltStage) -> Summary:
     lines = {}
     if curve:
         facts["points of the curves"] = len(stage.curve)
-        for name in [name for name in _MEASURES if name in curve["series"]][:5]:
+        for name in [name for name in SHOWN_MEASURES if name in curve["series"]][:5]:
             known = [value for value in curve["series"][name] if value is not None]
             facts[name] = f"{known[0]:.4g} to {known[-1]:.4g}"
             lines[name] = sparkline(known)

@@ -7,6 +7,7 @@
     staging/<key>/        the work of a running or killed stage
     locks/<key>.lock      at most one builder per key
     locks/items           at most one process per item (`item_locks`)
+    builds/<id>.jsonl     the events of a running build (`runtime.journal`)
     logs/, costs/         the log of each key's last run, the cost history of each kind
     damaged/              what `fsck` quarantined
     heads/<spec>.json     the last keys of each stage of a spec: roots for `gc`, and what `explain` compares with
@@ -206,8 +207,10 @@ class Store:
         except Timeout:
             yield False
 
-    def building(self) -> AbstractContextManager[None]:
-        """Mark this process as a running build: `gc` deletes nothing that it makes or uses until the block ends."""
+    def building(self) -> AbstractContextManager[str]:
+        """Mark this process as a running build: `gc` deletes nothing that it makes or uses until the block ends.
+
+        Its value is the id of the build, see `build_lock`."""
         return store_locks.build_lock(self.root / "locks")
 
     def gc_paused(self) -> AbstractContextManager[None]:

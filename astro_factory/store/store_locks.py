@@ -19,9 +19,10 @@ READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
-def build_lock(locks: Path) -> Iterator[None]:
-    """Mark this process as a running build until the block ends."""
-    path = locks / f"{_BUILD}{uuid.uuid4().hex}.lock"
+def build_lock(locks: Path) -> Iterator[str]:
+    """Mark this process as a running build until the block ends; the id of the build, empty in a read-only store."""
+    build = uuid.uuid4().hex
+    path = locks / f"{_BUILD}{build}.lock"
     try:
         locks.mkdir(parents=True, exist_ok=True)
         with gc_paused(locks):
@@ -30,13 +31,25 @@ def build_lock(locks: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in READ_ONLY:
             raise
-        yield  # such a store can only be read
+        yield ""  # such a store can only be read
         return
     try:
-        yield
+        yield build
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
+
+
+def build_is_running(locks: Path, build: str) -> bool:
+    """Whether the process of a build holds its lock."""
+    try:
+        with (locks / f"{_BUILD}{build}.lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 @contextmanager

@@ -1,12 +1,13 @@
-"""The watchers of a build, on events as the scheduler sends them."""
+"""The watchers of a build, on events as the scheduler sends them. The screen is read by a terminal emulator."""
 
 import io
-import re
 
 import pytest
 
 from astro_factory.cli.live_layout import layout, shorten
-from astro_factory.cli.terminal import LiveTable, PlainLines, Totals
+from astro_factory.cli.live_table import LiveTable
+from astro_factory.cli.terminal import PlainLines
+from astro_factory.runtime.progress import BuildProgress
 
 START = {"event": "start", "reason": "never built"}
 STEP = {"event": "progress", "done": 3, "total": 8, "unit": "steps", "figures": {"loss": 0.5}}
@@ -14,11 +15,66 @@ RAN = {"event": "end", "outcome": "ran", "reason": "", "seconds": 2.0}
 FAILED = {"event": "end", "outcome": "failed", "reason": "no such luck", "seconds": 0.0}
 LOST = {"event": "end", "outcome": "skipped", "reason": "needs s1", "seconds": 0.0}
 LONG = {"event": "end", "outcome": "ran", "reason": "", "seconds": 3600.0}
+LOAD = {"event": "phase", "name": "load"}
+
+
+def planned(*names: str, cores: int = 2, **seconds: float) -> dict:
+    """A build of a chain of stages, with the estimated seconds of some of them."""
+    stages = [
+        {
+            "name": name,
+            "kind": "sft",
+            "needs": list(names[max(0, place - 1) : place]),
+            "seconds": seconds.get(name),
+            "processors": 1,
+            "processor": "cores",
+        }
+        for place, name in enumerate(names)
+    ]
+    return {"spec": "x", "path": "/x.yaml", "pid": 1, "capacity": {"cores": cores, "GPUs": 0}, "stages": stages}
 
 
 def plain(count: int) -> tuple[PlainLines, list[str]]:
     names = [f"s{number}" for number in range(count)]
-    return PlainLines(names, Totals(count)), names
+    return PlainLines(BuildProgress(planned(*names), 0)), names
+
+
+class Terminal:
+    """A terminal of some size with a live table in it, and a clock that the test sets."""
+
+    def __init__(self, monkeypatch, width: int, height: int, build: dict):
+        import pyte
+        from rich.console import Console
+
+        self.screen, self.out, self.now = pyte.Screen(width, height), io.StringIO(), 1000.0
+        self.screen.set_mode(pyte.modes.LNM)  # the terminal's driver writes CR before LF
+        self.stream = pyte.Stream(self.screen)
+        self.console = Console(
+            file=self.out, force_terminal=True, width=width, height=height, _environ={}, legacy_windows=False
+        )
+        monkeypatch.setattr("astro_factory.cli.live_table.time.time", lambda: self.now)
+        self.table = LiveTable(BuildProgress(build, self.now), self.console)
+        self.table._screen.auto_refresh = False
+        self.watch = self.table.__enter__()
+
+    def after(self, seconds: float, *events: tuple[str, dict]) -> "Terminal":
+        self.now += seconds
+        for name, event in events:
+            self.watch(name, event)
+        self.table._screen.refresh()
+        return self
+
+    def resize(self, width: int, height: int) -> None:
+        self.lines()
+        self.console.size = (width, height)
+        self.screen.resize(height, width)
+
+    def lines(self) -> list[str]:
+        """What the screen shows, without the empty rest."""
+        self.stream.feed(self.out.getvalue())
+        self.out.truncate(0)
+        self.out.seek(0)
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip().splitlines()
 
 
 def test_every_one_of_a_few_stages_is_told(capsys):
@@ -53,68 +109,58 @@ def test_of_many_stages_those_are_told_that_failed_or_took_long(capsys, monkeypa
     assert capsys.readouterr().out == "all stages     1,000/1,000 (0 running, 998 ran, 1 failed, 1 skipped)\n"
 
 
-@pytest.mark.parametrize("count", [3, 1000])
-def test_the_live_table_has_rows_for_what_runs(count):
-    from rich.console import Console
-
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=140, height=40)
-    names = [f"s{number}" for number in range(count)]
-    with LiveTable(names, Totals(count), console) as watch:
-        for name in names[:-1]:
-            for event in (START, {"event": "phase", "name": "load"}, STEP, FAILED if name == "s1" else RAN):
-                watch(name, event)
-        watch("other", {"event": "end", "outcome": "hit", "reason": "", "seconds": 0.0})
-        watch(names[-1], START)
-        watch(names[-1], STEP)
-    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).splitlines()
-    last = [line.split() for line in lines[-3:]]
-    if count == 3:
-        assert [row[0] for row in last] == ["s2", "s0", "s1"] and "3/8" in last[0] and last[1][2] == "ran"
-        assert lines[-4].split()[:2] == ["all", "stages"] and "2/3" in lines[-4]
-    else:
-        assert len({line.split()[0] for line in lines if line.strip()} & set(names)) < 60, "no row for each of them"
-        assert any(line.split()[:2] == ["s1", "failed"] for line in lines)
-        assert "all stages" in lines[-2] and "999/1,000" in lines[-2] and "1 running, 998 ran, 1 failed" in lines[-2]
-        assert last[-1][0] == "s999" and "3/8" in last[-1]
+NAMES = ("problems", "trees", "a_stage_of_a_sweep[template=reflection/countdown.jinja,seed=12]", "report")
 
 
-def test_how_long_a_stage_will_still_take(monkeypatch):
-    from astro_factory.cli.terminal import _Row
-
-    now = [100.0]
-    monkeypatch.setattr("astro_factory.cli.terminal.time.monotonic", lambda: now[0])
-    row = _Row()
-    assert row.times() == ("", "")
-    for seconds, event in [
-        (100, START),
-        (160, STEP | {"done": 50, "total": 100}),
-        (190, STEP | {"done": 60, "total": 100}),
-    ]:
-        now[0] = float(seconds)
-        row.take(event)
-    assert row.times() == ("0:01:30", "0:02:00"), "forty steps at the ten in half a minute seen here"
-    row.take(RAN)
-    now[0] = 9999.0
-    assert row.times() == ("0:01:30", "")
+def busy(monkeypatch, width: int, height: int = 24) -> Terminal:
+    """A build in which one stage has ended, two run, and one waits."""
+    found = Terminal(monkeypatch, width, height, planned(*NAMES, report=60.0))
+    found.after(0, (NAMES[0], START), (NAMES[1], START), (NAMES[2], START), (NAMES[2], LOAD))
+    found.after(2, (NAMES[0], RAN), (NAMES[1], STEP | {"done": 1_000, "total": 300_000, "unit": "trained tokens"}))
+    found.after(10, (NAMES[1], STEP | {"done": 21_000, "total": 300_000, "unit": "trained tokens"}))
+    return found.after(0, (NAMES[1], {"event": "log", "text": "continues from step 1,000"}))
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
-def test_the_live_table_fits_every_width(width):
-    from rich.console import Console
-
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=width, height=40)
-    names = ["trees", "a_stage_of_a_sweep[template=reflection/countdown.jinja,seed=12]"]
-    with LiveTable(names, Totals(2), console) as watch:
-        for name in names:
-            watch(name, START)
-            watch(name, STEP | {"done": 12_000, "total": 300_000, "unit": "trained tokens"})
-    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).splitlines()
+def test_the_live_table_fits_every_width(width, monkeypatch, golden):
+    lines = busy(monkeypatch, width).lines()
     assert all(len(line) <= width for line in lines)
-    assert any(line.startswith("…") and line.split()[0].endswith("seed=12]") for line in lines)
-    assert any("12,000/300,000" in line and "0:00:0" in line for line in lines)
-    assert any("loss 0.5" in line for line in lines) == (width >= 120)
+    first = [line.split()[0] for line in lines[1:]]
+    assert first[:3] == ["elapsed", "all", "trees"] and first[4:] == ["problems", "report"]
+    assert first[3].startswith("…") and first[3].endswith("seed=12]")
+    golden("\n".join(lines))
+
+
+def test_nothing_remains_of_the_old_table_when_the_size_changes(monkeypatch, golden):
+    terminal = busy(monkeypatch, 120)
+    for width, height in [(60, 24), (200, 24), (80, 5), (80, 24)]:
+        terminal.resize(width, height)
+        lines = terminal.after(1).lines()
+        assert len(lines) == (7 if height > 5 else 4)
+        assert sum(line.startswith("all stages") for line in lines) == 1
+        golden("\n".join(lines))
+    lines = terminal.after(1, *((name, RAN) for name in NAMES)).lines()
+    assert len(lines) == 7 and lines[0] == "trees          continues from step 1,000"
+
+
+def test_the_rows_of_many_stages_are_those_that_run(monkeypatch):
+    names = [f"s{number}" for number in range(1000)]
+    terminal = Terminal(monkeypatch, 140, 40, planned(*names))
+    for name in names[:-1]:
+        terminal.after(0, (name, START), (name, LOAD), (name, STEP), (name, FAILED if name == "s1" else RAN))
+    terminal.after(0, ("other", RAN), (names[-1], START), (names[-1], STEP))
+    lines = terminal.lines()
+    assert lines[0].split() == ["s1", "failed"] and len(lines) == 4
+    assert "all stages" in lines[2] and "999/1,000" in lines[2] and "1 running, 998 ran, 1 failed" in lines[2]
+    assert lines[3].split()[0] == "s999" and "3/8" in lines[3]
+
+
+def test_more_rows_than_lines(monkeypatch):
+    names = [f"s{number}" for number in range(15)]
+    terminal = Terminal(monkeypatch, 80, 8, planned(*names))
+    lines = terminal.after(0, (names[-1], START)).lines()
+    assert [line.split()[0] for line in lines] == ["elapsed", "all", "s14", "s0", "s1", "s2", "11"]
+    assert lines[-1] == "11 more"
 
 
 def test_columns_by_priority():

@@ -61,7 +61,7 @@ class Place:
 
     def build(self):
         options = BuildOptions(jobs=1, caches=(self.cache,))
-        return build_graph(compile_spec(self.spec), self.ours, options, lambda plan: nullcontext(lambda *event: None))
+        return build_graph(compile_spec(self.spec), self.ours, options, lambda *_: nullcontext(lambda *event: None))
 
 
 @pytest.fixture

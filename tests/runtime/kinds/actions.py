@@ -140,6 +140,22 @@ def curve(ctx, config):
     ctx.events.progress(3, 3, "steps", loss=1.0)
 
 
+def learn(ctx, config):
+    """Half of a training run; the other half when the test writes the note `go`."""
+    ctx.events.phase("train")
+    ctx.events.progress(0, 60, "steps")
+    for step in range(1, 31):
+        ctx.events.metric(step, {"reward": step / 60, "loss": 1 - step / 60})
+    rollout = {"problem": "p1", "text": "one\n\x1b[31mtwo", "verdict": "correct", "reward": 1.0}
+    ctx.events.metric(30, {"rollouts": [rollout] * 2})
+    time.sleep(0.3)  # progress is sent five times a second
+    ctx.events.progress(30, 60, "steps", loss=0.5)
+    note(ctx, config, "learns", os.getpid())
+    while not (Path(config.notes) / "go").exists():
+        time.sleep(0.05)
+    ctx.events.progress(60, 60, "steps", loss=0.1)
+
+
 def nap(ctx, config):
     time.sleep(0.3)
 
