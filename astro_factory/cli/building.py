@@ -10,6 +10,7 @@ import typer
 
 from astro_factory.cli.options import (
     CacheOption,
+    JobsOption,
     JsonOption,
     LockedOption,
     NoImportOption,
@@ -37,9 +38,6 @@ from astro_factory.runtime.journal import PlannedBuild
 from astro_factory.store import Store
 from astro_factory.store.disk_errors import disk_errors_explained
 
-JobsOption = Annotated[
-    int | None, typer.Option("--jobs", min=1, help="Cores to use. Default: all.", show_default=False)
-]
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going/--no-keep-going", help="Continue with stages that do not depend on a failed one.")
 ]

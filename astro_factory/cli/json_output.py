@@ -173,6 +173,42 @@ class Sharing(TypedDict):
 
 
 @documented
+class WallTimeOutput(TypedDict):
+    """The expected wall time of a build on this machine, from the estimates of its nodes."""
+
+    seconds: float
+    """From the start to the end."""
+    critical_path: list[str]
+    """The nodes that read each other and take longest together."""
+    critical_path_seconds: float
+    """The time of these nodes: no number of processors makes the build faster."""
+    parallelism: float
+    """Nodes that run at the same time, on average."""
+    time_unknown: int
+    """Number of nodes whose time is unknown; they count as 0 seconds."""
+
+
+@documented
+class MovedOutput(TypedDict):
+    """Stages that run again only because the version of their kind changed."""
+
+    kind: str
+    """The kind."""
+    old: int
+    """Its version when they were built."""
+    new: int
+    """Its version now."""
+    stages: list[str]
+    """Their names."""
+    seconds: dict[str, float]
+    """What remaking them takes, by `cores` or `GPUs`, summed over these."""
+    time_unknown: int
+    """Number of these stages whose time is unknown."""
+    made_with: str
+    """The version of astro-factory that made the earlier results and still finds them; empty if unknown."""
+
+
+@documented
 class PlanOutput(TypedDict):
     """The result of `plan`."""
 
@@ -182,6 +218,10 @@ class PlanOutput(TypedDict):
     """Status to number of nodes."""
     estimate: EstimateSum
     """All nodes that run or may have to."""
+    wall_time: WallTimeOutput | None
+    """The whole plan; null if no time is known."""
+    moved: list[MovedOutput]
+    """Stages that an upgrade moved, by kind."""
     sweep: NotRequired[Sharing]
     """Only with `--sweep`."""
 

@@ -59,6 +59,9 @@ MachineOption = Annotated[
         show_default=False,
     ),
 ]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Cores to use. Default: all.", show_default=False)
+]
 NoImportOption = Annotated[bool, typer.Option("--no-import", help="Ignore the store exports under `imports:`.")]
 
 

@@ -7,6 +7,7 @@ import typer
 
 from astro_factory.cli.options import (
     CacheOption,
+    JobsOption,
     JsonOption,
     LockedOption,
     MachineOption,
@@ -16,6 +17,7 @@ from astro_factory.cli.options import (
     SpecArgument,
     StoreOption,
     SweepOption,
+    known_stage,
     open_caches,
     open_store,
     print_json,
@@ -38,10 +40,16 @@ if TYPE_CHECKING:
 
 def plan(
     spec: SpecArgument,
+    stages: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[STAGE]...", help="Stages to plan, with their inputs. Default: all, and publish."),
+    ] = None,
     store: StoreOption = None,
     sets: SetOption = None,
     profile: ProfileOption = None,
     sweep: SweepOption = None,
+    jobs: JobsOption = None,
+    reasons: Annotated[bool, typer.Option("--reasons", help="List all changes of the stages that run again.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Use no network.")] = False,
     locked: LockedOption = False,
     no_import: NoImportOption = False,
@@ -53,8 +61,14 @@ def plan(
     from astro_factory.cli.predictions import print_predictions
     from astro_factory.cli.tables import plan_as_json, print_plan
     from astro_factory.plan.estimates import estimates
+    from astro_factory.plan.moved import moved_by_version
+    from astro_factory.plan.planner import last_results
+    from astro_factory.plan.wall_time import wall_time
 
     graph, place = read_graph(spec, sets, profile, sweep), open_store(store)
+    for name in stages or ():
+        known_stage(graph, name, spec)
+    graph = graph.only(stages or None)
     commits = commits_for(graph, offline=offline, locked=locked)
     caches = () if offline else open_caches(cache)
     if not offline:
@@ -65,11 +79,12 @@ def plan(
         require_usable_gpus(planned, inventory())
     target = this_machine(inventory()) if machine is None else parse_machine(machine)
     expected, needed = estimates(planned, place), predictions(planned, target)
+    wall, moved = wall_time(planned, expected, jobs), moved_by_version(planned, expected, last_results(graph, place))
     faults = [found.fault for found in needed.values() if found.fault]
     if as_json:
-        print_json(plan_as_json(planned, expected, needed))
+        print_json(plan_as_json(planned, expected, needed, wall, moved))
         raise typer.Exit(2 if faults else 0)
-    print_plan(planned, expected)
+    print_plan(planned, expected, wall, moved, every_change=reasons)
     print_predictions(needed, target, wants_gpus(planned))
     if faults:
         raise UserError(*faults)

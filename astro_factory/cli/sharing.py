@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from astro_factory.cli.building import JobsOption, execute
+from astro_factory.cli.building import execute
 from astro_factory.cli.options import (
     CacheOption,
+    JobsOption,
     JsonOption,
     NoImportOption,
     ProfileOption,

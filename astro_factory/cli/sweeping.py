@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astro_factory.cli.building import JobsOption, KeepGoingOption, made
+from astro_factory.cli.building import KeepGoingOption, made
 from astro_factory.cli.options import (
     CacheOption,
+    JobsOption,
     JsonOption,
     LockedOption,
     NoImportOption,

@@ -11,10 +11,21 @@ from rich.text import Text
 from astro_factory.core.plans import UNBUILT, Plan, PlannedNode, Status, node_as_json
 from astro_factory.core.workload import Range
 from astro_factory.plan.estimates import AT_MOST, Estimate, totals
+from astro_factory.plan.moved import MovedKind
 from astro_factory.plan.predictions import NO_PREDICTION, Prediction
+from astro_factory.plan.wall_time import WallTime
+
+_CHAIN = 6
+"""Most stages of the longest chain that are named."""
 
 
-def plan_as_json(planned: Plan, expected: Mapping[str, Estimate], needed: Mapping[str, Prediction]) -> dict[str, Any]:
+def plan_as_json(
+    planned: Plan,
+    expected: Mapping[str, Estimate],
+    needed: Mapping[str, Prediction],
+    wall: WallTime | None,
+    moved: Sequence[MovedKind],
+) -> dict[str, Any]:
     """The plan as JSON: every node with its estimate, the totals, and how much a sweep shares."""
     stages = [
         node_as_json(item)
@@ -23,10 +34,18 @@ def plan_as_json(planned: Plan, expected: Mapping[str, Estimate], needed: Mappin
         for name, item in planned.nodes.items()
     ]
     found: dict[str, Any] = {"stages": stages, "counts": planned.counts(), "estimate": totals(expected)}
+    found |= {"wall_time": wall and wall.as_json(), "moved": [kind.as_json() for kind in moved]}
     return found | ({"sweep": _sharing(planned)} if planned.graph.variants else {})
 
 
-def print_plan(planned: Plan, expected: Mapping[str, Estimate]) -> None:
+def print_plan(
+    planned: Plan,
+    expected: Mapping[str, Estimate],
+    wall: WallTime | None = None,
+    moved: Sequence[MovedKind] = (),
+    *,
+    every_change: bool = False,
+) -> None:
     table = Table(box=None, pad_edge=False)
     titles = ("stage", "kind", "status", "reason", "about") if expected else ("stage", "kind", "status", "reason")
     for title in titles:
@@ -40,6 +59,12 @@ def print_plan(planned: Plan, expected: Mapping[str, Estimate]) -> None:
     console.print(", ".join(f"{count} {status}" for status, count in planned.counts().items() if count), style="bold")
     if expected:
         console.print(f"to run or pending: {_total(totals(expected))}", highlight=False)
+    if wall:
+        console.print(_wall(wall), highlight=False, soft_wrap=True)
+    for kind in moved:
+        console.print(_moved(kind), highlight=False, soft_wrap=True)
+    if every_change:
+        _print_changes(planned)
     if planned.graph.variants:
         found = _sharing(planned)
         console.print(
@@ -47,6 +72,41 @@ def print_plan(planned: Plan, expected: Mapping[str, Estimate]) -> None:
             f"of them {found['shared']} shared by all",
             highlight=False,
         )
+
+
+def _wall(found: WallTime) -> str:
+    """The wall time, its longest chain and how much runs side by side, in a line."""
+    gpus = f", {found.gpus:,.0f} GPUs" if found.gpus else ""
+    least = "at least " if found.unknown else ""
+    text = f"wall time: {least}{_span(found.seconds)} here ({found.cores:,.0f} cores{gpus})"
+    shown = found.chain if len(found.chain) <= _CHAIN else (*found.chain[: _CHAIN - 1], "...", found.chain[-1])
+    return f"{text}; longest chain {_span(found.chain_seconds)} ({' -> '.join(shown)}), {found.parallelism:.1f} at once"
+
+
+def _moved(found: MovedKind) -> str:
+    """Which stages a new version moves, what remaking them costs, and what keeps the earlier results."""
+    count = len(found.stages)
+    subject = f"{count} stages move" if count > 1 else f"{found.stages[0]} moves"
+    costs = [time_of(seconds, processor) for processor, seconds in found.seconds.items()]
+    costs += [f"{found.time_unknown} of unknown time"] * bool(found.time_unknown)
+    earlier = f"astro-factory {found.made_with}" if found.made_with else "the version of astro-factory that made them"
+    return (
+        f"{subject} because {found.kind}'s version went {found.old} -> {found.new}: remaking costs {', '.join(costs)}, "
+        f"and what reads them runs again if they differ. {earlier} still finds their earlier results, until gc"
+    )
+
+
+def _print_changes(planned: Plan) -> None:
+    for name, item in planned.nodes.items():
+        if item.changes:
+            print(f"{name}:", *(f"  {change}" for change in item.changes), sep="\n")
+
+
+def _span(seconds: float) -> str:
+    """A wall time as text."""
+    if seconds >= 3600:
+        return f"{seconds / 3600:,.1f} h"
+    return f"{seconds / 60:,.0f} min" if seconds >= 120 else f"{seconds:,.0f} s"
 
 
 def _rows(planned: Plan) -> dict[str, list[PlannedNode]]:

@@ -1,7 +1,7 @@
 """The graph that a spec compiles to: `spec` creates it, `plan` adds keys, and `runtime` executes it."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from astro_factory.core.artifacts import ArtifactType
@@ -90,6 +90,10 @@ class Graph:
     """If this is the graph of a sweep, its definition (a `spec.sweeps.Sweep`)."""
     strict: bool = False
     """Whether library versions and hardware are part of the keys (`env: strict`)."""
+
+    def only(self, targets: Collection[str] | None) -> "Graph":
+        """The same graph with other targets; None keeps its own."""
+        return self if targets is None else replace(self, targets=tuple(targets))
 
     def wanted(self, targets: Collection[str] | None = None) -> set[str]:
         """The targets and everything they depend on.

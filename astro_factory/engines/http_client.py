@@ -8,6 +8,7 @@ never be given up; here the deadline covers everything from the connection to th
 import http.client
 import io
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from email.message import Message
@@ -35,6 +36,22 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float, ma
         if (response.length or 0) > max_bytes:
             raise ResponseTooLarge
         return read_at_most(response, max_bytes)
+
+
+def fault_of_server(url: str, timeout_s: float) -> str:
+    """Why there is no HTTP server at this address; empty if one answers, whatever it says, or is only slow."""
+    try:
+        with _opener().open(urllib.request.Request(url), timeout=timeout_s):
+            return ""
+    except urllib.error.HTTPError as error:
+        error.close()
+        return ""
+    except urllib.error.URLError as error:  # no connection
+        return str(error.reason) or type(error.reason).__name__
+    except TimeoutError:  # connected, but busy
+        return ""
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return str(error).strip() or type(error).__name__
 
 
 def read_at_most(response: Any, max_bytes: int) -> bytes:

@@ -7,6 +7,7 @@ key goes only to the hosts that the spec names: not to where they redirect, not 
 import http.client
 import json
 import os
+import sys
 import threading
 import urllib.error
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -21,9 +22,11 @@ from astro_factory.engines.async_engine import AsyncEngine
 from astro_factory.engines.base import Request, Sample, room_for
 from astro_factory.engines.completions import as_sample, first_choice, invalid_response, largest_response
 from astro_factory.engines.config import OpenAIConfig
-from astro_factory.engines.http_client import ResponseTooLarge, post
+from astro_factory.engines.http_client import ResponseTooLarge, fault_of_server, post
 
 _LONGEST_WAIT_S = 60.0
+_REACHED_WITHIN_S = 5.0
+"""How long a server may take to accept a connection before the first request."""
 _LOST = (OSError, http.client.HTTPException, ValueError)
 _LONGEST_ERROR = 1 << 16
 """Most bytes that are read of a refusal."""
@@ -39,6 +42,7 @@ class OpenAIEngine(AsyncEngine):
     def __init__(self, config: OpenAIConfig, folder: Path):
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.max_model_len = config.max_model_len
+        _require_server(config)
         self._config = config
         self._turn = count()
         self._closed = threading.Event()
@@ -94,6 +98,8 @@ class OpenAIEngine(AsyncEngine):
                     f"{url} gave no answer in {attempt + 1} attempts: {cause[:_LONGEST_QUOTE]}",
                     "check that the server runs. Finished items are kept: the same command continues from there",
                 )
+            retry = f"retry {attempt + 1} of {self._config.retries} in {wait:g} s"
+            print(f"{url}: {cause[:_LONGEST_QUOTE]}; {retry}", file=sys.stderr, flush=True)
             if self._closed.wait(wait):
                 raise CancelledError
         raise AssertionError("count() does not end")
@@ -125,6 +131,17 @@ class OpenAIEngine(AsyncEngine):
         }
         remedy = remedies.get(error.code, "compare the engine's settings with the server's")
         return UserError.of("E604", f"{url} refused a request with HTTP {error.code}: {text}", remedy)
+
+
+def _require_server(config: OpenAIConfig) -> None:
+    """Raises `UserError` E626 if no address has a server. Requests of a running stage are retried."""
+    faults = {}
+    for url in config.base_urls:
+        faults[url] = fault_of_server(url.rstrip("/") + "/models", _REACHED_WITHIN_S)
+        if not faults[url]:
+            return
+    causes = ", ".join(f"{url} ({fault[:_LONGEST_QUOTE]})" for url, fault in faults.items())
+    raise UserError.of("E626", f"there is no server at {causes}", "start it, or correct the engine's base_urls")
 
 
 def _read_key(variable: str) -> str:

@@ -40,7 +40,7 @@ def build_graph(
 
     A failed stage is in the result. Raises `UserError` for everything that stops the build before it starts.
     """
-    commits = commits_for(graph, locked=options.locked)
+    commits = commits_for(graph.only(targets), locked=options.locked)
     ends = None if targets is None else _ends(graph, targets)
 
     def plan() -> Plan:

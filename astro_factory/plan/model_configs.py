@@ -7,9 +7,13 @@ from astro_factory.core.graph import Graph, GraphNode
 
 
 def fetch_configs(graph: Graph) -> None:
-    """Download what is neither known nor in the Hub's cache. A model that cannot be reached gets no prediction."""
-    for node in graph.nodes.values():
-        if (node.section, node.kind) == ("models", "hub"):
+    """Download what the graph's targets need, and is neither known nor in the Hub's cache.
+
+    A model that cannot be reached gets no prediction.
+    """
+    wanted = graph.wanted()
+    for name, node in graph.nodes.items():
+        if name in wanted and (node.section, node.kind) == ("models", "hub"):
             _fetch(node)
 
 

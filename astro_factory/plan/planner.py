@@ -22,8 +22,6 @@ from astro_factory.stages.validation import output_fault
 from astro_factory.store import Store
 from astro_factory.store.exports import Export
 
-_CHANGES_IN_REASON = 2
-
 
 class Resolver:
     """Finds the record, key and result of a node once the content of its inputs is known."""
@@ -101,8 +99,9 @@ class Resolver:
         if previous is None:
             return replace(item, reason="its last result is gone")
         found = tuple(changes(previous.record, item.record, item.node))
-        more = f" (+{len(found) - _CHANGES_IN_REASON} more)" if len(found) > _CHANGES_IN_REASON else ""
-        return replace(item, reason="; ".join(map(str, found[:_CHANGES_IN_REASON])) + more, changes=found)
+        first, count = found[0], len(found)
+        reason = str(first) if count == 1 else f"{first.text} (+{count - 1} more)"
+        return replace(item, reason=reason, changes=found)
 
     def last_name(self, node: GraphNode) -> str | None:
         """The node's name in the spec's last build: its own or, for a variant of a sweep, that of the stage."""
@@ -119,6 +118,12 @@ class Resolver:
         """Whether what a stage wrote outside the store still exists, if its kind can check that."""
         kind = stage_kind(node.module)
         return "intact" not in kind.hooks or kind.intact(self._config(node), self.store.output(result))
+
+
+def last_results(graph: Graph, store: Store) -> dict[str, Result]:
+    """The result of each node in the spec's last build, as far as the store has it."""
+    resolver = Resolver(graph, store, {}, ())
+    return {name: result for name, node in graph.nodes.items() if (result := resolver.last(node))}
 
 
 def make_plan(

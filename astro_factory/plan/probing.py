@@ -45,7 +45,7 @@ def probe(graph: Graph, store: Store, options: BuildOptions, view: View, stage: 
         graph,
         store,
         targets=[stage],
-        commits=commits_for(graph, locked=options.locked),
+        commits=commits_for(graph.only([stage]), locked=options.locked),
         use_imports=options.use_imports,
         caches=options.caches,
     )

@@ -9,11 +9,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import Generic, TypeVar
 
 from astro_factory.core.devices import gpus, inventory
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.plans import Executable, Import
 from astro_factory.stages import stage_kind
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +80,18 @@ class Devices:
         self._free.update(ids)
 
 
-class ReadyQueue:
+class ReadyQueue(Generic[Item]):
     """Nodes that are ready to start, in the order of the plan; nodes with equal needs share a heap."""
 
     def __init__(self, total: Resources):
         self.free = self._total = total
-        self._heaps: dict[Resources, list[tuple[int, Executable]]] = {}
+        self._heaps: dict[Resources, list[tuple[int, Item]]] = {}
 
-    def push(self, order: int, planned: Executable) -> None:
-        """Add a node; `order` is its position in the plan."""
-        heappush(self._heaps.setdefault(required(planned).capped_at(self._total), []), (order, planned))
+    def push(self, order: int, item: Item, needs: Resources) -> None:
+        """Add a node; `order` is its position in the plan, and no two nodes share one."""
+        heappush(self._heaps.setdefault(needs.capped_at(self._total), []), (order, item))
 
-    def pop(self) -> tuple[Executable, Resources] | None:
+    def pop(self) -> tuple[Item, Resources] | None:
         """The first node of the plan that there is room for, and the amount that it takes until `release`."""
         fitting = [amount for amount, heap in self._heaps.items() if heap and amount.fits_in(self.free)]
         if not fitting:
@@ -100,8 +103,8 @@ class ReadyQueue:
     def release(self, amount: Resources) -> None:
         self.free += amount
 
-    def clear(self) -> list[Executable]:
+    def clear(self) -> list[Item]:
         """Remove all nodes and return them in the order of the plan."""
         waiting = sorted((entry for heap in self._heaps.values() for entry in heap), key=lambda entry: entry[0])
         self._heaps.clear()
-        return [planned for _, planned in waiting]
+        return [item for _, item in waiting]

@@ -23,7 +23,7 @@ from astro_factory.runtime.node_execution import Completed, execute_node, log_pa
 from astro_factory.runtime.options import BuildOptions
 from astro_factory.runtime.outcomes import Build, Outcome, StageFailed
 from astro_factory.runtime.processes import ProcessPool
-from astro_factory.runtime.resources import Devices, ReadyQueue, Resources, machine_resources
+from astro_factory.runtime.resources import Devices, ReadyQueue, Resources, machine_resources, required
 from astro_factory.store import Store
 from astro_factory.store.disk_errors import disk_errors_explained
 
@@ -69,7 +69,7 @@ class _Scheduler:
                 self.followers[reference].append(name)
         self.resolvable: deque[str] = deque()
         """Nodes whose inputs all have results, to be resolved."""
-        self.queue = ReadyQueue(machine_resources(options.jobs))
+        self.queue: ReadyQueue[Executable] = ReadyQueue(machine_resources(options.jobs))
         ids = [gpu.id for gpu in inventory().gpus]
         self.has_gpus, self.devices = bool(ids), Devices(ids)
         self.running: dict[str, _Running] = {}
@@ -121,7 +121,7 @@ class _Scheduler:
             case Pending():
                 self._fail(name, planned.reason)
             case ToRun() | Import():
-                self.queue.push(self.order[name], planned)
+                self.queue.push(self.order[name], planned, required(planned))
 
     def _current_state(self, planned: PlannedNode) -> PlannedNode:
         """The node's state with all inputs built; an input that ran may have other content than the plan assumed."""

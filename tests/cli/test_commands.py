@@ -212,7 +212,9 @@ def test_a_plan_estimates_from_earlier_runs(run):
         estimate["basis"] == "from 1 earlier run" and estimate["rows"] == 40 and estimate["bytes"] == 2 * took["bytes"]
     )
     assert again["estimate"]["time_unknown"] == 0 and again["estimate"]["bytes"] >= estimate["bytes"]
-    assert " core-seconds, " in run("plan", "spec.yaml", "--set", "params.count=40").out.splitlines()[-1]
+    *_, total, wall = run("plan", "spec.yaml", "--set", "params.count=40").out.splitlines()
+    assert " core-seconds, " in total and wall.startswith("wall time: ") and "longest chain" in wall
+    assert again["wall_time"]["time_unknown"] == 0 and again["wall_time"]["critical_path"]
 
 
 def test_a_sweep_is_planned_and_built_as_one(run):

@@ -55,6 +55,11 @@ def test_offline_plan_marks_what_only_the_network_can_tell(run, tmp_path):
     assert not (tmp_path / "spec.yaml.lock").exists()
 
 
+def test_plan_of_a_stage_looks_up_only_what_it_needs(run):
+    done = run("plan", "spec.yaml", "drill", "--json", **NOWHERE)
+    assert done.returncode == 0 and rows(done) == {"drill": ("run", "never built")}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["build", "plan"])
 @pytest.mark.parametrize("environment", [NOWHERE, {"HF_HUB_OFFLINE": "1"}], ids=["refused", "offline"])

@@ -1,9 +1,10 @@
 """The client against a real HTTP server on this machine, which samples a tiny model."""
 
 import json
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -64,6 +65,29 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     make_tokenizer().save_pretrained(folder)
     return folder
+
+
+@contextmanager
+def listening(answer: bytes | None):
+    """A port that accepts connections and sends an answer that is not HTTP, or with None accepts none."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+        if answer is None:
+            found.close()
+            yield port
+            return
+
+        def accept():
+            with suppress(OSError):
+                client, _ = found.accept()
+                with client:
+                    client.recv(1 << 16)
+                    client.sendall(answer)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield port
+        thread.join(30)
 
 
 @contextmanager
@@ -136,9 +160,32 @@ def failure(folder, code: str, **fields) -> str:
 
 def test_a_server_that_stays_away_is_named(folder, golden):
     golden(failure(folder, "E603", faults=[(503, b"busy")] * 9, retries=2))
-    text = failure(folder, "E603", base_urls=["http://127.0.0.1:9/v1"], retries=0)
-    assert text.startswith("E603 http://127.0.0.1:9/v1/completions gave no answer in 1 attempts: ")
-    assert "refused" in text
+
+
+@pytest.mark.parametrize(
+    "answer", [None, b"", b"220 mail.example ESMTP\r\n"], ids=["refuses", "hangs up", "speaks no HTTP"]
+)
+def test_without_a_server_the_engine_does_not_open(folder, answer):
+    """`retries` would take an hour."""
+    with listening(answer) as port:
+        urls = [f"http://127.0.0.1:{port}/v1"]
+        config = OpenAIConfig(kind="openai", model="tiny", max_model_len=64, base_urls=urls, retries=60)
+        with pytest.raises(UserError, match=f"E626 there is no server at {urls[0]} "):
+            open_engine(config, folder)
+
+
+def test_one_reachable_address_is_enough(folder):
+    with serving(folder) as (_, server):
+        urls = ["http://127.0.0.1:9/v1", f"http://127.0.0.1:{server.server_port}/v1"]
+        config = OpenAIConfig(kind="openai", model="tiny", max_model_len=64, base_urls=urls, backoff_s=0.001)
+        with open_engine(config, folder) as engine:
+            assert len(engine.generate(REQUESTS[1:])) == 1
+
+
+def test_the_log_shows_each_retry(folder, capfd):
+    with serving(folder, faults=[(503, b"busy")]) as (engine, _):
+        engine.generate(REQUESTS[1:])
+    assert "/completions: HTTP 503; retry 1 of " in capfd.readouterr().err
 
 
 REFUSALS = {401: b"no", 404: {"error": {"message": "no model 'tiny'"}}, 400: {"message": "too long"}}

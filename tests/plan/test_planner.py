@@ -124,10 +124,7 @@ def test_reasons_name_the_field_that_moved(bench):
     bench.run(bench.plan())
     plan = bench.plan("stages.base.learning_rate=0.002", "stages.base.epochs=2", "stages.base.seed=7")
     assert str(plan.nodes["base"].status) == "run"
-    assert plan.nodes["base"].reason == (
-        "epochs: 1 -> 2 (--set stages.base.epochs=2); "
-        "learning_rate: 0.001 -> 0.002 (--set stages.base.learning_rate=0.002) (+1 more)"
-    )
+    assert plan.nodes["base"].reason == "epochs: 1 -> 2 (+2 more)"
     assert [str(change.kind) for change in plan.nodes["base"].changes] == ["config"] * 3
     assert plan.nodes["tuned"].reason == "waits for base"
     assert {name: str(plan.nodes[name].status) for name in ("blank", "drill")} == {"blank": "hit", "drill": "hit"}
