@@ -54,7 +54,7 @@ _digests: dict[Path, tuple[list[tuple[Path, int, int]], str]] = {}
 def code_digest(target: str) -> str:
     """Digest of the source behind `package.module:Name`; empty if there is no source."""
     module = target.partition(":")[0]
-    if (source := _path(module)) is None:
+    if (source := source_path(module)) is None:
         return ""
     stamps, known = _digests.get(source, ([], ""))
     if not stamps or stamps != [_stamp(path) for path, _, _ in stamps]:
@@ -80,13 +80,14 @@ def source_files(module: str) -> dict[str, Path]:
     stack = [module]
     while stack and len(found) < _MAX_FILES:
         name = stack.pop()
-        if name not in found and name.partition(".")[0] == package and (path := _path(name)):
+        if name not in found and name.partition(".")[0] == package and (path := source_path(name)):
             found[name] = path
             stack += sorted(_imports(name, path), reverse=True)
     return dict(sorted(found.items()))
 
 
-def _path(module: str) -> Path | None:
+def source_path(module: str) -> Path | None:
+    """The source file of a module, found without importing anything; None if there is none."""
     try:
         spec = _find_module(module)
     except (ImportError, ValueError, AttributeError):  # not a dotted name, or a finder of another package fails

@@ -15,6 +15,13 @@ search_policies: {own: {kind: python, target: "theirs.deep.policy:grow"}}
 problems: {train: {kind: file, path: problems.jsonl, verifier: "python:theirs.deep.verifier:check"}}
 stages: {trees: {kind: search, policy: own, model: base, engine: own, problems: train}}
 """
+CLASS = """
+from astro_factory.verifiers.base import Verifier
+
+class check(Verifier):
+    def check_problem(self, problem): ...
+    def verify(self, problem, response): ...
+"""
 COMMANDS = {
     "check": ["check", "spec.yaml"],
     "plan": ["plan", "spec.yaml"],
@@ -28,7 +35,7 @@ def test_reading_a_spec_runs_nothing_that_it_names(command, tmp_path):
     ran = tmp_path / "ran"
     (tmp_path / "theirs/deep").mkdir(parents=True)
     for name in ("__init__", "deep/__init__", "deep/engine", "deep/policy", "deep/verifier"):
-        (tmp_path / f"theirs/{name}.py").write_text(f"open({str(ran)!r}, 'a').write({name!r})\n")
+        (tmp_path / f"theirs/{name}.py").write_text(f"open({str(ran)!r}, 'a').write({name!r})\n{CLASS}")
     (tmp_path / "problems.jsonl").write_text('{"id": "1", "question": "1 + 1?", "answer": "2"}\n')
     (tmp_path / "spec.yaml").write_text(SPEC)
     search_path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])

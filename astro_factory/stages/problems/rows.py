@@ -9,6 +9,7 @@ from astro_factory.core.config import LATER, NOT_SEMANTIC, Config, StageConfig
 from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.stages.problems.presets import with_preset
 from astro_factory.verifiers import is_known, verifier_code, verifier_names
+from astro_factory.verifiers.source_check import source_faults
 
 
 class Row(NamedTuple):
@@ -91,10 +92,10 @@ class RowsConfig(StageConfig):
 
 
 def check_verifier(name: str) -> list[Diagnostic]:
-    """What is wrong with a verifier's name, found without loading the verifier."""
+    """What is wrong with a verifier's name or, for one of the user's own, its source; nothing is imported."""
     try:
         if is_known(name):
-            return []
+            return source_faults(name)
     except UserError as error:
         return error.diagnostics
     return [Diagnostic("E401", f"unknown verifier '{name}'", near(name, verifier_names()))]
