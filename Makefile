@@ -6,7 +6,7 @@ DOCS := .venv-docs
 PEERS := .venv-peers
 SPECS := $(wildcard specs/*.yaml specs/sweeps/*.yaml specs/ablations/*.yaml)
 # Without the benchmarks that need a model or a spec as an argument, and without helper modules.
-BENCHMARKS := $(filter-out __init__ effect probe_base probe_responses peers search_vllm trivial,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ effect evidence probe_base probe_responses peers search_vllm trivial,$(basename $(notdir $(wildcard benchmarks/*.py))))
 # Arguments for the program behind a target, as in `make test ARGS="-k store"`.
 ARGS ?=
 # Two test processes at a time. Tests of one file stay in one process, where they share its fixtures.
@@ -14,7 +14,7 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist loadfile
 
-.PHONY: help setup quickstart test test-fast test-nightly test-setup check lint types specs golden reference constraints docs \
+.PHONY: help setup quickstart test test-fast test-nightly test-setup check lint types specs golden reference evidence constraints docs \
   docs-serve docs-setup vllm-setup bench-setup bench bench-vllm gpu-check gpu-wheels clean
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make types         the type checker alone"
 	@echo "make golden        rewrite the texts that tests compare with; ARGS=tests/spec for some of them"
 	@echo "make reference     rewrite the generated pages of docs/reference"
+	@echo "make evidence      recompute the published figures from their samples, and rewrite docs/evidence.md"
 	@echo "make constraints   write the versions of $(VENV) and $(VLLM) into constraints.txt and constraints-vllm.txt"
 	@echo "make docs          build the site into site/; 'make docs-serve' serves it while you write"
 	@echo "make bench         benchmarks; ARGS=--quick for a short run"
@@ -77,6 +78,10 @@ golden: test-setup
 
 reference: setup
 	$(BIN)/python -m docs.generate
+
+# ARGS=--update stores figures that differ.
+evidence: setup
+	$(BIN)/python -m benchmarks.evidence $(ARGS)
 
 # After `make test`, so that the files say what was tested.
 constraints: test-setup

@@ -1,0 +1,172 @@
+"""Recomputes the figures of docs/evidence.json from the samples in docs/samples, and writes docs/evidence.md.
+
+    python -m benchmarks.evidence                  # recompute; exit code 1 if a figure differs from the file
+    python -m benchmarks.evidence --update         # store the recomputed figures
+    python -m benchmarks.evidence --export quickstart_seed0 specs/quickstart.yaml:report --store .astro
+
+No model is needed: verdicts are computed again from the texts of the responses, then the report from the verdicts.
+"""
+
+import argparse
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import docs.evidence as evidence
+from astro_factory.cli.options import built_results, open_store, read_target
+from astro_factory.core.problems import Problem
+from astro_factory.core.tables import read_table
+from astro_factory.evaluation.comparison import Comparison
+from astro_factory.evaluation.evaluation_results import Evaluation
+from astro_factory.evaluation.report import report_from_samples
+from astro_factory.evaluation.report_schema import Report
+from astro_factory.verifiers import get_verifier
+from docs.evidence import Claim, Figure
+
+TOLERANCE = 1e-4
+"""Largest difference that counts as none."""
+_DROPPED = ("seed", "detail")
+"""Columns of `samples.parquet` that no figure needs."""
+_ROWS = 1 << 20
+"""Rows in a group: all, since the same question stands in many rows."""
+
+
+class Export:
+    """The samples of one evaluation: a table beside a description of where it comes from."""
+
+    def __init__(self, name: str, folder: Path = evidence.SAMPLES):
+        self.table = folder / f"{name}.parquet"
+        self.about: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The samples with the verdicts computed again."""
+        rows = read_table(self.table)
+        for row in rows:
+            problem = Problem(row["problem"], row["question"], "", row["verifier"], info=json.loads(row["info"]))
+            verifier = get_verifier(row["verifier"])
+            row["outcome"] = str(verifier.verify(problem, row["text"]).outcome)
+            row["accepted"] = verifier.accepts(problem, row["text"])
+        return rows
+
+    @cached_property
+    def report(self) -> Report:
+        return report_from_samples(self.rows, Comparison.model_validate(self.about["comparison"]))
+
+    def changed_verdicts(self) -> int:
+        """How many samples get another verdict than when they were generated."""
+        return sum(row["outcome"] != new["outcome"] for row, new in zip(read_table(self.table), self.rows, strict=True))
+
+
+def figure_of(report: Report, figure: Figure) -> tuple[float, float, float]:
+    """A figure of a report with its interval. Raises KeyError if the report does not have it."""
+    if figure.kind == "arm":
+        found = report.arms[figure.arm][figure.metric]
+        return found.value, found.low, found.high
+    if figure.kind == "at_limit":
+        for curve in report.curves:
+            for point in curve.points:
+                if (curve.arm, curve.control, point.limit) == (figure.arm, "sample_and_check", figure.limit):
+                    return point.value.value, point.value.low, point.value.high
+        raise KeyError(figure.arm)
+    pair = (figure.arm, figure.baseline)
+    if figure.kind == "paired":
+        entries = {(entry.arm, entry.baseline): entry for entry in report.paired if entry.metric == figure.metric}
+        return entries[pair].difference, entries[pair].low, entries[pair].high
+    entry = {(entry.arm, entry.baseline): entry for entry in report.equal_tokens}[pair]
+    if figure.kind == "oracle":
+        return entry.oracle_value.value, entry.oracle_value.low, entry.oracle_value.high
+    control = entry.sample_and_check if figure.kind == "sample_and_check" else entry
+    if control is None:
+        raise KeyError(figure.kind)
+    return control.difference, control.low, control.high
+
+
+def recomputed(rows: list[Claim], exports: dict[str, Export]) -> list[Claim]:
+    """The claims with the figures that follow from the exports, to five decimals; the others as they are."""
+    found = []
+    for row in rows:
+        if row.figure is not None:
+            numbers = figure_of(exports[row.figure.samples].report, row.figure)
+            value, low, high = (round(number, 5) for number in numbers)
+            row = row.model_copy(update={"value": value, "low": low, "high": high})
+        found.append(row)
+    return found
+
+
+def differs(row: Claim, new: Claim) -> bool:
+    """Whether a recorded figure is another than the recomputed one."""
+    pairs = ((row.value, new.value), (row.low, new.low), (row.high, new.high))
+    return any(a is not b and (a is None or b is None or abs(a - b) > TOLERANCE) for a, b in pairs)
+
+
+def contradicts(row: Claim) -> bool:
+    """Whether a status says something else than the interval."""
+    if row.low is None or row.high is None:
+        return False
+    excludes = row.low > 0 or row.high < 0
+    return {"holds": not excludes, "refuted": not excludes, "null": excludes}.get(row.status, False)
+
+
+def export(name: str, target: str, sets: list[str] | None, store_folder: Path | None) -> None:
+    """Write a built evaluation to docs/samples, with the texts and questions that its verdicts need."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    spec, graph, stage = read_target(target, sets, None)
+    store, config = open_store(store_folder), graph.nodes[stage].config
+    results = built_results(graph, spec, store, stage, config.suite.problems)
+    folders = {name: store.output(result) for name, result in results.items()}
+    found = Evaluation(graph.name, stage, results[stage], config, folders[stage], folders)
+    table = pq.read_table(folders[stage] / "samples.parquet").drop_columns(list(_DROPPED))
+    keys = zip(table["source"].to_pylist(), table["problem"].to_pylist(), strict=True)
+    problems = [found.problems[key] for key in keys]
+    table = table.append_column("question", pa.array([problem.question for problem in problems]))
+    table = table.append_column("info", pa.array([json.dumps(problem.info, sort_keys=True) for problem in problems]))
+    pq.write_table(
+        table, evidence.SAMPLES / f"{name}.parquet", compression="zstd", compression_level=19, row_group_size=_ROWS
+    )
+    digest = results[stage].outputs["samples.parquet"]["sha256"]
+    about = {"target": target, "set": sets or [], "key": results[stage].key, "samples.parquet": digest}
+    about["comparison"] = {
+        key: value
+        for key, value in config.model_dump(mode="json").items()
+        if key in Comparison.model_fields and key not in ("backtracks", "response_steps")
+    }
+    text = json.dumps(about, indent=1, ensure_ascii=False)
+    (evidence.SAMPLES / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--update", action="store_true", help="store recomputed figures that differ")
+    parser.add_argument(
+        "--export", nargs=2, metavar=("NAME", "SPEC:STAGE"), help="write a built evaluation to docs/samples"
+    )
+    parser.add_argument("--set", action="append", help="as in astro-factory build, for --export")
+    parser.add_argument("--store", type=Path, help="for --export")
+    options = parser.parse_args()
+    if options.export:
+        return export(*options.export, options.set, options.store)
+    rows = evidence.claims()
+    exports = {name: Export(name) for name in {row.figure.samples for row in rows if row.figure}}
+    found = recomputed(rows, exports)
+    for name, samples in sorted(exports.items()):
+        print(f"{name}: {len(samples.rows)} samples, {samples.changed_verdicts()} with another verdict than before")
+    wrong = [row.id for row, new in zip(rows, found, strict=True) if differs(row, new)]
+    for row in found:
+        if row.figure:
+            print(f"{row.id}: {row.value:+.4f} [{row.low:+.4f}, {row.high:+.4f}]{' differs' * (row.id in wrong)}")
+    shipped = sum(row.figure is not None for row in rows)
+    print(f"{len(found)} claims, {shipped} recomputed, {len(wrong)} differ from the file")
+    bad = [row.id for row in found if contradicts(row)]
+    for name in bad:
+        print(f"{name}: the status does not follow from the interval")
+    evidence.write(found if options.update else rows)
+    if bad or (wrong and not options.update):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""docs/evidence.md, written from docs/evidence.json: every published claim with its figure, its control and its status.
+
+`make evidence` recomputes the figures that rest on shipped samples, then writes the page.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from docs.markdown import table
+
+DOCS = Path(__file__).parent
+FILE, PAGE = DOCS / "evidence.json", DOCS / "evidence.md"
+SAMPLES = DOCS / "samples"
+"""Compact exports of evaluations, from which figures are recomputed."""
+
+Status = Literal["holds", "null", "refuted", "measured", "not shown"]
+_STATUSES: dict[Status, str] = {
+    "holds": "the interval excludes 0 on the side of the claim, or, where no interval was published, every seed agrees",
+    "null": "the interval includes 0: no difference is shown, and one smaller than the interval is not excluded",
+    "refuted": "the control wins, and the interval excludes 0",
+    "measured": "a figure without a comparison",
+    "not shown": "nobody measured it, or not in a way that could have gone against the claim",
+}
+
+
+class Figure(BaseModel):
+    """How a claim's value is computed from an export in docs/samples."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    samples: str
+    """Name of the export."""
+    kind: Literal["arm", "paired", "vote", "oracle", "sample_and_check", "at_limit"]
+    """Which part of the report: a metric of an arm, a paired difference, a control at equal tokens, or sampling until
+    the check accepts under a budget."""
+    arm: str
+    baseline: str = ""
+    metric: str = ""
+    limit: float = 0
+    """Budget in tokens, for `at_limit`."""
+
+
+class Claim(BaseModel):
+    """One row of docs/evidence.json."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z0-9_.-]+$")
+    section: str
+    claim: str
+    value: float | None
+    """A difference of pass@1 unless the claim states something else; None where nothing was measured."""
+    low: float | None
+    high: float | None
+    """95 % interval; None where none was published."""
+    seeds: list[int]
+    each: list[float] = Field(default_factory=list)
+    """The value of each seed."""
+    bases: int
+    """How many base models the value rests on."""
+    control: str
+    refuted_by: str
+    command: str
+    """Builds the samples of the claim; empty where no shipped spec does."""
+    status: Status
+    figure: Figure | None = None
+    """None for a value whose samples are not shipped."""
+
+
+def claims() -> list[Claim]:
+    """The rows of docs/evidence.json."""
+    return Evidence.model_validate_json(FILE.read_text(encoding="utf-8")).claims
+
+
+class Evidence(BaseModel):
+    """The content of docs/evidence.json."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    claims: list[Claim]
+
+
+def write(rows: list[Claim]) -> None:
+    """Write the rows and their page."""
+    FILE.write_text(Evidence(claims=rows).model_dump_json(indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page_text(rows), encoding="utf-8")
+
+
+def page_text(rows: list[Claim]) -> str:
+    """The text of docs/evidence.md."""
+    return "\n".join(part.strip() + "\n" for part in _page(rows))
+
+
+def _page(rows: list[Claim]) -> Iterator[str]:
+    counts = {status: sum(row.status == status for row in rows) for status in _STATUSES}
+    shipped = sum(row.figure is not None for row in rows)
+    yield "<!-- Written by `make evidence` from docs/evidence.json. -->"
+    yield f"""\
+# Evidence
+
+Every claim of the [findings](findings.md) and of the README, with the strongest control that was run, what would
+refute it, and the command. [evidence.json](evidence.json) holds the same rows for programs. {shipped} of the
+{len(rows)} rows are recomputed by `make evidence` in seconds and without a model, from samples shipped in
+`docs/samples`: verdicts anew from the texts of the responses, then the report. Beside each table of samples a JSON file
+names the stage, its key and the digest of its whole `samples.parquet`. The other rows were measured by their command,
+and their samples are not shipped.
+
+Values are differences of pass@1 with 95 % intervals unless the claim states something else. Over one seed, intervals
+come from a bootstrap over clusters of puzzles; over three seeds, from Student's t over seeds and clusters. They are not
+corrected for the number of rows. **All rows rest on one base model per domain, of one to two million parameters**, and
+on one set of test puzzles; all choices were made on the same puzzles on which they are reported."""
+    yield table(
+        ("Status", "Rows", "Meaning"), [(name, str(counts[name]), meaning) for name, meaning in _STATUSES.items()]
+    )
+    for section in dict.fromkeys(row.section for row in rows):
+        own = [row for row in rows if row.section == section]
+        yield f"## {section}"
+        if any(row.value is not None for row in own):
+            yield table(
+                ("Claim", "Value", "Seeds", "Control", "Refuted by", "Status"),
+                [(row.claim, _value(row), _seeds(row), row.control, row.refuted_by, row.status) for row in own],
+            )
+        else:
+            yield table(("Claim", "Control that is missing"), [(row.claim, row.control) for row in own])
+        if commands := [command for command in dict.fromkeys(row.command for row in own) if command]:
+            yield "\n".join(["```", *commands, "```"])
+
+
+def _value(row: Claim) -> str:
+    if row.value is None:
+        return ""
+    sign = "" if row.status == "measured" else "+"
+    if row.low is None or row.high is None:
+        return f"{row.value:{sign}.3f}"
+    return f"{row.value:{sign}.3f} [{row.low:{sign}.3f}, {row.high:{sign}.3f}]"
+
+
+def _seeds(row: Claim) -> str:
+    seeds = ", ".join(map(str, row.seeds))
+    return f"{seeds}: {' '.join(f'{value:+.3f}' for value in row.each)}" if row.each else seeds
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of docs/evidence.json."""
+    return Evidence.model_json_schema()

@@ -1,0 +1,85 @@
+"""docs/evidence.md: current, complete, and its figures follow from the shipped samples."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmarks.evidence import Export, contradicts, differs, figure_of, recomputed
+from docs.evidence import PAGE, SAMPLES, claims, page_text
+
+ROOT = Path(__file__).parents[2]
+CLAIMS = claims()
+RECOMPUTED = [claim for claim in CLAIMS if claim.figure]
+
+
+@pytest.fixture(scope="module")
+def exports():
+    return {name: Export(name) for name in {claim.figure.samples for claim in RECOMPUTED}}
+
+
+def test_page_is_current():
+    assert PAGE.read_text(encoding="utf-8") == page_text(CLAIMS), "run `make evidence` and commit"
+
+
+def test_ids_are_unique():
+    assert not [name for name, count in Counter(claim.id for claim in CLAIMS).items() if count > 1]
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_a_row_is_filled_or_marked_as_not_shown(claim):
+    assert not contradicts(claim)
+    if claim.value is None:
+        assert claim.status == "not shown"
+        assert claim.control
+    else:
+        assert claim.command
+        assert claim.seeds
+    if claim.status in ("holds", "null", "refuted"):
+        assert claim.control
+        assert claim.refuted_by
+
+
+@pytest.mark.parametrize("claim", [claim for claim in CLAIMS if len(claim.each) > 1], ids=lambda claim: claim.id)
+def test_the_seeds_have_the_mean(claim):
+    assert len(claim.each) == len(claim.seeds)
+    assert sum(claim.each) / len(claim.each) == pytest.approx(claim.value, abs=0.0011)
+
+
+def test_commands_name_files_that_exist():
+    named = {path for claim in CLAIMS for path in re.findall(r"specs/\S+?\.yaml", claim.command)}
+    assert named
+    assert not [path for path in named if not (ROOT / path).is_file()]
+
+
+def test_every_difference_of_the_findings_has_a_row():
+    text = (ROOT / "docs/findings.md").read_text(encoding="utf-8")
+    printed = {float(number) for number in re.findall(r"([+-]0?\.\d{3}) \[", text)}
+    known = [claim.value for claim in CLAIMS if claim.value is not None]
+    assert len(printed) > 30
+    assert not [number for number in printed if min(abs(number - value) for value in known) > 0.00051]
+
+
+def test_figures_follow_from_the_samples(exports):
+    assert [
+        claim.id for claim, new in zip(CLAIMS, recomputed(CLAIMS, exports), strict=True) if differs(claim, new)
+    ] == []
+
+
+def test_verdicts_follow_from_the_texts(exports):
+    assert {name: export.changed_verdicts() for name, export in exports.items()} == dict.fromkeys(exports, 0)
+
+
+def test_every_export_is_used(exports):
+    assert {path.stem for path in SAMPLES.glob("*.parquet")} == set(exports)
+
+
+def test_a_wrong_figure_and_a_wrong_status_are_found(exports):
+    claim = next(claim for claim in RECOMPUTED if claim.status == "holds")
+    value, low, high = figure_of(exports[claim.figure.samples].report, claim.figure)
+    assert differs(claim, claim.model_copy(update={"value": value + 0.001}))
+    assert differs(claim, claim.model_copy(update={"low": None}))
+    assert contradicts(claim.model_copy(update={"status": "null"}))
+    assert contradicts(claim.model_copy(update={"low": -high, "high": high}))
+    assert low > 0
