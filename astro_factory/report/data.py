@@ -28,13 +28,15 @@ def data_of(spec: BuiltSpec) -> list[Section]:
 
 
 def problem_facts(stage: BuiltStage) -> Section:
-    columns = stage.table(["question", "level", "verifier"]).to_pydict()
+    columns = stage.table(["question", "answer", "level", "verifier"]).to_pydict()
     questions = columns["question"]
     return {
         "rows": len(questions),
         "duplicates": len(questions) - len(set(questions)),
         "counts": {"level": _by_count(columns["level"]), "verifier": _by_count(columns["verifier"])},
-        "histograms": {"question length, characters": histogram(list(map(len, questions)))},
+        "histograms": {
+            f"{name} length, characters": histogram(list(map(len, columns[name]))) for name in ("question", "answer")
+        },
     }
 
 

@@ -180,6 +180,32 @@ def test_keys_move_through_the_samples(driver, report):
     assert driver.execute_script("return document.querySelector('[data-chosen]').dataset.row") != first
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_print_is_dark_on_white_and_as_wide_as_the_page(driver, report, view):
+    show(driver, report, view, width=718)
+    driver.execute_script("document.documentElement.dataset.theme = 'dark'")
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        found = driver.execute_script(
+            """const style = getComputedStyle(document.body), all = [...document.querySelectorAll('main *')];
+            return {
+                ink: style.color, paper: style.backgroundColor,
+                wide: all.filter((part) => part.getBoundingClientRect().right > innerWidth + 1).map((part) => part.outerHTML),
+                clicked: [...document.querySelectorAll('nav, button, input')].filter((part) => part.offsetParent).length,
+            };"""
+        )
+    finally:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert found == {"ink": "rgb(27, 29, 33)", "paper": "rgba(0, 0, 0, 0)", "wide": [], "clicked": 0}
+
+
+def test_every_column_of_the_sample_list_fits_a_narrow_window(driver, report):
+    show(driver, report, "samples", width=400)
+    assert driver.execute_script(
+        "const list = document.querySelector('.list'); return list.scrollWidth <= list.clientWidth"
+    )
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_axe_finds_nothing_serious(driver, report, view, theme):

@@ -81,7 +81,7 @@ function verdictClass(verdict) {
 
 function verdictMark(verdict) {
   const sign = verdict === "correct" ? "✓" : verdict === "incorrect" ? "✗" : "○";
-  return h("span", { class: `verdict ${verdictClass(verdict)}` }, `${sign} ${verdict.replaceAll("_", " ")}`);
+  return h("span", { class: `verdict ${verdictClass(verdict)}` }, `${sign} `, h("span", { class: "word" }, verdict.replaceAll("_", " ")));
 }
 
 function option(value, text, chosen) {

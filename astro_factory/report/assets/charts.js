@@ -78,7 +78,9 @@ function lineChart(title, lines, { unit = "step", most = 380 } = {}) {
 
 // A row for each entry: a dot at the value, a line over its interval. `rows`: [{name, color, value, low, high, note}].
 function intervalChart(title, rows, { zero = false } = {}) {
-  const width = room(620), line = 30, height = rows.length * line + 34, left = Math.min(width * 0.45, 24 + 7.2 * Math.max(...rows.map((row) => row.name.length)));
+  const width = room(620), beside = 24 + 7.2 * Math.max(...rows.map((row) => row.name.length));
+  // long names stand above their lines
+  const above = beside > width * 0.45, left = above ? 12 : beside, line = above ? 44 : 30, height = rows.length * line + 34;
   let low = Math.min(...rows.map((row) => row.low)), high = Math.max(...rows.map((row) => row.high));
   if (zero) [low, high] = [Math.min(low, 0), Math.max(high, 0)];
   const margin = (high - low) * 0.06 || 0.05;
@@ -87,9 +89,9 @@ function intervalChart(title, rows, { zero = false } = {}) {
     ticks(low, high, 6).map((value) => [s("line", { class: "axis", x1: at(value), x2: at(value), y1: 4, y2: height - 26 }), s("text", { class: "soft", x: at(value), y: height - 8, "text-anchor": "middle" }, short(value))]),
     zero && s("line", { class: "zero", x1: at(0), x2: at(0), y1: 4, y2: height - 26 }),
     rows.map((row, index) => {
-      const y = index * line + 20;
+      const y = index * line + (above ? 32 : 20);
       return s("g", { class: color(row.color) },
-        s("text", { x: 4, y: y + 4 }, shortened(row.name, Math.floor(left / 6.8))),
+        s("text", { class: "halo", x: 4, y: above ? y - 12 : y + 4 }, shortened(row.name, Math.floor((above ? width - 72 : left) / 6.8))),
         s("line", { class: "mark", x1: at(row.low), x2: at(row.high), y1: y, y2: y }),
         s("circle", { class: "dot", cx: at(row.value), cy: y, r: 5 }),
         s("text", { class: "soft", x: width - 64, y: y + 4 }, (zero ? signed(row.value) : figure(row.value)) + (row.note || "")));
@@ -122,8 +124,8 @@ function scatter(title, points, labels) {
 function histogramChart(title, { edges, counts }) {
   const width = room(380), height = 190, box = { left: 46, right: 10, top: 8, bottom: 26 };
   if (!counts.length) return h("p", { class: "note" }, "no values");
-  const most = Math.max(...counts);
-  const x = { at: scale(edges[0], edges[edges.length - 1], box.left, width - box.right), ticks: ticks(edges[0], edges[edges.length - 1], 6) };
+  const most = Math.max(...counts), integral = edges.every(Number.isInteger);
+  const x = { at: scale(edges[0], edges[edges.length - 1], box.left, width - box.right), ticks: ticks(edges[0], edges[edges.length - 1], 6).filter((value) => !integral || Number.isInteger(value)) };
   const y = { at: scale(0, most, height - box.bottom, box.top), ticks: ticks(0, most, 4) };
   const svg = frame(width, height, `${title}: ${counts.length} bins from ${figure(edges[0])} to ${figure(edges[edges.length - 1])}, the fullest with ${count(most)}`,
     axes(width, height, x, y, box),

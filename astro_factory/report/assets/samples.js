@@ -70,7 +70,7 @@ async function samplesView(root, route) {
     h("h2", {}, `Samples: ${stage.stage}`),
     stage.shown < stage.total && h("p", { class: "note" }, `This report holds ${count(stage.shown)} of ${count(stage.total)} samples; \`astro-factory show SPEC:${stage.stage} --filter …\` reads all of them.`),
     controls(stages, stage, { filter, text, sort }, change),
-    fault ? h("p", { class: "incorrect", role: "alert" }, fault) : h("p", { id: "found" }, plural(rows.length, "sample")),
+    fault ? h("p", { class: "incorrect", role: "alert" }, fault) : h("p", { id: "found" }, plural(rows.length, "sample"), filter && h("span", { class: "note" }, ` with ${filter}`)),
     h("div", { class: "split" }, sampleList(stage, rows, row, change, Number(route.get("page") || 0), { filter, text, sort }), row >= 0 && sampleDetail(stage, row, text)),
   ]);
   keys({ j: () => step(1), k: () => step(-1), "/": () => document.getElementById("filter").focus() });
