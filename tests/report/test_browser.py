@@ -187,11 +187,12 @@ def test_a_print_is_dark_on_white_and_as_wide_as_the_page(driver, report, view):
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
         found = driver.execute_script(
-            """const style = getComputedStyle(document.body), all = [...document.querySelectorAll('main *')];
+            """const style = getComputedStyle(document.body), found = (names) => [...document.querySelectorAll(names)];
+            const leavesThePage = (part) => part.getBoundingClientRect().right > innerWidth + 1;
             return {
                 ink: style.color, paper: style.backgroundColor,
-                wide: all.filter((part) => part.getBoundingClientRect().right > innerWidth + 1).map((part) => part.outerHTML),
-                clicked: [...document.querySelectorAll('nav, button, input')].filter((part) => part.offsetParent).length,
+                wide: found('main *').filter(leavesThePage).map((part) => part.outerHTML),
+                clicked: found('nav, button, input').filter((part) => part.offsetParent).length,
             };"""
         )
     finally:
