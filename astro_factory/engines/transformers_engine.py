@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from astro_factory.core.devices import torch_device
-from astro_factory.core.models import check_weights
 from astro_factory.engines.base import Engine, Request, Sample, Stream
 from astro_factory.engines.config import TransformersConfig
+from astro_factory.engines.loading import load_causal_model
 from astro_factory.engines.sampler import Sampler
 
 
@@ -19,10 +19,7 @@ class TransformersEngine(Engine):
     def __init__(self, config: TransformersConfig, folder: Path):
         torch.set_num_threads(config.threads)
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        check_weights(folder)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=config.dtype, trust_remote_code=False, use_safetensors=True
-        ).eval()
+        model = load_causal_model(folder, config.dtype).eval()
         model.to(device=torch_device(config.device))  # pyright: ignore[reportCallIssue]
         self._sampler = Sampler(model, self.tokenizer, config.batch_size, config.max_model_len)
         self.max_model_len = self._sampler.max_model_len

@@ -8,7 +8,7 @@ from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.devices import torch_device
-from astro_factory.core.models import check_weights, model_source
+from astro_factory.core.models import model_source
 from astro_factory.core.problems import Problem
 from astro_factory.report.built import BuiltSpec
 
@@ -28,16 +28,16 @@ class ChatModel:
 
     def __init__(self, folder: Path):
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoTokenizer
         from transformers.utils import logging
 
+        from astro_factory.engines.loading import load_causal_model
         from astro_factory.engines.sampler import Sampler
 
         logging.disable_progress_bar()
         source = model_source(folder)
-        check_weights(source)
         self._tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(source, trust_remote_code=False, use_safetensors=True).eval()
+        model = load_causal_model(source).eval()
         model.to(torch.device(torch_device()))  # pyright: ignore[reportArgumentType]
         self._sampler = Sampler(model, self._tokenizer)
 

@@ -29,6 +29,8 @@ class _Quantity:
     number: str = "{:.1%}"
     growth: bool = False
     """Whether it is compared with a multiple of its mean, as it has no natural scale."""
+    negligible: float = 0.0
+    """Values up to this one raise no alarm by their growth."""
 
 
 _ENGINE = "does the engine run the same weights with the same data type and context as training?"
@@ -42,7 +44,11 @@ _QUANTITIES = {
         "verdict 'unjudged' for {} of the responses", "does the verifier work, and can it parse every known answer?"
     ),
     "mismatch": _Quantity(
-        "log-probabilities of the engine and of training differ by {} per token", _ENGINE, number="{:.3g}", growth=True
+        "log-probabilities of the engine and of training differ by {} per token",
+        _ENGINE,
+        number="{:.3g}",
+        growth=True,
+        negligible=1e-3,
     ),
     "corrected": _Quantity("{} of the sampled tokens have a cut importance weight", _ENGINE),
 }
@@ -99,7 +105,7 @@ class Alarms:
             return ""
         mean = sum(earlier) / len(earlier)
         highest = mean * self._settings.growth if _QUANTITIES[name].growth else mean + self._settings.jump
-        if value > highest:
+        if value > max(highest, _QUANTITIES[name].negligible):
             return f"{_text(name, value)}, up from {number(mean)} over the last {len(earlier)} points"
         return ""
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypedDict, cast
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
@@ -23,14 +23,15 @@ from astro_factory.core.chat import Message, encode_prompt
 from astro_factory.core.context import Events
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
+from astro_factory.training.adapters import Trained, keep_single_precision, require_libraries, without_wrapper
 from astro_factory.training.alarms import Alarms, verdict_rates
 from astro_factory.training.microbatching import PASS_TOKENS, forward_passes, split_by_length, token_statistics
 from astro_factory.training.rewards import reward_of
-from astro_factory.training.rollout_mismatch import mismatch
+from astro_factory.training.rollout_mismatch import log_prob_differences, mismatch
 from astro_factory.training.rollout_schedule import micro_batch_count, plan_rounds, sample_seeds
 from astro_factory.training.sampled_tokens import ROUNDS_RATIO, SampledTokens
 from astro_factory.training.saving import save_model
-from astro_factory.training.settings import GRPOSettings, RolloutCorrection, VLLMRollouts
+from astro_factory.training.settings import GRPOSettings, VLLMRollouts
 from astro_factory.training.totals import write_totals
 from astro_factory.training.trainers import (
     SAMPLING_PREFIX,
@@ -40,7 +41,7 @@ from astro_factory.training.trainers import (
     last_checkpoint,
     train,
 )
-from astro_factory.training.vllm_rollouts import prepare_vllm
+from astro_factory.training.vllm_rollouts import prepare_vllm, rollout_arguments, send_merged_weights
 from astro_factory.training.weights import load_model, load_tokenizer
 
 _SHOWN_STEPS, _SHOWN_ROLLOUTS, _SHOWN_CHARS = 20, 4, 4000
@@ -51,6 +52,9 @@ class GeneratedSample(Protocol):
 
     @property
     def ids(self) -> Sequence[int]: ...
+
+    @property
+    def logprobs(self) -> Sequence[float]: ...
 
 
 class Generate(Protocol):
@@ -116,6 +120,7 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self.sampled: SampledTokens | None = None
         """Counts sampled tokens over all processes, if the settings ask for it."""
         self._generate_samples: Generate | None = None
+        self._sampled_logprobs: list[list[float]] = []
         self._rows: Sequence[PromptRow] = []
         rollout = None if isinstance(settings.rollouts, VLLMRollouts) else _roll_out
         super().__init__(rollout_func=rollout, reward_funcs=[self.score], processing_class=tokenizer, **kwargs)
@@ -177,8 +182,10 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         ]
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:  # pyright: ignore[reportArgumentType]
             assert isinstance(model, nn.Module)
-            self._generate_samples = self._generate_samples or self._task.make_generate(model, self._text_tokenizer)
+            policy = without_wrapper(model)
+            self._generate_samples = self._generate_samples or self._task.make_generate(policy, self._text_tokenizer)
             groups = self._generate_samples(prompts, seeds)
+        self._sampled_logprobs = [list(sample.logprobs) for group in groups for sample in group]
         responses = [list(sample.ids) for group in groups for sample in group]
         return [prompt for prompt in prompts for _ in range(size)], responses
 
@@ -220,12 +227,31 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         """Log how far the engine's probabilities are from the model's, over the responses of all processes."""
         correction = getattr(self.settings.rollouts, "correction", None)
         if correction is None:
-            return
+            return self._check_policy(batch)
         keys = ("old_per_token_logps", "sampling_per_token_logps", "completion_mask")
         gather, pad = self.accelerator.gather, self.accelerator.pad_across_processes
         trained, sampled, mask = (cast(Tensor, gather(pad(batch[key], 1))) for key in keys)
         for name, value in mismatch(trained, sampled, mask, correction, self.settings.max_new_tokens).items():
             self._metrics["train"][name].append(value)
+
+    def _check_policy(self, batch: dict[str, Tensor]) -> None:
+        """Log how far the first responses' probabilities are from the model's: were they sampled with the adapter?
+
+        Other rollouts of this process read the trained weights themselves, so they need no such forward pass.
+        """
+        if self.settings.adapter is None or isinstance(self.settings.rollouts, VLLMRollouts):
+            return
+        first = slice(self.args.per_device_train_batch_size)
+        ids, mask = (
+            torch.cat([batch[f"prompt_{key}"][first], batch[f"completion_{key}"][first]], 1) for key in ("ids", "mask")
+        )
+        with torch.no_grad():
+            width = batch["completion_ids"].shape[1]
+            trained, _, _ = self._get_per_token_logps_and_entropies(self.model, ids, mask, width)
+        found = torch.stack(log_prob_differences(trained, self._sampled_logprobs[first]))
+        total = self.accelerator.reduce(found, "sum")
+        assert isinstance(total, Tensor)
+        self._metrics["train"][SAMPLING_PREFIX + "mismatch"].append((total[0] / total[1].clamp(min=1)).item())
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -261,6 +287,7 @@ def train_grpo(
 
     `tokens` is the number of tokens to sample (`match_tokens`). Raises `UserError` E516 if they are not reached.
     """
+    require_libraries(settings)
     torch.set_num_threads(settings.threads)
     events.phase("load")
     tokenizer = load_tokenizer(model)
@@ -274,7 +301,7 @@ def train_grpo(
     events.phase("save")
     if trainer.sampled and trainer.is_world_process_zero():
         write_totals(out, trainer.sampled.totals(trainer.state.global_step))
-    save_model(trainer, model, out, events)
+    save_model(trainer, settings, model, out, events)
 
 
 def make_arguments(settings: GRPOSettings, work: Path) -> GRPOConfig:
@@ -283,7 +310,7 @@ def make_arguments(settings: GRPOSettings, work: Path) -> GRPOConfig:
     parts = micro_batch_count(samples, settings.micro_batch_size)
     return GRPOConfig(
         **common_arguments(settings, work) | {"save_steps": _whole_rounds(settings)},
-        **_rollout_arguments(settings),
+        **rollout_arguments(settings.rollouts),
         per_device_train_batch_size=samples // parts,
         gradient_accumulation_steps=parts,
         steps_per_generation=parts,
@@ -306,7 +333,7 @@ def make_trainer(
     settings: GRPOSettings,
     task: Task,
     arguments: GRPOConfig,
-    model: PreTrainedModel,
+    model: Trained,
     tokenizer: PreTrainedTokenizerBase,
 ) -> Trainer:
     """The trainer, ready to run."""
@@ -321,7 +348,7 @@ def make_trainer(
         tokenizer.pad_token = tokenizer.eos_token
     if isinstance(settings.rollouts, VLLMRollouts):
         prepare_vllm(settings.rollouts)
-    return Trainer(
+    trainer = Trainer(
         settings,
         task,
         tokenizer,
@@ -329,6 +356,10 @@ def make_trainer(
         args=arguments,
         train_dataset=Dataset.from_list([{**row} for row in rows]),
     )
+    keep_single_precision(model)
+    if isinstance(settings.rollouts, VLLMRollouts):
+        send_merged_weights(trainer, model)
+    return trainer
 
 
 def _rate(outcome: Outcome) -> str:
@@ -354,29 +385,3 @@ def _most_rounds(settings: GRPOSettings) -> int:
 def _whole_rounds(settings: GRPOSettings) -> int:
     """Steps between checkpoints: a run can only resume with the same bits at the end of a round."""
     return -(-settings.save_every // settings.num_iterations) * settings.num_iterations
-
-
-def _rollout_arguments(settings: GRPOSettings) -> dict[str, Any]:
-    rollouts = settings.rollouts
-    if not isinstance(rollouts, VLLMRollouts):
-        return {}
-    return {
-        "use_vllm": True,
-        "vllm_mode": rollouts.mode,
-        "vllm_server_base_url": rollouts.server_url,
-        "vllm_gpu_memory_utilization": rollouts.gpu_memory_utilization,
-        "vllm_tensor_parallel_size": rollouts.tensor_parallel_size,
-        "vllm_max_model_length": rollouts.max_model_len,
-        "vllm_enable_sleep_mode": rollouts.sleep,
-        **_correction_arguments(rollouts.correction),
-    }
-
-
-def _correction_arguments(correction: RolloutCorrection | None) -> dict[str, Any]:
-    if correction is None:
-        return {"vllm_importance_sampling_correction": False}
-    return {
-        "vllm_importance_sampling_mode": correction.mode,
-        "vllm_importance_sampling_clip_max": correction.max_ratio,
-        "vllm_importance_sampling_clip_min": correction.min_ratio,
-    }

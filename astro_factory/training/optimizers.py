@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable
 
 import torch
-from transformers import PreTrainedModel
 
+from astro_factory.training.adapters import Trained
 from astro_factory.training.settings import TrainingConfig
 
 
@@ -36,7 +36,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
             part.step()
 
 
-def make_optimizer(model: PreTrainedModel, settings: TrainingConfig) -> torch.optim.Optimizer:
+def make_optimizer(model: Trained, settings: TrainingConfig) -> torch.optim.Optimizer:
     """The optimizer of `settings` for the model's trainable weights; vectors (norms, biases) have no weight decay."""
     named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     outer = {id(m.weight) for m in (model.get_input_embeddings(), model.get_output_embeddings()) if m is not None}
@@ -53,7 +53,12 @@ def make_optimizer(model: PreTrainedModel, settings: TrainingConfig) -> torch.op
         {"params": [weight for weight in matrices if id(weight) not in inner], "weight_decay": decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=settings.adam_betas, fused=True)
+    groups = [group for group in groups if group["params"]]
+    if settings.optimizer == "adamw_8bit":
+        from bitsandbytes.optim import AdamW8bit
+
+        return AdamW8bit(groups, lr=rate, betas=settings.adam_betas)
+    adamw = torch.optim.AdamW(groups, lr=rate, betas=settings.adam_betas, fused=True)
     if not hidden:
         return adamw
     muon = torch.optim.Muon(hidden, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")

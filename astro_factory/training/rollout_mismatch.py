@@ -5,6 +5,8 @@ the bounds are cut: truncated or set to 0. A sequence's ratio is a product over 
 more often the longer the response is; that is why the shares are also given by length.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,20 @@ from astro_factory.training.trainers import SAMPLING_PREFIX
 
 _PARTS = 4
 """Intervals of lengths, of equal width."""
+
+
+def log_prob_differences(trained: Tensor, sampled: Sequence[Sequence[float]]) -> tuple[Tensor, Tensor]:
+    """The sum of the absolute differences in log-probability, and the number of tokens.
+
+    Args:
+        trained: log-probabilities of the model in training, 0 after a response's end; shape [responses, tokens].
+        sampled: those of the sampler, one list for each response.
+    """
+    other = torch.zeros_like(trained, dtype=torch.float32)
+    for row, values in enumerate(sampled):
+        other[row, : len(values)] = torch.tensor(values, device=trained.device)
+    tokens = torch.tensor(float(sum(map(len, sampled))), device=trained.device)
+    return (trained.float() - other).abs().sum(), tokens
 
 
 def mismatch(

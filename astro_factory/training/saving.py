@@ -2,17 +2,27 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import safe_open
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import Tensor
 from transformers import PreTrainedModel, Trainer
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+from astro_factory.core.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE, base_name, read_adapter
 from astro_factory.core.context import Events
-from astro_factory.core.models import model_source
+from astro_factory.core.models import MODEL_FILES, model_source
+from astro_factory.engines.loading import load_causal_model, merge
+from astro_factory.training.adapters import adapter_config, adapter_of, adapter_weights
+from astro_factory.training.settings import TrainingConfig
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 _TOKENIZER_FILES = (
     "tokenizer*",
@@ -26,21 +36,29 @@ _NAMED = 3
 """Tensors that a warning names."""
 
 
-def save_model(trainer: Trainer, folder: Path, out: Path, events: Events) -> None:
+def save_model(trainer: Trainer, settings: TrainingConfig, folder: Path, out: Path, events: Events) -> None:
     """Write the trained model to `out`, with the data type and the tokenizer of the original in `folder`.
+
+    A model with an adapter is written as `settings.save` says.
 
     All processes call this; the first one writes. Then the files are compared with the trained weights, one tensor at a
     time, which reports progress. A difference is a warning: the run is kept, and so are its checkpoints.
     """
     model = trainer.accelerator.unwrap_model(trainer.model_wrapped)  # pyright: ignore[reportArgumentType]
-    assert isinstance(model, PreTrainedModel)
     gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     first = trainer.is_world_process_zero()
+    weights: Iterable[tuple[str, Tensor]] = model.named_parameters()
     if first:
         assert isinstance(gathered, dict)
-        _write(model, gathered, model_source(folder), out)
+        if (wrapped := adapter_of(model)) is not None:
+            weights = _write_adapter(adapter_weights(wrapped, gathered), wrapped, settings, folder, out)
+        else:
+            assert isinstance(model, PreTrainedModel)
+            _write(model, gathered, model_source(folder), out)
+    elif settings.adapter:
+        weights = []
     trainer.accelerator.wait_for_everyone()
-    wrong = _differing_tensors(model, SavedTensors(out) if first else None, events)
+    wrong = _differing_tensors(list(weights), SavedTensors(out) if first else None, events)
     if wrong:
         names = ", ".join(wrong[:_NAMED]) + (f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else "")
         events.log(f"WARNING: the saved model differs from the trained one in {len(wrong)} tensors: {names}")
@@ -60,9 +78,36 @@ def _write(model: PreTrainedModel, gathered: Mapping[str, object], source: Path,
     }
     model.save_pretrained(out, state_dict=state)
     (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    for pattern in (*_TOKENIZER_FILES, "generation_config.json"):
-        for path in source.glob(pattern):
-            shutil.copyfile(path, out / path.name)
+    _copy_files(source, (*_TOKENIZER_FILES, "generation_config.json"), out)
+
+
+def _copy_files(source: Path, patterns: Iterable[str], out: Path) -> None:
+    out.mkdir(exist_ok=True)
+    for path in sorted({path for pattern in patterns for path in source.glob(pattern)}):
+        shutil.copyfile(path, out / path.name)
+
+
+def _write_adapter(
+    tensors: dict[str, Tensor], model: "PeftModel", settings: TrainingConfig, folder: Path, out: Path
+) -> Iterable[tuple[str, Tensor]]:
+    """Write an adapter beside its base, or merged into it; returns the weights that the files should have."""
+    assert settings.adapter is not None
+    source = model_source(folder)
+    base = folder / BASE if read_adapter(source) else folder
+    config = adapter_config(settings.adapter, model.get_base_model())
+    if settings.save == "merged":
+        unset_hf_deepspeed_config()  # else ZeRO-3 would shard this model too
+        merged = load_causal_model(model_source(base), torch.float32)
+        merge(merged, tensors, config, out)
+        _write(merged, merged.state_dict(), source, out)
+        return merged.named_parameters()
+    name, revision = base_name(base)
+    config = config.model_copy(update={"base_model_name_or_path": name, "revision": revision})
+    (out / ADAPTER_CONFIG).write_text(config.text(), encoding="utf-8")
+    save_file(tensors, out / ADAPTER_WEIGHTS, {"format": "pt"})
+    _copy_files(source, (*_TOKENIZER_FILES, "config.json", "generation_config.json"), out)
+    _copy_files(base, (*MODEL_FILES, "*.txt"), out / BASE)
+    return tensors.items()
 
 
 class SavedTensors:
@@ -82,13 +127,12 @@ class SavedTensors:
             return file.get_tensor(name)
 
 
-def _differing_tensors(model: nn.Module, saved: SavedTensors | None, events: Events) -> list[str]:
+def _differing_tensors(weights: Sequence[tuple[str, Tensor]], saved: SavedTensors | None, events: Events) -> list[str]:
     """Names of the weights that the files lack or have with another value, beyond rounding to the saved type.
 
     All processes call this, since sharded weights are gathered one by one; only the one with `saved` compares.
     """
     wrong = []
-    weights = list(model.named_parameters())
     for done, (name, weight) in enumerate(weights, start=1):
         with _whole(weight):
             if saved is not None:
@@ -99,7 +143,7 @@ def _differing_tensors(model: nn.Module, saved: SavedTensors | None, events: Eve
     return wrong
 
 
-def _whole(weight: nn.Parameter) -> AbstractContextManager[object]:
+def _whole(weight: Tensor) -> AbstractContextManager[object]:
     """Gathers a weight that DeepSpeed's stage 3 has sharded."""
     if not hasattr(weight, "ds_id"):
         return nullcontext()

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from astro_factory.core.config import (
     LATER,
@@ -17,6 +17,8 @@ from astro_factory.core.config import (
 )
 from astro_factory.core.urls import ServerUrl
 
+_OUTER = ("lm_head", "embed_tokens")
+"""Layers that cannot have an adapter."""
 _CISPO_HIGHEST_RATIO = 5.0
 """What TRL recommends, after ScaleRL (arXiv 2510.13786)."""
 
@@ -53,6 +55,27 @@ class Launch(Config):
         return 0 if self.device == "cpu" else self.processes
 
 
+class LoraAdapter(Config):
+    """Low-rank matrices that are trained instead of the weights (LoRA, arXiv 2106.09685)."""
+
+    kind: Literal["lora"]
+    rank: int = Field(default=32, ge=1)
+    """Rank of the change of each matrix."""
+    alpha: float = Field(default=32.0, gt=0)
+    """The change is scaled by `alpha / rank`, so that the best learning rate hardly depends on the rank."""
+    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+    """Names of the linear layers that get an adapter, such as `q_proj`; by default all but the output layer."""
+
+    @field_validator("target_modules")
+    @classmethod
+    def _inside(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not names:
+            raise ValueError("name at least one module, or leave it out for all-linear")
+        if isinstance(names, tuple) and (outer := [name for name in names if name in _OUTER]):
+            raise ValueError(f"'{outer[0]}' cannot have an adapter: the loss reads its weights directly; leave it out")
+        return names
+
+
 class TrainingConfig(StageConfig):
     """Fields of every training stage."""
 
@@ -66,8 +89,18 @@ class TrainingConfig(StageConfig):
     """Final learning rate of cosine and linear schedules, as a share of `learning_rate`."""
     warmup_steps: int = Field(0, ge=0)
     """Optimizer steps over which the learning rate rises from 0."""
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    """`muon` uses Muon for hidden matrices and AdamW for the rest, at one learning rate."""
+    adapter: Annotated[LoraAdapter | None, LATER] = None
+    """Train an adapter and leave the weights of the model as they are: less memory, at a higher learning rate. If the
+    model is an adapter itself, its training continues, with the same rank, alpha and modules."""
+    quantize: Annotated[Literal["nf4"] | None, LATER] = None
+    """Type of the frozen weights below an adapter: `nf4` takes 4 bits each (QLoRA, arXiv 2305.14314) and needs a GPU.
+    By default they have the type of `precision`."""
+    save: Annotated[Literal["merged", "adapter"], LATER] = "merged"
+    """What a stage with an adapter writes: a whole model with the adapter `merged` into its weights, or the `adapter`
+    in PEFT's layout, beside its base."""
+    optimizer: Literal["adamw", "adamw_8bit", "muon"] = "adamw"
+    """`adamw_8bit` keeps AdamW's moments in 8 bits each (arXiv 2110.02861) and needs a GPU; `muon` uses Muon for hidden
+    matrices and AdamW for the rest, at one learning rate."""
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled weight decay of matrices; norms and biases have none."""
     adam_betas: tuple[float, float] = (0.9, 0.999)
@@ -111,6 +144,20 @@ class TrainingConfig(StageConfig):
     def _whole_matrices(self) -> "TrainingConfig":
         if self.optimizer == "muon" and self.launch.deepspeed:
             raise ValueError("muon needs whole matrices, but DeepSpeed shards them; set optimizer to adamw")
+        return self
+
+    @model_validator(mode="after")
+    def _frozen(self) -> "TrainingConfig":
+        if self.adapter is None and self.save == "adapter":
+            raise ValueError("save: adapter needs an adapter, such as adapter: {kind: lora}")
+        if self.quantize is None:
+            return self
+        if self.adapter is None:
+            raise ValueError("weights in 4 bits cannot be trained; add an adapter, such as adapter: {kind: lora}")
+        if self.precision != "bf16":
+            raise ValueError(f"quantize: {self.quantize} computes in bf16; set precision to bf16")
+        if self.launch.deepspeed and self.launch.deepspeed.zero_stage == 3:
+            raise ValueError(f"ZeRO-3 cannot shard weights in {self.quantize}; set zero_stage to 2")
         return self
 
 
@@ -316,6 +363,18 @@ class GRPOSettings(TrainingConfig):
             raise ValueError(
                 f"max_new_tokens ({self.max_new_tokens}) leaves no room for a prompt "
                 f"in rollouts.max_model_len ({longest})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sent_weights(self) -> "GRPOSettings":
+        if not isinstance(self.rollouts, VLLMRollouts) or self.adapter is None:
+            return self
+        if self.quantize:
+            raise ValueError(f"vLLM cannot receive weights in {self.quantize}; leave out quantize, or the rollouts")
+        if self.launch.deepspeed and self.launch.deepspeed.zero_stage == 3:
+            raise ValueError(
+                "vLLM receives whole weights with the adapter merged, but ZeRO-3 shards them; use zero_stage 2"
             )
         return self
 

@@ -12,7 +12,6 @@ from datasets import Dataset
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import (
-    PreTrainedModel,
     PreTrainedTokenizerBase,
     TrainerCallback,
     TrainerControl,
@@ -24,6 +23,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from astro_factory.core.context import Events
 from astro_factory.core.errors import UserError
+from astro_factory.training.adapters import Trained, keep_single_precision, require_libraries
 from astro_factory.training.batches import plan_steps, split_step
 from astro_factory.training.corpus import IGNORED, Collator, Corpus, load_corpus
 from astro_factory.training.microbatching import flatten_rows
@@ -148,6 +148,7 @@ def train_sft(
 
     `matched` is the artifact that `match_tokens` names.
     """
+    require_libraries(settings)
     torch.set_num_threads(settings.threads)
     events.phase("load")
     tokenizer = load_tokenizer(model)
@@ -170,7 +171,7 @@ def train_sft(
     trainer.add_callback(_ReportTokens(events))
     train(trainer, settings, work, events)
     events.phase("save")
-    save_model(trainer, model, out, events)
+    save_model(trainer, settings, model, out, events)
 
 
 def allowed_length(settings: SFTSettings, positions: int) -> int:
@@ -220,7 +221,7 @@ def make_arguments(settings: SFTSettings, work: Path, rows: int) -> SFTConfig:
 def make_trainer(
     settings: SFTSettings,
     arguments: SFTConfig,
-    model: PreTrainedModel,
+    model: Trained,
     tokenizer: PreTrainedTokenizerBase,
     corpus: Corpus,
     rows: list[list[int]],
@@ -228,7 +229,7 @@ def make_trainer(
     """The trainer, ready to run."""
     pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     assert isinstance(pad_id, int)
-    return Trainer(
+    trainer = Trainer(
         settings,
         model=model,
         args=arguments,
@@ -236,3 +237,5 @@ def make_trainer(
         data_collator=Collator(corpus, pad_id, settings.loss),
         processing_class=tokenizer,
     )
+    keep_single_precision(model)
+    return trainer

@@ -10,11 +10,17 @@ import shlex
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from astro_factory.core.adapters import base_source, read_adapter
 from astro_factory.core.errors import UserError
 from astro_factory.core.models import model_source
-from astro_factory.training.settings import GRPOSettings, VLLMRollouts
+from astro_factory.training.adapters import adapter_of, merged_weights
+from astro_factory.training.settings import EngineRollouts, GRPOSettings, RolloutCorrection, VLLMRollouts
+
+if TYPE_CHECKING:
+    from torch import nn
+    from trl.trainer.grpo_trainer import GRPOTrainer
 
 _TIMEOUT_S = 30.0
 _MAX_BYTES = 1 << 24
@@ -39,6 +45,38 @@ def prepare_vllm(rollouts: VLLMRollouts) -> None:
         layers.check_cpu_sgl_kernel = lambda *_, **__: False
 
 
+def rollout_arguments(rollouts: EngineRollouts | VLLMRollouts) -> dict[str, Any]:
+    """TRL's arguments for these rollouts."""
+    if not isinstance(rollouts, VLLMRollouts):
+        return {}
+    return {
+        "use_vllm": True,
+        "vllm_mode": rollouts.mode,
+        "vllm_server_base_url": rollouts.server_url,
+        "vllm_gpu_memory_utilization": rollouts.gpu_memory_utilization,
+        "vllm_tensor_parallel_size": rollouts.tensor_parallel_size,
+        "vllm_max_model_length": rollouts.max_model_len,
+        "vllm_enable_sleep_mode": rollouts.sleep,
+        **_correction_arguments(rollouts.correction),
+    }
+
+
+def _correction_arguments(correction: RolloutCorrection | None) -> dict[str, Any]:
+    if correction is None:
+        return {"vllm_importance_sampling_correction": False}
+    return {
+        "vllm_importance_sampling_mode": correction.mode,
+        "vllm_importance_sampling_clip_max": correction.max_ratio,
+        "vllm_importance_sampling_clip_min": correction.min_ratio,
+    }
+
+
+def send_merged_weights(trainer: "GRPOTrainer", model: "nn.Module") -> None:
+    """Have TRL send vLLM the weights with the adapter merged, if the model has one, without changing the model."""
+    if (wrapped := adapter_of(model)) is not None:
+        trainer.vllm_generation._iter_named_params = lambda: merged_weights(wrapped)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def check_server(settings: GRPOSettings, rollouts: VLLMRollouts, model: Path) -> None:
     """Raises `UserError` E621 unless the server of `rollouts` can receive weights and serve responses of this length.
 
@@ -61,11 +99,17 @@ def check_server(settings: GRPOSettings, rollouts: VLLMRollouts, model: Path) ->
 
 def server_command(settings: GRPOSettings, rollouts: VLLMRollouts, model: Path) -> str:
     """The shell command that starts a server for these rollouts."""
-    arguments = ["vllm", "serve", str(model_source(model)), "--weight-transfer-config", '{"backend": "nccl"}']
+    arguments = ["vllm", "serve", str(_served(model)), "--weight-transfer-config", '{"backend": "nccl"}']
     arguments += ["--logprobs-mode", _LOGPROBS, "--generation-config", "vllm"]
     if rollouts.max_model_len:
         arguments += ["--max-model-len", str(rollouts.max_model_len)]
     return f"VLLM_NO_USAGE_STATS=1 VLLM_SERVER_DEV_MODE=1 {shlex.join(arguments)}"
+
+
+def _served(folder: Path) -> Path:
+    """The whole model that a server loads; an adapter reaches it with the weights."""
+    source = model_source(folder)
+    return base_source(source) if read_adapter(source) else source
 
 
 def _fault(settings: GRPOSettings, url: str) -> str:

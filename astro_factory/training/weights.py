@@ -2,18 +2,16 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from astro_factory.core.models import check_weights, model_source
+from astro_factory.core.adapters import base_source, read_adapter
+from astro_factory.core.models import model_source
+from astro_factory.engines.loading import load_causal_model
+from astro_factory.training.adapters import Trained, add_adapter
 from astro_factory.training.settings import TrainingConfig
 
 
@@ -31,8 +29,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(model_source(folder), trust_remote_code=False)
 
 
-def load_model(settings: TrainingConfig, folder: Path) -> PreTrainedModel:
-    """A model artifact's model, in single precision.
+def load_model(settings: TrainingConfig, folder: Path) -> Trained:
+    """A model artifact's model, in single precision; below an adapter, its frozen weights have the type of `precision`.
 
     Create the trainer's arguments first: with DeepSpeed's stage 3 they determine how weights are loaded.
     """
@@ -40,14 +38,21 @@ def load_model(settings: TrainingConfig, folder: Path) -> PreTrainedModel:
     if attention == "auto":
         attention = "sdpa" if torch.cuda.is_available() else "eager"
     source = model_source(folder)
-    check_weights(source)
-    return AutoModelForCausalLM.from_pretrained(
-        source,
-        dtype=torch.float32,
-        attn_implementation=attention,
-        trust_remote_code=False,
-        use_safetensors=True,
-    )
+    if settings.adapter is None:
+        return load_causal_model(source, torch.float32, attn_implementation=attention)
+    options: dict[str, Any] = {"attn_implementation": attention}
+    if settings.quantize:
+        # double quantization also stores the scales in 8 bits, as QLoRA does
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=settings.quantize,
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+        options["device_map"] = {"": torch.cuda.current_device()}
+    base = base_source(source) if read_adapter(source) else source
+    dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
+    return add_adapter(load_causal_model(base, dtype, **options), settings, source)
 
 
 def max_positions(folder: Path) -> int:

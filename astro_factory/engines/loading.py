@@ -1,0 +1,68 @@
+"""Loading a causal language model from a folder; an adapter is merged into its base.
+
+    model = load_causal_model(source, dtype="auto")       # also for an artifact that `save: adapter` wrote
+
+Merging adds `scale * B @ A` to each weight in single precision, so the merged model is the one that `save: merged`
+writes, whichever of the two a stage did.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from astro_factory.core.adapters import ADAPTER_WEIGHTS, AdapterConfig, base_source, read_adapter
+from astro_factory.core.errors import UserError
+from astro_factory.core.models import check_weights
+
+_PREFIX, _A, _B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
+"""Parts of the names of tensors in PEFT's layout."""
+
+
+def load_causal_model(source: Path, dtype: str | torch.dtype = "auto", **options: Any) -> PreTrainedModel:
+    """The model in a folder, on the CPU.
+
+    Args:
+        source: as `core.models.model_source` returns it.
+        dtype: type of the weights; `auto` is the checkpoint's own.
+        options: further arguments of `from_pretrained`.
+
+    Raises:
+        UserError: E432 if the folder has no weights as safetensors, or an adapter that does not fit its base.
+    """
+    check_weights(source)
+    adapter = read_adapter(source)
+    if adapter is None:
+        return _load(source, dtype, **options)
+    base = base_source(source)
+    if dtype == "auto":
+        dtype = AutoConfig.from_pretrained(base, trust_remote_code=False).dtype or torch.float32
+    model = _load(base, torch.float32, **options)
+    merge(model, load_file(source / ADAPTER_WEIGHTS), adapter, source)
+    return model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+
+
+def merge(model: PreTrainedModel, adapter: dict[str, Tensor], config: AdapterConfig, source: Path) -> None:
+    """Add an adapter, named as in PEFT's layout, to a model in single precision.
+
+    Raises:
+        UserError: E432 if the model lacks a module of the adapter or has another shape; `source` is named as its place.
+    """
+    with torch.no_grad():
+        for name in sorted(name.removesuffix(_A) for name in adapter if name.endswith(_A)):
+            try:
+                weight = model.get_parameter(f"{name.removeprefix(_PREFIX)}.weight")
+                weight += config.scale * (adapter[name + _B].float() @ adapter[name + _A].float())
+            except (AttributeError, KeyError, RuntimeError) as error:
+                cause = f"the model in '{source}' cannot be used: its adapter does not fit its base at {name}: {error}"
+                raise UserError.of("E432", cause, "use the adapter with the base that it was trained on") from error
+
+
+def _load(source: Path, dtype: str | torch.dtype, **options: Any) -> PreTrainedModel:
+    check_weights(source)
+    return AutoModelForCausalLM.from_pretrained(
+        source, dtype=dtype, trust_remote_code=False, use_safetensors=True, **options
+    )
