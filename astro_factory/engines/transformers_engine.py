@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 from astro_factory.core.devices import torch_device
 from astro_factory.engines.base import Engine, Request, Sample, Stream
 from astro_factory.engines.config import TransformersConfig
-from astro_factory.engines.loading import load_causal_model
 from astro_factory.engines.sampler import Sampler
+from astro_factory.training.loading import load_causal_model
 
 
 class TransformersEngine(Engine):

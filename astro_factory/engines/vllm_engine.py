@@ -13,19 +13,22 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from transformers import AutoTokenizer
 from vllm import SamplingParams
+from vllm.config.lora import MaxLoRARanks
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs import tokens_input
+from vllm.lora.request import LoRARequest
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
+from astro_factory.core.adapters import base_source, read_adapter
 from astro_factory.core.errors import UserError
 from astro_factory.core.models import check_weights
 from astro_factory.engines.async_engine import AsyncEngine
@@ -43,6 +46,7 @@ class VllmEngine(AsyncEngine):
         os.environ["VLLM_NO_USAGE_STATS"] = "1"
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         check_weights(folder)
+        self._adapter = LoRARequest("adapter", 1, str(folder)) if read_adapter(folder) else None
         self.timeout_s = config.timeout_s
         self._numbers = count()
         self._loop = asyncio.new_event_loop()
@@ -88,7 +92,8 @@ class VllmEngine(AsyncEngine):
         prompt = tokens_input(list(request.prompt_ids))
         final: Any = None
         try:
-            async for output in self._llm.generate(prompt, settings, str(next(self._numbers))):
+            number = str(next(self._numbers))
+            async for output in self._llm.generate(prompt, settings, number, lora_request=self._adapter):
                 final = output
         except EngineDeadError as error:
             raise UserError.of(
@@ -116,6 +121,7 @@ def engine_arguments(config: VllmConfig, folder: Path) -> dict[str, Any]:
     """The arguments of vLLM's engine for a configuration; `options` come last."""
     return {
         "model": str(folder),
+        **_adapter_arguments(folder),
         "dtype": config.dtype,
         "max_model_len": config.max_model_len,
         "gpu_memory_utilization": config.gpu_memory_utilization,
@@ -131,6 +137,17 @@ def engine_arguments(config: VllmConfig, folder: Path) -> dict[str, Any]:
         "disable_log_stats": True,
         **config.options,
     }
+
+
+def _adapter_arguments(folder: Path) -> dict[str, Any]:
+    """The arguments by which vLLM adds an adapter to its base in every request."""
+    adapter = read_adapter(folder)
+    if adapter is None:
+        return {}
+    base = base_source(folder)
+    check_weights(base)
+    rank = next((rank for rank in get_args(MaxLoRARanks) if rank >= adapter.r), adapter.r)
+    return {"model": str(base), "tokenizer": str(folder), "enable_lora": True, "max_loras": 1, "max_lora_rank": rank}
 
 
 async def _cancel_tasks() -> None:

@@ -21,6 +21,7 @@ from typing import NamedTuple, TypedDict
 
 import yaml
 
+from astro_factory.core.adapters import base_source, read_adapter
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.chat_templates import PROMPT_DATE
 from astro_factory.core.errors import Diagnostic, UserError, shown
@@ -156,10 +157,13 @@ def run_task(
     before = set(out.rglob("samples_*.jsonl"))
     source = model_source(evaluation.inputs[arm])
     check_weights(source)
+    model = {"pretrained": str(source)}
+    if read_adapter(source):
+        model = {"pretrained": str(base_source(source)), "peft": str(source), "tokenizer": str(source)}
     settings = {
         "model": "hf",
         "model_args": {
-            "pretrained": str(source),
+            **model,
             "dtype": options.dtype,
             "chat_template_args": {"date_string": PROMPT_DATE},
         },

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from astro_factory.core.adapters import read_adapter
 from astro_factory.core.errors import UserError
 from astro_factory.hub.card_statistics import TableStatistics, table_statistics
 from astro_factory.hub.card_text import card_text, fence, printable, public_name, sentence
@@ -128,12 +129,12 @@ def model_card(
     metadata: dict[str, Any] = {
         **_licence(labels.licence, terms),
         "language": list(labels.language),
-        "library_name": "transformers",
+        "library_name": "peft" if (adapter := read_adapter(folder)) else "transformers",
         "pipeline_tag": "text-generation",
         "tags": _TAGS,
     }
     if bases := base_models(lineage):
-        metadata |= {"base_model": bases, "base_model_relation": "finetune"}
+        metadata |= {"base_model": bases, "base_model_relation": "adapter" if adapter else "finetune"}
     if own.datasets:
         metadata["datasets"] = list(own.datasets)
     if evaluation:
@@ -147,6 +148,7 @@ def model_card(
         origin=origin(lineage, parameters(folder)),
         facts=model_facts(folder),
         usage=usage(folder, lineage, provenance, report),
+        adapter=adapter,
         training=training_table(lineage, provenance),
         evaluation=evaluation,
         licence=labels.licence,

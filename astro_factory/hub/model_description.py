@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from astro_factory.core.adapters import ADAPTER_WEIGHTS, BASE, read_adapter
 from astro_factory.hub.provenance import Provenance, UpstreamStage
 
 TOY_PARAMETERS = 100_000_000
@@ -20,8 +21,8 @@ _SHAPE = {
     "longest context": "max_position_embeddings",
 }
 _SETTINGS = """
-data problems epochs max_steps steps learning_rate schedule warmup_steps optimizer batch_size batch_tokens
-prompts_per_step group_size reward loss beta temperature max_new_tokens max_length precision seed
+adapter quantize data problems epochs max_steps steps learning_rate schedule warmup_steps optimizer batch_size
+batch_tokens prompts_per_step group_size reward loss beta temperature max_new_tokens max_length precision seed
 """
 """Settings of a training stage that the card lists; the record has all of them."""
 
@@ -46,12 +47,23 @@ def model_facts(folder: Path) -> list[tuple[str, str]]:
     config = _config(folder)
     facts = [(words, str(config[key])) for words, key in _SHAPE.items() if key in config]
     count = parameters(folder)
-    return [*facts, ("parameters", f"{count:,}")] if count else facts
+    facts += [("parameters", f"{count:,}")] if count else []
+    if adapter := read_adapter(folder):
+        changed = _values(folder / ADAPTER_WEIGHTS)
+        facts.append(("adapter", f"LoRA of rank {adapter.r} with {changed:,} parameters; its base is unchanged"))
+    return facts
 
 
 def parameters(folder: Path) -> int:
-    """Number of values in the safetensors files, read from their headers: a length of 8 bytes, then JSON."""
-    return sum(map(_values, folder.glob("*.safetensors")))
+    """Number of values in the safetensors files, read from their headers: a length of 8 bytes, then JSON.
+
+    Those of an adapter count with its base; 0 if the base is on the Hub.
+    """
+    files = [*folder.glob("*.safetensors")]
+    if (folder / ADAPTER_WEIGHTS).is_file():
+        files += (found := [*(folder / BASE).glob("*.safetensors")])
+        files = files if found else []
+    return sum(map(_values, files))
 
 
 def _values(path: Path) -> int:

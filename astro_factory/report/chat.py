@@ -31,8 +31,8 @@ class ChatModel:
         from transformers import AutoTokenizer
         from transformers.utils import logging
 
-        from astro_factory.engines.loading import load_causal_model
         from astro_factory.engines.sampler import Sampler
+        from astro_factory.training.loading import load_causal_model
 
         logging.disable_progress_bar()
         source = model_source(folder)

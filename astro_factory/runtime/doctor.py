@@ -29,6 +29,7 @@ _SHOWN = (
     "torch",
     "transformers",
     "trl",
+    "peft",
     "accelerate",
     "datasets",
     "deepspeed",

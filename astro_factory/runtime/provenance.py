@@ -14,6 +14,8 @@ _PACKAGES = (
     "torch",
     "transformers",
     "trl",
+    "peft",
+    "bitsandbytes",
     "vllm",
     "deepspeed",
     "accelerate",

@@ -8,7 +8,7 @@ weights as the checkpoint has them.
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from safetensors.torch import load_file
@@ -104,6 +104,12 @@ def adapter_config(adapter: LoraAdapter, model: PreTrainedModel) -> AdapterConfi
     return AdapterConfig(r=adapter.rank, lora_alpha=adapter.alpha, target_modules=wanted)
 
 
+def config_of(model: "PeftModel") -> AdapterConfig:
+    """The config of a model's adapter."""
+    lora: Any = model.peft_config[NAME]
+    return AdapterConfig(r=lora.r, lora_alpha=lora.lora_alpha, target_modules=sorted(lora.target_modules))
+
+
 def linear_layers(model: PreTrainedModel) -> list[str]:
     """Names of the linear layers below the output layer, each once, without the path."""
     output = model.get_output_embeddings()
@@ -139,14 +145,14 @@ def merged_weights(model: "PeftModel") -> Iterator[tuple[str, Tensor]]:
         if model.prefix in name:
             continue
         with torch.no_grad():
-            layer = deltas.get(name)
             value = weight.detach()
-            if layer is not None:
-                value = (value.float() + layer.get_delta_weight(NAME).float()).to(weight.dtype)  # pyright: ignore[reportCallIssue]
+            if name in deltas:
+                layer: Any = deltas[name]
+                value = (value.float() + layer.get_delta_weight(NAME).float()).to(weight.dtype)
         yield name.replace(".base_layer.", "."), value
 
 
-def adapter_weights(model: "PeftModel", gathered: dict[str, Tensor]) -> dict[str, Tensor]:
+def adapter_weights(model: "PeftModel", gathered: dict[str, Any]) -> dict[str, Tensor]:
     """The adapter's tensors in single precision, with the names of PEFT's layout.
 
     Args:

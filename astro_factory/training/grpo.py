@@ -241,6 +241,7 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         """
         if self.settings.adapter is None or isinstance(self.settings.rollouts, VLLMRollouts):
             return
+        assert self.model is not None
         first = slice(self.args.per_device_train_batch_size)
         ids, mask = (
             torch.cat([batch[f"prompt_{key}"][first], batch[f"completion_{key}"][first]], 1) for key in ("ids", "mask")

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, Trainer
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from astro_factory.core.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE, base_name, read_adapter
 from astro_factory.core.context import Events
 from astro_factory.core.models import MODEL_FILES, model_source
-from astro_factory.engines.loading import load_causal_model, merge
-from astro_factory.training.adapters import adapter_config, adapter_of, adapter_weights
+from astro_factory.training.adapters import adapter_of, adapter_weights, config_of
+from astro_factory.training.loading import load_causal_model, merge
 from astro_factory.training.settings import TrainingConfig
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def save_model(trainer: Trainer, settings: TrainingConfig, folder: Path, out: Pa
     time, which reports progress. A difference is a warning: the run is kept, and so are its checkpoints.
     """
     model = trainer.accelerator.unwrap_model(trainer.model_wrapped)  # pyright: ignore[reportArgumentType]
+    assert isinstance(model, nn.Module)
     gathered = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     first = trainer.is_world_process_zero()
     weights: Iterable[tuple[str, Tensor]] = model.named_parameters()
@@ -91,10 +92,9 @@ def _write_adapter(
     tensors: dict[str, Tensor], model: "PeftModel", settings: TrainingConfig, folder: Path, out: Path
 ) -> Iterable[tuple[str, Tensor]]:
     """Write an adapter beside its base, or merged into it; returns the weights that the files should have."""
-    assert settings.adapter is not None
     source = model_source(folder)
     base = folder / BASE if read_adapter(source) else folder
-    config = adapter_config(settings.adapter, model.get_base_model())
+    config = config_of(model)
     if settings.save == "merged":
         unset_hf_deepspeed_config()  # else ZeRO-3 would shard this model too
         merged = load_causal_model(model_source(base), torch.float32)

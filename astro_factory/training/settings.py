@@ -150,6 +150,8 @@ class TrainingConfig(StageConfig):
     def _frozen(self) -> "TrainingConfig":
         if self.adapter is None and self.save == "adapter":
             raise ValueError("save: adapter needs an adapter, such as adapter: {kind: lora}")
+        if self.adapter and self.optimizer == "muon":
+            raise ValueError("muon is for whole matrices, not for the factors of an adapter; set optimizer to adamw")
         if self.quantize is None:
             return self
         if self.adapter is None:
@@ -374,7 +376,7 @@ class GRPOSettings(TrainingConfig):
             raise ValueError(f"vLLM cannot receive weights in {self.quantize}; leave out quantize, or the rollouts")
         if self.launch.deepspeed and self.launch.deepspeed.zero_stage == 3:
             raise ValueError(
-                "vLLM receives whole weights with the adapter merged, but ZeRO-3 shards them; use zero_stage 2"
+                "vLLM receives merged weights, which have to be whole, but ZeRO-3 shards them; use zero_stage 2"
             )
         return self
 

@@ -10,8 +10,8 @@ from transformers.utils import logging
 
 from astro_factory.core.adapters import base_source, read_adapter
 from astro_factory.core.models import model_source
-from astro_factory.engines.loading import load_causal_model
 from astro_factory.training.adapters import Trained, add_adapter
+from astro_factory.training.loading import load_causal_model
 from astro_factory.training.settings import TrainingConfig
 
 

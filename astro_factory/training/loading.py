@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from astro_factory.core.adapters import ADAPTER_WEIGHTS, AdapterConfig, base_source, read_adapter
@@ -42,7 +42,8 @@ def load_causal_model(source: Path, dtype: str | torch.dtype = "auto", **options
         dtype = AutoConfig.from_pretrained(base, trust_remote_code=False).dtype or torch.float32
     model = _load(base, torch.float32, **options)
     merge(model, load_file(source / ADAPTER_WEIGHTS), adapter, source)
-    return model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+    nn.Module.to(model, getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+    return model
 
 
 def merge(model: PreTrainedModel, adapter: dict[str, Tensor], config: AdapterConfig, source: Path) -> None:

@@ -1,0 +1,216 @@
+"""Adapters: what is trained, what is saved, who reads it."""
+
+import json
+import os
+import signal
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from astro_factory.core.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from astro_factory.core.errors import UserError
+from astro_factory.engines import Request, open_engine
+from astro_factory.engines.config import TransformersConfig
+from astro_factory.stages.sft import Config, run
+from astro_factory.training import adapters
+from astro_factory.training.adapters import linear_layers, merged_weights
+from astro_factory.training.launch import Interrupted
+from astro_factory.training.loading import load_causal_model
+from astro_factory.training.settings import LoraAdapter
+from astro_factory.training.weights import load_model
+from tests.training.tiny import Recorded, contents, context, make_dialogues, make_model
+
+LORA = {"kind": "lora", "rank": 4, "alpha": 16}
+IDS = torch.arange(1, 41)[None]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("inputs")
+    return {"base": make_model(root / "base"), "data": make_dialogues(root / "data")}
+
+
+def config(**changes) -> Config:
+    fields = {"kind": "sft", "model": "base", "data": "data", "learning_rate": 2e-2, "batch_size": 8, "log_every": 1}
+    return Config(**fields | {"adapter": LORA} | changes)
+
+
+@pytest.fixture(scope="module")
+def trained(inputs, tmp_path_factory):
+    """The outputs of one training, merged and as an adapter."""
+    made = {}
+    for save in ("merged", "adapter"):
+        ctx = context(tmp_path_factory.mktemp(save), inputs)
+        run(ctx, config(save=save, epochs=2))
+        losses = [values["loss"] for _, values in ctx.events.metrics]
+        assert losses[-1] < losses[0] and not [line for line in ctx.events.lines if "WARNING" in line]
+        made[save] = ctx.out
+    return made
+
+
+def logits(model) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(IDS).logits
+
+
+def test_a_merged_artifact_is_a_model_folder_like_its_base(inputs, trained):
+    made, given = contents(trained["merged"]), contents(inputs["base"])
+    assert made.keys() == given.keys()
+    assert {name for name in made if made[name] != given[name]} == {"model.safetensors"}
+    one, other = (load_file(folder / "model.safetensors") for folder in (trained["merged"], inputs["base"]))
+    moved = {name.split(".")[-2] for name in one if not torch.equal(one[name], other[name])}
+    assert moved == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+def test_an_adapter_artifact_is_small_and_holds_its_base(inputs, trained):
+    folder = trained["adapter"]
+    assert contents(folder / "base") == contents(inputs["base"])
+    written = json.loads((folder / ADAPTER_CONFIG).read_text())
+    assert (written["r"], written["lora_alpha"], written["base_model_name_or_path"]) == (4, 16, "base")
+    assert len(load_file(folder / ADAPTER_WEIGHTS)) == 2 * 7 * 2
+
+
+def test_merged_and_adapter_have_equal_logits_in_every_loader(trained, inputs):
+    whole = logits(AutoModelForCausalLM.from_pretrained(trained["merged"]))
+    base = AutoModelForCausalLM.from_pretrained(trained["adapter"] / "base")
+    assert (logits(base) - whole).abs().max() > 0.1, "training changed something"
+    ours = logits(load_causal_model(trained["adapter"]))
+    theirs = logits(PeftModel.from_pretrained(base, trained["adapter"]))
+    assert (ours - whole).abs().max() < 1e-5
+    assert (theirs - whole).abs().max() < 1e-5
+
+
+def test_engines_sample_from_the_adapter(trained):
+    request = Request(tuple(range(6, 20)), seeds=(1, 2, 3, 4), max_tokens=20)
+    found = []
+    for folder in (trained["merged"], trained["adapter"], trained["adapter"] / "base"):
+        with open_engine(TransformersConfig(kind="transformers"), folder) as engine:
+            found.append([sample.ids for sample in engine.generate([request])[0]])
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize("settings", [{}, {"save": "adapter", "precision": "bf16"}])
+def test_a_resumed_run_gives_the_bytes_of_one_that_never_stopped(inputs, tmp_path, settings):
+    def interrupt(step):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run(whole := context(tmp_path / "whole", inputs), config(**settings))
+    with pytest.raises(Interrupted, match="stopped after step 3"):
+        run(context(tmp_path / "parts", inputs, Recorded(interrupt)), config(**settings))
+    run(rest := context(tmp_path / "parts", inputs), config(**settings))
+    assert rest.events.steps == [4, 5]
+    assert contents(rest.out) == contents(whole.out)
+
+
+def test_bits_do_not_depend_on_gradient_checkpointing(inputs, tmp_path, trained):
+    run(ctx := context(tmp_path, inputs), config(epochs=2, gradient_checkpointing=True))
+    assert contents(ctx.out) == contents(trained["merged"])
+
+
+def test_an_adapter_is_trained_further_from_where_it_is(trained, inputs, tmp_path):
+    run(ctx := context(tmp_path, inputs | {"base": trained["adapter"]}), config(save="adapter", learning_rate=1e-9))
+    first, second = (load_file(folder / ADAPTER_WEIGHTS) for folder in (trained["adapter"], ctx.out))
+    assert max((first[name] - second[name]).abs().max() for name in first) < 1e-6
+    assert contents(ctx.out / "base") == contents(inputs["base"])
+
+
+def test_full_training_of_an_adapter_starts_from_the_merged_model(trained, inputs):
+    start = load_model(config(adapter=None), trained["adapter"])
+    merged = load_model(config(adapter=None), trained["merged"])
+    for one, other in zip(start.parameters(), merged.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_weights_for_an_engine_are_merged_and_the_model_stays(trained):
+    model = load_model(config(), trained["adapter"])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    sent, whole = dict(merged_weights(model)), dict(load_causal_model(trained["merged"]).named_parameters())
+    assert sent.keys() == whole.keys()
+    assert all(torch.allclose(sent[name], whole[name], atol=1e-6) for name in whole)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "cause", "remedy"),
+    [
+        (
+            {"adapter": LORA | {"target_modules": ["query", "v_proj"]}},
+            "E530",
+            "the model has no linear layers called 'query', which adapter.target_modules names",
+            "it has 'down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'",
+        ),
+        ({"quantize": "nf4", "precision": "bf16"}, "E532", "quantize: nf4 needs a GPU", "leave out quantize"),
+        ({"optimizer": "adamw_8bit"}, "E532", "optimizer: adamw_8bit needs a GPU", "use adamw"),
+    ],
+)
+def test_mistakes_are_said_plainly(inputs, tmp_path, changes, code, cause, remedy):
+    with pytest.raises(UserError) as error:
+        run(context(tmp_path, inputs), config(**changes))
+    [diagnostic] = error.value.diagnostics
+    assert diagnostic.code == code and cause in diagnostic.cause and remedy in diagnostic.remedy
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing", "cause"),
+    [
+        ({}, "peft", "adapter needs peft, which is not installed"),
+        ({"quantize": "nf4", "precision": "bf16"}, "bitsandbytes", "quantize: nf4 needs bitsandbytes, which is not"),
+    ],
+)
+def test_a_missing_library_is_named(inputs, tmp_path, monkeypatch, changes, missing, cause):
+    monkeypatch.setattr(adapters, "find_spec", lambda name: None if name == missing else name)
+    monkeypatch.setattr(adapters, "torch_device", lambda: "cuda")
+    with pytest.raises(UserError, match=f"E533 {cause}"):
+        run(context(tmp_path, inputs), config(**changes))
+
+
+def test_an_adapter_with_other_settings_cannot_continue(trained, inputs, tmp_path):
+    with pytest.raises(UserError, match="E531 'base' is an adapter with other settings") as error:
+        run(context(tmp_path, inputs | {"base": trained["adapter"]}), config(adapter=LORA | {"rank": 8}))
+    assert "use rank 4, alpha 16 and target_modules [down_proj, " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"adapter": None, "save": "adapter"}, "save: adapter needs an adapter"),
+        ({"adapter": None, "quantize": "nf4", "precision": "bf16"}, "weights in 4 bits cannot be trained"),
+        ({"optimizer": "muon"}, "muon is for whole matrices"),
+        ({"quantize": "nf4"}, "quantize: nf4 computes in bf16"),
+        ({"adapter": LORA | {"target_modules": ["lm_head"]}}, "'lm_head' cannot have an adapter"),
+        ({"adapter": LORA | {"target_modules": []}}, "name at least one module"),
+    ],
+)
+def test_settings_that_contradict_each_other(changes, cause):
+    with pytest.raises(ValueError, match=cause):
+        config(**changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"use_dora": True}, "use_dora is not supported"),
+        ({"peft_type": "IA3"}, "peft_type"),
+        ({"r": 0}, "r: Input should be greater"),
+        ({"target_modules": None}, "target_modules"),
+    ],
+)
+def test_adapters_of_other_forms_are_refused(trained, tmp_path, change, cause):
+    for name, data in contents(trained["adapter"]).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    file = tmp_path / ADAPTER_CONFIG
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(UserError, match="E432") as error:
+        load_causal_model(tmp_path)
+    assert cause in str(error.value)
+
+
+def test_all_linear_leaves_out_the_output_layer(inputs):
+    model = load_causal_model(inputs["base"])
+    assert "lm_head" not in linear_layers(model) and len(linear_layers(model)) == 7
+    assert LoraAdapter(kind="lora").target_modules == "all-linear"
