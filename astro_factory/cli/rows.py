@@ -9,6 +9,7 @@ from astro_factory.report import BuiltSpec, BuiltStage
 from astro_factory.report.filters import Row
 from astro_factory.report.rows import row_keys, rows_of
 from astro_factory.report.samples import classified_pieces, questions_of
+from astro_factory.report.votes import tree_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -104,6 +105,10 @@ def print_row(console: "Console", spec: BuiltSpec, stage: BuiltStage, row: Row) 
     if stage.node.output is ArtifactType.TRACES:
         console.print(visible(full["messages"][-2]["content"]), style="bold", markup=False, highlight=False)
         pieces = [(segment["kind"], segment["text"]) for segment in full["segments"]]
+    elif stage.node.output is ArtifactType.VOTES and (tree := tree_of(spec, stage, full["problem_id"])):
+        console.print(visible(tree.problem.question), style="bold", markup=False, highlight=False)
+        pieces = [("", tree.nodes[index].text) for index in tree.path(full["node"])]
+        pieces += [("answer", closing)] if (closing := tree.nodes[full["node"]].closing) else []
     elif stage.node.output is ArtifactType.REPORT:
         question = questions_of(spec, stage).get((full["source"], full["problem"]), ("", "", ""))[0]
         console.print(visible(question), style="bold", markup=False, highlight=False)

@@ -18,7 +18,7 @@ class ArtifactType(StrEnum):
     TREES = "trees"
     """`trees.parquet`, one row per problem, rows of `core.trees.Tree`."""
     VOTES = "votes"
-    """`votes.parquet`, one row per correct terminal of a tree: a model's votes on the solution (`core.votes`)."""
+    """`votes.parquet`, one row per voted terminal of a tree: a model's votes on the solution (`core.votes`)."""
     TRACES = "traces"
     """`traces.parquet`, one row per chain-of-thought, with `messages` and segments."""
     REPORT = "report"

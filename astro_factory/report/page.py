@@ -25,8 +25,9 @@ from astro_factory.report.samples import likely_choice, samples_of
 from astro_factory.report.sweeps import sweep_of
 from astro_factory.report.training import curves_of
 from astro_factory.report.trees import trees_of
+from astro_factory.report.votes import MOST_ENDS, votes_of
 
-SCRIPTS = ("base", "charts", "pipeline", "comparison", "samples", "trees", "training", "data", "main")
+SCRIPTS = ("base", "charts", "pipeline", "comparison", "samples", "trees", "votes", "training", "data", "main")
 MOST_TREES = 300
 
 
@@ -36,6 +37,7 @@ class Room:
 
     samples: int = 3_200_000
     trees: int = 1_000_000
+    votes: int = 300_000
 
 
 def write_report(spec: BuiltSpec, path: Path, room: Room = Room()) -> list[str]:
@@ -53,11 +55,14 @@ def sections_of(spec: BuiltSpec, room: Room = Room()) -> Section:
         {"stage": stage.name, **_samples(spec, stage, room.samples // len(evaluations))} for stage in evaluations
     ]
     trees = [{"stage": stage.name, **_trees(spec, stage, room.trees // len(searches))} for stage in searches]
+    judges = spec.of_type(ArtifactType.VOTES)
+    votes = [_votes(spec, stage, room.votes // len(judges)) for stage in judges]
     found: Section = {
         "pipeline": pipeline(spec),
         "comparison": [_comparison(stage, part) for stage, part in zip(evaluations, samples, strict=True)],
         "samples": samples,
         "trees": [part for part in trees if part["trees"]],
+        "votes": votes,
         "training": curves_of(spec),
         "data": data_of(spec),
     }
@@ -66,7 +71,7 @@ def sections_of(spec: BuiltSpec, room: Room = Room()) -> Section:
     found["overview"] = {
         "version": __version__,
         "views": views,
-        "notes": [note for part, what in ((samples, "samples"), (trees, "trees")) for note in _notes(part, what)],
+        "notes": [*_notes(samples, "samples"), *_notes(trees, "trees"), *_notes(votes, "voted ends")],
         "formulas": formulas_in(_texts(samples, trees)),
     }
     return found
@@ -97,6 +102,15 @@ def _trees(spec: BuiltSpec, stage: BuiltStage, room: int) -> Section:
     while most > 1 and (size := len(packed(found))) > room:
         most = max(1, min(most // 2, most * room // size))
         found = trees_of(spec, stage, most)
+    return found
+
+
+def _votes(spec: BuiltSpec, stage: BuiltStage, room: int) -> Section:
+    most = MOST_ENDS
+    found = votes_of(spec, stage, most)
+    while most > 1 and len(packed(found)) > room:
+        most //= 2
+        found = votes_of(spec, stage, most)
     return found
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.errors import UserError
 from astro_factory.core.verdicts import Outcome
+from astro_factory.core.votes import wins
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.samples import MEASURES
 from astro_factory.report.built import BuiltStage
@@ -31,6 +32,16 @@ _SAMPLE_KEYS: Mapping[str, type] = {
 _KEYS: Mapping[ArtifactType, Mapping[str, type]] = {
     ArtifactType.PROBLEMS: {"problem": str, "level": str, "verifier": str, "answer": str},
     ArtifactType.TREES: {"problem": str, "solved": bool, "correct": int, "incorrect": int, "nodes": int, "tokens": int},
+    ArtifactType.VOTES: {
+        "problem": str,
+        "node": int,
+        "verdict": str,
+        "answer": str,
+        "votes": int,
+        "in_favour": int,
+        "majority": bool,
+        "unanimous": bool,
+    },
     ArtifactType.TRACES: {"problem": str, "backtracks": int, "wrong": int, "steps": int, "characters": int},
     ArtifactType.REPORT: _SAMPLE_KEYS,
 }
@@ -41,7 +52,7 @@ def row_keys(stage: BuiltStage) -> Mapping[str, type]:
     keys = _KEYS.get(stage.node.output)
     if keys is None or stage.table_file is None:
         cause = f"'{stage.name}' makes {stage.node.output}, which has no rows to choose from"
-        raise UserError.of("E167", cause, "name a stage that makes problems, trees, traces or a report")
+        raise UserError.of("E167", cause, "name a stage that makes problems, trees, votes, traces or a report")
     return keys
 
 
@@ -51,6 +62,7 @@ def rows_of(stage: BuiltStage) -> list[Row]:
     makers: dict[ArtifactType, Callable[[BuiltStage], Iterator[Row]]] = {
         ArtifactType.PROBLEMS: _problems,
         ArtifactType.TREES: _trees,
+        ArtifactType.VOTES: _votes,
         ArtifactType.TRACES: _traces,
         ArtifactType.REPORT: _samples,
     }
@@ -86,6 +98,22 @@ def _trees(stage: BuiltStage) -> Iterator[Row]:
             "incorrect": incorrect,
             "nodes": len(row["nodes"]),
             "tokens": row["tokens"],
+        }
+
+
+def _votes(stage: BuiltStage) -> Iterator[Row]:
+    """The voted ends; a table without verdicts has correct ends alone."""
+    for row in stage.table().to_pylist():
+        votes, in_favour = row["votes"], row["in_favour"]
+        yield {
+            "problem": row["problem_id"],
+            "node": row["node"],
+            "verdict": row.get("verdict", Outcome.CORRECT.value),
+            "answer": row.get("answer", ""),
+            "votes": votes,
+            "in_favour": in_favour,
+            "majority": wins(votes, in_favour, unanimous=False),
+            "unanimous": wins(votes, in_favour, unanimous=True),
         }
 
 

@@ -47,6 +47,7 @@ def summary_of(stage: BuiltStage) -> Summary:
     makers: dict[ArtifactType, Callable[[BuiltStage], Summary]] = {
         ArtifactType.PROBLEMS: _problems,
         ArtifactType.TREES: _trees,
+        ArtifactType.VOTES: _votes,
         ArtifactType.TRACES: _traces,
         ArtifactType.MODEL: _model,
         ArtifactType.REPORT: _report,
@@ -94,6 +95,21 @@ def _trees(stage: BuiltStage) -> Summary:
 
 
 _TREE_COUNTS = ("correct", "incorrect", "nodes", "tokens")
+
+
+def _votes(stage: BuiltStage) -> Summary:
+    rows = rows_of(stage)
+    facts, lines = {"ends": len(rows), "problems": len({row["problem"] for row in rows})}, {}
+    for verdict in dict.fromkeys(str(row["verdict"]) for row in rows):
+        own = [row for row in rows if row["verdict"] == verdict]
+        facts[f"{verdict} ends"] = {"all": len(own)} | {
+            rule: sum(bool(row[rule]) for row in own) for rule in ("majority", "unanimous")
+        }
+        lines[f"{verdict} ends by votes in favour"] = _bars([int(str(row["in_favour"])) for row in own])
+    let_through = [number for number, row in enumerate(rows) if row["verdict"] != "correct" and row["majority"]]
+    return Summary(
+        facts, lines, let_through[:2], next="--filter verdict=incorrect,majority=yes, --sample N, --problem ID"
+    )
 
 
 def _traces(stage: BuiltStage) -> Summary:

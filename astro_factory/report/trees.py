@@ -13,6 +13,7 @@ from astro_factory.core.tables import read_batches
 from astro_factory.core.trees import Tree, step_format_of
 from astro_factory.report.built import BuiltSpec, BuiltStage, Section
 from astro_factory.report.samples import cut
+from astro_factory.report.votes import votes_on
 from astro_factory.traces.render import render
 from astro_factory.traces.template_renderer import TemplateRenderer
 
@@ -44,11 +45,18 @@ def trees_of(spec: BuiltSpec, stage: BuiltStage, most: int) -> Section:
     templates = dict(_templates(made))
     layout = step_format_of(path) or LINES
     renderers = {name: TemplateRenderer(source) for name, source in templates.items()}
+    votes = votes_on(spec, stage)
     return {
         "total": total,
         "shown": len(trees),
         "templates": list(templates),
-        "trees": [_tree(tree, traces.get(tree.problem.id, []), renderers, layout) for tree in trees],
+        "trees": [
+            {
+                **_tree(tree, traces.get(tree.problem.id, []), renderers, layout),
+                "votes": votes.get(tree.problem.id, {}),
+            }
+            for tree in trees
+        ],
     }
 
 

@@ -12,7 +12,7 @@ from tests.report.browser import axe_script, open_browser
 from tests.report.test_page import PIECES, PROSE
 from tests.report.workspace import built, make_store, samples
 
-VIEWS = ("pipeline", "comparison", "samples", "trees", "training", "data")
+VIEWS = ("pipeline", "comparison", "samples", "trees", "votes", "training", "data")
 HOSTILE = [
     "<script>window.hacked = 1</script>",
     '</script><img src=x onerror="window.hacked = 1">',
@@ -38,7 +38,7 @@ def driver():
 def report(tmp_path_factory):
     root = tmp_path_factory.mktemp("browser")
     hostile = {"astro_rl": HOSTILE, "direct_sft": HOSTILE[::-1]}
-    make_store(root, list(samples(hostile)), question='<b onclick="x">\u202e $x^2$</b> numbers 4 10 3')
+    make_store(root, list(samples(hostile)), question='<b onclick="x">\u202e $x^2$</b> numbers 4 10 3', judge="all")
     write_report(built(root), root / "r.html")
     return root / "r.html"
 
@@ -164,6 +164,19 @@ def test_a_sweep_leads_the_comparison(driver, tmp_path):
     show(driver, tmp_path / "r.html", "comparison")
     text = text_of(driver)
     assert "The sweep, compared by report: pass@1" in text and "per_problem=3 (baseline)" in text and "seed=1" in text
+
+
+def test_wrong_ends_that_the_judge_lets_through(driver, report):
+    from astro_factory.report.rows import rows_of
+
+    rows = rows_of(built(report.parent).stages["votes"])
+    for rule in ("majority", "unanimous"):
+        found = sum(row["verdict"] == "incorrect" and bool(row[rule]) for row in rows)
+        show(driver, report, f"votes?rule={rule}")
+        assert f"\n{found} incorrect ends that pass" in text_of(driver) and found
+    driver.execute_script("document.querySelector('.end a').click()")
+    settle(driver, "trees")
+    assert " of 8 in favour" in driver.execute_script("return document.querySelector('main svg').textContent")
 
 
 def test_rollouts_of_a_step(driver, report):

@@ -8,6 +8,7 @@ from astro_factory.core.plans import Plan, PlannedNode, ToRun
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import tree_schema
+from astro_factory.core.votes import vote_schema
 from astro_factory.evaluation.analysis import analysis_from_samples
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.report import report_from_samples
@@ -50,6 +51,10 @@ stages:
 sweeps:
   words: {axes: {stages.traces.per_problem: [3, 2], stages.report.seed: [0, 1]}, compare: report,
     baseline: {stages.traces.per_problem: 3, stages.report.seed: 0}}
+"""
+JUDGE = """\
+  votes: {kind: judge, trees: trees, model: blank, engine: cpu, prompt: judge/countdown.jinja, in_favour: "Yes",
+    ends: ENDS}
 """
 RIGHT = "10 + 3 = 13 left 4 13\\n4 + 13 = 17 left 17\\nanswer 4 + ( 10 + 3 )".replace("\\n", "\n")
 BACK = (
@@ -104,13 +109,17 @@ def make_store(
     sweep: str | None = None,
     make_model: Callable[[Path], object] | None = None,
     steps: str = "",
+    judge: str = "",
 ) -> Store:
     """A store beside `spec.yaml` in which everything of the spec or of a sweep is built.
 
     `traces` are more fields of that stage; `make_model` writes models that can answer; `steps` is the
-    format of the steps of responses.
+    format of the steps of responses; `judge` adds the stage `votes` with these ends (`correct` or `all`).
     """
     (root / "spec.yaml").write_text(SPEC.replace("[1, 3]}", f"[1, 3], {traces}}}") if traces else SPEC)
+    if judge:
+        path = root / "spec.yaml"
+        path.write_text(path.read_text().replace("sweeps:\n", JUDGE.replace("ENDS", judge) + "sweeps:\n"))
     if steps:
         path, answers = root / "spec.yaml", f"response_steps: {{format: {steps}}}, compare: [[astro_sft"
         path.write_text(path.read_text().replace("compare: [[astro_sft", answers))
@@ -139,7 +148,27 @@ def make_store(
         (folder / "analysis.json").write_text(analysis_from_samples(rows, comparison).to_json())
         return []
 
-    writers = {"blank": _model(0), "train": problems, "test": problems, "trees": trees, "report": report}
+    def votes(folder: Path, item: PlannedNode) -> list[dict]:
+        """Wrong ends get 8, 7, … votes, correct ones 0, 1, …"""
+        every, found = judge == "all", []
+        for number in range(4):
+            nodes = countdown_tree().nodes
+            ends = [index for index, node in enumerate(nodes) if node.terminal]
+            for index in [end for end in ends if every or nodes[end].verdict == "correct"]:
+                correct, own = nodes[index].verdict == "correct", len(found) % 9
+                row = {"problem_id": f"p{number}", "node": index, "votes": 8, "in_favour": own if correct else 8 - own}
+                found.append(row | ({"verdict": nodes[index].verdict, "answer": nodes[index].answer} if every else {}))
+        write_table(folder / "votes.parquet", found, vote_schema(verdicts=every))
+        return []
+
+    writers = {
+        "blank": _model(0),
+        "train": problems,
+        "test": problems,
+        "trees": trees,
+        "votes": votes,
+        "report": report,
+    }
     writers |= {name: _model(30) for name in ("astro_sft", "direct_sft", "astro_rl")}
     while item := next((item for item in planned(root, sweep=sweep).nodes.values() if isinstance(item, ToRun)), None):
         if item.node.kind == "linearize":

@@ -101,6 +101,28 @@ def test_every_right_end_is_voted_on(tmp_path, model):
     assert unanimous["cd-1"] == majority["cd-1"]
 
 
+def test_wrong_ends_are_voted_on_if_asked_and_share_the_votes_on_right_ones(tmp_path, model):
+    items = Items(tmp_path / "items")
+    right, _ = judged(tmp_path / "right", model, items)
+    known = items.puts
+    rows, path = judged(tmp_path / "all", model, items, ends="all")
+    found = {(row["problem_id"], row["node"]): row for row in rows}
+    ends = {
+        (tree.problem.id, index): tree.nodes[index]
+        for tree in trees()
+        for index in tree.terminals()
+        if tree.nodes[index].verdict in ("correct", "incorrect")
+    }
+    assert set(found) == set(ends) and len(found) > len(right)
+    assert {name: (row["verdict"], row["answer"]) for name, row in found.items()} == {
+        name: (node.verdict, node.answer) for name, node in ends.items()
+    }
+    assert all(found[row["problem_id"], row["node"]].items() >= row.items() for row in right)
+    assert items.puts == known + 4 * (len(found) - len(right))
+    read_back = trusted_terminals(path, unanimous=True)
+    assert set(read_back["cd-1"]) >= set(trusted_terminals(tmp_path / "right/out/votes.parquet", True)["cd-1"])
+
+
 def test_a_vote_is_asked_for_with_the_solution(tmp_path, model):
     """What the shipped prompt asks ends as the scripted engine expects it, for the ends of one tree only."""
     prompt = compile_template("judge/solution.jinja", [shipped_folder("templates")], "judge")

@@ -1,6 +1,6 @@
 // Navigation: the part of the address after # names a view and what it shows.
 
-const VIEWS = { pipeline: pipelineView, comparison: comparisonView, samples: samplesView, trees: treesView, training: trainingView, data: dataView };
+const VIEWS = { pipeline: pipelineView, comparison: comparisonView, samples: samplesView, trees: treesView, votes: votesView, training: trainingView, data: dataView };
 let shortcuts = {}, drawn = 0;
 
 function go(view, values) {

@@ -1,6 +1,6 @@
 // The pipeline: what was made from what, and what it took.
 
-const SHOWN_BY = { report: "comparison", trees: "trees", traces: "trees", model: "training", problems: "data" };
+const SHOWN_BY = { report: "comparison", trees: "trees", votes: "votes", traces: "trees", model: "training", problems: "data" };
 
 async function pipelineView(root, route) {
   const stages = await load("pipeline");

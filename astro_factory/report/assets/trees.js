@@ -9,8 +9,10 @@ async function treesView(root, route) {
   const change = (changed) => go("trees", { stage: stage.stage, tree: tree.id, trace: walk, left: route.get("left") || "", right: route.get("right") || "", ...changed });
   const where = h("p", { class: "note", "aria-live": "polite" });
   const drawing = drawTree(tree, trace, where);
+  const asked = route.get("tree"), missing = asked && asked !== tree.id;
   build(root, {}, [
     h("h2", {}, `Trees: ${stage.stage}`),
+    missing && h("p", { class: "incorrect", role: "alert" }, `The tree of ${asked} is not in this report.`),
     stage.shown < stage.total && h("p", { class: "note" }, `This report holds ${count(stage.shown)} of ${count(stage.total)} trees; \`astro-factory show SPEC:${stage.stage} --tree ID\` prints any of them.`),
     h("div", { class: "controls" },
       stages.length > 1 && select("Search", stages.map((entry) => [entry.stage, entry.stage]), stage.stage, (value) => go("trees", { stage: value })),
@@ -18,7 +20,7 @@ async function treesView(root, route) {
       h("button", { type: "button", disabled: index === 0, onclick: () => change({ tree: stage.trees[index - 1].id, trace: "" }) }, "Previous tree"),
       h("button", { type: "button", disabled: index + 1 === stage.trees.length, onclick: () => change({ tree: stage.trees[index + 1].id, trace: "" }) }, "Next tree"),
       tree.traces.length > 0 && select("Trace", tree.traces.map((entry, place) => [String(place), `${entry.stage} row ${entry.row} (${entry.backtracks} backtracks)`]), String(walk), (value) => change({ trace: value }))),
-    panel(null, h("p", { class: "text" }, withMath(tree.question)), h("p", { class: "note" }, `${plural(tree.nodes.parent.length, "node")}, ${plural(tree.iterations, "iteration")}, ${plural(tree.tokens, "token")}; ${plural(ends(tree, "correct"), "right end")} and ${ends(tree, "incorrect")} wrong ones. Known answer: `, tree.answer || "none", ". A circle is larger the more visits it has; its ring is green at a right end and red at a wrong one.")),
+    panel(null, h("p", { class: "text" }, withMath(tree.question)), h("p", { class: "note" }, `${plural(tree.nodes.parent.length, "node")}, ${plural(tree.iterations, "iteration")}, ${plural(tree.tokens, "token")}; ${plural(ends(tree, "correct"), "right end")} and ${ends(tree, "incorrect")} wrong ones. Known answer: `, tree.answer || "none", ". A circle is larger the more visits it has; its ring is green at a right end and red at a wrong one.", Object.keys(tree.votes).length > 0 && " \"In favour\" are votes of the judge.")),
     panel("The tree", trace && walkControls(drawing, trace), where, drawing.element),
     trace ? wordings(stage, tree, trace, route, change, drawing) : h("p", { class: "note" }, "No trace was made from this tree."),
   ]);
@@ -56,7 +58,7 @@ function drawTree(tree, trace, where) {
   });
   const edges = nodes.parent.map((parent, node) => parent >= 0 && s("path", { class: visited.has(node) && visited.has(parent) ? "edge on" : "edge", d: `M${px(parent)},${py(parent)} C${px(parent) + column * 0.8},${py(parent)} ${px(node) - column * 0.2},${py(node)} ${px(node)},${py(node)}` }));
   const labels = nodes.text.map((text, node) => s("text", { class: "code halo", x: px(node) + 13, y: py(node) - 5 }, node ? shortened(text.replaceAll("\n", " "), longest) : "", s("title", {}, text || tree.question)));
-  const figures = nodes.text.map((_, node) => s("text", { class: "soft halo", x: px(node) + (node ? 13 : -10), y: py(node) + (node ? 14 : 20) }, node ? `N ${nodes.visits[node]}  Q ${nodes.value[node].toFixed(2)}${fromRollouts(nodes, node)}` : "", nodes.terminal[node] ? `  ${nodes.verdict[node] === "correct" ? "✓" : "✗"} ${shortened(nodes.answer[node], 14)}` : ""));
+  const figures = nodes.text.map((_, node) => s("text", { class: "soft halo", x: px(node) + (node ? 13 : -10), y: py(node) + (node ? 14 : 20) }, node ? `N ${nodes.visits[node]}  Q ${nodes.value[node].toFixed(2)}${fromRollouts(nodes, node)}` : "", nodes.terminal[node] ? `  ${nodes.verdict[node] === "correct" ? "✓" : "✗"} ${shortened(nodes.answer[node], 14)}${tree.votes[node] ? `, ${tree.votes[node]} in favour` : ""}` : ""));
   const back = s("path", { class: "back now" });
   const element = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Drawing of the tree" }, s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Search tree of ${nodes.parent.length} nodes` }, edges, back, circles, labels, figures));
   let place = -1;
