@@ -13,6 +13,9 @@ from astro_factory.cli.options import (
     JobsOption,
     JsonOption,
     LockedOption,
+    MaxGpuHoursOption,
+    MaxHoursOption,
+    MaxTokensOption,
     NoImportOption,
     ProfileOption,
     SetOption,
@@ -24,6 +27,7 @@ from astro_factory.cli.options import (
     open_store,
     print_json,
     read_graph,
+    spending_of,
 )
 from astro_factory.cli.summary import print_summary, summary
 from astro_factory.cli.terminal import open_view
@@ -55,6 +59,9 @@ def build(
     sweep: SweepOption = None,
     locked: LockedOption = False,
     jobs: JobsOption = None,
+    max_tokens: MaxTokensOption = None,
+    max_hours: MaxHoursOption = None,
+    max_gpu_hours: MaxGpuHoursOption = None,
     keep_going: KeepGoingOption = True,
     no_import: NoImportOption = False,
     cache: CacheOption = None,
@@ -88,6 +95,7 @@ def build(
         use_imports=not no_import,
         caches=open_caches(cache),
         continue_across=continue_across or (),
+        spending=spending_of(max_tokens, max_hours, max_gpu_hours),
     )
     execute(graph, place, spec, options, targets=targets, log=log, quiet=quiet, as_json=as_json)
 

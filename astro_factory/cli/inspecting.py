@@ -49,6 +49,9 @@ def show(
     tree: Annotated[
         bool, typer.Option("--tree", help="Print the search tree of problem ID, or list all trees.")
     ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="With a report: every metric with its interval, by level and source.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show a stage's output: counts, statistics, examples, key and provenance; or its rows."""
@@ -76,7 +79,7 @@ def show(
     elif conditions is not None or tree:
         show_rows(built, conditions or "", as_json)
     else:
-        show_summary(whole, built, target, as_json)
+        show_summary(whole, built, target, as_json, everything)
 
 
 def _show_log(stage: str, spec: Path, log: Path | None, as_json: bool) -> None:

@@ -1,7 +1,7 @@
 """The program `astro-factory`: its commands and exit codes.
 
-Exit codes: 0 success; 1 a stage failed, the store is damaged or `doctor` found a problem; 2 invalid input; 130
-interrupted.
+Exit codes: 0 success; 1 a stage failed, the store is damaged or `doctor` found a problem; 2 invalid input; 3 a build
+reached its spend limit; 130 interrupted.
 """
 
 import contextlib
@@ -84,7 +84,7 @@ def main() -> None:
         make_app(next(iter(sys.argv[1:]), None))()
     except UserError as error:
         _report(error)
-        sys.exit(WRONG_INPUT)
+        sys.exit(error.exit_code)
     except PermissionError as error:
         from astro_factory.store.disk_errors import no_access
 

@@ -20,6 +20,7 @@ from astro_factory.spec import compile_spec
 if TYPE_CHECKING:
     from astro_factory.core.plans import PlannedNode
     from astro_factory.core.results import Result
+    from astro_factory.runtime.spending import Spending
     from astro_factory.store import Store
     from astro_factory.store.caches import Cache
 
@@ -59,6 +60,16 @@ MachineOption = Annotated[
         show_default=False,
     ),
 ]
+MaxTokensOption = Annotated[
+    int | None,
+    typer.Option("--max-tokens", min=1, help="Stop after so many sampled and trained tokens.", show_default=False),
+]
+MaxHoursOption = Annotated[
+    float | None, typer.Option("--max-hours", min=0, help="Stop after so many hours.", show_default=False)
+]
+MaxGpuHoursOption = Annotated[
+    float | None, typer.Option("--max-gpu-hours", min=0, help="Stop after so many GPU-hours.", show_default=False)
+]
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", min=1, help="Cores to use. Default: all.", show_default=False)
 ]
@@ -84,6 +95,15 @@ def open_store(folder: Path | None) -> "Store":
     from astro_factory.store.store import open_store
 
     return open_store((folder or Path(os.environ.get("ASTRO_STORE") or ".astro")).absolute())
+
+
+def spending_of(tokens: int | None, hours: float | None, gpu_hours: float | None) -> "Spending | None":
+    """The spend limit of this run of the program, None without any."""
+    if tokens is None and hours is None and gpu_hours is None:
+        return None
+    from astro_factory.runtime.spending import Spending, SpendLimit
+
+    return Spending(SpendLimit(tokens=tokens, hours=hours, gpu_hours=gpu_hours))
 
 
 def open_caches(urls: Sequence[str] | None) -> "list[Cache]":

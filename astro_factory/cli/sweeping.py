@@ -13,6 +13,9 @@ from astro_factory.cli.options import (
     JobsOption,
     JsonOption,
     LockedOption,
+    MaxGpuHoursOption,
+    MaxHoursOption,
+    MaxTokensOption,
     NoImportOption,
     ProfileOption,
     SetOption,
@@ -22,6 +25,7 @@ from astro_factory.cli.options import (
     open_store,
     print_json,
     read_graph,
+    spending_of,
 )
 from astro_factory.cli.sweep_rounds import Rounds, evaluation_of
 from astro_factory.cli.sweep_tables import FILES, print_table, rung_text, write_files
@@ -49,6 +53,9 @@ def sweep(
     profile: ProfileOption = None,
     locked: LockedOption = False,
     jobs: JobsOption = None,
+    max_tokens: MaxTokensOption = None,
+    max_hours: MaxHoursOption = None,
+    max_gpu_hours: MaxGpuHoursOption = None,
     keep_going: KeepGoingOption = True,
     no_import: NoImportOption = False,
     cache: CacheOption = None,
@@ -62,7 +69,12 @@ def sweep(
     stage = _compared(graph, definition.compare, f"the sweep '{name}' of {spec}")
     place = open_store(store)
     options = BuildOptions(
-        jobs=jobs, keep_going=keep_going, locked=locked, use_imports=not no_import, caches=open_caches(cache)
+        jobs=jobs,
+        keep_going=keep_going,
+        locked=locked,
+        use_imports=not no_import,
+        caches=open_caches(cache),
+        spending=spending_of(max_tokens, max_hours, max_gpu_hours),
     )
 
     def build(targets: list[str] | None) -> dict[str, Any]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _IN_FULL = 2
 
 
-def show_summary(spec: BuiltSpec, stage: BuiltStage, target: str, as_json: bool) -> None:
-    """Figures, sparklines, examples, files, key and provenance."""
+def show_summary(spec: BuiltSpec, stage: BuiltStage, target: str, as_json: bool, everything: bool = False) -> None:
+    """Figures, sparklines, examples, files, key and provenance; with `everything` all tables of a report."""
     from astro_factory.report.summaries import summary_of
 
     summary, provenance = summary_of(stage), stage.result.provenance
@@ -32,7 +32,7 @@ def show_summary(spec: BuiltSpec, stage: BuiltStage, target: str, as_json: bool)
         print(f"  {entry['size']:>12,} {name}")
     print_facts(console, summary.facts, summary.sparklines)
     if "report.json" in stage.result.outputs:
-        _print_report(console, stage.folder)
+        _print_report(console, stage.folder, everything)
     if summary.rows:
         print_rows(console, summary.rows)
     for number in summary.examples:
@@ -87,12 +87,16 @@ def _plain(row: "Row") -> dict[str, object]:
     return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in row.items()}
 
 
-def _print_report(console: "Console", folder: Path) -> None:
+def _print_report(console: "Console", folder: Path, everything: bool) -> None:
     from astro_factory.evaluation.analysis_table import analysis_table
     from astro_factory.evaluation.report_schema import Analysis, Report
-    from astro_factory.evaluation.report_tables import comparison_table
+    from astro_factory.evaluation.report_tables import comparison_table, headline_table
 
-    console.print(comparison_table(Report.read(folder)))
+    report = Report.read(folder)
+    if not everything:
+        console.print(headline_table(report))
+        return
+    console.print(comparison_table(report))
     if (folder / Analysis.file_name).exists():  # results of earlier versions have none
         console.print(analysis_table(Analysis.read(folder)))
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from astro_factory.core.urls import hide_credentials
 
@@ -77,14 +77,17 @@ class Diagnostic:
 
 
 class UserError(Exception):
-    """One or more diagnostics of mistakes that the user can fix; the program exits with code 2."""
+    """One or more diagnostics of mistakes that the user can fix."""
+
+    exit_code: ClassVar[int] = 2
+    """The exit code of the program."""
 
     def __init__(self, *diagnostics: Diagnostic):
         super().__init__("\n".join(str(d) for d in diagnostics))
         self.diagnostics = list(diagnostics)
 
     @classmethod
-    def of(cls, code: str, cause: str, remedy: str = "", place: Place | None = None) -> "UserError":
+    def of(cls, code: str, cause: str, remedy: str = "", place: Place | None = None) -> Self:
         """The common case: one diagnostic."""
         return cls(Diagnostic(code, cause, remedy, place))
 

@@ -1,7 +1,7 @@
 """A report as tables: a row for each arm, a column for each metric, every value with its interval.
 
 `comparison_table` draws with rich, `comparison_text` returns plain lines for files and pipes; both show the same cells.
-`headline_table` is the short form that a build prints.
+`headline_table` is the short form that `build` and `show` print: a table of the arms and one of their differences.
 """
 
 from collections.abc import Iterator, Sequence
@@ -82,15 +82,16 @@ def comparison_table(report: Report) -> "GridTables":
 
 
 def headline_table(report: Report) -> "GridTables":
-    """`headline_grids` for a rich console."""
-    return GridTables(headline_grids(report), warnings_of(report))
+    """`headline_grids` for a rich console; the last metrics are left out where they do not fit."""
+    return GridTables(headline_grids(report), warnings_of(report), split=False)
 
 
 class GridTables:
-    """Tables for `console.print`. A table that is too wide is split; each part repeats the first column."""
+    """Tables for `console.print`. A table that is too wide is split, and each part repeats the first column. Without
+    `split`, only its first part is shown."""
 
-    def __init__(self, grids: Sequence[Grid], warnings: Sequence[str]):
-        self._grids, self._warnings = grids, warnings
+    def __init__(self, grids: Sequence[Grid], warnings: Sequence[str], split: bool = True):
+        self._grids, self._warnings, self._split = grids, warnings, split
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Table | Text]":
         from rich import box
@@ -99,6 +100,8 @@ class GridTables:
 
         for grid in self._grids:
             for number, part in enumerate(_parts(grid, options.max_width)):
+                if number and not self._split:
+                    break
                 table = Table(title=None if number else Text(grid.title), title_justify="left", box=box.SIMPLE_HEAD)
                 for index, name in enumerate(part.header):
                     table.add_column(Text(name), justify="right" if index else "left")

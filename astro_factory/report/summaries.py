@@ -156,7 +156,7 @@ def _parameters(stage: BuiltStage) -> int:
 
 def _report(stage: BuiltStage) -> Summary:
     rows = stage.table(["arm"]).num_rows if stage.table_file else 0
-    return Summary({"samples": rows}, next="--sample N, --problem ID, --filter solved_by=ARM,missed_by=ARM")
+    return Summary({"samples": rows}, next="--all, --sample N, --problem ID, --filter solved_by=ARM,missed_by=ARM")
 
 
 def _publication(stage: BuiltStage) -> Summary:

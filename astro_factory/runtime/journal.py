@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, TypedDict
 
 from astro_factory.runtime.events import BuildEvent
+from astro_factory.runtime.spending import SpendLimitReached
 from astro_factory.store import Store
 from astro_factory.store.store_locks import build_is_running
 
@@ -119,7 +120,7 @@ def open_journal(store: Store, build: str) -> Iterator[Journal]:
         yield journal
         journal.end()
     except BaseException as error:
-        journal.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        journal.end("interrupted" if isinstance(error, KeyboardInterrupt | SpendLimitReached) else "failed")
         raise
     finally:
         if file:

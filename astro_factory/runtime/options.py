@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from astro_factory.runtime.spending import Spending
     from astro_factory.store.caches import Cache
 
 
@@ -24,3 +25,5 @@ class BuildOptions:
     """Where to look for results that are neither in the store nor in the spec's exports."""
     continue_across: Collection[str] = ()
     """Stages that may continue the checkpoint of a run that differs only in the last bits of its results."""
+    spending: "Spending | None" = None
+    """Stops the build at a limit."""

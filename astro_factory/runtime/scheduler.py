@@ -11,7 +11,7 @@ counts the missing inputs of each node, so the work of a build is linear in its 
 import threading
 from collections import deque
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from astro_factory.core.devices import inventory
@@ -24,14 +24,16 @@ from astro_factory.runtime.options import BuildOptions
 from astro_factory.runtime.outcomes import Build, Outcome, StageFailed
 from astro_factory.runtime.processes import ProcessPool
 from astro_factory.runtime.resources import Devices, ReadyQueue, Resources, machine_resources, required
+from astro_factory.runtime.spending import SpendLimitReached
 from astro_factory.store import Store
 from astro_factory.store.disk_errors import disk_errors_explained
 
-_STOPPING = "asked to save and stop; press Ctrl-C again to stop it at once"
+_STOPPING = "asked to save and stop; Ctrl-C stops it at once"
 
 
 def build(plan: Plan, store: Store, watch: Watcher, options: BuildOptions | None = None) -> Build:
-    """Execute a plan. On KeyboardInterrupt it stops the running stages and raises the interrupt again.
+    """Execute a plan. On KeyboardInterrupt it stops the running stages and raises the interrupt again; likewise with
+    `SpendLimitReached` (E184) if `options.spending` reaches its limit.
 
     Without `keep_going`, a failure starts no further stage; running stages may finish. Of the other options, the plan
     was made with `locked`, `use_imports` and `caches`.
@@ -76,19 +78,20 @@ class _Scheduler:
         self.inbox: SimpleQueue[_Report] = SimpleQueue()
         self.processes = ProcessPool()
         self.continue_across = options.continue_across
+        self.spending = options.spending
 
     def run(self) -> Build:
         try:
             self.resolvable.extend(name for name, references in self.missing.items() if not references)
             self._advance()
             while self.running:
-                report = self.inbox.get()
+                report = self._next_report()
                 if isinstance(report.news, Completed | BaseException):
                     self._finish(report.name, report.news)
                     self._advance()
                 else:
                     self.watch(report.name, report.news)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SpendLimitReached):
             for name in self.running:
                 self.watch(name, {"event": "log", "text": _STOPPING})
             raise
@@ -96,6 +99,21 @@ class _Scheduler:
             self.processes.close()
             self._update_heads()
         return self.state
+
+    def _next_report(self) -> _Report:
+        """Wait for news of the running stages. Raises `SpendLimitReached`."""
+        if self.spending is None:
+            return self.inbox.get()
+        self.spending.hold(sum(len(running.devices) for running in self.running.values()))
+        while True:
+            self.spending.check()
+            try:
+                report = self.inbox.get(timeout=self.spending.seconds_left())
+            except Empty:
+                continue
+            if not isinstance(report.news, Completed | BaseException) and report.news["event"] == "spent":
+                self.spending.add_tokens(report.news["tokens"])
+            return report
 
     def _advance(self) -> None:
         """Resolve the nodes with complete inputs, which hits may add to; then start what the free resources allow."""

@@ -67,7 +67,19 @@ def test_summary(run, golden, stage):
 
 def test_summary_of_an_evaluation_is_its_report(run):
     _, out, _ = run("show", "spec.yaml:report")
-    assert "  samples  36\n" in out and "significance of" in out and "look closer: " in out
+    assert "  samples  36\n" in out and "look closer: astro-factory show spec.yaml:report --all" in out
+    assert out.count("\n  arm") == 1, "one table of the arms"
+    _, out, _ = run("show", "spec.yaml:report", "--all")
+    assert "significance of" in out and out.count("\n  arm") > 1
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_report_fits_the_terminal_in_one_table(run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, out, _ = run("show", "spec.yaml:report")
+    table = out[out.index("\ntest: ") : out.index("look closer")]
+    assert max(map(len, table.splitlines())) <= columns
+    assert table.count("\n  arm") == 1 and "pass@1" in table and table.count("\n  pair") == 1
 
 
 @pytest.mark.parametrize(
