@@ -41,6 +41,7 @@ JSON_SHAPES = {
     "samples --json": f"{_INSPECTING}:SamplesOutput",
     "harness --json": f"{_INSPECTING}:HarnessOutput",
     "pull --json": f"{_INSPECTING}:PullOutput",
+    "withdraw --json": f"{_INSPECTING}:WithdrawOutput",
     "push --json": f"{_INSPECTING}:PushOutput",
     "export --json": f"{_INSPECTING}:ExportOutput",
     "import --json": f"{_INSPECTING}:ImportOutput",

@@ -284,6 +284,20 @@ class PullOutput(TypedDict):
     """Bytes of all files."""
     changed: bool
     """Whether anything was written."""
+    notice: str
+    """What the publisher says if a newer publication replaces it; else empty."""
+
+
+@documented
+class WithdrawOutput(TypedDict):
+    """The result of `withdraw`."""
+
+    place: str
+    """The publication."""
+    status: str
+    """`withdrawn`, or `restored` after `--undo`."""
+    commit: str
+    """Id of the commit that says so; of a folder, the digest of its files."""
 
 
 @documented

@@ -39,7 +39,7 @@ GROUPS = {
     "sweeping": ("sweep",),
     "verifying": ("verify",),
     "evaluating": ("samples", "harness"),
-    "sharing": ("publish", "pull", "init"),
+    "sharing": ("publish", "pull", "withdraw", "init"),
     "storing": ("export", "import", "push", "gc", "fsck"),
     "doctor": ("doctor", "gpu-check"),
 }

@@ -1,5 +1,6 @@
-"""`publish`, `pull`, `init`: what leaves the store, and what comes from elsewhere."""
+"""`publish`, `pull`, `withdraw`, `init`: what leaves the store, and what comes from elsewhere."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +68,35 @@ def pull(
         return
     news = "checked" if found.changed else "up to date"
     print(f"{found.source}: {len(found.files)} files, {news}, in {found.target}")
+    if found.notice:
+        print(f"warning: {found.notice}", file=sys.stderr)
+
+
+def withdraw(
+    place: Annotated[
+        str, typer.Argument(help="org/name, models/org/name, datasets/org/name or file:PATH.", show_default=False)
+    ],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, in one sentence for the card.", show_default=False)
+    ] = "",
+    replaced_by: Annotated[
+        str, typer.Option("--replaced-by", help="The publication to use instead.", show_default=False)
+    ] = "",
+    delete_files: Annotated[
+        bool, typer.Option("--delete-files", help="Delete everything but the card and the manifest.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Remove the notice again; deleted files stay deleted.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Withdraw a publication: its card says so, and `pull` and `--cache` refuse it. One commit."""
+    from astro_factory.hub.withdrawal import withdraw as mark
+
+    found = mark(place, reason, replaced_by, delete_files=delete_files, undo=undo)
+    if as_json:
+        print_json(found.as_json())
+        return
+    done = "the notice is removed" if undo else "withdrawn"
+    print(f"{found.place}: {done} in commit {found.commit[:12]}")
 
 
 def init(
@@ -83,4 +113,4 @@ def init(
     print(f"next: cd {folder} && astro-factory build specs/my_problems.yaml --profile smoke")
 
 
-COMMANDS = (publish, pull, init)
+COMMANDS = (publish, pull, withdraw, init)

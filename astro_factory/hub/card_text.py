@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from astro_factory.core.shipped import shipped_folder
-from astro_factory.hub.destinations import is_local
+from astro_factory.hub.places import is_local, public_name
 from astro_factory.hub.provenance import Provenance
 
 _LONGEST_LINE = 200
@@ -44,14 +44,9 @@ def card_text(
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
 
-def public_name(repo: str) -> str:
-    """`org/name`, or the last part of a `file:` path: the rest of it belongs to the publisher's machine."""
-    return Path(repo.removeprefix("file:")).name if is_local(repo) else repo
-
-
-def plain(text: object) -> str:
+def plain(text: object, longest: int = _LONGEST_LINE) -> str:
     """Text from elsewhere as one line of Markdown without any markup: no link, HTML, table cell or heading."""
-    line = " ".join(printable(str(text)).split())[:_LONGEST_LINE]
+    line = " ".join(printable(str(text)).split())[:longest]
     return re.sub(r"([\\`*_\[\]<>#|~&$])", r"\\\1", line)
 
 

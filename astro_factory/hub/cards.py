@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from astro_factory.core.adapters import read_adapter
 from astro_factory.core.errors import UserError
 from astro_factory.hub.card_statistics import TableStatistics, table_statistics
-from astro_factory.hub.card_text import card_text, fence, printable, public_name, sentence
+from astro_factory.hub.card_text import card_text, fence, printable, sentence
 from astro_factory.hub.columns import column_meaning
 from astro_factory.hub.evaluation_results import Evaluation, model_index
 from astro_factory.hub.licences import LlamaTerms, unknown_licence
@@ -23,6 +23,7 @@ from astro_factory.hub.model_description import (
     training_table,
     usage,
 )
+from astro_factory.hub.places import place_link, public_name
 from astro_factory.hub.provenance import Provenance
 from astro_factory.hub.responsible_use import responsible_use
 
@@ -39,6 +40,8 @@ class Labels(NamedTuple):
     """The Hub's identifier."""
     language: tuple[str, ...] = ("en",)
     """ISO 639 codes."""
+    supersedes: str | None = None
+    """The earlier publication that this one replaces."""
 
 
 class PublishedTable(NamedTuple):
@@ -94,6 +97,7 @@ def dataset_card(
         kinds=sentence([f"`{name}`" for name in artifacts]),
         tables=tables,
         default=default,
+        supersedes=_superseded(labels, model=False),
         example=example,
         fence=fence("".join(example.values()) if example else ""),
         use=responsible_use(provenance),
@@ -144,6 +148,7 @@ def model_card(
         metadata,
         labels.repo,
         provenance,
+        supersedes=_superseded(labels, model=True),
         name=name,
         origin=origin(lineage, parameters(folder)),
         facts=model_facts(folder),
@@ -183,6 +188,10 @@ def _licence(licence: str | None, terms: LlamaTerms | None) -> dict[str, str]:
     if not licence:
         return {}
     return {"license": licence} | ({"license_link": terms.link} if terms else {})
+
+
+def _superseded(labels: Labels, model: bool) -> str:
+    return place_link(labels.supersedes, model) if labels.supersedes else ""
 
 
 def _size(tables: Iterable[TableStatistics]) -> str:

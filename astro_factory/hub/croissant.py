@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.canonical import file_digest
-from astro_factory.hub.card_text import public_name
 from astro_factory.hub.cards import Labels, PublishedTable
-from astro_factory.hub.destinations import is_local
+from astro_factory.hub.places import is_local, public_name
 from astro_factory.hub.provenance import Provenance
 from astro_factory.hub.responsible_use import responsible_use
 

@@ -1,4 +1,4 @@
-"""Destinations of publications, with one method: `publish(files, message) -> commit id`.
+"""Destinations of publications: `publish(files, message)` and `mark(notice, ...)`, which return a commit id.
 
 Invariant, for both kinds: a reader sees either the old publication or the new one, complete; publishing the same files
 again does nothing and returns the same id; files from others (a licence text added by hand) are kept; a place that
@@ -6,7 +6,6 @@ contains something else is never touched.
 """
 
 import os
-import re
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from astro_factory.core.canonical import digest, file_digest
 from astro_factory.core.errors import UserError
 from astro_factory.hub.client import Retries, hub_client, status_of, with_retries
-from astro_factory.hub.layout import MANIFEST, Manifest, Payload, files_below
+from astro_factory.hub.layout import CARD, MANIFEST, Manifest, Notice, Payload, files_below
+from astro_factory.hub.notices import keeps_notice, marked_files
+from astro_factory.hub.places import FILE, is_local
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     CommitOperation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete
 
 RepoType = Literal["dataset", "model"]
-_FILE = "file:"
-_REPO = re.compile(r"(?=.{1,96}$)[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?/[A-Za-z0-9_]([\w.-]*[A-Za-z0-9_])?", re.ASCII)
-_FIRST_FILES = {".gitattributes", ".gitignore", "README.md", "LICENSE"}
+_FIRSTFILES = {".gitattributes", ".gitignore", "README.md", "LICENSE"}
 """Files that an otherwise empty repository may contain when it was created on the website."""
 
 
@@ -40,26 +39,33 @@ class Destination(ABC):
         """Replace the place's publication by `files` in one step; returns the id of the commit.
 
         Raises:
-            UserError: the place cannot be written, or contains something else.
+            UserError: the place cannot be written, or contains something else; E727 if its publisher withdrew these
+                artifacts.
+        """
+
+    @abstractmethod
+    def mark(self, notice: Notice | None, delete_files: bool, message: str) -> str:
+        """Put a notice at the top of the card and into the manifest, in one step; returns the id of the commit.
+
+        Args:
+            notice: None removes an earlier one.
+            delete_files: Whether to delete everything but the card and the manifest.
+
+        Raises:
+            UserError: the place cannot be written; E717 if it contains no publication.
         """
 
 
 def destination(repo: str, repo_type: RepoType, private: bool, root: Path) -> Destination:
     """The destination of a spec's `repo`: `file:PATH` (relative to `root`) or `org/name` on the Hub."""
     if is_local(repo):
-        return FileDestination(root / Path(repo.removeprefix(_FILE)).expanduser())
+        return FileDestination(root / Path(repo.removeprefix(FILE)).expanduser())
     return HubDestination(repo, repo_type, private)
 
 
-def is_local(repo: str) -> bool:
-    return repo.startswith(_FILE)
-
-
-def invalid_name(repo: str) -> str | None:
-    """Why a text is not a repository name on the Hub, or None."""
-    if _REPO.fullmatch(repo) and "--" not in repo and ".." not in repo and not repo.endswith(".git"):
-        return None
-    return f"'{repo}' is not a repository name: use org/name, letters and digits with single - _ . in between"
+def no_publication(place: str) -> UserError:
+    cause = f"{place} has no {MANIFEST}, so it was not published by astro-factory"
+    return UserError.of("E717", cause, "read other data with `kind: hub` or datasets.load_dataset")
 
 
 def _foreign(place: str) -> UserError:
@@ -73,13 +79,35 @@ class FileDestination(Destination):
 
     folder: Path
 
-    def publish(
-        self,
-        files: Mapping[str, Payload],
-        message: str = "",
-        place: Callable[[Payload, Path], None] = Payload.copy_to,
-    ) -> str:
-        """`place` copies or moves one file; `message` is not used."""
+    def publish(self, files: Mapping[str, Payload], message: str = "") -> str:
+        """`message` is not used."""
+        if (manifest := self.manifest()) and keeps_notice(manifest, files, str(self.folder)):
+            return digest(
+                {
+                    **{path: e.sha256 for path, e in manifest.files.items()},
+                    MANIFEST: file_digest(self.folder / MANIFEST),
+                }
+            )
+        return self.write(files)
+
+    def mark(self, notice: Notice | None, delete_files: bool, message: str = "") -> str:
+        if (manifest := self.manifest()) is None:
+            raise no_publication(f"{FILE}{self.folder}")
+        data = {name: (self.folder / name).read_bytes() for name in (MANIFEST, CARD) if (self.folder / name).is_file()}
+        files = (
+            {}
+            if delete_files
+            else {path: Payload.of(file) for path in manifest.files if (file := self.folder / path).is_file()}
+        )
+        return self.write(files | marked_files(data, notice, delete_files))
+
+    def manifest(self) -> Manifest | None:
+        """The manifest of the publication in the folder, if there is one."""
+        file = self.folder / MANIFEST
+        return Manifest.parse(file.read_bytes(), str(self.folder)) if file.is_file() else None
+
+    def write(self, files: Mapping[str, Payload], place: Callable[[Payload, Path], None] = Payload.copy_to) -> str:
+        """Replace the publication by `files`; `place` copies or moves one file."""
         digests = {path: file.sha256 for path, file in files.items()}
         if not self.holds(digests):
             try:
@@ -125,8 +153,8 @@ class FileDestination(Destination):
         present = {path for path, _ in files_below(self.folder)}
         if MANIFEST not in present and present:
             raise _foreign(str(self.folder))
-        published = Manifest.parse((self.folder / MANIFEST).read_bytes(), str(self.folder)).files if present else {}
-        return present - set(published) - {MANIFEST}
+        manifest = self.manifest()
+        return present - set(manifest.files if manifest else ()) - {MANIFEST}
 
 
 class Head(NamedTuple):
@@ -145,6 +173,16 @@ class HubDestination(Destination):
     private: bool
 
     def publish(self, files: Mapping[str, Payload], message: str) -> str:
+        return self._in_one_commit(lambda api, head: self._operations(api, files, head), message, create=True)
+
+    def mark(self, notice: Notice | None, delete_files: bool, message: str) -> str:
+        return self._in_one_commit(
+            lambda api, head: self._marking(api, head, notice, delete_files), message, create=False
+        )
+
+    def _in_one_commit(
+        self, changes: "Callable[[HfApi, Head], Sequence[CommitOperation]]", message: str, create: bool
+    ) -> str:
         """Each attempt reads the head, computes the changes and commits, so another attempt handles every failure.
 
         If a commit succeeded although its response was an error, the next attempt finds nothing to change. If another
@@ -153,8 +191,8 @@ class HubDestination(Destination):
         api, retries, conflicted = hub_client(), Retries(self.repo), False
         while True:
             try:
-                head = self._head(api)
-                operations = self._operations(api, files, head)
+                head = self._head(api, create)
+                operations = changes(api, head)
                 if not operations:
                     return head.commit
                 return self._commit(api, operations, message, head.commit)
@@ -167,13 +205,15 @@ class HubDestination(Destination):
                 else:
                     conflicted = True
 
-    def _head(self, api: "HfApi") -> Head:
+    def _head(self, api: "HfApi", create: bool) -> Head:
         from huggingface_hub.errors import RepositoryNotFoundError
         from huggingface_hub.hf_api import RepoFile
 
         try:
             commit = api.repo_info(self.repo, repo_type=self.repo_type).sha
         except RepositoryNotFoundError:
+            if not create:
+                raise
             api.create_repo(self.repo, repo_type=self.repo_type, private=self.private, exist_ok=True)
             commit = api.repo_info(self.repo, repo_type=self.repo_type).sha
         assert commit is not None
@@ -184,9 +224,12 @@ class HubDestination(Destination):
         """The changes from the head to the publication; empty if there are none."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-        if MANIFEST not in head.files and not set(head.files) <= _FIRST_FILES:
+        if MANIFEST not in head.files and not set(head.files) <= _FIRSTFILES:
             raise _foreign(f"repository {self.repo}")
-        stale = self._published(api, files, head) - files.keys()
+        published = self._published(api, files, head)
+        if published and keeps_notice(published, files, self.repo):
+            return []
+        stale = set(published.files if published else ()) - files.keys()
         deletions = [CommitOperationDelete(path) for path in sorted(stale & head.files.keys())]
         additions = [
             CommitOperationAdd(path, file.source)
@@ -195,12 +238,30 @@ class HubDestination(Destination):
         ]
         return additions + deletions
 
-    def _published(self, api: "HfApi", files: Mapping[str, Payload], head: Head) -> set[str]:
-        """The files of the previous publication, unless its manifest is the same."""
+    def _published(self, api: "HfApi", files: Mapping[str, Payload], head: Head) -> Manifest | None:
+        """The manifest of the previous publication, unless it is the same."""
         if MANIFEST not in head.files or _same(files[MANIFEST], head.files[MANIFEST]):
-            return set()
-        data = read_manifest(api, self.repo, self.repo_type, head.commit)
-        return set(Manifest.parse(data, self.repo).files)
+            return None
+        return Manifest.parse(read_manifest(api, self.repo, self.repo_type, head.commit), self.repo)
+
+    def _marking(
+        self, api: "HfApi", head: Head, notice: Notice | None, delete_files: bool
+    ) -> "Sequence[CommitOperation]":
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        if MANIFEST not in head.files:
+            raise no_publication(self.repo)
+        data = {
+            name: _read(api, self.repo, self.repo_type, head.commit, name)
+            for name in (MANIFEST, CARD)
+            if name in head.files
+        }
+        files = marked_files(data, notice, delete_files)
+        published = Manifest.parse(data[MANIFEST], self.repo).files
+        deleted = sorted((published.keys() & head.files.keys()) - files.keys()) if delete_files else []
+        changed = [name for name, file in files.items() if file.read() != data.get(name)]
+        additions = [CommitOperationAdd(name, files[name].source) for name in changed]
+        return [*additions, *(CommitOperationDelete(path) for path in deleted)]
 
     def _commit(self, api: "HfApi", operations: "Sequence[CommitOperation]", message: str, parent: str) -> str:
         info = api.create_commit(
@@ -211,10 +272,13 @@ class HubDestination(Destination):
 
 def read_manifest(api: "HfApi", repo: str, repo_type: RepoType, commit: str) -> bytes:
     """The manifest of a repository at a commit, unparsed."""
+    return _read(api, repo, repo_type, commit, MANIFEST)
+
+
+def _read(api: "HfApi", repo: str, repo_type: RepoType, commit: str, name: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = with_retries(
-            repo,
-            lambda: api.hf_hub_download(repo, MANIFEST, repo_type=repo_type, revision=commit, local_dir=folder),
+            repo, lambda: api.hf_hub_download(repo, name, repo_type=repo_type, revision=commit, local_dir=folder)
         )
         return Path(path).read_bytes()
 

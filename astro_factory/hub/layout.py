@@ -19,9 +19,9 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from astro_factory.core.canonical import file_digest
 from astro_factory.core.config import Config
@@ -47,6 +47,11 @@ class Payload:
         if isinstance(source, bytes):
             return cls(source, hashlib.sha256(source).hexdigest(), len(source))
         return cls(source, file_digest(source), source.stat().st_size)
+
+    @property
+    def entry(self) -> dict[str, str | int]:
+        """Its entry in the manifest."""
+        return {"sha256": self.sha256, "size": self.size}
 
     def read(self) -> bytes:
         return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
@@ -83,6 +88,17 @@ class FileEntry(Config):
     """Its size in bytes."""
 
 
+class Notice(Config):
+    """What the publisher says about a publication that should not be used any more."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    status: Literal["withdrawn", "superseded"]
+    reason: Annotated[str, Field(max_length=1000)] = ""
+    replaced_by: Annotated[str, Field(max_length=1000)] = ""
+    """`org/name` or `file:PATH`; empty if nothing replaces it."""
+
+
 class Manifest(Config):
     """`astro/manifest.json`: the files and artifacts of a publication."""
 
@@ -94,6 +110,7 @@ class Manifest(Config):
     """Artifact to its content digest in the store."""
     files: dict[str, FileEntry]
     """Path to digest and size, for every file but the manifest."""
+    notice: Notice | None = None
 
     @classmethod
     def parse(cls, data: bytes, origin: str) -> "Manifest":
@@ -154,6 +171,10 @@ def model_files(folder: Path, name: str) -> dict[str, Payload]:
 def seal(files: Mapping[str, Payload], provenance: Path, artifacts: Mapping[str, str]) -> dict[str, Payload]:
     """The files with their provenance and the manifest of everything."""
     sealed = dict(files) | {f"astro/{path}": Payload.of(file) for path, file in files_below(provenance)}
-    entries = {path: {"sha256": file.sha256, "size": file.size} for path, file in sealed.items()}
-    manifest = {"format": 1, "artifacts": dict(artifacts), "files": entries}
-    return sealed | {MANIFEST: Payload.of(json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")}
+    manifest = {"format": 1, "artifacts": dict(artifacts), "files": {path: file.entry for path, file in sealed.items()}}
+    return sealed | {MANIFEST: manifest_payload(manifest)}
+
+
+def manifest_payload(manifest: Mapping[str, object]) -> Payload:
+    """A manifest as a file."""
+    return Payload.of(json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")

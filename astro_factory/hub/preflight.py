@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.hub.client import hub_client, with_retries
-from astro_factory.hub.destinations import RepoType
+from astro_factory.hub.destinations import RepoType, no_publication
+from astro_factory.hub.layout import MANIFEST
 from astro_factory.hub.licences import conflict, llama_terms
 
 
@@ -40,6 +41,18 @@ def check_on_hub(
         except UserError as error:
             found += [diagnostic for diagnostic in error.diagnostics if diagnostic not in found]
     return found
+
+
+def check_superseded(repo: str, repo_type: RepoType) -> list[Diagnostic]:
+    """Whether the token can write an earlier publication, and whether it is one."""
+    try:
+        if found := _may_write(repo, repo_type):
+            return found
+        if not with_retries(repo, lambda: hub_client().file_exists(repo, MANIFEST, repo_type=repo_type)):
+            raise no_publication(repo)
+    except UserError as error:
+        return list(error.diagnostics)
+    return []
 
 
 def _may_write(repo: str, repo_type: RepoType) -> list[Diagnostic]:

@@ -18,8 +18,10 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.file_names import regular_file
 from astro_factory.core.results import Result, ResultProvider
 from astro_factory.hub.client import hub_client, with_retries
-from astro_factory.hub.destinations import RepoType, invalid_name, is_local
+from astro_factory.hub.destinations import RepoType
 from astro_factory.hub.layout import MANIFEST, RECORDS, Manifest, Payload
+from astro_factory.hub.notices import usable
+from astro_factory.hub.places import invalid_name, is_local
 from astro_factory.hub.pull import find, read_manifest_of
 from astro_factory.store.remotes import RemoteStore
 
@@ -45,7 +47,7 @@ class Publication(ResultProvider, ABC):
 
     @cached_property
     def manifest(self) -> Manifest:
-        return self._read_manifest()
+        return usable(self._read_manifest(), self.name)
 
     @abstractmethod
     def _read_manifest(self) -> Manifest: ...

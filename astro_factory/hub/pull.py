@@ -19,8 +19,15 @@ from astro_factory.core.canonical import digest
 from astro_factory.core.errors import UserError
 from astro_factory.core.file_names import regular_file
 from astro_factory.hub.client import hub_client, status_of, with_retries
-from astro_factory.hub.destinations import FileDestination, RepoType, invalid_name, is_local, read_manifest
+from astro_factory.hub.destinations import (
+    FileDestination,
+    RepoType,
+    no_publication,
+    read_manifest,
+)
 from astro_factory.hub.layout import MANIFEST, RECORDS, Manifest, Payload
+from astro_factory.hub.notices import notice_text, usable
+from astro_factory.hub.places import invalid_name, is_local
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -43,6 +50,8 @@ class Pulled:
     """Total size in bytes."""
     changed: bool
     """Whether anything was written; False if the target was up to date."""
+    notice: str = ""
+    """What the publisher says about it, if there is a newer publication."""
 
     def as_json(self) -> Mapping[str, object]:
         return asdict(self) | {"target": str(self.target)}
@@ -57,8 +66,8 @@ def pull(source: str, target: Path) -> Pulled:
         target: A folder that is new, empty, or contains an earlier pull; other files in it are kept.
 
     Raises:
-        UserError: the source is missing, not accessible, not a publication, damaged or unsafe, or the target contains
-            something else.
+        UserError: the source is missing, not accessible, not a publication, withdrawn, damaged or unsafe, or the target
+            contains something else.
     """
     if is_local(source):
         return _pull_folder(source, target)
@@ -69,12 +78,12 @@ def _pull_folder(source: str, target: Path) -> Pulled:
     folder = Path(source.removeprefix("file:")).expanduser()
     file = regular_file(folder, MANIFEST)
     if file is None:
-        raise _no_publication(source)
+        raise no_publication(source)
     data = file.read_bytes()
-    manifest = Manifest.parse(data, source)
+    manifest = usable(Manifest.parse(data, source), source)
     changed = not _is_current(target, manifest, data)
     if changed:
-        FileDestination(target).publish(_verified(folder, manifest, source))
+        FileDestination(target).write(_verified(folder, manifest, source))
     return _summary(source, target, manifest, changed)
 
 
@@ -83,7 +92,7 @@ def _pull_repository(source: str, target: Path) -> Pulled:
     name, _, revision = source.partition("@")
     repo, repo_type, commit = find(api, name, revision)
     data = read_manifest_of(api, repo, repo_type, commit)
-    manifest = Manifest.parse(data, repo)
+    manifest = usable(Manifest.parse(data, repo), repo)
     changed = not _is_current(target, manifest, data)
     if changed:
         partial = target.parent / f".{target.name}.partial"
@@ -96,7 +105,7 @@ def _pull_repository(source: str, target: Path) -> Pulled:
 
         with_retries(repo, download)
         try:
-            FileDestination(target).publish(_verified(partial, manifest, source), place=Payload.move_to)
+            FileDestination(target).write(_verified(partial, manifest, source), place=Payload.move_to)
         finally:
             shutil.rmtree(partial)
     return _summary(f"{repo}@{commit}", target, manifest, changed)
@@ -136,7 +145,7 @@ def read_manifest_of(api: "HfApi", repo: str, repo_type: RepoType, commit: str) 
     try:
         return read_manifest(api, repo, repo_type, commit)
     except UserError as error:
-        raise (_no_publication(repo) if status_of(error) == 404 else error) from error.__cause__
+        raise (no_publication(repo) if status_of(error) == 404 else error) from error.__cause__
 
 
 def _is_current(target: Path, manifest: Manifest, data: bytes) -> bool:
@@ -176,12 +185,8 @@ def _check_record(path: str, data: bytes, source: str) -> None:
         raise UserError.of("E712", cause, "do not use this source: its records were tampered with")
 
 
-def _no_publication(source: str) -> UserError:
-    cause = f"{source} has no {MANIFEST}, so it was not published by astro-factory"
-    return UserError.of("E717", cause, "read other data with `kind: hub` or datasets.load_dataset")
-
-
 def _summary(source: str, target: Path, manifest: Manifest, changed: bool) -> Pulled:
     files = (*sorted(manifest.files), MANIFEST)
     size = sum((target / path).stat().st_size for path in files)
-    return Pulled(source, target, tuple(manifest.artifacts), files, size, changed)
+    notice = notice_text(manifest.notice, source.partition("@")[0]) if manifest.notice else ""
+    return Pulled(source, target, tuple(manifest.artifacts), files, size, changed, notice)

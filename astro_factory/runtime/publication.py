@@ -12,7 +12,7 @@ from astro_factory.runtime.published_files import PublishedFiles
 
 _NODES = ("models", "problems", "stages", "publish")
 _DEFINITIONS = ("engines", "search_policies", "templates", "suites")
-_PATH_FIELDS = ("path", "repo")
+_PATH_FIELDS = ("path", "repo", "supersedes")
 _TEMPLATE_FIELDS = ("template", "backtracks", "prompt", "word_sources")
 _LOCAL_SERVER = "http://localhost:8000/v1"
 """Stands for the publisher's servers in a published spec."""

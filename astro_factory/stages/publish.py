@@ -22,11 +22,14 @@ from astro_factory.core.config import LATER, NOT_SEMANTIC, Reference, StageConfi
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.core.graph import GraphNode
-from astro_factory.hub.destinations import FileDestination, destination, invalid_name, is_local
+from astro_factory.hub.destinations import FileDestination, destination
 from astro_factory.hub.licences import llama_terms, unknown_licence
+from astro_factory.hub.places import invalid_place, is_local, shared_name
 from astro_factory.hub.provenance import Provenance, hub_repos
 
 if TYPE_CHECKING:
+    from astro_factory.hub.cards import Labels
+    from astro_factory.hub.destinations import RepoType
     from astro_factory.hub.evaluation_results import Evaluation
     from astro_factory.hub.layout import Payload
 
@@ -74,18 +77,18 @@ class Config(StageConfig):
     """Whether a new repository is private. An existing one is not changed."""
     licence: str | None = None
     """Licence in the card, as the Hub's identifier, such as `apache-2.0`."""
+    supersedes: Annotated[str | None, LATER] = None
+    """An earlier publication that this one replaces, in the form of `repo`. Both cards say so: this publication's, and
+    that of the earlier one, which gets a commit of its own."""
     message: str = Field("Publish with astro-factory", min_length=1)
     """First line of the commit."""
     heartbeat_s: Annotated[float, Field(gt=0), NOT_SEMANTIC] = 86400.0
     """Longest time without a sign of life. An upload reports no progress, and that of a large model takes hours."""
 
-    @field_validator("repo")
+    @field_validator("repo", "supersedes")
     @classmethod
-    def _names_a_place(cls, repo: str) -> str:
-        if is_local(repo):
-            if not repo.removeprefix("file:").strip("/. "):
-                raise ValueError(f"'{repo}' names no folder of its own, such as file:out/traces")
-        elif problem := invalid_name(repo):
+    def _names_a_place(cls, repo: str | None) -> str | None:
+        if repo is not None and (problem := invalid_place(repo)):
             raise ValueError(problem)
         return repo
 
@@ -106,6 +109,10 @@ class Config(StageConfig):
             raise ValueError("`report` belongs to a model; list a report to publish in `artifacts`")
         if self.benchmark_tasks and not self.report:
             raise ValueError("`benchmark_tasks` needs the `report` that has the results")
+        if self.supersedes == self.repo:
+            raise ValueError(
+                "`supersedes` names another place than `repo`; in the same place, files are replaced anyway"
+            )
         for name in self.artifacts:
             if not re.fullmatch(r"[\w.-]+", name, re.ASCII):
                 raise ValueError(f"'{name}' cannot name a table: `datasets` takes letters, digits and _ . -")
@@ -114,7 +121,7 @@ class Config(StageConfig):
 
 def run(ctx: StageContext, config: Config) -> None:
     from astro_factory.hub.cards import check_card
-    from astro_factory.hub.layout import seal
+    from astro_factory.hub.layout import Notice, seal
 
     provenance_folder = ctx.inputs[PROVENANCE_INPUT]
     provenance = Provenance.read(provenance_folder)
@@ -125,8 +132,13 @@ def run(ctx: StageContext, config: Config) -> None:
     check_card(card, files)
     sealed = seal(files, provenance_folder, {name: ctx.digests[name] for name in names})
     ctx.events.log(f"{len(sealed)} files, {sum(file.size for file in sealed.values())} bytes, to {config.repo}")
-    place = destination(config.repo, "model" if config.artifact else "dataset", config.private, Path.cwd())
+    repo_type: RepoType = "model" if config.artifact else "dataset"
+    place = destination(config.repo, repo_type, config.private, Path.cwd())
     commit = place.publish(sealed, config.message)
+    if config.supersedes:
+        earlier = destination(config.supersedes, repo_type, config.private, Path.cwd())
+        name = shared_name(config.repo)
+        earlier.mark(Notice(status="superseded", replaced_by=name), False, f"Superseded by {name}")
     publication = {
         "destination": config.repo,
         "commit": commit,
@@ -137,13 +149,13 @@ def run(ctx: StageContext, config: Config) -> None:
 
 def _data(ctx: StageContext, config: Config, provenance: Provenance) -> "tuple[dict[str, Payload], str]":
     """The files of a dataset repository except the provenance, and the text of the card, which is one of them."""
-    from astro_factory.hub.cards import Labels, dataset_card, published_tables
+    from astro_factory.hub.cards import dataset_card, published_tables
     from astro_factory.hub.croissant import CROISSANT, croissant
     from astro_factory.hub.layout import CARD, Payload, data_files
     from astro_factory.hub.session_traces import session_files
 
     folders = {name: ctx.inputs[name] for name in config.artifacts}
-    tables, labels = published_tables(folders), Labels(config.repo, config.licence, config.language)
+    tables, labels = published_tables(folders), _labels(config)
     card = dataset_card(labels, list(folders), tables, provenance)
     texts = {CARD: card.encode(), CROISSANT: croissant(labels, tables, provenance).encode()} | session_files(folders)
     return data_files(folders) | {name: Payload.of(text) for name, text in texts.items()}, card
@@ -151,7 +163,7 @@ def _data(ctx: StageContext, config: Config, provenance: Provenance) -> "tuple[d
 
 def _model(ctx: StageContext, config: Config, provenance: Provenance) -> "tuple[dict[str, Payload], str]":
     """The same of a model repository."""
-    from astro_factory.hub.cards import Labels, model_card
+    from astro_factory.hub.cards import model_card
     from astro_factory.hub.evaluation_results import eval_results_files
     from astro_factory.hub.layout import CARD, Payload, model_files
 
@@ -159,12 +171,18 @@ def _model(ctx: StageContext, config: Config, provenance: Provenance) -> "tuple[
     folder, terms = ctx.inputs[config.artifact], llama_terms(provenance.behind(config.artifact).models)
     files = model_files(folder, config.artifact)
     evaluation = _evaluation(ctx.inputs[config.report], config) if config.report else None
-    labels = Labels(config.repo, config.licence, config.language)
+    labels = _labels(config)
     card = model_card(labels, config.artifact, folder, provenance, terms, evaluation, config.report)
     texts = {CARD: card.encode()} | ({"NOTICE": terms.notice.encode()} if terms else {})
     if evaluation:
         texts |= eval_results_files(config.artifact, evaluation, config.benchmark_tasks, provenance)
     return files | {name: Payload.of(text) for name, text in texts.items()}, card
+
+
+def _labels(config: Config) -> "Labels":
+    from astro_factory.hub.cards import Labels
+
+    return Labels(config.repo, config.licence, config.language, config.supersedes)
 
 
 def _evaluation(folder: Path, config: Config) -> "Evaluation":
@@ -211,6 +229,8 @@ def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> li
     report = next((node for node in upstream if node.name == config.report), None)
     if report is not None and (missing := _not_an_arm(config, getattr(report.config, "arms", ()))):
         found.append(missing)
+    if config.supersedes:
+        found += _supersedes(config.supersedes, "model" if config.artifact else "dataset", online)
     if is_local(config.repo):
         return found
     entries = [(node.section, node.kind, node.config.model_dump()) for node in _behind(config.artifact, upstream)]
@@ -220,6 +240,18 @@ def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> li
         repo_type = "model" if config.artifact else "dataset"
         found += check_on_hub(config.repo, repo_type, config.licence, models, datasets)
     return found
+
+
+def _supersedes(place: str, repo_type: "RepoType", online: bool) -> list[Diagnostic]:
+    """Whether the earlier publication exists and can be marked."""
+    from astro_factory.hub.destinations import no_publication
+    from astro_factory.hub.preflight import check_superseded
+
+    if is_local(place):
+        there = destination(place, repo_type, True, Path.cwd())
+        missing = isinstance(there, FileDestination) and there.manifest() is None
+        return list(no_publication(place).diagnostics) if missing else []
+    return check_superseded(place, repo_type) if online else []
 
 
 def _behind(artifact: str | None, upstream: Sequence[GraphNode]) -> Sequence[GraphNode]:
@@ -245,7 +277,7 @@ def _terms_broken(config: Config, models: Sequence[str]) -> list[Diagnostic]:
 
 
 def intact(config: Config, output: Path) -> bool:
-    """Whether the publication still exists.
+    """Whether the publication still exists, or was withdrawn or superseded, so that it stays as it is.
 
     Only a folder is checked. A commit on the Hub stays, and checking it would need the network.
     """
@@ -253,4 +285,5 @@ def intact(config: Config, output: Path) -> bool:
         return True
     publication = json.loads((output / _FILE).read_text(encoding="utf-8"))
     place = destination(config.repo, "dataset", config.private, Path.cwd())
-    return isinstance(place, FileDestination) and place.holds(publication["files"])
+    assert isinstance(place, FileDestination)
+    return place.holds(publication["files"]) or bool((manifest := place.manifest()) and manifest.notice)

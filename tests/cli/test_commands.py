@@ -428,6 +428,14 @@ def test_publish_and_pull(run):
     pulled = run("pull", "file:out/data", "copy")
     assert pulled.code == 0 and Path("copy/README.md").is_file() and "copy" in pulled.out
     assert run("pull", "file:nowhere").code == 2
+    withdrawn = run("withdraw", "file:out/data", "--reason", "wrong answers", "--json")
+    assert withdrawn.code == 0 and withdrawn.json["status"] == "withdrawn"
+    refused = run("pull", "file:out/data", "again")
+    assert refused.code == 2 and "E726" in refused.err and "wrong answers" in refused.err
+    assert run("publish", "spec.yaml", "--json").json["counts"] == {"hit": 3}
+    undone = run("withdraw", "file:out/data", "--undo")
+    assert undone.out.startswith("file:out/data: the notice is removed in commit ")
+    assert run("pull", "file:out/data", "again").code == 0
 
 
 def test_init_makes_a_workspace_that_checks(run):

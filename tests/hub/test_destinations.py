@@ -9,8 +9,9 @@ import threading
 import pytest
 
 from astro_factory.core.errors import UserError
-from astro_factory.hub.destinations import FileDestination, HubDestination, destination, invalid_name
+from astro_factory.hub.destinations import FileDestination, HubDestination, destination
 from astro_factory.hub.layout import MANIFEST, Payload, seal
+from astro_factory.hub.places import invalid_name
 from tests.hub.server import READER, STRANGER, Stored
 
 REPO = HubDestination("org/traces", "dataset", private=True)
@@ -105,7 +106,7 @@ def test_failure_while_writing_leaves_the_old_publication(sealed, tmp_path, monk
 
     monkeypatch.setattr(Payload, "copy_to", full)
     with pytest.raises(UserError, match="No space left on device"):
-        target.publish(sealed(table=b"new"), "", place=full)
+        target.publish(sealed(table=b"new"))
     assert contents(target.folder) == before
 
 

@@ -15,6 +15,7 @@ from astro_factory.core.errors import Place, UserError
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.tables import read_table
 from astro_factory.hub.pull import pull
+from astro_factory.hub.withdrawal import withdraw
 from astro_factory.stages import publish
 from astro_factory.stages.models import hub as hub_model
 from astro_factory.stages.problems import hub as hub_problems
@@ -162,6 +163,38 @@ def test_report_without_the_model(workspace, golden):
     assert not (workspace / "work/out").exists()
 
 
+@pytest.mark.parametrize("kind", ["file:", "org/"])
+def test_a_publication_supersedes_another(hub, workspace, kind):
+    """Each place gets one commit; a second run of either changes nothing."""
+    run(workspace, repo=f"{kind}old", artifacts=("traces",))
+    fields = {"repo": f"{kind}new", "supersedes": f"{kind}old", "artifacts": ("traces",)}
+    first = run(workspace, **fields)
+    files = {
+        name: Path(name, "README.md").read_text()
+        if kind == "file:"
+        else hub.repo(f"org/{name}").head.files["README.md"].data.decode()
+        for name in ("old", "new")
+    }
+    link = {name: f"[org/{name}](https://huggingface.co/datasets/org/{name})" for name in files}
+    shown = {name: f"`{name}`" if kind == "file:" else link[name] for name in files}
+    assert f"\n\nIt replaces {shown['old']}.\n" in files["new"]
+    assert f"> **Superseded.** Use {shown['new']} instead.\n" in files["old"]
+    assert run(workspace, **fields) == first
+    run(workspace, repo=f"{kind}old", artifacts=("traces",))
+    if kind == "org/":
+        assert [len(hub.repo(f"org/{name}").commits) for name in files] == [3, 2]
+
+
+def test_what_is_superseded_has_to_exist(hub, workspace):
+    def faults(place: str, online: bool = True) -> list[str]:
+        config = publish.Config(repo="org/new", supersedes=place, artifacts=("traces",))
+        return [found.code for found in publish.preflight(config, [], online)]
+
+    hub.create("org/plain")
+    assert faults("file:nothing") == ["E717"] and faults("org/plain") == ["E717"] and faults("org/none") == ["E717"]
+    assert faults("other/traces") == ["E702"] and faults("org/none", online=False) == []
+
+
 def test_publish_a_llama_with_its_notice(workspace):
     make_provenance(workspace / "store/llama", base="meta-llama/Llama-3.1-8B-Instruct")
     fields = {"repo": "file:out/llama-x", "artifact": "rl", "licence": "llama3.1"}
@@ -193,6 +226,8 @@ def test_intact_says_whether_the_folder_is_still_there(workspace):
     assert publish.intact(config, out)
     (workspace / "work/out/x/README.md").write_text("changed by hand")
     assert not publish.intact(config, out)
+    withdraw("file:out/x", "wrong")
+    assert publish.intact(config, out), "what was withdrawn stays as it is"
     assert publish.intact(publish.Config(repo="org/x", artifacts=("traces",)), out)
 
 
@@ -206,6 +241,8 @@ FAULTS = [
     ({"artifacts": ("a", "a")}, "`artifacts` names an artifact twice"),
     ({"artifacts": ("a b",)}, "'a b' cannot name a table: `datasets` takes letters, digits and _ . -"),
     ({"message": ""}, "at least 1 character"),
+    ({"supersedes": "org"}, "'org' is not a repository name"),
+    ({"supersedes": "org/x"}, "`supersedes` names another place than `repo`"),
     ({"report": "report"}, "`report` belongs to a model; list a report to publish in `artifacts`"),
     ({"benchmark_tasks": {"a": "b"}}, "`benchmark_tasks` needs the `report` that has the results"),
 ]
