@@ -35,6 +35,7 @@ GROUPS = {
     "chatting": ("chat",),
     "trees": ("replay",),
     "building": ("build",),
+    "launching": ("launch",),
     "watching": ("watch",),
     "sweeping": ("sweep",),
     "verifying": ("verify",),

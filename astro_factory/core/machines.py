@@ -36,6 +36,11 @@ class Machine:
         return self.nodes * self.gpus
 
     @property
+    def is_described(self) -> bool:
+        """Whether it is a machine that was described, and not this one, of which the other nodes are not known."""
+        return not self.host_gb
+
+    @property
     def tflops(self) -> float | None:
         """Peak speed of a GPU in bf16, in 10^12 operations a second; None if its model is not in our table."""
         return self._sheet.get("tflops")

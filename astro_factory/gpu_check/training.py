@@ -53,7 +53,7 @@ def check_zero3(rig: Rig) -> str:
 
 def check_sigterm(rig: Rig) -> str:
     """SIGTERM in the middle of training leaves a checkpoint, from which training continues as if uninterrupted."""
-    from astro_factory.training.launch import Interrupted
+    from astro_factory.training.failures import Interrupted
 
     settings = {"max_steps": 4, "learning_rate": 1e-4, "precision": "bf16"}
     whole, curves = rig.train("sigterm-whole", **settings)

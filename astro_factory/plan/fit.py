@@ -9,6 +9,7 @@ from astro_factory.core.graph import GraphNode
 from astro_factory.core.machines import Machine
 from astro_factory.core.plans import Hit, Import, Plan
 from astro_factory.runtime.resources import declared
+from astro_factory.training.settings import TrainingConfig
 
 
 def wants_gpus(plan: Plan) -> bool:
@@ -26,32 +27,57 @@ def gpu_fault(node: GraphNode, needed: int, machine: Machine) -> Diagnostic | No
     """E181 if a stage needs more GPUs than there are, or several together that are instances of split GPUs."""
     if not needed:
         return None
-    count = machine.all_gpus
-    field, processes = _processes(node.config, needed)
+    field, processes = _processes(node.config)
     together = needed if field.startswith("launch") else needed // processes
     if machine.separate and together > 1:
         cause = f"'{node.name}' needs {together} GPUs that work together; instances of a split GPU (MIG) cannot"
         lower = f"{node.section}.{node.name}.{field}" if together == needed else "the engine's tensor_parallel_size"
         return Diagnostic("E181", cause, f"set {lower} to 1, or turn MIG off", node.place)
-    if needed <= count:
+    if has_gpus(node.config, needed, machine):
         return None
-    cause = f"'{node.name}' needs {needed} GPUs ({field}: {processes}), and {machine} has {count}"
+    has = f"{machine} has {machine.all_gpus}"
+    cause = f"'{node.name}' needs {needed} GPUs ({field}: {processes}), and {has}"
+    nodes = _nodes(node.config)
+    if nodes > 1 or needed <= machine.all_gpus:
+        each = f"on each of {nodes} nodes" if nodes > 1 else "on one node"
+        cause = f"'{node.name}' needs {needed} GPUs {each} ({field}: {processes}, launch.nodes: {nodes}), and {has}"
     return Diagnostic("E181", cause, "", node.locate(tuple(field.split("."))) or node.place)
 
 
+def has_gpus(config: StageConfig, needed: int, machine: Machine) -> bool:
+    """Whether a machine has the GPUs that a stage needs: for training, on each of its nodes."""
+    if not isinstance(config, TrainingConfig):
+        return needed <= machine.all_gpus
+    return needed <= machine.gpus and (config.launch.nodes <= machine.nodes or not machine.is_described)
+
+
 def fitting_processes(node: GraphNode, machine: Machine) -> dict[str, int]:
-    """The field and the greatest number of processes that the machine has GPUs for, at least 1."""
+    """The smallest change with which the machine has enough GPUs: more nodes, or else fewer processes."""
     needed = int(declared(node).gpus)
-    field, processes = _processes(node.config, needed)
-    most = max(1, min(processes, machine.all_gpus * processes // needed))
+    field, processes = _processes(node.config)
+    nodes = max(machine.nodes, _nodes(node.config)) if not machine.is_described else machine.nodes
+    if isinstance(node.config, TrainingConfig) and processes <= nodes * machine.gpus:
+        return next(
+            (
+                {"launch.nodes": number}
+                for number in range(1, nodes + 1)
+                if processes <= number * machine.gpus and processes % number == 0
+            ),
+            {},
+        )
+    most = max(1, min(processes, machine.all_gpus * processes // (needed * _nodes(node.config))))
     return next(({field: fewer} for fewer in range(most, 0, -1) if _is_valid(node, field, fewer)), {})
 
 
-def _processes(config: StageConfig, needed: int) -> tuple[str, int]:
+def _nodes(config: StageConfig) -> int:
+    return config.launch.nodes if isinstance(config, TrainingConfig) else 1
+
+
+def _processes(config: StageConfig) -> tuple[str, int]:
     """The field with the number of processes, and its value."""
-    if processes := getattr(config, "processes", None):
-        return "processes", processes
-    return "launch.processes", needed
+    if isinstance(config, TrainingConfig):
+        return "launch.processes", config.launch.processes
+    return "processes", getattr(config, "processes", 1)
 
 
 def _is_valid(node: GraphNode, field: str, value: int) -> bool:

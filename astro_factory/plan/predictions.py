@@ -17,7 +17,7 @@ from astro_factory.core.model_shapes import ModelShape, read_shape_file
 from astro_factory.core.plans import Hit, Import, Plan
 from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.workload import Workload
-from astro_factory.plan.fit import fitting_processes, gpu_fault, require_usable_gpus
+from astro_factory.plan.fit import fitting_processes, gpu_fault, has_gpus, require_usable_gpus
 from astro_factory.runtime.costs import input_rows, workload_of
 from astro_factory.runtime.resources import declared
 from astro_factory.stages import stage_kind
@@ -132,7 +132,7 @@ def _fault(
 
     def fits(changes: Changes) -> bool:
         config = _changed(node.config, changes)
-        if config is None or stage_kind(node.module).gpus(config) > machine.all_gpus:
+        if config is None or not has_gpus(config, int(stage_kind(node.module).gpus(config)), machine):
             return False
         lighter = _needs(node, config, shapes, workload, machine)
         return lighter is None or not _over(lighter, machine)

@@ -2,37 +2,11 @@
 
 import os
 import platform
-from contextlib import suppress
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TypedDict
 
 from astro_factory import __version__
 from astro_factory.core.devices import gpu_models
-
-_PACKAGES = (
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "bitsandbytes",
-    "vllm",
-    "deepspeed",
-    "accelerate",
-    "tokenizers",
-    "sympy",
-    "pyarrow",
-)
-
-
-@lru_cache(maxsize=1)
-def library_versions() -> dict[str, str]:
-    """Versions of the installed libraries that can change a result."""
-    versions = {}
-    for package in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    return versions
+from astro_factory.core.versions import library_versions
 
 
 class Environment(TypedDict):

@@ -37,8 +37,8 @@ def training_needs(
     notes: tuple[str, ...] = ()
     if isinstance(config, GRPOSettings):
         parts, notes = _with_rollouts(config, shape, step, parts, machine)
-    gpus = config.launch.gpus if machine.gpus else 0
-    here = math.ceil(config.launch.processes / machine.nodes)
+    gpus = config.launch.gpus_per_node * config.launch.nodes if machine.gpus else 0
+    here = config.launch.processes_per_node
     loading = 5 * GB if step.zero_stage == 3 else 4 * shape.parameters
     host = here * (_PROCESS + loading + offloaded_memory(shape, step))
     if not gpus:
@@ -156,6 +156,8 @@ def lighter_training(config: SFTSettings | GRPOSettings, machine: Machine) -> It
     available = machine.all_gpus or config.launch.processes
     for processes in sorted({config.launch.processes, available}):
         changes["launch.processes"] = processes
+        if machine.gpus and processes > machine.gpus * config.launch.nodes:
+            changes["launch.nodes"] = machine.nodes
         for zero in range(max(stage, 2), 4):
             changes["launch.deepspeed.zero_stage"] = zero
             yield {k: v for k, v in changes.items() if k != "launch.processes" or v != config.launch.processes}

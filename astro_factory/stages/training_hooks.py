@@ -11,13 +11,13 @@ from astro_factory.training.settings import GRPOSettings, SFTSettings
 
 
 def cores(config: SFTSettings | GRPOSettings) -> int:
-    """CPU cores that the stage keeps busy."""
-    return config.launch.processes * config.threads
+    """CPU cores of a node that the stage keeps busy."""
+    return config.launch.processes_per_node * config.threads
 
 
 def gpus(config: SFTSettings | GRPOSettings) -> int:
-    """GPUs that the stage needs: one for each process."""
-    return config.launch.gpus
+    """GPUs of a node that the stage needs: one for each process."""
+    return config.launch.gpus_per_node
 
 
 def requirements(

@@ -5,7 +5,8 @@
 
 Each process calls the stage's `run(ctx, config)` again, where `is_training_process()` is true. Rank 0 sends its events
 through a file of JSON lines that the parent follows. On SIGTERM to the parent the processes first save a checkpoint; if
-the parent is killed, they are killed at once.
+the parent is killed, they are killed at once. With several nodes this one is the head, and `training.joining` runs the
+processes of the others.
 """
 
 import ctypes
@@ -16,18 +17,20 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from astro_factory.core import stack_dumps
 from astro_factory.core.canonical import digest
 from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.devices import torch_device
-from astro_factory.core.errors import Diagnostic, Place, UserError
+from astro_factory.core.errors import UserError
 from astro_factory.core.user_code import import_target
+from astro_factory.training.failures import end_of, log_tail, raise_first, read_failures, record_failure
+from astro_factory.training.head import Meeting, NodeLost, meet
 from astro_factory.training.settings import Launch, TrainingConfig
 
 _MARKER = "ASTRO_FACTORY_TRAINING_PROCESS"
@@ -36,16 +39,8 @@ _PARENT_DEATH = 1
 _POLL_S = 0.2
 _EXIT_S = 15
 """How long torchrun may take to end after its processes."""
-_LAST_LINES = 30
-_FAILURE = "processes.{rank}.failure"
-_TORCHRUN = "torch/distributed/elastic/"
-"""In a log, the first line with this path begins torchrun's report of a failure."""
 _COMPILE_S = 900
 """A compiler lock older than this was left by a killed process."""
-
-
-class Interrupted(SystemExit):
-    """Training was interrupted by a signal after it had saved a checkpoint."""
 
 
 def is_training_process() -> bool:
@@ -65,7 +60,7 @@ def run_distributed(module: str, ctx: StageContext, config: TrainingConfig, laun
         )
     events_file, log_file, job_file = (ctx.scratch / f"processes.{suffix}" for suffix in ("events", "log", "json"))
     events_file.write_text("")
-    for old in ctx.scratch.glob(_FAILURE.format(rank="*")):
+    for old in end_of(ctx.scratch):
         old.unlink()
     job = {
         "module": module,
@@ -76,31 +71,45 @@ def run_distributed(module: str, ctx: StageContext, config: TrainingConfig, laun
         "work": str(ctx.scratch),
     }
     job_file.write_text(json.dumps(job))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(launch.processes)]
-    command += ["-m", "astro_factory.training.launch", str(job_file)]
-    with log_file.open("wb") as log, events_file.open() as events:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=_environment(launch, config.grace_s), preexec_fn=die_with_parent
-        )
+    with (
+        closing(meet(ctx, launch)) if launch.nodes > 1 else nullcontext() as members,
+        log_file.open("wb") as log,
+        events_file.open() as events,
+    ):
+        meeting = members.begin(job_file) if members else None
+        process = start(launch, job_file, config.grace_s, log, meeting)
+        lost = None
         try:
-            failure = _follow(process, events, ctx.events)
+            _follow(process, events, ctx.events, members.check if members else lambda: None)
+        except NodeLost as reason:
+            process.kill()  # its processes wait for the node that is gone
+            lost = reason
         finally:
-            _end(process, config.grace_s + _EXIT_S)
-    if failure:
-        raise failure
-    if process.returncode:
-        tail = "\n".join(_failure_tail(ctx.scratch, log_file))
-        raise RuntimeError(f"{launch.processes} training processes ended with code {process.returncode}:\n{tail}")
+            end(process, config.grace_s + _EXIT_S)
+        failures = read_failures(ctx.scratch)
+        if members and (failures or lost or process.returncode):
+            failures = members.failures(failures)
+            lost = lost or members.lost()
+    if failures or lost or process.returncode:
+        code = f"{launch.processes} training processes ended with code {process.returncode}"
+        raise_first(failures, code, lost, log_tail(log_file))
 
 
-def _failure_tail(work: Path, log_file: Path) -> list[str]:
-    """The last lines of a process's traceback, or else of the log, without torchrun's own report."""
-    if failures := sorted(work.glob(_FAILURE.format(rank="*"))):
-        return failures[0].read_text(errors="replace").splitlines()[-_LAST_LINES:]
-    lines = log_file.read_text(errors="replace").splitlines()
-    torchrun = next((number for number, line in enumerate(lines) if _TORCHRUN in line), len(lines))
-    exits = [line.strip() for line in lines[torchrun:] if line.strip().startswith(("rank", "exitcode"))]
-    return lines[:torchrun][-_LAST_LINES:] + exits
+def start(
+    launch: Launch, job_file: Path, grace_s: float, log: IO[bytes], meeting: Meeting | None = None
+) -> subprocess.Popen[bytes]:
+    """Start torchrun with this node's processes."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(launch.processes // launch.nodes)]
+    if meeting is None:
+        command += ["--standalone"]
+    else:
+        command += ["--nnodes", str(launch.nodes), "--node-rank", str(meeting.node)]
+        command += ["--master-addr", meeting.host, "--master-port", str(meeting.port)]
+        command += ["--rdzv-conf", f"timeout={math.ceil(launch.rendezvous_s)}"]
+    command += ["-m", "astro_factory.training.launch", str(job_file)]
+    return subprocess.Popen(
+        command, stdout=log, stderr=log, env=_environment(launch, grace_s), preexec_fn=die_with_parent
+    )
 
 
 def die_with_parent() -> None:
@@ -140,9 +149,8 @@ def _extensions_folder() -> Path:
     return folder
 
 
-def _follow(process: subprocess.Popen[bytes], lines: TextIO, events: Events) -> UserError | None:
-    """Forward events until the process has ended; returns the user error that a process reported, if any."""
-    failure = None
+def _follow(process: subprocess.Popen[bytes], lines: TextIO, events: Events, check: Callable[[], None]) -> None:
+    """Forward events until the process has ended; `check` is called again and again."""
     ended = False
     pending = ""
     while True:
@@ -150,18 +158,16 @@ def _follow(process: subprocess.Popen[bytes], lines: TextIO, events: Events) -> 
         *complete, pending = pending.split("\n")
         for line in complete:
             kind, *values = json.loads(line)
-            if kind == "failure":
-                failure = UserError(*[_diagnostic(value) for value in values])
-            else:
-                getattr(events, kind)(*values)
+            getattr(events, kind)(*values)
         if ended:
-            return failure
+            return
         ended = process.poll() is not None
         if not ended:
+            check()
             time.sleep(_POLL_S)
 
 
-def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
+def end(process: subprocess.Popen[bytes], grace_s: float) -> None:
     """Terminate torchrun, which stops its processes; kill it after `grace_s`."""
     if process.poll() is None:
         process.terminate()
@@ -170,11 +176,6 @@ def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _diagnostic(value: Mapping[str, Any]) -> Diagnostic:
-    place = Place(value["file"], value["line"], value["column"]) if value["file"] else None
-    return Diagnostic(value["code"], value["cause"], value["remedy"], place)
 
 
 class _FileEvents(Events):
@@ -202,9 +203,6 @@ class _FileEvents(Events):
     def spent(self, tokens: int = 0, calls: int = 0) -> None:
         self._send("spent", tokens, calls)
 
-    def failure(self, error: UserError) -> None:
-        self._send("failure", *[diagnostic.as_json() for diagnostic in error.diagnostics])
-
 
 class _NoItems(Items):
     """Training keeps checkpoints instead of items."""
@@ -227,11 +225,8 @@ def main() -> None:
     ctx = StageContext(job["name"], inputs, {}, Path(job["out"]), work, _NoItems(), events)
     try:
         module.run(ctx, module.Config.model_validate(job["config"]))
-    except UserError as error:
-        events.failure(error)
-        raise SystemExit(2) from error
-    except Exception:
-        (work / _FAILURE.format(rank=os.environ["RANK"])).write_text(traceback.format_exc())
+    except BaseException as error:
+        record_failure(work, int(os.environ["RANK"]), error)
         raise
     sys.stdout.flush()
     sys.stderr.flush()

@@ -38,11 +38,22 @@ class Launch(Config):
     """How many processes train together. Their number is part of the key: sums in another order give other bits."""
 
     processes: int = Field(default=1, ge=1)
-    """Data-parallel processes: one for each GPU, or a few on a CPU (gloo). They divide a step's batch."""
+    """Data-parallel processes of all nodes: one for each GPU, or a few on a CPU (gloo). They divide a step's batch."""
+    nodes: Annotated[int, NOT_SEMANTIC] = Field(default=1, ge=1)
+    """Machines that train together, each with as many of the processes. With more than one, run `astro-factory launch`
+    on each. The store must be a folder that all of them share."""
+    rendezvous_s: Annotated[float, NOT_SEMANTIC] = Field(default=600.0, gt=0)
+    """How long nodes wait for each other before they train."""
     deepspeed: DeepSpeed | None = None
     """Shard with DeepSpeed; by default the processes use plain data parallelism (DDP)."""
     device: Annotated[Literal["auto", "cpu"], NOT_SEMANTIC] = "auto"
     """`auto` gives each process a GPU on a machine that has GPUs; `cpu` trains on the CPU everywhere."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "Launch":
+        if self.processes % self.nodes:
+            raise ValueError(f"processes ({self.processes}) must be a multiple of nodes ({self.nodes})")
+        return self
 
     @property
     def is_distributed(self) -> bool:
@@ -50,9 +61,13 @@ class Launch(Config):
         return self.processes > 1 or self.deepspeed is not None
 
     @property
-    def gpus(self) -> int:
-        """GPUs that the processes need together."""
-        return 0 if self.device == "cpu" else self.processes
+    def processes_per_node(self) -> int:
+        return self.processes // self.nodes
+
+    @property
+    def gpus_per_node(self) -> int:
+        """GPUs that the processes of a node need."""
+        return 0 if self.device == "cpu" else self.processes_per_node
 
 
 class LoraAdapter(Config):

@@ -16,7 +16,7 @@ from transformers.trainer_callback import PrinterCallback
 from astro_factory.core.context import Events
 from astro_factory.core.devices import torch_device
 from astro_factory.core.errors import UserError
-from astro_factory.training.launch import Interrupted
+from astro_factory.training.failures import Interrupted
 from astro_factory.training.optimizers import learning_rate_share, make_optimizer
 from astro_factory.training.settings import TrainingConfig
 

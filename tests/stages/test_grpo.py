@@ -13,7 +13,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.workload import Workload
 from astro_factory.stages.grpo import Config, estimate, preflight, run
-from astro_factory.training.launch import Interrupted
+from astro_factory.training.failures import Interrupted
 from astro_factory.training.totals import TOTALS
 from tests.training.tiny import Recorded, contents, context, make_model
 

@@ -8,7 +8,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.workload import Workload
 from astro_factory.stages.sft import Config, estimate, run
 from astro_factory.training import saving
-from astro_factory.training.launch import Interrupted
+from astro_factory.training.failures import Interrupted
 from astro_factory.training.saving import SavedTensors
 from tests.training.tiny import Recorded, contents, context, make_dialogues, make_model
 

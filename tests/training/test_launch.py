@@ -17,6 +17,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.stages import grpo, sft
 from astro_factory.training import launch
+from astro_factory.training.failures import log_tail
 from astro_factory.training.settings import Launch
 from tests.training.tiny import contents, context, make_dialogues, make_model
 
@@ -204,7 +205,7 @@ Root Cause (first observed failure):
   rank      : 1 (local_rank: 1)
   exitcode  : -6 (pid: 17556)  (SIGABRT)
 """)
-    assert launch._failure_tail(tmp_path, log) == [
+    assert log_tail(log) == [
         "learning", "terminate called without an active exception", "rank      : 1 (local_rank: 1)",
         "exitcode  : -6 (pid: 17556)  (SIGABRT)",
     ]  # fmt: skip
