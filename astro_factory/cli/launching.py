@@ -77,7 +77,7 @@ def launch(
     elif not isinstance(config, TrainingConfig) or head is None or node is None or node >= nodes:
         cause = f"'{stage}' runs on {nodes} nodes, and this one does not know its number or its head"
         remedy = f"give each node --node, from 0 to {nodes - 1}, and --head with the host name of node 0"
-        raise UserError.of("E537", cause, remedy)
+        raise UserError.of("E547", cause, remedy)
     elif node == 0:
         _lead(graph, place, spec, stage, head)
     else:

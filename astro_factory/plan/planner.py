@@ -13,10 +13,10 @@ from astro_factory.core.config import StageConfig
 from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.plans import Hit, Import, Pending, Plan, PlannedNode, ToRun
 from astro_factory.core.results import Record, Result, ResultProvider
+from astro_factory.core.versions import library_versions
 from astro_factory.plan.changes import changes
 from astro_factory.plan.records import lineage, make_record, record_key
 from astro_factory.plan.revisions import open_revision
-from astro_factory.core.versions import library_versions
 from astro_factory.runtime.provenance import key_environment
 from astro_factory.stages import stage_kind
 from astro_factory.stages.validation import output_fault

@@ -23,12 +23,12 @@ _ENDING_S = 20.0
 def meet(ctx: StageContext, launch: Launch) -> "Members":
     """Wait until all nodes of a launch are there.
 
-    Raises `UserError` E536 if this stage was not started by `launch`, and what `Members.gather` raises.
+    Raises `UserError` E546 if this stage was not started by `launch`, and what `Members.gather` raises.
     """
     if HUB_PORT not in os.environ:
         cause = f"'{ctx.name}' trains on {launch.nodes} nodes, and `build` starts processes on one"
         remedy = f"run `astro-factory launch SPEC:{ctx.name}` on each node, or set launch.nodes to 1"
-        raise UserError.of("E536", cause, remedy)
+        raise UserError.of("E546", cause, remedy)
     staging = ctx.scratch.parent
     members = Members(call(Address("localhost", int(os.environ[HUB_PORT])), 0, staging, launch.rendezvous_s), launch)
     ctx.events.phase("rendezvous")
@@ -77,7 +77,7 @@ class Members:
     def gather(self, staging: Path) -> None:
         """Wait for all nodes.
 
-        Raises `UserError` E531 if some do not join in time, and E534 if one differs from this node.
+        Raises `UserError` E541 if some do not join in time, and E544 if one differs from this node.
         """
         wait_s = self._launch.rendezvous_s
         deadline = time.monotonic() + wait_s
@@ -86,11 +86,11 @@ class Members:
                 names = ", ".join(map(str, missing))
                 cause = f"{len(missing)} of {self._launch.nodes} nodes did not join within {wait_s:,g} s: node {names}"
                 remedy = "run the same `astro-factory launch` on each node with its own --node, or raise rendezvous_s"
-                raise UserError.of("E531", cause, remedy)
+                raise UserError.of("E541", cause, remedy)
             self._listen()
         ours = description()
         wrong = [
-            Diagnostic("E534", f"node {node} ({member.host}) has {', '.join(found)}", _SAME)
+            Diagnostic("E544", f"node {node} ({member.host}) has {', '.join(found)}", _SAME)
             for node, member in sorted(self._members.items())
             if (found := differences(ours, member.versions) + _other_work(staging, member.staging))
         ]

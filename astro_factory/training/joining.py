@@ -29,15 +29,13 @@ class End:
     text: str
 
 
-def take_part(
-    config: TrainingConfig, address: Address, node: int, staging: Path, show: Callable[[str], None]
-) -> End:
+def take_part(config: TrainingConfig, address: Address, node: int, staging: Path, show: Callable[[str], None]) -> End:
     """Join the head at `address`, run this node's processes, and wait for the head's end.
 
     An exception, such as the one of SIGTERM, first lets the processes save a checkpoint.
 
     Raises:
-        UserError: E533 if the head cannot be reached, E531 if it has this node already, E181 if there are too few
+        UserError: E543 if the head cannot be reached, E541 if it has this node already, E181 if there are too few
             GPUs here.
     """
     needed = config.launch.gpus_per_node
@@ -50,7 +48,7 @@ def take_part(
             match line.next(_POLL_S):
                 case {"event": "refused"}:
                     cause = f"the head at {address} has a node {node} already"
-                    raise UserError.of("E531", cause, "give each node its own --node")
+                    raise UserError.of("E541", cause, "give each node its own --node")
                 case {"event": "job"} as job:
                     if over := _run(job, line, config, node, staging, show):
                         return over
@@ -67,7 +65,7 @@ def _run(
     """Run the processes of this node and report how they ended; returns the head's end if that comes first."""
     job_file = Path(job["path"])
     if not _is_shared(job_file, staging, job["digest"]):
-        fault = Diagnostic("E534", f"node {node} does not see {job_file}", "use a store that all nodes share")
+        fault = Diagnostic("E544", f"node {node} does not see {job_file}", "use a store that all nodes share")
         line.send("ended", code=2, failures=[user_failure(fault)])
         return None
     show("trains with the head")

@@ -51,13 +51,13 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """An address from `HOST`, `HOST:PORT` or `[IPv6]:PORT`. Raises `UserError` E532."""
+    """An address from `HOST`, `HOST:PORT` or `[IPv6]:PORT`. Raises `UserError` E542."""
     host, colon, port = text.strip().rpartition(":")
     if not colon or text.endswith("]"):
         host, port = text.strip(), str(DEFAULT_PORT)
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise UserError.of("E532", f"'{text}' is no address of a head node", "write HOST:PORT, as in node-1:29400")
+        raise UserError.of("E542", f"'{text}' is no address of a head node", "write HOST:PORT, as in node-1:29400")
     return Address(host, int(port))
 
 
@@ -113,14 +113,14 @@ class Hub:
     """Passes each message on to all other nodes, and those from before to a node that joins."""
 
     def __init__(self, port: int):
-        """Listen on all interfaces; port 0 chooses a free one. Raises `UserError` E535 if the port is in use."""
+        """Listen on all interfaces; port 0 chooses a free one. Raises `UserError` E545 if the port is in use."""
         both = socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if both else socket.AF_INET
         try:
             self._server = socket.create_server(("", port), family=family, dualstack_ipv6=both)
         except OSError as error:
             cause = f"the head cannot listen on port {port}: {error.strerror}"
-            raise UserError.of("E535", cause, "choose another port with --head HOST:PORT, on all nodes") from error
+            raise UserError.of("E545", cause, "choose another port with --head HOST:PORT, on all nodes") from error
         self.port: int = self._server.getsockname()[1]
         self._lock = threading.Lock()
         self._nodes: dict[int, Connection] = {}
@@ -207,12 +207,10 @@ class Line:
         self._inbox.put({"event": "closed"})
 
 
-def call(
-    address: Address, node: int, staging: Path, wait_s: float, waiting: Callable[[], None] = lambda: None
-) -> Line:
+def call(address: Address, node: int, staging: Path, wait_s: float, waiting: Callable[[], None] = lambda: None) -> Line:
     """Connect to the head, for at most `wait_s` seconds; `waiting` is called after the first failure.
 
-    Raises `UserError` E533 if the head cannot be reached.
+    Raises `UserError` E543 if the head cannot be reached.
     """
     deadline = time.monotonic() + wait_s
     first = True
@@ -225,7 +223,7 @@ def call(
             if left < _RETRY_S:
                 cause = f"the head node at {address} cannot be reached after {wait_s:,g} s: {error.strerror or error}"
                 remedy = "start the head with `--node 0`, and check the address, the name and the firewall between them"
-                raise UserError.of("E533", cause, remedy) from error
+                raise UserError.of("E543", cause, remedy) from error
         if first:
             waiting()
             first = False

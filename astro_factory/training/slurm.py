@@ -20,9 +20,9 @@ _SCRIPT = """\
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
-# Add what your cluster needs: --partition, --account, --time, --mem. All nodes must see {folder} and the store.
-# --signal announces the end of the time limit {notice} s before it, so that training can save a checkpoint. A preemption
-# gives the time that the partition's GraceTime allows; without any, training resumes from an earlier checkpoint.
+# Add what your cluster needs: --partition, --account, --time, --mem. All nodes must see this folder and the store.
+# --signal announces the end of the time limit {notice} s before it, so that training can save a checkpoint. In a
+# preemption it has the GraceTime of the partition; if that is too short, it resumes from an earlier checkpoint.
 
 head_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export ASTRO_FACTORY_HEAD="$head_node:$(({port} + SLURM_JOB_ID % 1000))"

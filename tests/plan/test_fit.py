@@ -6,11 +6,12 @@ import pytest
 
 from astro_factory.core.devices import Inventory
 from astro_factory.core.errors import UserError
+from astro_factory.core.machines import parse_machine
 from astro_factory.core.nvidia import Fault, Gpu
 from astro_factory.core.plans import Plan
 from astro_factory.plan import make_plan
 from astro_factory.plan.fit import wants_gpus
-from astro_factory.plan.predictions import require_fit
+from astro_factory.plan.predictions import predictions, require_fit
 from astro_factory.spec import compile_spec
 from astro_factory.store import Store
 
@@ -88,6 +89,27 @@ def test_a_stage_that_needs_more_gpus_is_refused(planned, count, remedies):
     ]
     assert all(f"'{name}' needs" in found.cause for name, found in zip(remedies, error.value.diagnostics, strict=True))
     assert all(found.place and found.place.line > 1 for found in error.value.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("text", "described", "remedy"),
+    [
+        ("{processes: 16}", "2x8xH100-80GB", "set stages.tuned.launch.nodes=2"),
+        ("{processes: 16, nodes: 2}", "2x8xH100-80GB", ""),
+        ("{processes: 16, nodes: 2}", "1x16xH100-80GB", "set stages.tuned.launch.nodes=1"),
+        ("{processes: 6, nodes: 3}", "2x8xH100-80GB", "set stages.tuned.launch.nodes=1"),
+        ("{processes: 32, nodes: 2}", "2x8xH100-80GB", "set stages.tuned.launch.processes=16"),
+    ],
+)
+def test_training_on_several_nodes_needs_its_gpus_on_each(tmp_path, text, described, remedy):
+    spec = SPEC.replace("learning_rate: 1e-5, launch: {processes: 6}", f"learning_rate: 1e-5, launch: {text}")
+    found = predictions(plan_of(tmp_path, spec), parse_machine(described))["tuned"].fault
+    assert (found.code, found.remedy) == ("E181", remedy) if found else remedy == ""
+
+
+def test_the_other_nodes_of_a_launch_have_the_gpus_of_this_one(tmp_path):
+    spec = SPEC.replace("1e-5, launch: {processes: 6}", "1e-5, launch: {processes: 16, nodes: 2}")
+    require_fit(plan_of(tmp_path, spec), machine(8))
 
 
 def test_instances_of_a_split_gpu_do_not_work_together(planned, golden):

@@ -51,14 +51,17 @@ class Cluster:
     def store(self) -> Store:
         return Store(self.folder / "store")
 
-    def command(self, node: int, port: int, *more: str) -> list[str]:
+    def start(self, node: int, port: int, *more: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "astro_factory", "launch", f"{self.spec}:tuned", "--store"]
-        return [*command, str(self.store.root), "--node", str(node), "--head", f"localhost:{port}", *more]
+        command += [str(self.store.root), "--node", str(node), "--head", f"localhost:{port}", *more]
+        with (self.folder / f"node-{node}.txt").open("w") as log:
+            return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, text=True)
 
-    def start(self, node: int, port: int, *more: str, **environment: str) -> subprocess.Popen[str]:
-        log = (self.folder / f"node-{node}.txt").open("w")
-        command = self.command(node, port, *more)
-        return subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log, text=True)
+    def run(self, *more: str) -> None:
+        """Both nodes to their end."""
+        port = free_port()
+        nodes = [self.start(node, port, *more) for node in (0, 1)]
+        assert [node.wait(HANG_S) for node in nodes] == [0, 0], self.said(0) + self.said(1)
 
     def said(self, node: int) -> str:
         return (self.folder / f"node-{node}.txt").read_text()
@@ -123,20 +126,28 @@ def test_addresses(text, address):
 
 @pytest.mark.parametrize("text", ["", ":29400", "node:port", "node:0", "node:70000"])
 def test_what_is_no_address(text):
-    with pytest.raises(UserError, match="E532"):
+    with pytest.raises(UserError, match="E542"):
         parse_address(text)
 
 
 @pytest.mark.slow
+def test_two_nodes_train_together(cluster):
+    cluster.run("--set", "stages.tuned.epochs=1")
+    assert "node 1 trains with the head" in cluster.said(1)
+    assert "tuned" in cluster.said(0)
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to end children")
 @pytest.mark.parametrize(
     ("killed", "number", "codes", "words"),
     [
         (1, signal.SIGKILL, [1, -9], {0: "was lost; launch again on all nodes"}),
-        pytest.param(0, signal.SIGKILL, [-9, 1], {1: "the head was lost"}, marks=pytest.mark.nightly),
+        (0, signal.SIGKILL, [-9, 1], {1: "the head was lost"}),
         # preempted: both save a checkpoint, whichever of them gets the signal
-        pytest.param(0, signal.SIGTERM, [130, 130], {1: "the head was interrupted"}, marks=pytest.mark.nightly),
-        pytest.param(1, signal.SIGTERM, [1, 130], {0: "run again to resume"}, marks=pytest.mark.nightly),
+        (0, signal.SIGTERM, [130, 130], {1: "the head was interrupted"}),
+        (1, signal.SIGTERM, [1, 130], {0: "run again to resume"}),
     ],
 )
 def test_a_node_that_is_killed_costs_the_steps_since_the_last_checkpoint(cluster, killed, number, codes, words):
@@ -150,7 +161,5 @@ def test_a_node_that_is_killed_costs_the_steps_since_the_last_checkpoint(cluster
     for node, text in words.items():
         assert text in cluster.said(node)
     wait_for(lambda: not any(alive(pid) for pid in started))
-    port = free_port()
-    nodes = [cluster.start(node, port) for node in (0, 1)]
-    assert [node.wait(HANG_S) for node in nodes] == [0, 0], cluster.said(0)
+    cluster.run()
     assert cluster.output() == uninterrupted(cluster)
