@@ -1,16 +1,23 @@
 import pytest
 
 from astro_factory.core.errors import UserError
-from astro_factory.verifiers import get_verifier, verifier_names
+from astro_factory.verifiers import get_verifier, verifier_code, verifier_names
 from astro_factory.verifiers.countdown import Countdown
 
 PLACE = "astro_factory.verifiers.countdown"
+BUILT_IN = ("countdown", "math", "choice", "reasoning_gym")
 
 
 def test_finds_a_verifier_by_its_name_once():
     assert isinstance(get_verifier("countdown"), Countdown)
     assert get_verifier("countdown") is get_verifier("countdown")
     assert {"countdown", "math", "reasoning_gym"} <= set(verifier_names())
+
+
+def test_keys_hold_the_present_version_of_a_built_in_verifier_that_moved():
+    versions = {name: verifier_code(name) for name in BUILT_IN}
+    assert {name for name, version in versions.items() if version} == {"math"}
+    assert versions["math"] == str(get_verifier("math").version)
 
 
 def test_takes_a_class_of_the_users():

@@ -22,12 +22,14 @@ from astro_factory.stages.problems.in_proportion import distinct, in_proportion
 from astro_factory.stages.word_problems.families import FAMILIES
 from astro_factory.stages.word_problems.rules import Family, FamilyRules
 from astro_factory.stages.word_problems.story import WordProblem, split_of
+from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.countdown_puzzles import Split
 
 OUTPUT = ArtifactType.PROBLEMS
-VERSION = 1
+VERSION = 2
 HEAVY = False
 
+_VERIFIER = "math"
 _PATIENCE = 50_000
 """After this many draws in a row without a new problem, (nearly) all of a family have been found."""
 _LETTERS = str.maketrans({"+": "p", "-": "m", "*": "x", "/": "d", " ": "-"})
@@ -51,7 +53,9 @@ def estimate(config: Config, rows: Rows) -> Workload:
 
 def run(ctx: StageContext, config: Config) -> None:
     rows = (problem.as_row() for problem in make_problems(config))
-    count = write_table(ctx.out / TABLE_FILES[OUTPUT], rows, problem_schema())
+    # a changed verifier must change the content of this artifact, and so the keys of what uses it
+    schema = problem_schema().with_metadata({"verifier": f"{_VERIFIER} {get_verifier(_VERIFIER).version}"})
+    count = write_table(ctx.out / TABLE_FILES[OUTPUT], rows, schema)
     ctx.events.progress(count, config.count, "problems")
 
 
@@ -91,7 +95,7 @@ def as_problem(problem: WordProblem) -> Problem:
         id=f"{problem.structure.translate(_LETTERS)}-to-{problem.answer}",
         question=problem.question,
         answer=str(problem.answer),
-        verifier="math",
+        verifier=_VERIFIER,
         info={
             "structure": problem.structure,
             "redo": " ".join(f"{operator}{number}" for operator, number in problem.redo),

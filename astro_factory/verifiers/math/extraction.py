@@ -22,10 +22,11 @@ _MAX_ROUNDS = 40
 GIVEN_UP = re.compile(
     r"\b(?:is|are|was|were|be) not the (?:right |correct |final )?answer\b"
     r"|\bI'm not sure if we're solving the problem correctly so far\b"
-    r"|\bLet's (?:start again|restart our solution) from the beginning\b",
+    r"|\bLet's (?:start again|restart our solution)\b"
+    r"|\b(?:Let's go back to|Go back to where we)\b",
     re.IGNORECASE,
 )
-"""Words that take back all answers before them: those of reflection/math.jinja and of the paper."""
+"""Words that take back all answers before them: those of the shipped templates that are written for prose."""
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
 _BARE = re.compile(r"\\(?:boxed|fbox)[ \t]+([^\s{}$]+)")

@@ -37,7 +37,7 @@ class MathVerifier(Verifier):
     """`problem.answer` is a number, an expression, a set, words, … in LaTeX or plain text; boxed or not."""
 
     name = "math"
-    version = 5
+    version = 6
 
     def check_problem(self, problem: Problem) -> str | None:
         gold = unwrap(problem.answer)
