@@ -139,6 +139,8 @@ def made(
         return open_view(planned, quiet=quiet, log=log)
 
     done = build_graph(graph, place, options, view, targets)
+    if done.tracking_fault:
+        print(f"track: {done.tracking_fault}; the build is not affected", file=sys.stderr)
     with disk_errors_explained(place.root), place.building():
         return summary(done.plan, place, done.build, time.monotonic() - started, done.estimates)
 

@@ -7,6 +7,7 @@ from typing import Any
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.config import Config, StageConfig
 from astro_factory.core.errors import Diagnostic, Place
+from astro_factory.core.tracking import Tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class Graph:
     """If this is the graph of a sweep, its definition (a `spec.sweeps.Sweep`)."""
     strict: bool = False
     """Whether library versions and hardware are part of the keys (`env: strict`)."""
+    track: Tracker | None = None
+    """The experiment tracker; its folder is a path on this machine."""
 
     def only(self, targets: Collection[str] | None) -> "Graph":
         """The same graph with other targets; None keeps its own."""

@@ -17,6 +17,7 @@ from astro_factory.runtime import Build, BuildOptions, build
 from astro_factory.runtime.events import BuildEvent, Watcher
 from astro_factory.runtime.journal import PlannedBuild, PlannedStage, open_journal
 from astro_factory.runtime.resources import machine_resources, processors
+from astro_factory.runtime.tracking import tracked
 from astro_factory.store import Store
 from astro_factory.store.disk_errors import disk_errors_explained
 
@@ -31,6 +32,8 @@ class FinishedBuild:
     plan: Plan
     build: Build
     estimates: dict[str, Estimate]
+    tracking_fault: str = ""
+    """Why the experiment tracker lacks something of the build; empty if it does not."""
 
 
 def build_graph(
@@ -54,6 +57,8 @@ def build_graph(
     def run(planned: Plan) -> Build:
         described = planned_build(planned, expected, options.jobs)
         journal.plan(described)
+        if described["stages"]:
+            tracking.start()
         with view(planned, described) as watch:
 
             def tell(name: str, event: BuildEvent) -> None:
@@ -65,6 +70,7 @@ def build_graph(
     with (
         disk_errors_explained(store.root),
         store.building() as number,
+        tracked(graph, store, number) as tracking,
         open_journal(store, number) as journal,
     ):
         failed = sum(cache.failed_fetches for cache in options.caches)
@@ -74,7 +80,7 @@ def build_graph(
         while not done.ok and failed < (failed := sum(cache.failed_fetches for cache in options.caches)):
             # a cache failed to deliver what it had offered: plan the rest again without it
             done = run(planned := plan()).after(done)
-    return FinishedBuild(planned, done, expected)
+    return FinishedBuild(planned, done, expected, tracking.fault)
 
 
 def planned_build(plan: Plan, expected: Mapping[str, Estimate], jobs: int | None = None) -> PlannedBuild:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TextIO, TypedDict
+from typing import Any, BinaryIO, Literal, TextIO, TypedDict
 
 from astro_factory.runtime.events import BuildEvent
 from astro_factory.runtime.spending import SpendLimitReached
@@ -137,9 +137,9 @@ class JournalReader:
     """Reads a journal while it is written. It keeps the file open, so a journal that is removed can be read to its
     end."""
 
-    def __init__(self, path: Path, locks: Path):
-        """Raises FileNotFoundError if the build has ended."""
-        self._file, self._locks, self._build = path.open("rb"), locks, path.stem
+    def __init__(self, path: Path, locks: Path, file: BinaryIO | None = None):
+        """`file` is the journal if it is open already. Raises FileNotFoundError if the build has ended."""
+        self._file, self._locks, self._build = file or path.open("rb"), locks, path.stem
         self._rest = b""
         self.ending: Ending | None = None
 

@@ -58,7 +58,7 @@ class StageProcess:
                     stdout=output,
                     stderr=output,
                     pass_fds=(jobs, events_write),
-                    env=_environment(threads, gpus) | {stack_dumps.FOLDER: self._stacks.name},
+                    env=process_environment(threads, gpus) | {stack_dumps.FOLDER: self._stacks.name},
                     start_new_session=True,
                 )
         except BaseException:
@@ -159,9 +159,7 @@ class StageProcess:
 
     def kill(self) -> None:
         """Kill the process and everything it started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: the latter if only zombies are left
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        kill_group(self._process)
 
     def close(self) -> None:
         """Close the pipes, when no thread reads them any more."""
@@ -236,7 +234,15 @@ class ProcessPool:
                 process.close()
 
 
-def _environment(threads: int, gpus: Sequence[str] | None) -> dict[str, str]:
+def kill_group(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process that leads its process group, and everything it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: the latter if only zombies are left
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def process_environment(threads: int, gpus: Sequence[str] | None = None) -> dict[str, str]:
+    """The environment of a process that the builder starts, which imports what the builder does."""
     devices = {} if gpus is None else visible_to(gpus)
     return (
         os.environ

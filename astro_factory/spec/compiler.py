@@ -16,6 +16,7 @@ from astro_factory.core.errors import Diagnostic, UserError, near, shown
 from astro_factory.core.files import kind_of
 from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.shipped import shipped_folder
+from astro_factory.core.tracking import Tracker
 from astro_factory.spec import compose
 from astro_factory.spec.checking import dotted, pointed, validate
 from astro_factory.spec.likeness import spell_out
@@ -95,7 +96,14 @@ class Compiler:
         lock = str(path.with_suffix(path.suffix + ".lock"))
         sweeps = tuple(self._top("sweeps") or ())
         graph = Graph(
-            str(data["name"]), nodes, source, imports, lock, strict=self._top("env") == "strict", sweeps=sweeps
+            str(data["name"]),
+            nodes,
+            source,
+            imports,
+            lock,
+            strict=self._top("env") == "strict",
+            sweeps=sweeps,
+            track=self._tracker(),
         )
         return replace(graph, warnings=self._warnings(shown(path), graph.wanted()))
 
@@ -103,6 +111,18 @@ class Compiler:
         """The value of a top-level key, or None if it is missing or invalid."""
         value = self.document.data.get(key)
         return None if value is None else validate(self.document, (key,), OTHER_KEYS[key], value, [])
+
+    def _tracker(self) -> Tracker | None:
+        """The experiment tracker, with its folder as a path on this machine; warns if its package is missing."""
+        track: Tracker | None = self._top("track")
+        if track is None:
+            return None
+        if not track.is_installed:
+            cause = f"the package '{track.package}' is not installed, so builds are not tracked"
+            remedy = "run pip install 'astro-factory[track]'"
+            self.cautions.append(self.document.diagnose("W105", ("track", "kind"), cause, remedy))
+        folder = getattr(track, "folder", None)
+        return track if folder is None else track.model_copy(update={"folder": str(self.folder / folder)})
 
     def _check_top(self, data: Mapping[Any, Any]) -> None:
         known = (*OTHER_KEYS, "include", *DEFINITION_SECTIONS, *NODE_SECTIONS)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from astro_factory.core.tracking import TrackConfig
 from astro_factory.spec.sweeps import Sweep
 
 LANGUAGE = 1
@@ -17,6 +18,7 @@ OTHER_KEYS: Mapping[str, Any] = {
     "imports": list[str],
     "env": Literal["recorded", "strict"],
     "templates": dict[str, str],
+    "track": TrackConfig,
 }
 """The types of the top-level keys other than the sections above."""
 
@@ -36,6 +38,7 @@ DOCUMENTATION = {
     "publish": "What to publish, and where.",
     "imports": "Store exports that come with the spec, relative to its folder.",
     "env": "`recorded`: library versions are recorded with each result. `strict`: they are part of its key.",
+    "track": "The experiment tracker that gets the curves of each build. Not in the key.",
     "profiles": "Named sets of overrides, for --profile: dotted path to value.",
     "sweeps": "Variants of this spec, which share every stage that they can.",
 }

@@ -88,8 +88,11 @@ def run(ctx: StageContext, config: Config) -> None:
     responses = sample_all(ctx, [_batch(ctx, config, group) for group in groups], config.processes, config.backend)
     rows = _judged(ctx, config, groups, responses)
     write_table(ctx.out / "samples.parquet", rows, sample_schema())
-    for content in (report_from_samples(rows, config), analysis_from_samples(rows, config)):
+    report = report_from_samples(rows, config)
+    for content in (report, analysis_from_samples(rows, config)):
         (ctx.out / content.file_name).write_text(content.to_json(), encoding="utf-8")
+    values = {f"{arm}/{name}": found.value for arm, metrics in report.arms.items() for name, found in metrics.items()}
+    ctx.events.metric(0, values)
 
 
 class _Question(NamedTuple):
