@@ -21,6 +21,7 @@ from astro_factory.core.config import (
     StageConfig,
     documentation,
 )
+from astro_factory.core.tracking import TrackConfig
 from astro_factory.spec.sections import DEFINITION_SECTIONS, DOCUMENTATION, NODE_SECTIONS, definition_type
 from astro_factory.spec.sweeps import Sweep
 from astro_factory.stages import KINDS
@@ -61,7 +62,10 @@ class _Page:
             elif section in DEFINITION_SECTIONS:
                 yield f"## {section}"
                 yield DOCUMENTATION[section]
-                yield from self._definition_section(section)
+                yield from self._definitions(section, definition_type(section))
+        yield "## track"
+        yield DOCUMENTATION["track"]
+        yield from self._definitions("track", TrackConfig)
         yield "## sweeps"
         yield DOCUMENTATION["sweeps"]
         yield self._fields(Sweep)
@@ -75,7 +79,7 @@ class _Page:
                 yield self._fields(model)
 
     def _key(self, key: str) -> str:
-        listed = key in (*NODE_SECTIONS, *DEFINITION_SECTIONS, "sweeps")
+        listed = key in (*NODE_SECTIONS, *DEFINITION_SECTIONS, "track", "sweeps")
         return f"[`{key}`](#{key})" if listed else f"`{key}`"
 
     def _node_section(self, section: str) -> Iterator[str]:
@@ -86,8 +90,8 @@ class _Page:
             yield paragraph(module.__doc__ or "")
             yield self._fields(module.Config, without=StageConfig)
 
-    def _definition_section(self, section: str) -> Iterator[str]:
-        for option in alternatives(definition_type(section)):
+    def _definitions(self, section: str, annotation: Any) -> Iterator[str]:
+        for option in alternatives(annotation):
             model, _ = unwrap(option)
             if "kind" in model.model_fields:
                 yield f"### {section}: {get_args(model.model_fields['kind'].annotation)[0]}"

@@ -59,11 +59,11 @@ class Tracking:
             str(self._store.root / "locks"),
             settings,
         )
-        self._log = tempfile.TemporaryFile()
         # the journal is opened here: a short build may have removed it before the process can
         with path.open("rb") as journal, tempfile.TemporaryFile() as stdin:
             stdin.write(json.dumps(asdict(job)).encode())
             stdin.seek(0)
+            self._log = tempfile.TemporaryFile()
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "astro_factory.runtime.tracker_process", str(journal.fileno())],
                 stdin=stdin,
@@ -76,25 +76,25 @@ class Tracking:
 
     def end(self) -> None:
         """Wait until the tracker has what is left of the journal; stop it if that takes too long."""
-        process, track = self._process, self._graph.track
-        if process is None or track is None:
+        process, log, track = self._process, self._log, self._graph.track
+        if process is None or log is None or track is None:
             return
         try:
             code = process.wait(track.timeout_s)
             if code < 0:
                 self.fault = f"its process was killed by {signal.Signals(-code).name}"
             elif code:
-                self.fault = self._last_words(track)
+                self.fault = self._last_words(log, track)
         except subprocess.TimeoutExpired:
             self.fault = f"it had not finished {track.timeout_s:g} s (timeout_s) after the build"
         finally:
             kill_group(process)
+            log.close()
 
-    def _last_words(self, track: Tracker) -> str:
+    def _last_words(self, log: IO[bytes], track: Tracker) -> str:
         """Why the process failed, from what it printed."""
-        assert self._log is not None
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").split("\n")
+        log.seek(0)
+        lines = log.read().decode(errors="replace").split("\n")
         if any(line.startswith("Timeout (") for line in lines):  # `faulthandler` ended it
             return f"a call took longer than {track.timeout_s:g} s (timeout_s)"
         return next((line.strip() for line in reversed(lines) if line.strip()), "its process failed")

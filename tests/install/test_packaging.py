@@ -21,7 +21,7 @@ from astro_factory.core.shipped import versions_tested
 from tests.install.constraints import OURS, ROOT, closure, declared, write
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-EXTRAS = ("train", "gym", "vllm", "deepspeed", "ray", "s3", "inspect", "harness", "report")
+EXTRAS = ("train", "gym", "vllm", "deepspeed", "ray", "s3", "inspect", "harness", "report", "track")
 MACOS = {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64", "os_name": "posix"}
 
 
