@@ -1,4 +1,4 @@
-"""The process that passes a build's journal on to an experiment tracker: `python -m astro_factory.runtime.tracker_process`.
+"""The process that passes the journal of a build on to an experiment tracker. `runtime.tracking` starts it.
 
 It reads the journal as `watch` does and the build does not read it, so whatever a tracker does, it cannot change a
 build: not by raising, not by hanging, not by ending the process. A call that takes too long ends the process.

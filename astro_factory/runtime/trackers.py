@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,10 +81,9 @@ class _TensorBoardRun:
         self._text("settings", _table(("setting", "value"), settings.items()), 0, time.time())
 
     def log(self, step: int, values: Mapping[str, float], at: float) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        points = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-        self._add(Summary(value=points), step, at)
+        summary = import_module("tensorboard.compat.proto.summary_pb2").Summary
+        points = [summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._add(summary(value=points), step, at)
 
     def show(self, step: int, rollouts: Rollouts, at: float) -> None:
         rows = ([rollout[column] for column in _COLUMNS] for rollout in rollouts)
@@ -95,9 +95,8 @@ class _TensorBoardRun:
         self._add(text_pb(tag, text), step, at)
 
     def _add(self, summary: Any, step: int, at: float) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
-
-        self._writer.add_event(Event(wall_time=at, step=step, summary=summary))
+        event = import_module("tensorboard.compat.proto.event_pb2").Event  # generated: type checkers cannot see it
+        self._writer.add_event(event(wall_time=at, step=step, summary=summary))
 
     def flush(self) -> None:
         self._writer.flush()

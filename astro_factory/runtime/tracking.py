@@ -63,7 +63,7 @@ class Tracking:
         with path.open("rb") as journal, tempfile.TemporaryFile() as stdin:
             stdin.write(json.dumps(asdict(job)).encode())
             stdin.seek(0)
-            self._log = tempfile.TemporaryFile()
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115  `end` closes it
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "astro_factory.runtime.tracker_process", str(journal.fileno())],
                 stdin=stdin,
