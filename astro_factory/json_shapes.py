@@ -11,10 +11,11 @@ from pydantic.json_schema import JsonSchemaValue
 
 _BUILDING = "astro_factory.cli.json_output"
 _INSPECTING = "astro_factory.cli.json_output_inspecting"
+_SHARING = "astro_factory.cli.json_output_sharing"
 JSON_SHAPES = {
     "report.json": "astro_factory.evaluation.report_schema:Report",
     "analysis.json": "astro_factory.evaluation.report_schema:Analysis",
-    "init --json": f"{_INSPECTING}:InitOutput",
+    "init --json": f"{_SHARING}:InitOutput",
     "explain-error --json": f"{_INSPECTING}:ExplainErrorOutput",
     "stages --json": f"{_INSPECTING}:ListOutput",
     "templates --json": f"{_INSPECTING}:ListOutput",
@@ -40,13 +41,13 @@ JSON_SHAPES = {
     "verify --json": f"{_INSPECTING}:VerifyOutput",
     "samples --json": f"{_INSPECTING}:SamplesOutput",
     "harness --json": f"{_INSPECTING}:HarnessOutput",
-    "pull --json": f"{_INSPECTING}:PullOutput",
-    "withdraw --json": f"{_INSPECTING}:WithdrawOutput",
-    "push --json": f"{_INSPECTING}:PushOutput",
-    "export --json": f"{_INSPECTING}:ExportOutput",
-    "import --json": f"{_INSPECTING}:ImportOutput",
-    "gc --json": f"{_INSPECTING}:GcOutput",
-    "fsck --json": f"{_INSPECTING}:FsckOutput",
+    "pull --json": f"{_SHARING}:PullOutput",
+    "withdraw --json": f"{_SHARING}:WithdrawOutput",
+    "push --json": f"{_SHARING}:PushOutput",
+    "export --json": f"{_SHARING}:ExportOutput",
+    "import --json": f"{_SHARING}:ImportOutput",
+    "gc --json": f"{_SHARING}:GcOutput",
+    "fsck --json": f"{_SHARING}:FsckOutput",
     "doctor --json": f"{_INSPECTING}:DoctorOutput",
 }
 """Name to a Pydantic model or a TypedDict, as `module:attribute`."""
