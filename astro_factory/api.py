@@ -129,11 +129,16 @@ class Spec:
             raise UserError.of("E152", f"'{stage}' is not built in this store", remedy)
         return Output(built.stages[stage], built)
 
-    def report(self, path: str | Path, stages: Sequence[str] | None = None) -> Path:
-        """Write the HTML report of what is built."""
+    def report(self, path: str | Path, stages: Sequence[str] | None = None, folder: bool = False) -> Path:
+        """Write the HTML report of what is built: a file or, with `folder`, a folder that leaves nothing out."""
+        from astro_factory.report.folder import write_folder
         from astro_factory.report.page import write_report
 
-        write_report(built_spec(self._plan(stages), self.store), Path(path))
+        built = built_spec(self._plan(stages), self.store)
+        if folder:
+            write_folder(built, Path(path))
+        else:
+            write_report(built, Path(path))
         return Path(path)
 
     def _built(self, stage: str) -> BuiltSpec:

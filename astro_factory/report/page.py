@@ -9,6 +9,7 @@ import base64
 import hashlib
 import html
 import json
+import sys
 import zlib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -25,19 +26,24 @@ from astro_factory.report.samples import likely_choice, samples_of
 from astro_factory.report.sweeps import sweep_of
 from astro_factory.report.training import curves_of
 from astro_factory.report.trees import trees_of
-from astro_factory.report.votes import MOST_ENDS, votes_of
+from astro_factory.report.votes import votes_of
 
 SCRIPTS = ("base", "charts", "pipeline", "comparison", "samples", "trees", "votes", "training", "data", "main")
-MOST_TREES = 300
+_PILOT = 60
+"""Trees whose size shows how many fit."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """How many bytes of the file the largest parts may take."""
+    """How many bytes of the file the largest parts may take, and how many voted ends of a verdict are listed."""
 
     samples: int = 3_200_000
-    trees: int = 1_000_000
+    trees: int = 600_000
     votes: int = 300_000
+    ends: int = 1000
+
+
+EVERYTHING = Room(*[sys.maxsize] * 4)
 
 
 def write_report(spec: BuiltSpec, path: Path, room: Room = Room()) -> list[str]:
@@ -56,7 +62,7 @@ def sections_of(spec: BuiltSpec, room: Room = Room()) -> Section:
     ]
     trees = [{"stage": stage.name, **_trees(spec, stage, room.trees // len(searches))} for stage in searches]
     judges = spec.of_type(ArtifactType.VOTES)
-    votes = [_votes(spec, stage, room.votes // len(judges)) for stage in judges]
+    votes = [_votes(spec, stage, room.votes // len(judges), room.ends) for stage in judges]
     found: Section = {
         "pipeline": pipeline(spec),
         "comparison": [_comparison(stage, part) for stage, part in zip(evaluations, samples, strict=True)],
@@ -97,16 +103,21 @@ def _samples(spec: BuiltSpec, stage: BuiltStage, room: int) -> Section:
 
 
 def _trees(spec: BuiltSpec, stage: BuiltStage, room: int) -> Section:
-    most = MOST_TREES
-    found = trees_of(spec, stage, most)
-    while most > 1 and (size := len(packed(found))) > room:
-        most = max(1, min(most // 2, most * room // size))
+    """As many trees as fit, judged by the size of a few of them."""
+    most, found = _PILOT, trees_of(spec, stage, _PILOT)
+    size = len(packed(found))
+    if found["shown"] < found["total"] and size < room:
+        most = min(found["total"], most * room // size)
         found = trees_of(spec, stage, most)
+        size = len(packed(found))
+    while most > 1 and size > room:
+        most = max(1, min(most * 3 // 4, most * room // size))
+        found = trees_of(spec, stage, most)
+        size = len(packed(found))
     return found
 
 
-def _votes(spec: BuiltSpec, stage: BuiltStage, room: int) -> Section:
-    most = MOST_ENDS
+def _votes(spec: BuiltSpec, stage: BuiltStage, room: int, most: int) -> Section:
     found = votes_of(spec, stage, most)
     while most > 1 and len(packed(found)) > room:
         most //= 2
@@ -136,15 +147,16 @@ def _texts(samples: list[Section], trees: list[Section]) -> list[str]:
     return found
 
 
-def page(title: str, sections: Section) -> str:
-    """The file's text."""
+def page(title: str, sections: Section, in_parts: bool = False) -> str:
+    """The file's text. `in_parts`: its script may load further scripts, the parts of `folder`."""
     style, script = _asset("style.css"), "\n".join(['"use strict";', *(_asset(f"{name}.js") for name in SCRIPTS)])
     data = "\n".join(
         f'<script type="application/octet-stream" id="data-{name}">{packed(content)}</script>'
         for name, content in sections.items()
     )
+    scripts = [f"'{_source(script)}'", *(["'strict-dynamic'"] if in_parts else [])]
     policy = (
-        f"default-src 'none'; style-src '{_source(style)}'; script-src '{_source(script)}'; base-uri 'none'; "
+        f"default-src 'none'; style-src '{_source(style)}'; script-src {' '.join(scripts)}; base-uri 'none'; "
         "form-action 'none'"
     )
     fields = {"title": html.escape(title), "csp": policy, "style": style, "script": script, "data": data}

@@ -99,7 +99,8 @@ _TREE_COUNTS = ("correct", "incorrect", "nodes", "tokens")
 
 def _votes(stage: BuiltStage) -> Summary:
     rows = rows_of(stage)
-    facts, lines = {"ends": len(rows), "problems": len({row["problem"] for row in rows})}, {}
+    facts: Section = {"ends": len(rows), "problems": len({row["problem"] for row in rows})}
+    lines = {}
     for verdict in dict.fromkeys(str(row["verdict"]) for row in rows):
         own = [row for row in rows if row["verdict"] == verdict]
         facts[f"{verdict} ends"] = {"all": len(own)} | {

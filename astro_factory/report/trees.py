@@ -11,6 +11,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.step_format import LINES, StepLayout
 from astro_factory.core.tables import read_batches
 from astro_factory.core.trees import Tree, step_format_of
+from astro_factory.core.verdicts import Outcome
 from astro_factory.report.built import BuiltSpec, BuiltStage, Section
 from astro_factory.report.samples import cut
 from astro_factory.report.votes import votes_on
@@ -112,6 +113,8 @@ def _tree(
         "question": tree.problem.question,
         "answer": tree.problem.answer,
         "level": tree.problem.level,
+        "size": len(tree.nodes),
+        "right": sum(node.verdict == Outcome.CORRECT for node in tree.nodes),
         "tokens": tree.tokens,
         "iterations": tree.iterations,
         "nodes": nodes,

@@ -11,10 +11,8 @@ from astro_factory.report.filters import Row
 from astro_factory.report.rows import rows_of
 from astro_factory.report.samples import cut
 
-MOST_ENDS = 1000
 
-
-def votes_of(spec: BuiltSpec, stage: BuiltStage, most: int = MOST_ENDS) -> Section:
+def votes_of(spec: BuiltSpec, stage: BuiltStage, most: int = 1000) -> Section:
     """Counts of all ends by verdict and votes in favour, and some ends with their solutions: at most so many of each
     verdict, those that the judge is most wrong about first."""
     rows = rows_of(stage)

@@ -50,6 +50,18 @@ def test_report(run, tmp_path):
     assert found["bytes"] == (tmp_path / "t.html").stat().st_size
 
 
+def test_report_as_a_folder(run, tmp_path, golden):
+    code, out, err = run("report", "spec.yaml", "--folder", "-o", str(tmp_path / "new/r"), "--json")
+    found = in_shape("report --json", (code, out))
+    files = [path for path in (tmp_path / "new/r").rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"index.html", "samples_0_0.js", "trees_0_0.js"}
+    assert (found["path"], found["notes"]) == (str(tmp_path / "new/r"), [])
+    for args in (["-o", str(tmp_path / "new/r")], ["-o", str(tmp_path / "new/r/index.html"), "--folder"]):
+        code, _, err = run("report", "spec.yaml", *args)
+        assert code == 2 and err.startswith("E179")
+        golden(err)
+
+
 def test_report_of_nothing(run, tmp_path, golden):
     code, _, err = run("report", "spec.yaml", "--store", str(tmp_path / "empty"))
     assert code == 2 and err.startswith("E166")

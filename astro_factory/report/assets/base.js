@@ -35,10 +35,33 @@ function clear(node, ...children) {
 
 const loaded = new Map();
 
-// A part of the data, inflated when a view first needs it.
+// A section of the data, inflated when a view first needs it.
 function load(name) {
-  if (!loaded.has(name)) loaded.set(name, inflate(document.getElementById(`data-${name}`).textContent));
+  if (!loaded.has(name)) loaded.set(name, source(name).then(inflate));
   return loaded.get(name);
+}
+
+const arriving = new Map();
+
+// A section in the page or, in the folder form, in a script beside it that calls `part`.
+async function source(name) {
+  const own = document.getElementById(`data-${name}`);
+  if (own) return own.textContent;
+  return new Promise((resolve, reject) => {
+    arriving.set(name, resolve);
+    const missing = () => reject(new Error(`data/${name}.js is missing beside this page`));
+    document.head.append(h("script", { src: `data/${name}.js`, onerror: missing }));
+  });
+}
+
+function part(name, text) {
+  arriving.get(name)(text);
+}
+
+// Of the folder form: the part that holds an item, and where the part starts.
+async function partOf({ name, starts }, item) {
+  const index = starts.findLastIndex((start) => start <= item);
+  return [await load(`${name}_${index}`), starts[index]];
 }
 
 async function inflate(text) {

@@ -60,12 +60,14 @@ async function samplesView(root, route) {
   const filter = route.get("filter") || "", text = route.get("text") || "", sort = route.get("sort") || "order";
   const change = (changed) => go("samples", { stage: stage.stage, filter, text, sort, ...changed });
   let rows = [], fault = "";
+  if (text) await needTexts(stage, stage.columns.problem.keys());
   try {
     rows = matches(stage, filter, text, sort);
   } catch (error) {
     fault = error.message;
   }
   const row = Number(route.get("row") ?? rows[0] ?? -1);
+  if (row >= 0) await needTexts(stage, [row]);
   build(root, {}, [
     h("h2", {}, `Samples: ${stage.stage}`),
     stage.shown < stage.total && h("p", { class: "note" }, `This report holds ${count(stage.shown)} of ${count(stage.total)} samples; \`astro-factory show SPEC:${stage.stage} --filter …\` reads all of them.`),
@@ -80,10 +82,23 @@ async function samplesView(root, route) {
   }
 }
 
+const LONG = ["text", "kinds", "states", "starts"];
+
+// In the folder form the texts of samples come in parts.
+async function needTexts(stage, rows) {
+  if (!stage.parts) return;
+  for (const name of LONG) stage.columns[name] ||= [];
+  for (const row of rows) {
+    if (stage.columns.text[row] !== undefined) continue;
+    const [found, start] = await partOf(stage.parts, row);
+    for (const name of LONG) found[name].forEach((value, place) => { stage.columns[name][start + place] = value; });
+  }
+}
+
 function matches(stage, filter, text, sort) {
   const test = parseFilter(filter, stage), wanted = text.toLowerCase(), found = [];
   const { text: texts, problem } = stage.columns;
-  for (let row = 0; row < texts.length; row++) {
+  for (let row = 0; row < problem.length; row++) {
     if (!test(row)) continue;
     if (wanted && !texts[row].toLowerCase().includes(wanted) && !stage.problems.question[problem[row]].toLowerCase().includes(wanted) && !stage.problems.id[problem[row]].toLowerCase().includes(wanted)) continue;
     found.push(row);

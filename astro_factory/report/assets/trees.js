@@ -4,7 +4,9 @@ async function treesView(root, route) {
   const stages = await load("trees");
   const wanted = route.get("stage");
   const stage = stages.find((entry) => entry.stage === wanted || entry.trees.some((tree) => tree.traces.some((trace) => trace.stage === wanted))) || stages[0];
-  const index = Math.max(0, stage.trees.findIndex(route.get("tree") ? (tree) => tree.id === route.get("tree") : (tree) => tree.traces.some((trace) => trace.backtracks > 1))), tree = stage.trees[index];
+  const index = Math.max(0, stage.trees.findIndex(route.get("tree") ? (tree) => tree.id === route.get("tree") : (tree) => tree.traces.some((trace) => trace.backtracks > 1)));
+  if (stage.parts) await needTree(stage, index);
+  const tree = stage.trees[index];
   const walk = Math.min(Number(route.get("trace") || defaultTrace(tree, wanted)), tree.traces.length - 1), trace = tree.traces[walk];
   const change = (changed) => go("trees", { stage: stage.stage, tree: tree.id, trace: walk, left: route.get("left") || "", right: route.get("right") || "", ...changed });
   const where = h("p", { class: "note", "aria-live": "polite" });
@@ -16,7 +18,7 @@ async function treesView(root, route) {
     stage.shown < stage.total && h("p", { class: "note" }, `This report holds ${count(stage.shown)} of ${count(stage.total)} trees; \`astro-factory show SPEC:${stage.stage} --tree ID\` prints any of them.`),
     h("div", { class: "controls" },
       stages.length > 1 && select("Search", stages.map((entry) => [entry.stage, entry.stage]), stage.stage, (value) => go("trees", { stage: value })),
-      select("Tree", stage.trees.map((entry) => [entry.id, `${entry.id} (${entry.nodes.parent.length} nodes, ${ends(entry, "correct")} right, ${entry.traces.length} traces)`]), tree.id, (value) => change({ tree: value, trace: "" })),
+      select("Tree", stage.trees.map((entry) => [entry.id, `${entry.id} (${entry.size} nodes, ${entry.right} right, ${entry.traces.length} traces)`]), tree.id, (value) => change({ tree: value, trace: "" })),
       h("button", { type: "button", disabled: index === 0, onclick: () => change({ tree: stage.trees[index - 1].id, trace: "" }) }, "Previous tree"),
       h("button", { type: "button", disabled: index + 1 === stage.trees.length, onclick: () => change({ tree: stage.trees[index + 1].id, trace: "" }) }, "Next tree"),
       tree.traces.length > 0 && select("Trace", tree.traces.map((entry, place) => [String(place), `${entry.stage} row ${entry.row} (${entry.backtracks} backtracks)`]), String(walk), (value) => change({ trace: value }))),
@@ -25,6 +27,12 @@ async function treesView(root, route) {
     trace ? wordings(stage, tree, trace, route, change, drawing) : h("p", { class: "note" }, "No trace was made from this tree."),
   ]);
   drawing.show(-1);
+}
+
+// In the folder form the trees come in parts; the list has their heads.
+async function needTree(stage, index) {
+  const [found, start] = await partOf(stage.parts, index);
+  found.forEach((tree, place) => { stage.trees[start + place] = tree; });
 }
 
 const fromRollouts = (nodes, node) => nodes.rollouts[node] ? ` (${plural(nodes.rollouts[node], "rollout")})` : "";
