@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     CommitOperation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete
 
 RepoType = Literal["dataset", "model"]
-_FIRSTFILES = {".gitattributes", ".gitignore", "README.md", "LICENSE"}
+_FIRST_FILES = {".gitattributes", ".gitignore", "README.md", "LICENSE"}
 """Files that an otherwise empty repository may contain when it was created on the website."""
 
 
@@ -224,7 +224,7 @@ class HubDestination(Destination):
         """The changes from the head to the publication; empty if there are none."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-        if MANIFEST not in head.files and not set(head.files) <= _FIRSTFILES:
+        if MANIFEST not in head.files and not set(head.files) <= _FIRST_FILES:
             raise _foreign(f"repository {self.repo}")
         published = self._published(api, files, head)
         if published and keeps_notice(published, files, self.repo):
