@@ -123,6 +123,22 @@ class InputFile:
     """Whether it is a folder; its digest then covers the names and contents of all files below it."""
 
 
+@dataclass(frozen=True, slots=True)
+class UserCode:
+    """Marks a string field that names Python code, as `package.module:Name` or `python:package.module:Name`."""
+
+    role: str
+    """What the code is, as messages call it."""
+    error: str
+    """Code of the error that it cannot be loaded."""
+    digest_field: str
+    """The field beside it that has the digest of the source."""
+    arguments: int | None = None
+    """How many positional arguments it is called with; None if it is checked elsewhere."""
+    prefix: str = ""
+    """What a value starts with that names code; other values name what is built in."""
+
+
 NOT_SEMANTIC = NotSemantic()
 ROUNDING = Rounding()
 LATER = Later()

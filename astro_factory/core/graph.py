@@ -11,6 +11,39 @@ from astro_factory.core.tracking import Tracker
 
 
 @dataclass(frozen=True, slots=True)
+class NamedCode:
+    """Python code that the spec names and its stages execute."""
+
+    role: str
+    """What it is: `verifier`, `search policy` or `engine`."""
+    target: str
+    """`package.module:Name`."""
+    error: str
+    """Code of the error that it cannot be loaded."""
+    file: str
+    """Its source file as messages show it; empty if it is not there."""
+    publication: str
+    """Folder of the publication that names or holds it, as messages show it; empty for the user's own code."""
+    place: Place | None
+    """Where it is named."""
+    digest: str = ""
+    """Digest of the source; empty if there is none, or if the spec states the version of the code itself."""
+    digest_path: tuple[str | int, ...] = ()
+    """Path of that digest in the config of the node."""
+    folders: tuple[str, ...] = ()
+    """Where modules beside the spec are looked up."""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """Top-level modules beside the spec that it needs, with the folder of each."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Files of these modules: path in that folder to path on this machine."""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What tells one from another."""
+        return self.role, self.target
+
+
+@dataclass(frozen=True, slots=True)
 class GraphNode:
     """One artifact of the graph and the stage that produces it. Problem sources and models are nodes, too."""
 
@@ -34,6 +67,8 @@ class GraphNode:
     place: Place
     locate: Callable[[tuple[str | int, ...]], Place | None] = lambda path: None
     """Where the spec sets the value at a path of the config."""
+    code: tuple[NamedCode, ...] = ()
+    """The code that its config names."""
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -119,3 +154,13 @@ class Graph:
                 found.add(name)
                 stack.extend(self.nodes[name].references)
         return found
+
+    def code_behind(self, names: Collection[str]) -> list[NamedCode]:
+        """The code that some nodes execute: what they name, and what the nodes that they depend on name."""
+        nodes = self.closure(set(names))
+        found = {code.identity: code for name in self.nodes if name in nodes for code in self.nodes[name].code}
+        return list(found.values())
+
+    def code_modules(self) -> dict[str, str]:
+        """Every module beside the spec that some node needs, with its folder."""
+        return {name: folder for code in self.code_behind(self.nodes) for name, folder in code.modules.items()}

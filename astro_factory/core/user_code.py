@@ -2,8 +2,8 @@
 
 It is loaded here, and its source counts in keys like any other input. The code of this package counts by versions,
 which a test guards (ADR 0015). No test guards a user's, so its text counts: that of the module and of everything it
-imports from its own top-level package, directly or indirectly. Reading it runs none of it, not even the `__init__` of
-a package.
+imports from its own top-level package or, for a module beside the spec, from the spec's folder, directly or indirectly.
+Reading it runs none of it, not even the `__init__` of a package.
 """
 
 import ast
@@ -12,9 +12,9 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
-from pkgutil import get_importer
 from typing import Any
 
+from astro_factory.core import code_folders
 from astro_factory.core.canonical import digest, file_digest
 from astro_factory.core.errors import UserError
 
@@ -27,6 +27,7 @@ def import_target(target: str) -> Any:
 
     Raises whatever the import raises, and AttributeError where the module lacks the name.
     """
+    code_folders.install_finder()
     module, _, name = target.partition(":")
     found = import_module(module)
     return getattr(found, name) if name else found
@@ -47,8 +48,8 @@ def load_target(target: str, code: str, what: str) -> Any:
         raise UserError.of(code, cause, remedy) from error
 
 
-_digests: dict[Path, tuple[list[tuple[Path, int, int]], str]] = {}
-"""File of a module to its last digest, with path, time and size of each file that it was computed from."""
+_digests: dict[tuple[Path, tuple[str, ...]], tuple[list[tuple[Path, int, int]], str]] = {}
+"""File of a module and folders of code to its last digest, with path, time and size of each file that was read."""
 
 
 def code_digest(target: str) -> str:
@@ -56,12 +57,13 @@ def code_digest(target: str) -> str:
     module = target.partition(":")[0]
     if (source := source_path(module)) is None:
         return ""
-    stamps, known = _digests.get(source, ([], ""))
+    place = (source, code_folders.search_path())
+    stamps, known = _digests.get(place, ([], ""))
     if not stamps or stamps != [_stamp(path) for path, _, _ in stamps]:
         files = source_files(module)
         stamps = [_stamp(path) for path in files.values()]
         known = digest({name: file_digest(path) for name, path in files.items()})
-        _digests[source] = (stamps, known)
+        _digests[place] = (stamps, known)
     return known
 
 
@@ -74,13 +76,16 @@ def _stamp(path: Path) -> tuple[Path, int, int]:
 
 
 def source_files(module: str) -> dict[str, Path]:
-    """A module and what it imports from its own top-level package, by name."""
+    """A module and what it imports from its own top-level package or, beside a spec, from the spec's folder, by name."""
     package = module.partition(".")[0]
+    follows_siblings = code_folders.beside_spec(package) is not None
     found: dict[str, Path] = {}
     stack = [module]
     while stack and len(found) < _MAX_FILES:
         name = stack.pop()
-        if name not in found and name.partition(".")[0] == package and (path := source_path(name)):
+        top = name.partition(".")[0]
+        counts = top == package or (follows_siblings and code_folders.beside_spec(top) is not None)
+        if name not in found and counts and (path := source_path(name)):
             found[name] = path
             stack += sorted(_imports(name, path), reverse=True)
     return dict(sorted(found.items()))
@@ -100,29 +105,13 @@ def source_path(module: str) -> Path | None:
 def _find_module(module: str) -> ModuleSpec | None:
     """`importlib.util.find_spec`, but without importing the parent packages: a spec under check may name any."""
     top, *rest = module.split(".")
-    name, spec = top, find_spec(top)
+    name, spec = top, find_spec(top) or code_folders.beside_spec(top)
     for part in rest:
         if spec is None or spec.submodule_search_locations is None:
             return None
         name = f"{name}.{part}"
-        spec = _find_in(name, list(spec.submodule_search_locations))
+        spec = code_folders.find_in(name, list(spec.submodule_search_locations))
     return spec
-
-
-def _find_in(name: str, folders: list[str]) -> ModuleSpec | None:
-    """A module in the folders of its package; several folders together may form a namespace package."""
-    portions: list[str] = []
-    for folder in folders:
-        finder = get_importer(folder)
-        spec = finder.find_spec(name) if finder else None
-        if spec and spec.loader:
-            return spec
-        portions += (spec and spec.submodule_search_locations) or ()
-    if not portions:
-        return None
-    namespace = ModuleSpec(name, None, is_package=True)
-    namespace.submodule_search_locations = portions
-    return namespace
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:

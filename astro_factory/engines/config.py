@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from astro_factory.core.config import LATER, NOT_SEMANTIC, Config, Definition
+from astro_factory.core.config import LATER, NOT_SEMANTIC, Config, Definition, UserCode
 from astro_factory.core.registry import KindRegistry, OpenUnion
 from astro_factory.core.urls import ServerUrl
 from astro_factory.core.user_code import code_digest
@@ -129,7 +129,7 @@ class PythonConfig(EngineSettings):
     kind: Literal["python"]
     devices: Annotated[int, Field(ge=0), NOT_SEMANTIC] = 1
     """GPUs that one engine needs; on a machine with GPUs it sees only these."""
-    target: str = Field(pattern=r"^[\w.]+:\w+$")
+    target: Annotated[str, UserCode("engine", "E605", "code", arguments=2)] = Field(pattern=r"^[\w.]+:\w+$")
     """`package.module:Class`, an `astro_factory.engines.Engine` that is called with (options, model folder)."""
     code: str = Field(default_factory=lambda known: code_digest(known.get("target", "")))
     """Digest of the source of `target` and of what it imports from its own package, so that a changed source changes

@@ -6,6 +6,7 @@
     config.json, *.safetensors    the files of the model (model repositories), with NOTICE if its licence requires one
     astro/spec.yaml               the resolved spec
     astro/templates/, astro/files/   the templates and data files that it reads
+    astro/code/                   the Python modules beside the publisher's spec that it names
     astro/records/<key>.json      the record of every stage upstream
     astro/manifest.json           digest and size of every file above
 
@@ -32,6 +33,19 @@ from astro_factory.core.results import is_digest, is_size
 CARD = "README.md"
 MANIFEST = "astro/manifest.json"
 RECORDS = "astro/records/"
+
+
+def publication_of(path: Path) -> Path | None:
+    """The folder of the publication that contains a file, or the file that a link names; None for other files.
+
+    Its manifest marks the folder, and a copy of its folder `astro`, wherever it came from.
+    """
+    for start in dict.fromkeys((path.absolute(), Path(os.path.realpath(path)))):
+        for folder in start.parents:
+            copied = all(os.path.lexists(folder / name) for name in (Path(MANIFEST).name, "spec.yaml"))
+            if copied or os.path.lexists(folder / MANIFEST):
+                return folder
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from astro_factory.core.config import LATER, Config, Definition
+from astro_factory.core.config import LATER, Config, Definition, UserCode
 from astro_factory.core.registry import KindRegistry, OpenUnion
 from astro_factory.core.step_format import Delimiter, StepLayout, StepsField
 from astro_factory.core.user_code import code_digest
@@ -295,7 +295,7 @@ class PythonPolicyConfig(SamplingConfig):
     """Your own policy."""
 
     kind: Literal["python"]
-    target: str = Field(pattern=r"^[\w.]+:\w+$")
+    target: Annotated[str, UserCode("search policy", "E611", "code", arguments=2)] = Field(pattern=r"^[\w.]+:\w+$")
     """`package.module:function`: a generator function of (builder, config), like `astro_factory.search.mcts.grow`."""
     code: str = Field(default_factory=lambda known: code_digest(known.get("target", "")))
     """Digest of the source of `target` and of the modules it imports from its own package, so that a changed source

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from astro_factory.core.annotations import marked, substitute
+from astro_factory.core.code_folders import folders_of, looking_in
 from astro_factory.core.config import Definition, InputFile, Reference, StageConfig
 from astro_factory.core.errors import Diagnostic, UserError, near, shown
 from astro_factory.core.files import kind_of
@@ -20,6 +21,7 @@ from astro_factory.core.tracking import Tracker
 from astro_factory.spec import compose
 from astro_factory.spec.checking import dotted, pointed, validate
 from astro_factory.spec.likeness import spell_out
+from astro_factory.spec.named_code import named_code
 from astro_factory.spec.origins import Origins
 from astro_factory.spec.reader import UNRESOLVED, Document, KeyPath, in_reading_order
 from astro_factory.spec.sections import DEFINITION_SECTIONS, LANGUAGE, NODE_SECTIONS, OTHER_KEYS, definition_type
@@ -44,24 +46,25 @@ def compile_spec(
             override(document, argument)
         except UserError as error:
             document.errors += error.diagnostics
-    if sweep:
-        from astro_factory.spec.variants import expand
+    with looking_in(folders_of(path.resolve().parent)):
+        if sweep:
+            from astro_factory.spec.variants import expand
 
-        return expand(document, path, sweep)
-    return compile_document(document, path)
+            return expand(document, path, sweep)
+        return compile_document(document, path)
 
 
 def compile_document(document: Document, path: Path) -> Graph:
-    """`compile_spec` for a document whose includes, profile and overrides are already applied."""
+    """`compile_spec` for a document whose includes, profile and overrides are already applied, inside `looking_in`."""
     errors = [*document.errors, *spell_out(document), *compose.interpolate(document)]
-    return Compiler(document, path.resolve().parent, errors).graph(path)
+    return Compiler(document, path, errors).graph(path)
 
 
 class Compiler:
     """Checks one document and creates its nodes; collects `errors`."""
 
-    def __init__(self, document: Document, folder: Path, errors: list[Diagnostic]):
-        self.document, self.folder, self.errors = document, folder, errors
+    def __init__(self, document: Document, path: Path, errors: list[Diagnostic]):
+        self.document, self.path, self.folder, self.errors = document, path, path.resolve().parent, errors
         self.cautions: list[Diagnostic] = []
         """Warnings of the stage kinds."""
         self.definitions: Mapping[str, Mapping[str, Any]] = {}
@@ -252,7 +255,11 @@ class Compiler:
                 if found.place is None:
                     at = (*path, *pointed(raw, found.cause))
                     found = self.document.diagnose(found.code, at, found.cause, found.remedy, key=at == path)
-                (self.cautions if found.code.startswith("W") else self.errors).append(found)
+                self._report(found)
+        locate, faults = Origins(self.document, path, self.written), []
+        code = named_code(config, self.path, locate, faults)
+        for found in faults:
+            self._report(found)
         self.nodes[name] = GraphNode(
             name=name,
             section=section,
@@ -265,8 +272,12 @@ class Compiler:
             reads={value: value for _, _, value in marked(type(config), config, Reference)},
             files=files,
             place=self.document.place(path, key=True),
-            locate=Origins(self.document, path, self.written),
+            locate=locate,
+            code=code,
         )
+
+    def _report(self, found: Diagnostic) -> None:
+        (self.cautions if found.code.startswith("W") else self.errors).append(found)
 
     def _kind(self, section: str, name: str, kind: str | None, path: KeyPath) -> StageKind | None:
         """The kind of an entry; None, with a diagnostic, if there is no such kind or it cannot be loaded."""

@@ -73,7 +73,6 @@ class _Draft(NamedTuple):
 class _Expansion:
     def __init__(self, document: Document, path: Path, name: str, sweep: Sweep, base: Graph):
         self.document, self.path, self.name, self.sweep, self.base = document, path, name, sweep, base
-        self.folder = path.resolve().parent
         self.axes = axes_of(sweep)
         self.axis_paths = [compose.split(document.data, axis.path) for axis in self.axes]
         self.templates: dict[tuple[str, str], Any] = {}
@@ -245,7 +244,7 @@ class _Entry(Compiler):
     """Compiles one entry of a variant and records which parts of the spec it reads."""
 
     def __init__(self, expansion: _Expansion, document: Document):
-        super().__init__(replace(document, origins={}), expansion.folder, [])
+        super().__init__(replace(document, origins={}), expansion.path, [])
         self.templates = expansion.templates
         self.definitions = {s: _Definitions(self, s) for s in DEFINITION_SECTIONS}
         self.read: set[KeyPath] = set()

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from astro_factory.core.config import LATER, NOT_SEMANTIC, Config, StageConfig
+from astro_factory.core.config import LATER, NOT_SEMANTIC, Config, StageConfig, UserCode
 from astro_factory.core.errors import Diagnostic, UserError, near
 from astro_factory.stages.problems.presets import with_preset
 from astro_factory.verifiers import is_known, verifier_code, verifier_names
@@ -53,7 +53,9 @@ class RowsConfig(StageConfig):
     """A known data set, such as `gsm8k`: fills in what is not written here (`astro-factory presets` lists them)."""
     fields: Fields = Field(default_factory=Fields)
     """Names of the columns."""
-    verifier: str = Field(default_factory=lambda known: _default_verifier(known.get("fields")))
+    verifier: Annotated[str, UserCode("verifier", "E402", "verifier_code", prefix="python:")] = Field(
+        default_factory=lambda known: _default_verifier(known.get("fields"))
+    )
     """The verifier that decides whether an answer is correct. Default: `choice` with `fields.choices`, else `math`."""
     verifier_code: str = Field(default_factory=lambda known: verifier_code(known.get("verifier", "")))
     """Digest of the source of a verifier that is not built in, so that a changed source changes the key. Write
