@@ -94,12 +94,14 @@ class Spec:
         stages: Sequence[str] | None = None,
         *,
         jobs: int | None = None,
+        trust: bool = False,
         on_event: "Callable[[str, BuildEvent], None] | None" = None,
     ) -> "Build":
         """Run what is missing of some stages and what they need; by default of all but publications.
 
         Args:
             jobs: cores (or GPUs) to use; by default all.
+            trust: whether to run code that a pulled publication names.
             on_event: called with a stage's name and an event of `runtime.events`.
 
         Raises:
@@ -113,7 +115,7 @@ class Spec:
         local = [name for name in self.graph.wanted() if self.graph.nodes[name].section != "publish"]
         watch = on_event or (lambda name, event: None)
         done = build_graph(
-            self.graph, self.store, BuildOptions(jobs=jobs), lambda *_: nullcontext(watch), stages or local
+            self.graph, self.store, BuildOptions(jobs=jobs, trust=trust), lambda *_: nullcontext(watch), stages or local
         ).build
         if not done.ok:
             causes = "; ".join(f"{name}: {cause}" for name, cause in done.failures.items())

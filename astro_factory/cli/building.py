@@ -22,6 +22,7 @@ from astro_factory.cli.options import (
     SpecArgument,
     StoreOption,
     SweepOption,
+    TrustOption,
     known_stage,
     open_caches,
     open_store,
@@ -65,6 +66,7 @@ def build(
     keep_going: KeepGoingOption = True,
     no_import: NoImportOption = False,
     cache: CacheOption = None,
+    trust: TrustOption = False,
     no_publish: Annotated[bool, typer.Option("--no-publish", help="Skip the publish stages.")] = False,
     continue_across: Annotated[
         list[str] | None,
@@ -94,6 +96,7 @@ def build(
         locked=locked,
         use_imports=not no_import,
         caches=open_caches(cache),
+        trust=trust,
         continue_across=continue_across or (),
         spending=spending_of(max_tokens, max_hours, max_gpu_hours),
     )

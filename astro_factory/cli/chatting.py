@@ -11,6 +11,7 @@ from astro_factory.cli.options import (
     ProfileOption,
     SetOption,
     StoreOption,
+    TrustOption,
     known_stage,
     not_built,
     open_store,
@@ -43,11 +44,13 @@ def chat(
     temperature: Annotated[float, typer.Option("--temperature", min=0.01, help="Sampling temperature.")] = 1.0,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest response.")] = 512,
     seed: Annotated[int, typer.Option("--seed", help="Source of randomness.")] = 0,
+    trust: TrustOption = False,
     store: StoreOption = None,
     sets: SetOption = None,
     profile: ProfileOption = None,
 ) -> None:
     """Ask a model and see its backtracks in colour, with the verdict where the problem is known."""
+    from astro_factory.plan.code_access import enable_code
     from astro_factory.report.chat import ChatModel, Sampling, known_problems, spoken_template
 
     template: TemplateSource | None = None
@@ -59,6 +62,7 @@ def chat(
         spec, folders = _models(target, compare or [], store, sets, profile)
         template, problems = spoken_template(spec), known_problems(spec)
         steps = {name: spec.steps_of(name) for name in folders} if template else {}
+        enable_code(spec.graph, trust)
     models = {name: ChatModel(folder) for name, folder in folders.items()}
     sampling = Sampling(samples, temperature, max_tokens, seed)
     for text in [question] if question is not None else _typed():

@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from astro_factory.core.code_folders import code_variables
 from astro_factory.core.context import Events
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.graph import Graph
+from astro_factory.core.workers import Worker, WorkerError
 from astro_factory.verifiers.registry import VERIFIERS
 
+if TYPE_CHECKING:
+    from astro_factory.stages.problems.file import Config
 
-def check_data(graph: Graph, quiet: bool = False) -> None:
+
+def check_data(graph: Graph, trust: bool = False, quiet: bool = False) -> None:
     """Read the files and print how many problems each gives, and what its rows show.
 
-    A verifier that is not built in is code from outside the package, which `check` never runs. Files that need one are
-    reported as not read.
+    A verifier that is not built in is code from outside the package, which `check` runs only with `trust`, in a process
+    of its own. Without it, files that need one are reported as not read.
 
     Raises:
         UserError: with the faults of all files.
@@ -26,20 +31,39 @@ def check_data(graph: Graph, quiet: bool = False) -> None:
         config = node.config
         if not isinstance(config, file.Config):
             continue
-        if config.verifier not in VERIFIERS.builtin:
+        is_own = config.verifier not in VERIFIERS.builtin
+        if is_own and not trust:
             _say(f"{name}: not read, since '{config.verifier}' is code from outside the package", quiet)
             continue
-        notes = _Notes()
+        work = (config, Path(node.files[config.path]))
         try:
-            problems = file.read(config, Path(node.files[config.path]), notes)
+            lines, count = _read_apart(graph, *work) if is_own else _read(work)
         except UserError as error:
             faults += error.diagnostics
             continue
-        for line in notes.lines:
+        for line in lines:
             _say(line, quiet)
-        _say(f"{name}: {len(problems):,} problems", quiet)
+        _say(f"{name}: {count:,} problems", quiet)
     if faults:
         raise UserError(*faults)
+
+
+def _read(work: "tuple[Config, Path]") -> tuple[list[str], int]:
+    """The notes on a file, and how many problems it gives."""
+    from astro_factory.stages.problems import file
+
+    notes = _Notes()
+    return notes.lines, len(file.read(*work, notes))
+
+
+def _read_apart(graph: Graph, config: "Config", path: Path) -> tuple[list[str], int]:
+    """`_read` in a process of its own. Raises `UserError`, E402 if the verifier fails."""
+    with Worker(f"{__name__}:_read", environment=code_variables(graph.code_modules())) as worker:
+        try:
+            return worker.call((config, path))
+        except WorkerError as error:
+            cause = f"verifier '{config.verifier}' fails on a row ({error.last_line})"
+            raise UserError.of("E402", cause, "fix the error in its code") from None
 
 
 def _say(line: str, quiet: bool) -> None:

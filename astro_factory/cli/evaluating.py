@@ -12,6 +12,7 @@ from astro_factory.cli.options import (
     ProfileOption,
     SetOption,
     StoreOption,
+    TrustOption,
     built_results,
     open_store,
     print_json,
@@ -67,6 +68,7 @@ def harness(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first N problems.", show_default=False)] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Batch size of the harness.")] = 16,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Repeat an evaluation with lm-evaluation-harness and compare the results."""
@@ -80,10 +82,12 @@ def harness(
         run_task,
         write_task,
     )
+    from astro_factory.plan.code_access import enable_code
 
     spec, graph, stage = read_target(target, sets, profile)
     arms = _arms(graph, stage, arm)
     version = harness_version()
+    enable_code(graph, trust)
     place = open_store(store)
     found: dict[str, ArmComparison] = {}
     engine = _config(graph, stage).engine

@@ -45,6 +45,20 @@ class DiagnosticOutput(TypedDict):
 
 
 @documented
+class CodeOutput(TypedDict):
+    """Python code that a spec names and its stages execute."""
+
+    role: Literal["verifier", "search policy", "engine"]
+    """What it is."""
+    target: str
+    """`package.module:Name`."""
+    file: str | None
+    """Its source file; null if it is not there or has no source."""
+    publication: str | None
+    """Folder of the publication that names or holds it, whose code runs only with `--trust`; null for your own code."""
+
+
+@documented
 class CheckOutput(TypedDict):
     """The result of `check`, and the output of any command that fails because of its input."""
 
@@ -56,6 +70,8 @@ class CheckOutput(TypedDict):
     """Number of nodes in the graph."""
     warnings: NotRequired[list[DiagnosticOutput]]
     """Parts of the spec that have no effect."""
+    code: NotRequired[list[CodeOutput]]
+    """The code that a build executes; absent for a folder."""
 
 
 @documented
@@ -222,6 +238,8 @@ class PlanOutput(TypedDict):
     """The whole plan; null if no time is known."""
     moved: list[MovedOutput]
     """Stages that an upgrade moved, by kind."""
+    code: list[CodeOutput]
+    """The code that the planned stages execute."""
     sweep: NotRequired[Sharing]
     """Only with `--sweep`."""
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from astro_factory.cli.code_lines import code_as_json, print_code
 from astro_factory.cli.options import JsonOption, ProfileOption, SetOption, SpecArgument, print_json, read_graph
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph
@@ -22,34 +23,50 @@ def check(
     data: Annotated[
         bool, typer.Option("--data", help="Also read every row of local problem files with its verifier.")
     ] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Also import the Python code that the spec names, and make its verifiers.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check a spec, its templates, its sweeps and the first rows of its files, and report all errors at once. A folder
     stands for all specs in it."""
-    check_one = partial(_checked, sets=sets, profile=profile, data=data, quiet=as_json)
+    check_one = partial(_checked, sets=sets, profile=profile, data=data, trust=trust, quiet=as_json)
     if spec.is_dir():
         _check_folder(spec, check_one, as_json)
         return
     graph = check_one(spec)
     if as_json:
         found = [warning.as_json() for warning in graph.warnings]
-        print_json({"ok": True, "nodes": len(graph.nodes), "errors": [], "warnings": found})
+        print_json(
+            {
+                "ok": True,
+                "nodes": len(graph.nodes),
+                "errors": [],
+                "warnings": found,
+                "code": code_as_json(graph, graph.nodes),
+            }
+        )
         return
     for warning in graph.warnings:
         print(warning)
     warnings = f", {len(graph.warnings)} warnings" if graph.warnings else ""
+    print_code(graph, graph.nodes)
     print(f"{spec}: {len(graph.nodes)} stages, no errors{warnings}")
 
 
-def _checked(spec: Path, sets: list[str] | None, profile: str | None, data: bool, quiet: bool) -> Graph:
-    """The spec, compiled with each of its sweeps; with `data` its files are read too."""
+def _checked(spec: Path, sets: list[str] | None, profile: str | None, data: bool, trust: bool, quiet: bool) -> Graph:
+    """The spec, compiled with each of its sweeps; with `trust` its code is loaded, with `data` its files are read."""
     graph = read_graph(spec, sets, profile)
     for sweep in graph.sweeps:
         read_graph(spec, sets, profile, sweep)
+    if trust:
+        from astro_factory.plan.code_access import load_code
+
+        load_code(graph)
     if data:
         from astro_factory.cli.data_check import check_data
 
-        check_data(graph, quiet=quiet)
+        check_data(graph, trust=trust, quiet=quiet)
     return graph
 
 

@@ -73,6 +73,9 @@ MaxGpuHoursOption = Annotated[
 JobsOption = Annotated[
     int | None, typer.Option("--jobs", min=1, help="Cores to use. Default: all.", show_default=False)
 ]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Run the Python code that a pulled publication names. Read it first.")
+]
 NoImportOption = Annotated[bool, typer.Option("--no-import", help="Ignore the store exports under `imports:`.")]
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from astro_factory.cli.code_lines import code_as_json, print_code
 from astro_factory.cli.options import (
     CacheOption,
     JobsOption,
@@ -82,9 +83,11 @@ def plan(
     wall, moved = wall_time(planned, expected, jobs), moved_by_version(planned, expected, last_results(graph, place))
     faults = [found.fault for found in needed.values() if found.fault]
     if as_json:
-        print_json(plan_as_json(planned, expected, needed, wall, moved))
+        code = code_as_json(graph, planned.nodes)
+        print_json(plan_as_json(planned, expected, needed, wall, moved) | {"code": code})
         raise typer.Exit(2 if faults else 0)
     print_plan(planned, expected, wall, moved, every_change=reasons)
+    print_code(graph, planned.nodes)
     print_predictions(needed, target, wants_gpus(planned))
     if faults:
         raise UserError(*faults)

@@ -12,6 +12,7 @@ from astro_factory.cli.options import (
     ProfileOption,
     SetOption,
     StoreOption,
+    TrustOption,
     command_line,
     open_caches,
     open_store,
@@ -34,6 +35,7 @@ def probe(
     locked: LockedOption = False,
     no_import: NoImportOption = False,
     cache: CacheOption = None,
+    trust: TrustOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,7 +45,7 @@ def probe(
     """
     _, graph, stage = read_target(target, sets, profile)
     place = open_store(store)
-    options = BuildOptions(locked=locked, use_imports=not no_import, caches=open_caches(cache))
+    options = BuildOptions(locked=locked, use_imports=not no_import, caches=open_caches(cache), trust=trust)
     quiet = quiet or as_json
     found = run_probe(graph, place, options, lambda _, planned: open_view(planned, quiet=quiet), stage, count)
     if as_json:

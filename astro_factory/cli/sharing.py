@@ -16,6 +16,7 @@ from astro_factory.cli.options import (
     SetOption,
     SpecArgument,
     StoreOption,
+    TrustOption,
     open_caches,
     open_store,
     print_json,
@@ -36,6 +37,7 @@ def publish(
     jobs: JobsOption = None,
     no_import: NoImportOption = False,
     cache: CacheOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Build what is missing and publish the entries of `publish:`."""
@@ -47,7 +49,7 @@ def publish(
         if name not in offered:
             raise UserError.of("E153", f"{spec} has no entry '{name}' under publish", near(name, offered))
     targets = [offered[name] for name in names or offered]
-    options = BuildOptions(jobs=jobs, use_imports=not no_import, caches=open_caches(cache))
+    options = BuildOptions(jobs=jobs, use_imports=not no_import, caches=open_caches(cache), trust=trust)
     execute(graph, open_store(store), spec, options, targets=targets, as_json=as_json)
 
 

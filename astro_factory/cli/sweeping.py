@@ -21,6 +21,7 @@ from astro_factory.cli.options import (
     SetOption,
     SpecArgument,
     StoreOption,
+    TrustOption,
     open_caches,
     open_store,
     print_json,
@@ -59,6 +60,7 @@ def sweep(
     keep_going: KeepGoingOption = True,
     no_import: NoImportOption = False,
     cache: CacheOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Build all variants of a sweep, shared stages only once, and compare them with the baseline."""
@@ -75,6 +77,7 @@ def sweep(
         use_imports=not no_import,
         caches=open_caches(cache),
         spending=spending_of(max_tokens, max_hours, max_gpu_hours),
+        trust=trust,
     )
 
     def build(targets: list[str] | None) -> dict[str, Any]:

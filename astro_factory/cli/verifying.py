@@ -8,11 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from astro_factory.cli.options import JsonOption, print_json
+from astro_factory.cli.options import JsonOption, TrustOption, print_json
+from astro_factory.core.code_folders import folders_of, looking_in, make_importable
 from astro_factory.core.errors import Place, UserError, near, shown
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Verdict
+from astro_factory.spec.named_code import find_code, require_unambiguous
 
+_OWN = "python:"
 _COLUMNS = ("gold", "answer")
 
 
@@ -21,12 +24,18 @@ def verify(
     kind: Annotated[
         str, typer.Option("--kind", help="The verifier, such as countdown or python:MODULE:CLASS.")
     ] = "math",
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge rows with `gold` and `answer` (a whole response). Prints one verdict per row, in order."""
+    """Judge rows with `gold` and `answer` (a whole response). Prints one verdict per row, in order.
+
+    Modules of your own are found in this folder and in `specs/`.
+    """
     from astro_factory.verifiers import get_verifier
     from astro_factory.verifiers.pool import worker_count
 
+    if kind.startswith(_OWN):
+        _enable(kind.removeprefix(_OWN), trust)
     verifier = get_verifier(kind)
     problems = list(_problems(rows, kind))
     counts: Counter[str] = Counter()
@@ -43,6 +52,17 @@ def verify(
         threads.shutdown(wait=False, cancel_futures=True)
     if not as_json:
         print(", ".join(f"{count} {name}" for name, count in counts.most_common()) or "no rows")
+
+
+def _enable(target: str, trust: bool) -> None:
+    """Make a verifier of one's own importable. Raises `UserError` E190 if it is code of a publication."""
+    from astro_factory.plan.code_access import require_trust
+
+    with looking_in([*folders_of(Path()), *folders_of(Path("specs"))]):
+        code = find_code(target, "verifier", "E402")
+        require_unambiguous(code)
+    require_trust([code], trust)
+    make_importable(code.modules)
 
 
 def _problems(path: Path, kind: str) -> Iterator[tuple[Problem, str]]:

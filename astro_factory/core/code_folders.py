@@ -64,13 +64,13 @@ def install_finder() -> None:
 
 
 def beside_spec(top: str) -> ModuleSpec | None:
-    """The top-level module beside the spec that an import loads; None if there is none, or an installed one hides it."""
+    """The top-level module beside the spec, if an import loads it: an installed one comes first."""
     own = _own(top)
     return own if own and (not (installed := _installed(top)) or location(installed) == location(own)) else None
 
 
 def hidden(top: str) -> tuple[str, str] | None:
-    """The files of a module beside the spec and of the installed one that is imported in its place, if there are both."""
+    """The files of a module beside the spec and of the installed one that hides it, if there are both."""
     own = _own(top)
     installed = _installed(top) if own and own.loader else None
     if own is None or installed is None or location(installed) == location(own):

@@ -76,7 +76,7 @@ def _stamp(path: Path) -> tuple[Path, int, int]:
 
 
 def source_files(module: str) -> dict[str, Path]:
-    """A module and what it imports from its own top-level package or, beside a spec, from the spec's folder, by name."""
+    """A module and what it imports from its own top-level package or, beside a spec, from that folder, by name."""
     package = module.partition(".")[0]
     follows_siblings = code_folders.beside_spec(package) is not None
     found: dict[str, Path] = {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from astro_factory.core.devices import inventory
 from astro_factory.core.graph import Graph
 from astro_factory.core.plans import Hit, Plan
+from astro_factory.plan.code_access import require_code
 from astro_factory.plan.estimates import Estimate, estimates
 from astro_factory.plan.locks import commits_for
 from astro_factory.plan.planner import make_plan
@@ -50,6 +51,7 @@ def build_graph(
         planned = make_plan(
             graph, store, targets=ends, commits=commits, use_imports=options.use_imports, caches=options.caches
         )
+        require_code(planned, options.trust)
         preflight(planned, online=True)
         require_fit(planned, inventory())
         return planned

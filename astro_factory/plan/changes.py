@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 from astro_factory.core.differences import RecordPath, leaves
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.plans import MISSING, Change, ChangeKind
-from astro_factory.core.results import Record
+from astro_factory.core.results import Record, is_digest
 
 _CONTEXT = 16
 """Characters of a line to show before its first difference."""
@@ -43,8 +43,10 @@ def _change(path: RecordPath, old: object, new: object, node: GraphNode) -> Chan
             place, text = None, f"{path[-1]}:{number}: {_lines(left, right)}"
     elif path[1:] == ("revision",):
         kind = ChangeKind.REVISION
-    elif path[-1] == "code":
+    elif path[-1] in ("code", "verifier_code"):
         kind = ChangeKind.CODE
+        file = next((code.file for code in node.code if code.digest_path == path[1:] and code.digest == new), "")
+        text = f"{file} or a file that it imports changed" if file and is_digest(old) else text
     elif isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
         number, left, right = _first_difference(old, new)
         text = f"{name} line {number}: {_lines(left, right)}"

@@ -3,10 +3,12 @@
 import time
 from dataclasses import dataclass
 
+from astro_factory.core.code_folders import code_variables
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph
 from astro_factory.core.plans import Hit, Import, Pending, PlannedNode
 from astro_factory.plan.building import View, build_graph, planned_build
+from astro_factory.plan.code_access import require_code
 from astro_factory.plan.estimates import Estimate, estimates
 from astro_factory.plan.locks import commits_for
 from astro_factory.plan.planner import make_plan
@@ -55,9 +57,10 @@ def probe(graph: Graph, store: Store, options: BuildOptions, view: View, stage: 
     if isinstance(item, Pending):
         failures = "; ".join(f"{name}: {reason}" for name, reason in built.failures.items())
         return Probe(item, None, failures or item.reason)
+    require_code(planned, options.trust)
     preflight(planned, online=True)
     results = {name: found for name in item.node.references if (found := planned.nodes[name].result)}
-    failure, pool, start = "", ProcessPool(), time.monotonic()
+    failure, pool, start = "", ProcessPool(code_variables(graph.code_modules())), time.monotonic()
     with view(planned, planned_build(planned, {})) as watch, store.building():
         watch(stage, {"event": "start", "reason": f"probe of {count:,}"})
 

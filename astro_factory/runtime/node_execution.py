@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from astro_factory.core.code_folders import looking_in
+from astro_factory.core.graph import GraphNode
 from astro_factory.core.plans import Executable, Hit, Import, Plan, PlannedNode, ToRun
 from astro_factory.core.results import Result
+from astro_factory.core.user_code import code_digest
 from astro_factory.runtime.continuing import continuations, continue_across, describe_run
 from astro_factory.runtime.costs import append_cost
 from astro_factory.runtime.events import EventHandler, StageEvent
@@ -62,6 +65,7 @@ def execute_node(
         current = _resolve_again(plan, planned, results)
         if isinstance(current, Hit):
             return Completed(current.result, Outcome.HIT)
+        _require_same_code(plan, planned.node)
         log = log_path(store, planned.key)
         log.parent.mkdir(exist_ok=True)
         log.write_bytes(b"")
@@ -86,6 +90,7 @@ def probe_node(
     """
     with disk_errors_explained(store.root), _lock(store, planned.key, on_event):
         _resolve_again(plan, planned, results)
+        _require_same_code(plan, planned.node)
         staging = _staging(store, planned.key, on_event)
         log = log_path(store, planned.key)
         log.parent.mkdir(exist_ok=True)
@@ -104,6 +109,16 @@ def _resolve_again(plan: Plan, planned: ToRun, results: Mapping[str, Result]) ->
     if current.key != planned.key:
         raise StageFailed("one of its input files changed during the build; build again")
     return current
+
+
+def _require_same_code(plan: Plan, node: GraphNode) -> None:
+    """Raises `StageFailed` if code that the node executes was edited since the plan was made: its key has the digest
+    of the old code."""
+    for code in plan.graph.code_behind([node.name]):
+        with looking_in(code.folders):
+            changed = bool(code.digest) and code_digest(code.target) != code.digest
+        if changed:
+            raise StageFailed(f"{code.file} or a file that it imports changed during the build; build again")
 
 
 def log_path(store: Store, key: str) -> Path:
@@ -175,6 +190,7 @@ def _run(
         raise StageFailed("it ended without any output")
     if planned.node.files:
         _resolve_again(plan, planned, results)
+    _require_same_code(plan, planned.node)
     provenance = {
         **environment(),
         "started": started.isoformat(timespec="seconds"),

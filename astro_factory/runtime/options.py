@@ -23,6 +23,8 @@ class BuildOptions:
     """Whether to use the store exports that the spec offers."""
     caches: "Sequence[Cache]" = ()
     """Where to look for results that are neither in the store nor in the spec's exports."""
+    trust: bool = False
+    """Whether to run code that a publication names."""
     continue_across: Collection[str] = ()
     """Stages that may continue the checkpoint of a run that differs only in the last bits of its results."""
     spending: "Spending | None" = None

@@ -43,8 +43,15 @@ class WarmProcessDied(StageFailed):
 class StageProcess:
     """A process that runs jobs; it leads its own process group."""
 
-    def __init__(self, log: Path, threads: int, gpus: Sequence[str] | None = None):
-        """Start the process; what it prints before its first job goes to `log`. `gpus`: see `Job`."""
+    def __init__(
+        self, log: Path, threads: int, gpus: Sequence[str] | None = None, variables: Mapping[str, str] | None = None
+    ):
+        """Start the process; what it prints before its first job goes to `log`.
+
+        Args:
+            gpus: see `Job`.
+            variables: added to the environment.
+        """
         self._stacks = tempfile.TemporaryDirectory(prefix="astro-factory-stacks-")
         jobs, jobs_write = os.pipe()
         events, events_write = os.pipe()
@@ -58,7 +65,7 @@ class StageProcess:
                     stdout=output,
                     stderr=output,
                     pass_fds=(jobs, events_write),
-                    env=process_environment(threads, gpus) | {stack_dumps.FOLDER: self._stacks.name},
+                    env=process_environment(threads, gpus) | {**(variables or {}), stack_dumps.FOLDER: self._stacks.name},
                     start_new_session=True,
                 )
         except BaseException:
@@ -172,7 +179,9 @@ class StageProcess:
 class ProcessPool:
     """The stage processes of a build. Once the pool is closed, no process starts."""
 
-    def __init__(self) -> None:
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        """`variables` are added to the environment of every process."""
+        self._variables = variables
         self._lock = threading.Lock()
         self._warm: list[StageProcess] = []
         self._running: set[StageProcess] = set()
@@ -201,9 +210,12 @@ class ProcessPool:
             if self._closed:
                 raise StageFailed("the build was interrupted")
             warm = self._warm and not heavy
-            process = self._warm.pop() if warm else StageProcess(Path(job.log), job.threads, job.gpus)
+            process = self._warm.pop() if warm else self._started(job)
             self._running.add(process)
             return process
+
+    def _started(self, job: Job) -> StageProcess:
+        return StageProcess(Path(job.log), job.threads, job.gpus, self._variables)
 
     def _release(self, process: StageProcess, reusable: bool) -> None:
         """Keep a process for the next light stage, or kill it and what it left running."""

@@ -1,6 +1,7 @@
 """The files that a published spec reads: templates and data travel with it, so that a stranger can rebuild it.
 
-Everything is beside `spec.yaml`, where the compiler looks: templates below `templates/`, data in `files/`. A file that
+Everything is beside `spec.yaml`, where the compiler looks: templates below `templates/`, data in `files/`, Python modules
+beside the publisher's spec in `code/`. A file that
 may not be copied, or is too large, is named with its digest in `files/absent.json` and on the card.
 """
 
@@ -30,6 +31,8 @@ class PublishedFiles:
     """Path below `templates/` to text."""
     given: dict[str, tuple[Path, GraphNode]] = field(default_factory=dict)
     """Path in the spec to the file on this machine and the entry that reads it."""
+    code: dict[str, Path] = field(default_factory=dict)
+    """Path below `code/` to the file on this machine."""
     names: dict[str, str] = field(init=False)
     """Path in the spec to the path in the published spec, relative to it."""
 
@@ -45,21 +48,23 @@ class PublishedFiles:
         """What the entries behind a publish stage read."""
         nodes = [graph.nodes[name] for name in graph.closure({node.name})]
         templates = {name: text for source in _sources([n.config for n in nodes]) for name, text in source.items()}
-        return cls(templates, {text: (Path(path), n) for n in nodes for text, path in n.files.items()})
+        code = {name: Path(path) for n in nodes for found in n.code for name, path in found.sources.items()}
+        return cls(templates, {text: (Path(path), n) for n in nodes for text, path in n.files.items()}, code)
 
     def write(self, folder: Path) -> None:
         """Copy everything below `folder`, the one of `spec.yaml`."""
         for name, text in self.templates.items():
             if names_fault((f"templates/{name}",)) is None:
                 _write(folder / "templates" / name, text)
+        for name, path in self.code.items():
+            if names_fault((f"code/{name}",)) is None:
+                _copy(path, folder / "code" / name)
         absent: dict[str, dict[str, str]] = {}
         for text, (path, node) in self.given.items():
             if reason := _kept_back(path, node):
                 absent[self.names[text]] = {"sha256": path_digest(path), "reason": reason}
                 continue
-            target = folder / self.names[text]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            _copy(path, folder / self.names[text])
         if absent:
             _write(folder / ABSENT, json.dumps(absent, indent=1, sort_keys=True) + "\n")
 
@@ -92,6 +97,11 @@ def _sources(value: object) -> Iterator[dict[str, str]]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _sources(item)
+
+
+def _copy(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)
 
 
 def _write(path: Path, text: str) -> None:

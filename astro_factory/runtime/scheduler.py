@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
+from astro_factory.core.code_folders import code_variables
 from astro_factory.core.devices import inventory
 from astro_factory.core.errors import UserError
 from astro_factory.core.plans import Executable, Hit, Import, Pending, Plan, PlannedNode, ToRun
@@ -76,7 +77,7 @@ class _Scheduler:
         self.has_gpus, self.devices = bool(ids), Devices(ids)
         self.running: dict[str, _Running] = {}
         self.inbox: SimpleQueue[_Report] = SimpleQueue()
-        self.processes = ProcessPool()
+        self.processes = ProcessPool(code_variables(plan.graph.code_modules()))
         self.continue_across = options.continue_across
         self.spending = options.spending
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+from astro_factory.core.code_folders import VARIABLE
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.engines.config import EngineConfig
@@ -89,7 +90,8 @@ def connect(engine: EngineConfig, processes: int) -> tuple[float, float]:
         raise UserError.of("E619", cause, "pip install 'astro-factory[ray]'") from error
     if not ray.is_initialized():
         path = os.pathsep.join(part or os.getcwd() for part in sys.path)
-        variables = {"PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+        code = {name: text for name, text in os.environ.items() if name == VARIABLE}
+        variables = {"PYTHONPATH": path, "PYTHONHASHSEED": "0", **code}
         ray.init(runtime_env={"env_vars": variables}, include_dashboard=False, log_to_driver=False)
     cpus, gpus = engine.cores(), engine.gpus()
     found = int(ray.cluster_resources().get("GPU", 0))

@@ -33,6 +33,7 @@ from astro_factory.search.ledger import Ledger
 from astro_factory.search.statistics import TreeStatistics
 from astro_factory.search.step_check import StepCheck
 from astro_factory.search.workers import EngineWorker, drive, local_workers
+from astro_factory.stages.problems.own_verifier import own_verifier
 from astro_factory.stages.requirements import engine_needs
 from astro_factory.stages.sampling_hooks import cores, gpus, lighter
 from astro_factory.verifiers import get_verifier
@@ -151,6 +152,7 @@ def _problems(ctx: StageContext, config: Config) -> list[tuple[str, Problem]]:
             ctx.digests[config.model],
             semantic_values(config.engine),
             config.seed,
+            *([verifier] if (verifier := own_verifier(table)) else []),  # a tree has verdicts
         ]
     )
     problems = (Problem.from_row(row) for row in read_table(table))

@@ -14,10 +14,11 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import NamedProblemsRef, ProblemsRef, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
-from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.problems.overlap import RunIndex, Words, telling, words_of
+from astro_factory.stages.problems.own_verifier import schema_like
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 1
@@ -78,7 +79,7 @@ def run(ctx: StageContext, config: Config) -> None:
     if not left:
         cause = f"every problem overlaps with one of {', '.join(config.against)}"
         raise UserError.of("E434", cause, "use other problems, or set 'remove' to 'exact'")
-    write_table(ctx.out / TABLE_FILES[OUTPUT], left, problem_schema())
+    write_table(ctx.out / TABLE_FILES[OUTPUT], left, schema_like(ctx.inputs[config.problems] / TABLE_FILES[OUTPUT]))
     (ctx.out / OVERLAPS_FILE).write_text(json.dumps(overlaps, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     ctx.events.progress(len(rows), len(rows), "problems", removed=len(removed))
 

@@ -8,10 +8,11 @@ from pydantic import Field
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import ProblemsRef, StageConfig
 from astro_factory.core.context import StageContext
-from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.problems.overlap import twins, words_of
+from astro_factory.stages.problems.own_verifier import schema_like
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 1
@@ -41,7 +42,7 @@ def run(ctx: StageContext, config: Config) -> None:
     found = twins(words_of([problem.question for problem in problems]), config.similarity)
     removed = {twin.index for twin in found}
     left = [row for index, row in enumerate(rows) if index not in removed]
-    write_table(ctx.out / TABLE_FILES[OUTPUT], left, problem_schema())
+    write_table(ctx.out / TABLE_FILES[OUTPUT], left, schema_like(ctx.inputs[config.problems] / TABLE_FILES[OUTPUT]))
     listed = [
         {
             "id": problems[twin.index].id,

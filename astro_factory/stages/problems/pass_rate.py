@@ -9,7 +9,7 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import LATER, NOT_SEMANTIC, ModelRef, ProblemsRef, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
-from astro_factory.core.problems import Problem, problem_schema
+from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workload import Rows, Workload, times
@@ -21,6 +21,7 @@ from astro_factory.stages.generation import (
     sampling_of,
     verify_all,
 )
+from astro_factory.stages.problems.own_verifier import schema_like
 from astro_factory.stages.sampling_hooks import Backend, cores, gpus, lighter, requirements
 
 OUTPUT = ArtifactType.PROBLEMS
@@ -89,7 +90,7 @@ def run(ctx: StageContext, config: Config) -> None:
         raise UserError.of("E435", cause, "widen 'keep', or let another model try")
     if config.limit and config.limit < len(left):
         left = [left[index * len(left) // config.limit] for index in range(config.limit)]
-    write_table(ctx.out / TABLE_FILES[OUTPUT], left, problem_schema())
+    write_table(ctx.out / TABLE_FILES[OUTPUT], left, schema_like(ctx.inputs[config.problems] / TABLE_FILES[OUTPUT]))
     write_table(ctx.out / RATES_FILE, rates, _rate_schema())
 
 
