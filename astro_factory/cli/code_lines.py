@@ -22,5 +22,5 @@ def print_code(graph: Graph, names: Collection[str]) -> None:
     """A line for each piece of code behind some nodes."""
     for code in graph.code_behind(names):
         where = f" in {code.file}" if code.file else ", which is not here"
-        owner = f", of the publication in {code.publication}: a build needs --trust" if code.publication else ""
+        owner = f", code of the publication in '{code.publication}': needs --trust" if code.publication else ""
         print(f"runs the {code.role} {code.target}{where}{owner}")

@@ -40,10 +40,10 @@ def publication_of(path: Path) -> Path | None:
 
     Its manifest marks the folder, and a copy of its folder `astro`, wherever it came from.
     """
-    for start in dict.fromkeys((path.absolute(), Path(os.path.realpath(path)))):
-        for folder in start.parents:
-            copied = all(os.path.lexists(folder / name) for name in (Path(MANIFEST).name, "spec.yaml"))
-            if copied or os.path.lexists(folder / MANIFEST):
+    folders = [*path.absolute().parents, *Path(os.path.realpath(path)).parents]
+    for names in ((MANIFEST,), (Path(MANIFEST).name, "spec.yaml")):
+        for folder in folders:
+            if all(os.path.lexists(folder / name) for name in names):
                 return folder
     return None
 

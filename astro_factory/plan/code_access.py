@@ -86,6 +86,6 @@ def _missing(code: NamedCode) -> Diagnostic:
 
 
 def _untrusted(code: NamedCode) -> Diagnostic:
-    where = f", the file {code.file}," if code.file else ""
-    cause = f"{what_is(code)}{where} is code that the publication in '{code.publication}' names"
-    return Diagnostic("E190", cause, "read it, then allow it to run with --trust", code.place)
+    where = f" ({code.file})" if code.file else ""
+    cause = f"{what_is(code)}{where} is code of the publication in '{code.publication}'"
+    return Diagnostic("E190", cause, "read it, then let it run with --trust", code.place)

@@ -1,8 +1,8 @@
 """The files that a published spec reads: templates and data travel with it, so that a stranger can rebuild it.
 
-Everything is beside `spec.yaml`, where the compiler looks: templates below `templates/`, data in `files/`, Python modules
-beside the publisher's spec in `code/`. A file that
-may not be copied, or is too large, is named with its digest in `files/absent.json` and on the card.
+Everything is beside `spec.yaml`, where the compiler looks: templates below `templates/`, data in `files/`, and Python
+modules, of those beside the publisher's spec, in `code/`. A data file that may not be copied, or is too large, is named
+with its digest in `files/absent.json` and on the card.
 """
 
 import json

@@ -102,5 +102,5 @@ def _beside_spec(module: str) -> tuple[dict[str, str], dict[str, str]]:
     return modules, sources
 
 
-def _item(value: Any, key: str | int) -> Any:
-    return value[key] if isinstance(value, list | tuple | dict) else getattr(value, str(key))
+def _item(value: Any, key: Any) -> Any:
+    return value[key] if isinstance(value, list | tuple | dict) else getattr(value, key)
