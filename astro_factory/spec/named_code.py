@@ -22,7 +22,7 @@ from astro_factory.hub.layout import publication_of
 def named_code(
     config: Config, spec: Path, locate: Callable[[KeyPath], Place | None], faults: list[Diagnostic]
 ) -> tuple[NamedCode, ...]:
-    """The code that a config names. What is wrong with it is added to `faults`; W105 is a warning."""
+    """The code that a config names. What is wrong with it is added to `faults`; W106 is a warning."""
     found = []
     for path, marker, value in marked(type(config), config, UserCode):
         if not value.startswith(marker.prefix):

@@ -132,6 +132,6 @@ def test_check_with_trust_names_the_code_that_cannot_be_loaded(case, cli, tmp_pa
 def test_a_build_without_the_code_fails_at_once(cli, tmp_path):
     spec = write(tmp_path / "specs", 4)
     (spec.parent / "letter_4.py").unlink()
-    assert "W105" in cli("check", spec).out
+    assert "W106" in cli("check", spec).out
     found = cli("build", spec)
     assert found.code == 2 and "E402" in found.err and "no module 'letter_4'" in found.err

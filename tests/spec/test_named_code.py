@@ -36,8 +36,8 @@ CASES = {
     "an engine without arguments": ({"engine": "own_code_a:Short"}, [("E605", 8, "extending.md")]),
     "a misspelt policy": ({"policy": "own_code_a:grown"}, [("E611", 0, "did you mean 'grow'?")]),
     "a policy without arguments": ({"policy": "own_code_a:bare"}, [("E611", 12, "extending.md")]),
-    "a misspelt module": ({"policy": "own_code_b:grow"}, [("W105", 6, "did you mean 'own_code_a'?")]),
-    "no such module": ({"verifier": "python:nowhere:Mine"}, [("W105", 7, "beside the spec")]),
+    "a misspelt module": ({"policy": "own_code_b:grow"}, [("W106", 6, "did you mean 'own_code_a'?")]),
+    "no such module": ({"verifier": "python:nowhere:Mine"}, [("W106", 7, "beside the spec")]),
     "a library of that name": ({"engine": "typing:Engine"}, [("E605", 5, "rename")]),
 }
 
