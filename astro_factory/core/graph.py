@@ -37,10 +37,9 @@ class NamedCode:
     sources: Mapping[str, str] = field(default_factory=dict)
     """Files of these modules: path in that folder to path on this machine."""
 
-    @property
-    def identity(self) -> tuple[str, str]:
-        """What tells one from another."""
-        return self.role, self.target
+    def __str__(self) -> str:
+        """As messages call it, with the value that names it; unique in a spec."""
+        return f"{self.role} '{'python:' if self.role == 'verifier' else ''}{self.target}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,7 @@ class Graph:
     def code_behind(self, names: Collection[str]) -> list[NamedCode]:
         """The code that some nodes execute: what they name, and what the nodes that they depend on name."""
         nodes = self.closure(set(names))
-        found = {code.identity: code for name in self.nodes if name in nodes for code in self.nodes[name].code}
+        found = {str(code): code for name in self.nodes if name in nodes for code in self.nodes[name].code}
         return list(found.values())
 
     def code_modules(self) -> dict[str, str]:

@@ -11,7 +11,6 @@ from astro_factory.core.graph import Graph, NamedCode
 from astro_factory.core.plans import Hit, Import, Plan
 from astro_factory.core.user_code import load_target
 from astro_factory.core.workers import Worker, WorkerError
-from astro_factory.spec.named_code import what_is
 from astro_factory.verifiers import get_verifier
 
 _LOAD_S = 120.0
@@ -66,7 +65,7 @@ def load_code(graph: Graph) -> None:
             except UserError as error:
                 faults += [Diagnostic(f.code, f.cause, f.remedy, f.place or code.place) for f in error.diagnostics]
             except WorkerError as error:
-                cause = f"{what_is(code)} cannot be loaded ({error.last_line})"
+                cause = f"{code} cannot be loaded ({error.last_line})"
                 faults.append(Diagnostic(code.error, cause, "fix the error in its code", code.place))
     if faults:
         raise UserError(*faults)
@@ -75,17 +74,17 @@ def load_code(graph: Graph) -> None:
 def _load(code: NamedCode) -> None:
     if code.role == "verifier":
         get_verifier(f"python:{code.target}")
-    elif not callable(load_target(code.target, code.error, what_is(code))):
-        raise UserError.of(code.error, f"{what_is(code)} cannot be called", "name a class or a function")
+    elif not callable(load_target(code.target, code.error, str(code))):
+        raise UserError.of(code.error, f"{code} cannot be called", "name a class or a function")
 
 
 def _missing(code: NamedCode) -> Diagnostic:
     module = code.target.partition(":")[0]
-    cause = f"{what_is(code)} cannot be loaded: there is no module '{module}'"
+    cause = f"{code} cannot be loaded: there is no module '{module}'"
     return Diagnostic(code.error, cause, "put its file beside the spec, or install its package", code.place)
 
 
 def _untrusted(code: NamedCode) -> Diagnostic:
     where = f" ({code.file})" if code.file else ""
-    cause = f"{what_is(code)}{where} is code of the publication in '{code.publication}'"
+    cause = f"{code}{where} is code of the publication in '{code.publication}'"
     return Diagnostic("E190", cause, "read it, then let it run with --trust", code.place)

@@ -62,13 +62,8 @@ def require_unambiguous(code: NamedCode) -> None:
     """Raises `UserError` if an installed module hides one of the same name beside the spec."""
     for top in dict.fromkeys((code.target.partition(".")[0].partition(":")[0], *code.modules)):
         if both := code_folders.hidden(top):
-            cause = f"{what_is(code)}: '{top}' is both {' and '.join(shown(Path(path)) for path in both)}"
+            cause = f"{code}: '{top}' is both {' and '.join(shown(Path(path)) for path in both)}"
             raise UserError.of(code.error, cause, "rename the file beside the spec, or remove one of them", code.place)
-
-
-def what_is(code: NamedCode) -> str:
-    """Code as messages call it, with the value that names it."""
-    return f"{code.role} '{'python:' if code.role == 'verifier' else ''}{code.target}'"
 
 
 def _faults(code: NamedCode, arguments: int | None) -> list[Diagnostic]:
@@ -80,8 +75,8 @@ def _faults(code: NamedCode, arguments: int | None) -> list[Diagnostic]:
         module = code.target.partition(":")[0]
         beside = [path.stem for folder in code.folders for path in Path(folder).glob("*.py")]
         remedy = did_you_mean(module, beside) or "put its file beside the spec, or install its package, before a build"
-        return [Diagnostic("W105", f"{what_is(code)}: there is no module '{module}' here", remedy, code.place)]
-    return [] if arguments is None else call_faults(code.target, code.error, what_is(code), arguments)
+        return [Diagnostic("W105", f"{code}: there is no module '{module}' here", remedy, code.place)]
+    return [] if arguments is None else call_faults(code.target, code.error, str(code), arguments)
 
 
 def _beside_spec(module: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -52,7 +52,7 @@ def data(run):
     late = [*good, {"question": "last?", "answer": ""}]
     for name, rows in {"good": good, "late": late}.items():
         Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    Path("mine.py").write_text("raise SystemExit('imported')\n")
+    Path("mine.py").write_text("Letter = None\nraise SystemExit('imported')\n")
     Path("mine.yaml").write_text(SPEC)
     return run
 

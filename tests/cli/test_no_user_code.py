@@ -10,8 +10,8 @@ SPEC = """
 factory: 1
 name: theirs
 models: {base: {kind: init}}
-engines: {own: {kind: python, target: "theirs.deep.engine:Engine"}}
-search_policies: {own: {kind: python, target: "theirs.deep.policy:grow"}}
+engines: {own: {kind: python, target: "theirs.deep.engine:check"}}
+search_policies: {own: {kind: python, target: "theirs.deep.policy:check"}}
 problems: {train: {kind: file, path: problems.jsonl, verifier: "python:theirs.deep.verifier:check"}}
 stages: {trees: {kind: search, policy: own, model: base, engine: own, problems: train}}
 """
