@@ -65,7 +65,8 @@ class StageProcess:
                     stdout=output,
                     stderr=output,
                     pass_fds=(jobs, events_write),
-                    env=process_environment(threads, gpus) | {**(variables or {}), stack_dumps.FOLDER: self._stacks.name},
+                    env=process_environment(threads, gpus)
+                    | {**(variables or {}), stack_dumps.FOLDER: self._stacks.name},
                     start_new_session=True,
                 )
         except BaseException:

@@ -75,7 +75,7 @@ def _faults(code: NamedCode, arguments: int | None) -> list[Diagnostic]:
         module = code.target.partition(":")[0]
         beside = [path.stem for folder in code.folders for path in Path(folder).glob("*.py")]
         remedy = did_you_mean(module, beside) or "put its file beside the spec, or install its package, before a build"
-        return [Diagnostic("W105", f"{code}: there is no module '{module}' here", remedy, code.place)]
+        return [Diagnostic("W106", f"{code}: there is no module '{module}' here", remedy, code.place)]
     return [] if arguments is None else call_faults(code.target, code.error, str(code), arguments)
 
 
