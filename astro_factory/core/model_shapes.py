@@ -46,6 +46,16 @@ class ModelShape:
         return self.hidden * (2 * self.queries + 2 * self.keys + 3 * self.intermediate)
 
     @property
+    def linear_layers(self) -> dict[str, tuple[int, int]]:
+        """Names of the linear layers in each layer, with the widths of their inputs and outputs."""
+        inputs = {"q_proj": self.queries, "k_proj": self.keys, "v_proj": self.keys}
+        inputs |= {"gate_proj": self.intermediate, "up_proj": self.intermediate}
+        outputs = {"o_proj": self.queries, "down_proj": self.intermediate}
+        return {name: (self.hidden, width) for name, width in inputs.items()} | {
+            name: (width, self.hidden) for name, width in outputs.items()
+        }
+
+    @property
     def embedding_weights(self) -> int:
         """Weights of the embedding matrix, which the output layer has too."""
         return self.vocabulary * self.hidden

@@ -9,7 +9,7 @@ from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.workload import Workload
 from astro_factory.engines.config import EngineSettings, TransformersConfig, VllmConfig
 from astro_factory.engines.memory import Serving, cache_tokens, sampling_memory, serving_memory
-from astro_factory.training.memory import TrainingStep, offloaded_memory, training_memory
+from astro_factory.training.memory import TrainingStep, adapter_parameters, offloaded_memory, training_memory
 from astro_factory.training.settings import EngineRollouts, GRPOSettings, SFTSettings, TrainingConfig, VLLMRollouts
 
 _RUNTIME = 1.5 * GB
@@ -39,12 +39,14 @@ def training_needs(
         parts, notes = _with_rollouts(config, shape, step, parts, machine)
     gpus = config.launch.gpus_per_node * config.launch.nodes if machine.gpus else 0
     here = config.launch.processes_per_node
-    loading = 5 * GB if step.zero_stage == 3 else 4 * shape.parameters
+    loading = 5 * GB if step.zero_stage == 3 else 4 * shape.parameters  # or merging an adapter, in single precision
     host = here * (_PROCESS + loading + offloaded_memory(shape, step))
     if not gpus:
         host = here * (sum(parts.values()) - parts["runtime"] + GB)
     saved = 16 if step.sharded_bf16 else 12
-    disk = shape.parameters * (_CHECKPOINTS * saved + shape.weight_bytes)
+    trained = adapter_parameters(shape, step) or shape.parameters
+    whole = config.save == "merged"
+    disk = trained * _CHECKPOINTS * saved + (shape.parameters * shape.weight_bytes if whole else 4 * trained)
     seconds = _training_seconds(config, shape, workload, machine) if gpus else None
     return Requirements(gpus, parts if gpus else {}, host, disk, seconds, notes)
 
@@ -74,7 +76,16 @@ def training_step(config: SFTSettings | GRPOSettings, shape: ModelShape, machine
         fused_head=machine.gpus > 0,
         one_moment=config.optimizer == "muon",
         reference=isinstance(config, GRPOSettings) and config.beta > 0,
+        adapter_rank=config.adapter.rank if config.adapter else 0,
+        adapter_modules=_modules(config),
+        four_bits=config.quantize is not None,
+        eight_bit_moments=config.optimizer == "adamw_8bit",
     )
+
+
+def _modules(config: TrainingConfig) -> tuple[str, ...] | None:
+    modules = config.adapter.target_modules if config.adapter else "all-linear"
+    return None if modules == "all-linear" else modules
 
 
 def _with_rollouts(
@@ -125,7 +136,8 @@ def _training_seconds(
         trained = workload.units if workload.unit == "trained tokens" else workload.units * length
         tokens = 0
     work = trained * (shape.parameters + shape.layers * shape.queries * length)
-    work *= 8 if config.gradient_checkpointing else 6
+    # forward 2, backward 2 through the layers and 2 to the weights, which an adapter leaves out; 2 more to recompute
+    work *= 4 + (0 if config.adapter else 2) + (2 if config.gradient_checkpointing else 0)
     speed = machine.tflops * 1e12 * _EFFICIENCY["train"] / (1 if config.precision == "bf16" else 2)
     seconds = work / (speed * config.launch.processes)
     if isinstance(config, GRPOSettings) and tokens:

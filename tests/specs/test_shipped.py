@@ -198,7 +198,8 @@ def sum_of(question: str) -> str:
     return str(int(left) + int(sign + right))
 
 
-SWEPT = [(path, name) for path in SHIPPED if path != LLAMA for name in load(path).data.get("sweeps", {})]
+LORA = [SPECS / f"llama32_{size}.yaml" for size in ("1b", "3b")]
+SWEPT = [(path, name) for path in SHIPPED if path not in (LLAMA, *LORA) for name in load(path).data.get("sweeps", {})]
 
 
 def test_seeds_of_llama3_8b_share_the_search():
@@ -207,6 +208,28 @@ def test_seeds_of_llama3_8b_share_the_search():
     kinds = [node.kind for node in graph.nodes.values()]
     assert [kinds.count(kind) for kind in ("search", "judge", "pass_rate", "linearize")] == [1, 1, 1, 6]
     assert len(compile_spec(LLAMA, sweep="seeds", profile="smoke").variants) == 1
+
+
+@pytest.mark.parametrize("path", LORA, ids=name)
+def test_adapters_of_small_llamas_are_trained_further_and_share_the_search(path):
+    nodes = {name: node.config for name, node in compile_spec(path).nodes.items()}
+    assert nodes["astro_rl"].model == "astro_sft" and nodes["astro_rl"].save == nodes["astro_sft"].save == "adapter"
+    assert nodes["astro_rl"].adapter == nodes["astro_sft"].adapter and nodes["astro_sft"].adapter.rank == 32
+    graph = compile_spec(path, sweep="seeds")
+    kinds = [node.kind for node in graph.nodes.values()]
+    assert [kinds.count(kind) for kind in ("search", "judge", "pass_rate", "linearize")] == [1, 1, 1, 6]
+
+
+@pytest.mark.parametrize(("path", "size"), list(zip(LORA, ("1xL4-24GB", "1xH100-80GB"), strict=True)), ids=name)
+def test_small_llamas_fit_one_gpu_and_three_hours_of_an_h100(path, size, tmp_path):
+    command = [sys.executable, "-m", "astro_factory", "plan", str(path), "--offline", "--json", "--machine"]
+    plans = {}
+    for machine in {size, "1xH100-80GB"}:
+        arguments = [*command, machine, "--store", str(tmp_path)]
+        result = subprocess.run(arguments, cwd=SPECS.parent, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+        plans[machine] = [stage["prediction"] for stage in json.loads(result.stdout)["stages"]]
+    assert all(found["fits"] is not False for found in plans[size])
 
 
 @pytest.mark.parametrize(("path", "sweep"), SWEPT, ids=name)
