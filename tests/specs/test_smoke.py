@@ -122,6 +122,17 @@ def test_the_paper_builds_on_a_laptop(tmp_path):
     assert list(report["arms"]) == ["base", "direct_sft", "astro_sft", "direct_rl", "astro_rl"]
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("size", ["1b", "3b"])
+def test_small_llamas_build_with_adapters_on_a_laptop(tmp_path, size):
+    found = build(tmp_path, str(SPECS / f"llama32_{size}.yaml"))
+    assert found["ok"] and set(found["counts"]) <= {"ran", "hit"}
+    report = json.loads(Path(found["reports"]["report"]).read_text())
+    assert list(report["arms"]) == ["base", "direct_sft", "astro_sft", "direct_rl", "astro_rl"]
+    published = tmp_path / f"out/llama32_{size}-smoke-model"
+    assert (published / "adapter_model.safetensors").is_file() and (published / "base/model.safetensors").is_file()
+
+
 def test_a_workspace_builds_with_problems_of_ones_own(tmp_path):
     """As README and guide have it: `init`, another file of problems, the smoke build."""
     program(tmp_path, "init", "mine")

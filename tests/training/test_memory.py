@@ -7,13 +7,14 @@ import pytest
 import torch
 import transformers.models.llama.modeling_llama as llama
 import trl.kernels.chunked_logprob as fused
+from peft import LoraConfig, get_peft_model
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.mem_tracker import MemTracker
 from transformers import LlamaConfig, LlamaForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
 from astro_factory.core.model_shapes import ModelShape
-from astro_factory.training.memory import TrainingStep, offloaded_memory, training_memory
+from astro_factory.training.memory import TrainingStep, adapter_parameters, offloaded_memory, training_memory
 from astro_factory.training.sft import losses_from_logits
 
 TINY = ModelShape(256, 768, 3, 8, 2, 32, 2000, 2048, False, 4)
@@ -46,7 +47,32 @@ class Case:
         return peak["Total"]
 
     def _model_and_optimizer(self):
-        config = LlamaConfig(
+        config = self._config()
+        model = LlamaForCausalLM(config).train()
+        if self.step.adapter_rank:
+            model = get_peft_model(
+                model.to(torch.bfloat16 if self.step.bf16 else torch.float32),
+                LoraConfig(
+                    r=self.step.adapter_rank, target_modules=list(self.shape.linear_layers), task_type="CAUSAL_LM"
+                ),
+            )
+        if self.step.fused_head:
+            add_fused_lm_head(model.get_base_model() if self.step.adapter_rank else model)
+        if self.step.checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+            if self.step.adapter_rank:
+                model.enable_input_require_grads()
+        trained = [weight for weight in model.parameters() if weight.requires_grad]
+        optimizer = torch.optim.AdamW(trained)
+        for weight in trained:
+            weight.grad = torch.zeros_like(weight)
+        optimizer.step()
+        if not self.step.accumulates:
+            optimizer.zero_grad()
+        return model, optimizer
+
+    def _config(self):
+        return LlamaConfig(
             hidden_size=self.shape.hidden,
             intermediate_size=self.shape.intermediate,
             num_hidden_layers=self.shape.layers,
@@ -56,18 +82,6 @@ class Case:
             vocab_size=self.shape.vocabulary,
             attn_implementation="sdpa",
         )
-        model = LlamaForCausalLM(config).train()
-        if self.step.fused_head:
-            add_fused_lm_head(model)
-        if self.step.checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-        optimizer = torch.optim.AdamW(model.parameters())
-        for weight in model.parameters():
-            weight.grad = torch.zeros_like(weight)
-        optimizer.step()
-        if not self.step.accumulates:
-            optimizer.zero_grad()
-        return model, optimizer
 
     def _forward(self, model):
         ids = torch.randint(0, self.shape.vocabulary, (self.step.sequences, self.step.tokens // self.step.sequences))
@@ -91,6 +105,44 @@ def case(shape: ModelShape, *, bf16: bool, checkpointing: bool, accumulates: boo
 def test_a_small_model(bf16, checkpointing, accumulates, monkeypatch):
     one = case(TINY, bf16=bf16, checkpointing=checkpointing, accumulates=accumulates)
     assert sum(training_memory(TINY, one.step).values()) == pytest.approx(one.measured(monkeypatch), rel=0.1)
+
+
+class NoHook:
+    def remove(self) -> None:
+        pass
+
+
+def hook_on_trained_weights_only(monkeypatch):
+    """The tracker asks every weight for a hook, which frozen ones refuse."""
+    for name in ("register_hook", "register_post_accumulate_grad_hook"):
+        hook = getattr(torch.Tensor, name)
+        monkeypatch.setattr(
+            torch.Tensor, name, lambda weight, call, hook=hook: hook(weight, call) if weight.requires_grad else NoHook()
+        )
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_an_adapter_on_a_small_model(bf16, checkpointing, monkeypatch):
+    one = case(TINY, bf16=bf16, checkpointing=checkpointing, accumulates=True)
+    one.step = replace(one.step, adapter_rank=32)
+    hook_on_trained_weights_only(monkeypatch)
+    assert sum(training_memory(TINY, one.step).values()) == pytest.approx(one.measured(monkeypatch), rel=0.1)
+
+
+def test_what_an_adapter_saves():
+    """Bytes of weights, moments and gradients of Llama 8B: in bf16, in 4 bits, with moments in 8 bits."""
+    step = TrainingStep(1, accumulates=True, adapter_rank=32)
+    count, inside = EIGHT_B.parameters, EIGHT_B.layers * EIGHT_B.layer_weights
+    trained = adapter_parameters(EIGHT_B, step)
+    assert trained == 83_886_080
+    states = ("weights", "optimizer", "gradients")
+    parts = training_memory(EIGHT_B, step)
+    assert [parts[name] for name in states] == [2 * count + 4 * trained, 8 * trained, 4 * trained]
+    four = training_memory(EIGHT_B, replace(step, four_bits=True, eight_bit_moments=True))
+    assert four["weights"] == pytest.approx(4 * trained + 2 * (count - inside) + 0.516 * inside, rel=0.001)
+    assert four["optimizer"] == 2 * trained
+    assert adapter_parameters(EIGHT_B, replace(step, adapter_modules=("q_proj",))) == 32 * 32 * 2 * 4096
 
 
 @pytest.mark.slow
