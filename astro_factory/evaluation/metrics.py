@@ -7,7 +7,7 @@ from typing import Any
 
 from astro_factory.core.verdicts import Outcome
 from astro_factory.evaluation.estimators import majority_at_k, pass_at_k
-from astro_factory.evaluation.samples import MEASURES
+from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES
 from astro_factory.evaluation.suite import parse_metric
 
 Row = Mapping[str, Any]
@@ -34,8 +34,8 @@ def per_problem(metrics: Sequence[str], problems: Sequence[Samples]) -> dict[str
         "truncated[share]": lambda row: row["finish"] == "length",
         "no_answer[share]": lambda row: row["outcome"] == Outcome.NO_ANSWER,
     }
-    for measure in MEASURES:
-        if problems[0][0].get(measure) is not None:
+    for measure in (*MEASURES, *LATER_MEASURES):
+        if all(row.get(measure) is not None for rows in problems for row in rows):
             shares[f"{measure}[mean]"] = itemgetter(measure)
     for name, share in shares.items():
         values[name] = [sum(map(share, rows)) / len(rows) for rows in problems]

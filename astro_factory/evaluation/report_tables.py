@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from astro_factory.evaluation.report_schema import ProblemGroup, Report, ValueInterval
-from astro_factory.evaluation.samples import MEASURES
+from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _VERDICTS = ("correct", "incorrect", "no_answer")
 _EXHAUSTED = 0.01
 """Share of sequential runs without samples left from which a table says so."""
-_LONG_FORM_ONLY = ("[share]", *(f"{measure}[mean]" for measure in MEASURES if measure != "backtracks"))
+_LONG_FORM_ONLY = ("[share]", *(f"{name}[mean]" for name in (*MEASURES, *LATER_MEASURES) if name != "backtracks"))
 """Endings of the names of metrics that only the long form shows."""
 _DIFFERENCES = "differences on the same problems"
 ENOUGH_CLUSTERS = 30

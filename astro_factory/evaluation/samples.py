@@ -9,10 +9,15 @@ if TYPE_CHECKING:
     import pyarrow
 
 MEASURES = ("backtracks", "dead_ends", "revisited", "unresolved")
-"""Measures of a response's chain of thought: how often it backtracks; states that it leaves without trying anything
-below them; steps to a state that an earlier step reached; backtracks to a state that does not exist."""
+"""Measures of a response's chain of thought, read from states where the domain knows them: how often it backtracks;
+states that it leaves without trying anything below them; steps to a state that an earlier step reached; backtracks to a
+state that does not exist."""
 
-LATER_COLUMNS = ("accepted",)
+LATER_MEASURES = ("repeated", "worded")
+"""More of them: complete attempts that repeat an earlier one, in any order of their steps, null where the domain knows
+no states; backtracks in the template's words."""
+
+LATER_COLUMNS = ("accepted", *LATER_MEASURES)
 """Columns that files written by earlier versions lack."""
 
 
@@ -21,7 +26,7 @@ def sample_schema() -> "pyarrow.Schema":
 
     `cluster` names a set of problems that are not independent; `tokens` counts sampled tokens, terminator included;
     `extracted` is what maj@k compares; `accepted` is the domain's own check (`Verifier.accepts`), null if it has none;
-    `MEASURES` are null without a template to read responses by.
+    the measures are null without a template to read responses by.
     """
     import pyarrow as pa
 
@@ -29,7 +34,7 @@ def sample_schema() -> "pyarrow.Schema":
     columns = {"source": text, "problem": text, "level": text, "cluster": text, "verifier": text}
     columns |= {"arm": text, "sample": number, "seed": pa.int64(), "text": text, "tokens": number, "finish": text}
     columns |= {"outcome": text, "extracted": text, "detail": text, "accepted": pa.bool_()}
-    columns |= dict.fromkeys(MEASURES, number)
+    columns |= dict.fromkeys((*MEASURES, *LATER_MEASURES), number)
     return pa.schema(list(columns.items()))
 
 

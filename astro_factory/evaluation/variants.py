@@ -15,13 +15,14 @@ from typing_extensions import TypedDict  # pydantic reads typing's own only from
 
 from astro_factory.evaluation.intervals import detectable
 from astro_factory.evaluation.metrics import Row, per_problem
-from astro_factory.evaluation.samples import MEASURES
+from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES
 from astro_factory.evaluation.seeds import MeanOverSeeds, mean_over_seeds
 from astro_factory.evaluation.significance import holm
 
 _DIGITS = 6
 SAMPLE_COLUMNS = (
-    "source", "problem", "cluster", "arm", "sample", "tokens", "finish", "outcome", "extracted", *MEASURES
+    "source", "problem", "cluster", "arm", "sample", "tokens", "finish", "outcome", "extracted",
+    *MEASURES, *LATER_MEASURES
 )  # fmt: skip
 """The columns that are read from each `samples.parquet`."""
 

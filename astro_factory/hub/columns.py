@@ -54,6 +54,8 @@ _MEANINGS: dict[str, dict[str, str]] = {
         "dead_ends": "states that it leaves without trying anything below them",
         "revisited": "steps to a state that it reached before",
         "unresolved": "backtracks to a state that does not exist",
+        "repeated": "complete attempts that repeat an earlier one, in any order; null where the domain knows no states",
+        "worded": "backtracks in the words of the template",
     },
 }
 

@@ -25,7 +25,7 @@ from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workload import Rows, Workload, times, total
 from astro_factory.engines.config import EngineField
 from astro_factory.evaluation.comparison import Comparison
-from astro_factory.evaluation.samples import MEASURES, cluster_of, sample_schema
+from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES, cluster_of, sample_schema
 from astro_factory.evaluation.votes import representatives
 from astro_factory.stages.generation import (
     Batch,
@@ -42,7 +42,7 @@ from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import worker_count
 
 OUTPUT = ArtifactType.REPORT
-VERSION = 4
+VERSION = 5
 HEAVY = True
 
 __all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "estimate", "gpus", "lighter", "requirements", "run"]
@@ -158,7 +158,7 @@ def _judged(
             }
             seeds = conversation_about(problem, config.seed, group.samples).seeds
             for number, seed, sample in zip(group.samples, seeds, samples, strict=True):
-                read = measures(problem, sample["text"]) if measures else dict.fromkeys(MEASURES)
+                read = measures(problem, sample["text"]) if measures else dict.fromkeys((*MEASURES, *LATER_MEASURES))
                 rows.append(shared | {"sample": number, "seed": seed} | sample | read)
                 responses.append((problem, sample["text"]))
     verdicts = verify_all(ctx, responses)

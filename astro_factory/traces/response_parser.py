@@ -19,6 +19,8 @@ from astro_factory.core.step_format import LINES, StepFormat, StepLayout
 from astro_factory.core.trees import Tree
 from astro_factory.traces.backtrack_markers import backtrack_counter, block_markers, marker_finder
 from astro_factory.traces.response_steps import Target, Words, items_of, latest, target_of
+from astro_factory.traces.state_moves import state_moves
+from astro_factory.verifiers import get_verifier
 
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
@@ -158,20 +160,30 @@ def _state_of(graph: ReasoningGraph, target: Target, numbers: Mapping[int, int],
 
 def response_measures(
     template: TemplateSource, steps: StepFormat | None = None
-) -> Callable[[Problem, str], dict[str, int]]:
+) -> Callable[[Problem, str], dict[str, int | None]]:
     """A function of a problem and a response that returns the measures shown in evaluations and training curves.
 
-    `backtracks` counts the template's words for going back, as everywhere else; the others come from the graph.
+    Where the domain knows states (`Verifier.stated_steps`), moves are read from them. Elsewhere `backtracks` counts the
+    template's words for going back, the others come from the graph of the text, and `repeated` is not known. `worded`
+    counts the template's words everywhere: if it falls below `backtracks`, the wording has drifted.
     """
-    parser, count_backtracks = ResponseParser(template, steps=steps), backtrack_counter(template)
+    parser, count_worded = ResponseParser(template, steps=steps), backtrack_counter(template)
 
-    def measures(problem: Problem, response: str) -> dict[str, int]:
-        graph = parser.parse(response, problem.question)
+    def measures(problem: Problem, response: str) -> dict[str, int | None]:
+        verifier, worded = get_verifier(problem.verifier), count_worded(response)
+        stated = verifier.stated_steps(problem, response)
+        if stated is None:
+            found, backtracks, repeated = parser.parse(response, problem.question), worded, None
+        else:
+            found = state_moves(verifier.start(problem), stated)
+            backtracks, repeated = found.backtracks, found.repeated
         return {
-            "backtracks": count_backtracks(response),
-            "dead_ends": graph.dead_ends,
-            "revisited": graph.revisited,
-            "unresolved": graph.unresolved,
+            "backtracks": backtracks,
+            "dead_ends": found.dead_ends,
+            "revisited": found.revisited,
+            "unresolved": found.unresolved,
+            "repeated": repeated,
+            "worded": worded,
         }
 
     return measures

@@ -1,11 +1,12 @@
 """Alarms during reinforcement learning, for faults that look like a hard problem set.
 
-Rates of verdicts show a broken verifier or prompt; the mismatch shows an engine with other probabilities than training.
+Rates of verdicts show a broken verifier or prompt; the mismatch shows an engine with other probabilities than training;
+the wording of backtracks shows a model whose language breaks while its reward still rises.
 An alarm is logged when it begins and when it ends; the number of active alarms is the training curve `alarms`.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from astro_factory.core.errors import UserError
@@ -14,6 +15,8 @@ from astro_factory.training.settings import Alarm
 
 _WINDOW = 10
 """Growth is measured against the mean of this many earlier points of the curves."""
+_FEW_BACKTRACKS = 0.1
+"""Backtracks per response below which their wording is not judged."""
 UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.ERROR)
 """Outcomes that carry no information about the response."""
 
@@ -50,6 +53,10 @@ _QUANTITIES = {
         growth=True,
         negligible=1e-3,
     ),
+    "wording": _Quantity(
+        "{} of the backtracks are not in the template's words",
+        "does the model still write what people can read, and is the learning rate too high?",
+    ),
     "corrected": _Quantity("{} of the sampled tokens have a cut importance weight", _ENGINE),
 }
 
@@ -61,6 +68,16 @@ def verdict_rates(rates: Mapping[Outcome, float]) -> dict[str, float]:
         "timeout": rates[Outcome.TIMEOUT],
         "unjudged": sum(rates[outcome] for outcome in UNJUDGED),
     }
+
+
+def wording_drift(measured: Mapping[str, Sequence[float]]) -> float | None:
+    """The share of backtracks that are not in the template's words, from the means of a point's batches; None where the
+    domain knows no states to count them by, or responses hardly backtrack."""
+    if "repeated" not in measured:  # without states, backtracks are counted by their words
+        return None
+    moved, worded = sum(measured["backtracks"]), sum(measured["worded"])
+    enough = _FEW_BACKTRACKS * len(measured["backtracks"])
+    return max(0.0, 1 - worded / moved) if moved >= enough else None
 
 
 class Alarms:

@@ -24,7 +24,7 @@ from astro_factory.core.context import Events
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.training.adapters import Trained, keep_single_precision, require_libraries, without_wrapper
-from astro_factory.training.alarms import Alarms, verdict_rates
+from astro_factory.training.alarms import Alarms, verdict_rates, wording_drift
 from astro_factory.training.microbatching import PASS_TOKENS, forward_passes, split_by_length, token_statistics
 from astro_factory.training.rewards import reward_of
 from astro_factory.training.rollout_mismatch import log_prob_differences, mismatch
@@ -97,8 +97,8 @@ class Task:
     """Returns the function that samples from a model."""
     judges: int = 1
     """Responses judged at the same time."""
-    measures: Callable[[Problem, str], Mapping[str, float]] = lambda problem, response: {}
-    """More measures of a response for the training curves, such as its number of backtracks."""
+    measures: Callable[[Problem, str], Mapping[str, float | None]] = lambda problem, response: {}
+    """More measures of a response for the training curves, such as its number of backtracks; None if not known."""
     spent: Callable[[int, int], None] = lambda tokens, responses: None
     """Called with the tokens and the number of responses of every batch in this process."""
     phase: Callable[[str], None] = lambda name: None
@@ -151,7 +151,8 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
             for outcome in Outcome:
                 log_metric(_rate(outcome), float(found is outcome))
             for name, value in self._task.measures(judged, text).items():
-                log_metric(name, float(value))
+                if value is not None:
+                    log_metric(name, float(value))
         self._show(texts, problem, outcomes, rewards)
         return rewards
 
@@ -202,6 +203,8 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
             for name in ("mismatch", "corrected"):
                 if values := measured.get(SAMPLING_PREFIX + name):
                     watched[name] = sum(values) / len(values)
+            if (drift := wording_drift(measured)) is not None:
+                watched["wording"] = drift
             measured["alarms"] = [self._alarms.update(self.state.global_step, watched)]
         super().log(logs, start_time)
 

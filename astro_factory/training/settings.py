@@ -289,6 +289,9 @@ class Alarm(Config):
     known answer cannot be parsed."""
     corrected: float = Field(default=0.05, ge=0, le=1)
     """Highest share of sampled tokens whose importance weight is cut (`rollouts.correction`)."""
+    wording: Annotated[float, LATER] = Field(default=0.3, ge=0, le=1)
+    """Highest share of backtracks that are not in the words of `template`, in domains that know states: the responses
+    still go back, but their language has drifted."""
     jump: float = Field(default=0.2, ge=0, le=1)
     """How far one of these shares may rise above its mean over the last ten points."""
     mismatch: float = Field(default=0.05, gt=0)

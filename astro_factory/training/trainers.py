@@ -38,6 +38,8 @@ _CURVES = {
     "dead_ends": "dead_ends",
     "revisited": "revisited",
     "unresolved": "unresolved_backtracks",
+    "repeated": "repeated_attempts",
+    "worded": "worded_backtracks",
     "entropy": "entropy",
     "kl": "kl",
     "clip_ratio/region_mean": "clipped_ratios",

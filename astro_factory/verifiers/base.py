@@ -1,11 +1,24 @@
 """The interface of verifiers: verdicts on final answers, and hooks for domains whose steps can be checked."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Hashable, Sequence
+from typing import ClassVar, NamedTuple
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Verdict
+
+
+class StatedStep(NamedTuple):
+    """A step as a response states it, in terms of states: equal however it is worded or spelled."""
+
+    before: Hashable
+    """The state that it starts from, as the step itself implies it."""
+    action: str
+    """What it does, in one spelling; equal where two steps do the same to different states."""
+    after: Hashable
+    """The state that it states as its result."""
+    ends: bool = False
+    """Whether that state completes an attempt."""
 
 
 class Verifier(ABC):
@@ -50,6 +63,18 @@ class Verifier(ABC):
     def closing(self, problem: Problem, steps: Sequence[str]) -> str:
         """The line that states the answer of a complete path, if the last step does not."""
         return ""
+
+    def start(self, problem: Problem) -> Hashable:
+        """The state before any step, in the terms of `stated_steps`."""
+        return None
+
+    def stated_steps(self, problem: Problem, response: str) -> list[StatedStep] | None:
+        """Every step that a response states, in order; None if the domain knows no states.
+
+        Backtracks, repeated steps and repeated attempts are then read from the states and not from the words between
+        the steps, which a model in training may change.
+        """
+        return None
 
     def facts(self, problem: Problem, steps: Sequence[str]) -> dict[str, str]:
         """Facts about the state after `steps`, for templates."""

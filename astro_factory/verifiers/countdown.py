@@ -19,13 +19,17 @@ from typing import ClassVar, NamedTuple
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
-from astro_factory.verifiers.base import Verifier
+from astro_factory.verifiers.base import StatedStep, Verifier
 from astro_factory.verifiers.expressions import ExpressionError, evaluate
 
 DEFAULT_MAX_VALUE = 40
 
 _ANSWER = re.compile(r"^[ \t]*answer\b[ \t]*(.*)$", re.MULTILINE)
 _STEP = re.compile(r"(?<!\s)\s*([0-9]{1,9})\s*([-+*/])\s*([0-9]{1,9})\s*(?:=.*)?", re.DOTALL)
+
+_STATED = re.compile(
+    r"^\s*([0-9]{1,9}) *([-+*/]) *([0-9]{1,9}) *= *([0-9]{1,9}) +left((?: +[0-9]{1,9})+)", re.MULTILINE
+)
 
 
 class Part(NamedTuple):
@@ -167,6 +171,24 @@ class Countdown(Verifier):
         """The answer line of a finished path: exactly what its steps compute, right or wrong."""
         expression = self._replay(problem, steps)[-1].text
         return closing_text(expression.removeprefix("( ").removesuffix(" )"))
+
+    def start(self, problem: Problem) -> tuple[int, ...]:
+        return tuple(sorted(problem.info["numbers"]))
+
+    def stated_steps(self, problem: Problem, response: str) -> list[StatedStep]:
+        """A state is the numbers that are left, in ascending order. A step that does not leave its own result has no
+        state before it that could be known, and stands as a change of what it states to be left."""
+        steps = []
+        for left, operator, right, result, remaining in _STATED.findall(response):
+            pair = sorted((int(left), int(right))) if operator in "+*" else [int(left), int(right)]
+            after = sorted(map(int, remaining.split()))
+            before = list(after)
+            if int(result) in before:
+                before.remove(int(result))
+            before = sorted(before + pair)
+            action = f"{pair[0]} {operator} {pair[1]} = {int(result)}"
+            steps.append(StatedStep(tuple(before), action, tuple(after), len(after) == 1))
+        return steps
 
     def facts(self, problem: Problem, steps: Sequence[str]) -> dict[str, str]:
         parts = self._replay(problem, steps)

@@ -9,7 +9,7 @@ from astro_factory.core.problems import Problem
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.metrics import interpolated, metric_name, solved_at
 from astro_factory.evaluation.report import report_from_samples
-from astro_factory.evaluation.samples import MEASURES, cluster_of, sample_schema
+from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES, cluster_of, sample_schema
 
 
 def rows_of(arm: str, problem: str, outcomes: str, *, tokens: int = 10, backtracks=None, **more) -> list[dict]:
@@ -27,7 +27,7 @@ def rows_of(arm: str, problem: str, outcomes: str, *, tokens: int = 10, backtrac
     for index, letter in enumerate(outcomes):
         outcome, extracted, finish = meaning[letter]
         own = {"sample": index, "seed": index, "text": "", "detail": "", "finish": finish, "extracted": extracted}
-        own |= {"outcome": outcome, "tokens": tokens, "accepted": None} | dict.fromkeys(MEASURES)
+        own |= {"outcome": outcome, "tokens": tokens, "accepted": None} | dict.fromkeys((*MEASURES, *LATER_MEASURES))
         own["backtracks"] = backtracks and backtracks[index]
         rows.append(shared | own)
     return rows

@@ -15,7 +15,7 @@ from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.evaluation.analysis import analysis_from_samples
 from astro_factory.evaluation.report import report_from_samples
-from astro_factory.evaluation.samples import MEASURES
+from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES
 from astro_factory.stages import evaluate as evaluate_stage
 from astro_factory.stages.evaluate import Config, run
 from astro_factory.stages.models import init
@@ -123,19 +123,20 @@ def test_output_holds_samples_and_their_report(inputs, tmp_path):
             values = {ANSWERS[0]: "17", ANSWERS[1]: "11", ANSWERS[2]: "7 from 3 4", ANSWERS[3]: ""}
             assert row["extracted"] == values[row["text"]] and row["backtracks"] == 0
         else:
-            assert row["backtracks"] == 2
+            # the step of the puzzle whose numbers it has is taken twice; the last going back has no step after it
+            assert row["worded"] == 2 and row["backtracks"] == row["revisited"] == (row["problem"] == "p2")
     report = json.loads(output["report.json"])
     assert report["problems"] == 5 and list(report["arms"]) == ["base", "rl"]
     assert list(report["levels"]) == ["3 numbers", "4 numbers"]
     # the scripted engine knows no model: with equal seeds both arms say the same
     assert {entry["difference"] for entry in report["paired"]} == {0}
-    assert report["correct_by_backtracks"]["rl"]["2"]["samples"] == 9
-    measures = response_measures(TemplateSource(**template))
+    assert report["correct_by_backtracks"]["rl"]["1"]["samples"] == 3
+    measures, names = response_measures(TemplateSource(**template)), (*MEASURES, *LATER_MEASURES)
     problems = {row["id"]: Problem.from_row(row) for row in read_table(inputs["test"] / "problems.parquet")}
     for row in rows:
-        assert {name: row[name] for name in MEASURES} == measures(problems[row["problem"]], row["text"])
+        assert {name: row[name] for name in names} == measures(problems[row["problem"]], row["text"])
     assert sum(row["dead_ends"] + row["revisited"] + row["unresolved"] for row in rows) > 0
-    assert {f"{name}[mean]" for name in MEASURES} <= report["arms"]["rl"].keys()
+    assert {f"{name}[mean]" for name in names} <= report["arms"]["rl"].keys()
 
 
 def test_without_a_template_nothing_is_read_of_the_graph(inputs, tmp_path):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -63,10 +64,21 @@ def test_every_line_is_classified():
 
 
 def test_measures_of_a_response():
-    problem = countdown_tree().problem
+    problem = replace(countdown_tree().problem, info={"numbers": [4, 10, 3], "target": 17})
     response = f"10 + 3 = 13 left 4 13\n{NO} 9 9\n4 + 13 = 17 left 17"
-    assert response_measures(RENDERERS["reflection/countdown.jinja"].source)(problem, response) == {
-        "backtracks": 1, "dead_ends": 0, "revisited": 0, "unresolved": 1
+    measures = response_measures(RENDERERS["reflection/countdown.jinja"].source)
+    # words alone: the second step continues the first
+    assert measures(problem, response) == {
+        "backtracks": 0, "dead_ends": 0, "revisited": 0, "unresolved": 0, "repeated": 0, "worded": 1
+    }  # fmt: skip
+    # the same text in a domain without states
+    assert measures(replace(problem, verifier="math"), response) == {
+        "backtracks": 1, "dead_ends": 0, "revisited": 0, "unresolved": 1, "repeated": None, "worded": 1
+    }  # fmt: skip
+    # moves without the template's words
+    silent = "10 + 3 = 13 left 4 13\nGo where where we had 4 10 3\n4 + 10 = 14 left 3 14"
+    assert measures(problem, silent) == {
+        "backtracks": 1, "dead_ends": 1, "revisited": 0, "unresolved": 0, "repeated": 0, "worded": 0
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.verdicts import Outcome
-from astro_factory.training.alarms import Alarms, verdict_rates
+from astro_factory.training.alarms import Alarms, verdict_rates, wording_drift
 from astro_factory.training.settings import Alarm
 
 
@@ -36,6 +36,30 @@ def test_a_rate_above_its_bound_or_far_above_its_mean_raises_an_alarm(points, co
 def test_an_alarm_is_logged_when_it_begins_and_when_it_ends(golden):
     points = [{"no_answer": 0.1}, {"no_answer": 0.9}, {"no_answer": 0.8}, {"timeout": 0.5}, {}]
     golden("\n".join(monitored(points, timeout=1.0, jump=0.4)[1]))
+
+
+@pytest.mark.parametrize(
+    ("measured", "drift"),
+    [
+        ({"backtracks": [2.0, 1.0], "worded": [2.0, 1.0], "repeated": [0.1, 0.0]}, 0.0),
+        ({"backtracks": [2.0, 2.0], "worded": [2.0, 1.0], "repeated": [0.1, 0.0]}, 0.25),
+        ({"backtracks": [2.0], "worded": [2.4], "repeated": [0.1]}, 0.0),
+        ({"backtracks": [0.05], "worded": [0.0], "repeated": [0.0]}, None),
+        ({"backtracks": [2.0], "worded": [2.0]}, None),
+        ({}, None),
+    ],
+    ids=["in its words", "a quarter not", "more words than moves", "hardly any", "no states", "not measured"],
+)
+def test_drift_is_the_share_of_backtracks_in_other_words(measured, drift):
+    assert wording_drift(measured) == drift
+
+
+def test_a_drift_of_wording_raises_an_alarm(golden):
+    lines: list[str] = []
+    alarms = Alarms(Alarm(), lines.append)
+    points = [0.02, 0.05, 0.24, 0.29, 0.45, 0.1]
+    assert [alarms.update(step, {"wording": drift}) for step, drift in enumerate(points, 1)] == [0, 0, 1, 0, 1, 0]
+    golden("\n".join(lines))
 
 
 def test_bounds_of_one_are_off():
