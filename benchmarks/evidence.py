@@ -1,4 +1,5 @@
-"""Recomputes the figures of docs/evidence.json from the samples in docs/samples, and writes docs/evidence.md.
+"""Recomputes the figures of docs/evidence.json from the samples in docs/samples, and writes
+docs/evidence.md with its picture.
 
     python -m benchmarks.evidence                  # recompute; exit code 1 if a figure differs from the file
     python -m benchmarks.evidence --update         # store the recomputed figures
@@ -23,6 +24,7 @@ from astro_factory.evaluation.report import report_from_samples
 from astro_factory.evaluation.report_schema import Report
 from astro_factory.verifiers import get_verifier
 from docs.evidence import Claim, Figure
+from docs.token_picture import picture
 
 TOLERANCE = 1e-4
 """Largest difference that counts as none."""
@@ -164,6 +166,7 @@ def main() -> None:
     for name in bad:
         print(f"{name}: the status does not follow from the interval")
     evidence.write(found if options.update else rows)
+    evidence.PICTURE.write_text(picture(exports[evidence.PICTURED].report), encoding="utf-8")
     if bad or (wrong and not options.update):
         raise SystemExit(1)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.verdicts import Outcome
-from astro_factory.training.settings import Alarm
+from astro_factory.training.alarm_settings import Alarm
 
 _WINDOW = 10
 """Growth is measured against the mean of this many earlier points of the curves."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.evidence import Export, contradicts, differs, figure_of, recomputed
-from docs.evidence import PAGE, SAMPLES, claims, page_text
+from docs.evidence import PAGE, PICTURE, PICTURED, SAMPLES, claims, page_text
+from docs.token_picture import picture
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = claims()
@@ -69,6 +70,34 @@ def test_figures_follow_from_the_samples(exports):
 
 def test_verdicts_follow_from_the_texts(exports):
     assert {name: export.changed_verdicts() for name, export in exports.items()} == dict.fromkeys(exports, 0)
+
+
+def test_picture_is_current(exports):
+    assert PICTURE.read_text(encoding="utf-8") == picture(exports[PICTURED].report), "run `make evidence` and commit"
+
+
+def test_the_readme_shows_the_recomputed_figures(exports):
+    """Each arm and each difference that the README prints, to three decimals, and its sentence about equal tokens."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = {claim.id: claim for claim in RECOMPUTED}
+    arms = re.findall(r"^  (\w+) +(0\.\d{3}) \[(0\.\d{3}), (0\.\d{3})\]", text, re.MULTILINE)
+    assert {f"seed0.{arm}" for arm, *_ in arms} == {f"seed0.{arm}" for arm in exports[PICTURED].report.arms}
+    pairs = re.findall(r"^  (\w+) - (.+?) +([+-]0\.\d{3}) \[([+-]0\.\d{3}), ([+-]0\.\d{3})\]", text, re.MULTILINE)
+    printed = {f"seed0.{arm}": numbers for arm, *numbers in arms}
+    for arm, baseline, *numbers in pairs:
+        other, _, control = baseline.partition("'s vote")
+        sampled = re.fullmatch(r"sampling (\w+) until the check accepts", baseline)
+        name = f"{arm}-check-{sampled[1]}" if sampled else f"{arm}-vote-{other}" if control else f"{arm}-{other}"
+        printed[f"seed0.{name}"] = numbers
+    assert len(printed) == 16
+    for name, numbers in printed.items():
+        found = (named[name].value, named[name].low, named[name].high)
+        assert [float(number) for number in numbers] == pytest.approx(found, abs=0.00051), name
+    lead = re.search(r"leads it by (\S+) \[(\S+), (\S+)\]", text)
+    matched = named["matched.sft"]
+    assert [float(number) for number in lead.groups()] == pytest.approx(
+        (matched.value, matched.low, matched.high), abs=0.00051
+    )
 
 
 def test_every_export_is_used(exports):

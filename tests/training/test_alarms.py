@@ -2,8 +2,8 @@ import pytest
 
 from astro_factory.core.errors import UserError
 from astro_factory.core.verdicts import Outcome
+from astro_factory.training.alarm_settings import Alarm
 from astro_factory.training.alarms import Alarms, verdict_rates, wording_drift
-from astro_factory.training.settings import Alarm
 
 
 def monitored(points, **settings) -> tuple[list[int], list[str]]:
