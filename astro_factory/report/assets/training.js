@@ -30,7 +30,7 @@ function measurePanel(name, runs, shown) {
 }
 
 function rolloutsPanel(run) {
-  const steps = run.rollouts.map((entry) => entry.step), body = h("div", {});
+  const steps = run.rollouts.map((entry) => entry.step), body = h("div", { class: "grid wide" });
   const show = (step) => clear(body, run.rollouts.find((entry) => entry.step === step).rollouts.map((sample) => h("div", {}, h("h4", {}, `${sample.problem}: reward ${sample.reward === null ? "none" : figure(sample.reward)} `, sample.verdict && verdictMark(sample.verdict)), h("p", { class: "text" }, withMath(sample.text), sample.text ? "" : h("span", { class: "note" }, "(empty)")))));
   show(steps.at(-1));
   return panel(`Rollouts of ${run.stage}`, h("div", { class: "controls" }, select("Step", steps.map((step) => [String(step), String(step)]), String(steps.at(-1)), (value) => show(Number(value)))), body);

@@ -56,16 +56,18 @@ function layout(parents) {
 }
 
 function drawTree(tree, trace, where) {
-  const { nodes } = tree, { depth, y, rows } = layout(nodes.parent), longest = Math.min(34, Math.max(...nodes.text.map((text) => text.length), 8));
+  const { nodes } = tree, { children, depth, y, rows } = layout(nodes.parent), longest = Math.min(34, Math.max(...nodes.text.map((text) => text.length), 8));
   const column = 64 + longest * 6.6, line = 34, px = (node) => 24 + depth[node] * column, py = (node) => 18 + y[node] * line;
-  const width = 60 + Math.max(...depth) * column + longest * 7.4 + 130, height = rows * line + 16, most = Math.max(...nodes.visits, 1);
+  // nothing stands to the right of an end
+  const names = nodes.text.map((text, node) => shortened(text.replaceAll("\n", " "), children[node].length ? longest : 80));
+  const width = 40 + Math.max(...names.map((name, node) => px(node) + Math.max(name.length * 7.4, 220))), height = rows * line + 16, most = Math.max(...nodes.visits, 1);
   const visited = new Set(trace ? trace.sequence : []);
   const circles = nodes.parent.map((_, node) => {
     const verdict = nodes.verdict[node], ring = nodes.terminal[node] ? (verdict === "correct" ? "right" : "wrong") : "";
     return s("circle", { class: `state ${ring} ${visited.has(node) ? "visited" : ""}`, cx: px(node), cy: py(node), r: 4 + 5 * Math.sqrt(nodes.visits[node] / most) });
   });
   const edges = nodes.parent.map((parent, node) => parent >= 0 && s("path", { class: visited.has(node) && visited.has(parent) ? "edge on" : "edge", d: `M${px(parent)},${py(parent)} C${px(parent) + column * 0.8},${py(parent)} ${px(node) - column * 0.2},${py(node)} ${px(node)},${py(node)}` }));
-  const labels = nodes.text.map((text, node) => s("text", { class: "code halo", x: px(node) + 13, y: py(node) - 5 }, node ? shortened(text.replaceAll("\n", " "), longest) : "", s("title", {}, text || tree.question)));
+  const labels = nodes.text.map((text, node) => s("text", { class: "code halo", x: px(node) + 13, y: py(node) - 5 }, node ? names[node] : "", s("title", {}, text || tree.question)));
   const figures = nodes.text.map((_, node) => s("text", { class: "soft halo", x: px(node) + (node ? 13 : -10), y: py(node) + (node ? 14 : 20) }, node ? `N ${nodes.visits[node]}  Q ${nodes.value[node].toFixed(2)}${fromRollouts(nodes, node)}` : "", nodes.terminal[node] ? `  ${nodes.verdict[node] === "correct" ? "✓" : "✗"} ${shortened(nodes.answer[node], 14)}${tree.votes[node] ? `, ${tree.votes[node]} in favour` : ""}` : ""));
   const back = s("path", { class: "back now" });
   const element = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Drawing of the tree" }, s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Search tree of ${nodes.parent.length} nodes` }, edges, back, circles, labels, figures));

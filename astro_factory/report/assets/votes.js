@@ -13,7 +13,7 @@ async function votesView(root, route) {
   const change = (changed) => go("votes", { stage: stage.stage, rule, verdict, passed, ...changed });
   build(root, {}, [
     h("h2", {}, `Votes: ${stage.stage}`),
-    h("p", { class: "note" }, `A model judges ${plural(stage.total, "end")} of the trees of ${stage.trees}. An end passes when ${RULES[rule]}.`),
+    h("p", { class: "note" }, `A model judges ${plural(stage.total, "end")} of the trees that "${stage.trees}" made. An end passes when ${RULES[rule]}.`),
     h("div", { class: "controls" },
       stages.length > 1 && select("Judge", stages.map((entry) => [entry.stage, entry.stage]), stage.stage, (value) => go("votes", { stage: value })),
       select("An end passes by", Object.keys(RULES).map((name) => [name, name === "majority" ? "majority" : "all votes"]), rule, (value) => change({ rule: value })),
@@ -36,7 +36,7 @@ function passTable(stage, verdicts) {
     const share = (least) => { const found = stage.counts[name].reduce((sum, [yes, ends]) => sum + (yes >= least ? ends : 0), 0); return number(`${count(found)} (${((100 * found) / total).toFixed(1)}%)`); };
     return [name, number(count(total)), share(Math.floor(votes / 2) + 1), share(votes)];
   });
-  return table(["verdict", number("ends"), number("majority in favour"), number(`all ${votes} in favour`)], rows, "Ends that pass");
+  return table(["verdict", number("ends"), number("majority"), number(`all ${votes}`)], rows, "Ends that pass");
 }
 
 function endItem(stage, end) {
