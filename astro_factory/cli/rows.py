@@ -7,7 +7,7 @@ from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.errors import UserError, near
 from astro_factory.report import BuiltSpec, BuiltStage
 from astro_factory.report.filters import Row
-from astro_factory.report.rows import row_keys, rows_of
+from astro_factory.report.rows import full_row, row_keys, rows_of
 from astro_factory.report.samples import classified_pieces, questions_of
 from astro_factory.report.votes import tree_of
 
@@ -97,7 +97,7 @@ def rows_of_problem(stage: BuiltStage, problem: str) -> list[Row]:
 
 def print_row(console: "Console", spec: BuiltSpec, stage: BuiltStage, row: Row) -> None:
     """One row in full."""
-    full = stage.table().slice(int(str(row["row"])), 1).to_pylist()[0]
+    full = full_row(stage, int(str(row["row"])))
     facts = [f"{name.replace('_', ' ')} {_cell(value)}" for name, value in row.items() if name not in _HIDDEN]
     console.rule(f"row {row['row']}", align="left", style="dim")
     if stage.node.output is not ArtifactType.PROBLEMS:
@@ -115,6 +115,9 @@ def print_row(console: "Console", spec: BuiltSpec, stage: BuiltStage, row: Row) 
         template = getattr(stage.node.config, "backtracks", None)
         steps = spec.steps_of(stage.name) if template else None
         pieces = classified_pieces(full["text"], question, template, steps, answers=bool(full["extracted"]))
+    elif stage.node.output is ArtifactType.MODEL:
+        template = getattr(stage.node.config, "template", None)
+        pieces = classified_pieces(full["text"], "", template, spec.steps_of(stage.name) if template else None)
     else:
         pieces = [("", f"{name}: {value}") for name, value in full.items() if name not in ("nodes", "calls")]
     print_segments(console, pieces)

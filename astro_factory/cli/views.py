@@ -57,10 +57,11 @@ def show_rows(stage: BuiltStage, conditions: str, as_json: bool) -> None:
 
 def show_sample(spec: BuiltSpec, stage: BuiltStage, number: int, as_json: bool) -> None:
     """One row in full. Raises `UserError` E167."""
+    from astro_factory.report.rows import full_row
+
     row = find_row(stage, number)
     if as_json:
-        content = stage.table().slice(number, 1).to_pylist()[0]
-        print_json({"stage": stage.name, "row": _plain(row), "content": content})
+        print_json({"stage": stage.name, "row": _plain(row), "content": full_row(stage, number)})
     elif stage.node.output is ArtifactType.TREES:
         print_tree(stage.folder, str(row["problem"]), False)
     else:

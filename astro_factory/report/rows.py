@@ -1,7 +1,7 @@
 """The rows of an output with the keys that a person filters by, whatever the columns of its table are called."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.errors import UserError
@@ -43,6 +43,7 @@ _KEYS: Mapping[ArtifactType, Mapping[str, type]] = {
         "unanimous": bool,
     },
     ArtifactType.TRACES: {"problem": str, "backtracks": int, "wrong": int, "steps": int, "characters": int},
+    ArtifactType.MODEL: {"step": int, "problem": str, "verdict": str, "reward": float, "characters": int},
     ArtifactType.REPORT: _SAMPLE_KEYS,
 }
 
@@ -50,9 +51,13 @@ _KEYS: Mapping[ArtifactType, Mapping[str, type]] = {
 def row_keys(stage: BuiltStage) -> Mapping[str, type]:
     """The keys of a stage's rows with their types. Raises `UserError` E167 for an output without rows."""
     keys = _KEYS.get(stage.node.output)
-    if keys is None or stage.table_file is None:
+    if keys is None or not (stage.table_file or stage.rollouts):
         cause = f"'{stage.name}' makes {stage.node.output}, which has no rows to choose from"
-        raise UserError.of("E167", cause, "name a stage that makes problems, trees, votes, traces or a report")
+        raise UserError.of(
+            "E167",
+            cause,
+            "name a stage that makes problems, trees, votes, traces or a report, or a model with rollouts",
+        )
     return keys
 
 
@@ -64,9 +69,17 @@ def rows_of(stage: BuiltStage) -> list[Row]:
         ArtifactType.TREES: _trees,
         ArtifactType.VOTES: _votes,
         ArtifactType.TRACES: _traces,
+        ArtifactType.MODEL: _rollouts,
         ArtifactType.REPORT: _samples,
     }
     return [{"row": place, **row} for place, row in enumerate(makers[stage.node.output](stage))]
+
+
+def full_row(stage: BuiltStage, number: int) -> dict[str, Any]:
+    """All of a row: its columns in the table or, for a model, the rollout."""
+    if stage.node.output is ArtifactType.MODEL:
+        return [rollout for point in stage.rollouts for rollout in point["rollouts"]][number]
+    return stage.table().slice(number, 1).to_pylist()[0]
 
 
 def filter_rows(stage: BuiltStage, conditions: Sequence[Condition]) -> list[Row]:
@@ -124,6 +137,14 @@ def _traces(stage: BuiltStage) -> Iterator[Row]:
         assert isinstance(segments, list)
         steps = sum(segment["kind"] == "step" for segment in segments)
         yield {**row, "steps": steps, "characters": segments[-1]["end"] if segments else 0}
+
+
+def _rollouts(stage: BuiltStage) -> Iterator[Row]:
+    """The responses that reinforcement learning kept of some steps."""
+    for point in stage.rollouts:
+        for found in point["rollouts"]:
+            shown = {name: found[name] for name in ("problem", "verdict", "reward")}
+            yield {"step": point["step"], **shown, "characters": len(found["text"])}
 
 
 def _samples(stage: BuiltStage) -> Iterator[Row]:

@@ -140,7 +140,8 @@ def _model(stage: BuiltStage) -> Summary:
             known = [value for value in curve["series"][name] if value is not None]
             facts[name] = f"{known[0]:.4g} to {known[-1]:.4g}"
             lines[name] = sparkline(known)
-    return Summary(facts, lines)
+    shown = [point["step"] for point in stage.rollouts]
+    return Summary(facts, lines, next=f"--filter step={shown[-1]}, --sample N" if shown else "")
 
 
 def _parameters(stage: BuiltStage) -> int:

@@ -102,6 +102,7 @@ def test_the_report_fits_the_terminal_in_one_table(run, monkeypatch, columns):
         ("traces", "problem=p1", [3, 4, 5]),
         ("trees", "solved=no", []),
         ("test", "problem!=p0", [1, 2, 3, 4, 5]),
+        ("astro_rl", "step=20,reward>0", [2, 3]),
     ],
 )
 def test_rows_of_a_filter(run, stage, conditions, found):
@@ -115,6 +116,7 @@ def test_one_row(run, golden):
     golden(run("show", "spec.yaml:report", "--sample", "12")[1])
     golden(run("show", "spec.yaml:traces", "--problem", "p2")[1])
     assert run("show", "spec.yaml:trees", "--sample", "0") == run("show", "spec.yaml:trees", "--tree", "p0")
+    golden(run("show", "spec.yaml:astro_rl", "--sample", "3")[1])
     sample = in_shape("show --sample --json", run("show", "spec.yaml:report", "--sample", "12", "--json"))
     assert sample["content"]["arm"] == sample["row"]["arm"] == "astro_sft"
     problem = in_shape("show --problem --json", run("show", "spec.yaml:report", "--problem", "p1", "--json"))
@@ -131,7 +133,7 @@ def test_trees_are_listed(run):
     [
         (["report", "--sample", "36"], "E167"),
         (["report", "--problem", "p9"], "E167"),
-        (["astro_rl", "--filter", "step>3"], "E167"),
+        (["astro_sft", "--filter", "step>3"], "E167"),
         (["traces", "--filter", "backtrack>3"], "E165"),
     ],
 )
