@@ -1,6 +1,7 @@
 """The layout of a publication, on the Hub and in a `file:` folder alike.
 
     README.md                     the card; by its metadata `datasets.load_dataset(repo, "<artifact>")` finds the tables
+    report.html                   the same as a page to look at, without a network
     data/<artifact>/...           the files of an artifact (dataset repositories)
     croissant.json, sessions/     a description of the tables; some traces as sessions (dataset repositories)
     config.json, *.safetensors    the files of the model (model repositories), with NOTICE if its licence requires one
@@ -31,6 +32,7 @@ from astro_factory.core.file_names import names_fault
 from astro_factory.core.results import is_digest, is_size
 
 CARD = "README.md"
+REPORT = "report.html"
 MANIFEST = "astro/manifest.json"
 RECORDS = "astro/records/"
 
@@ -184,7 +186,9 @@ def model_files(folder: Path, name: str) -> dict[str, Payload]:
 
 def seal(files: Mapping[str, Payload], provenance: Path, artifacts: Mapping[str, str]) -> dict[str, Payload]:
     """The files with their provenance and the manifest of everything."""
-    sealed = dict(files) | {f"astro/{path}": Payload.of(file) for path, file in files_below(provenance)}
+    sealed = dict(files) | {
+        path if path == REPORT else f"astro/{path}": Payload.of(file) for path, file in files_below(provenance)
+    }
     manifest = {"format": 1, "artifacts": dict(artifacts), "files": {path: file.entry for path, file in sealed.items()}}
     return sealed | {MANIFEST: manifest_payload(manifest)}
 

@@ -51,16 +51,16 @@ def settings(item: PlannedNode) -> Iterator[tuple[str, str]]:
         if name in config.model_fields_set and name != "kind":
             value = getattr(config, name)
             shown = value.entry if isinstance(value, TemplateSource) else config.model_dump(mode="json")[name]
-            yield from _leaves(name, shown)
+            yield from leaves(name, shown)
 
 
-def _leaves(name: str, value: object) -> Iterator[tuple[str, str]]:
+def leaves(name: str, value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping) and "entry" in value and "sources" in value:
         yield name, str(value["entry"])
     elif isinstance(value, Mapping) and value:
         for key, inner in value.items():
             if inner is not None:
-                yield from _leaves(f"{name}.{key}", inner)
+                yield from leaves(f"{name}.{key}", inner)
     elif isinstance(value, list):
         yield name, ", ".join(map(_text, value))
     elif value not in (None, ""):

@@ -220,7 +220,8 @@ def _job(
     inputs = {name: str(store.output(results[source])) for name, source in node.reads.items()}
     inputs |= dict(node.files)
     if node.section == "publish":
-        inputs["__provenance__"] = str(write_provenance(staging / "provenance", plan.graph, node, results))
+        outputs = {name: store.output(results[name]) for name in node.references}
+        inputs["__provenance__"] = str(write_provenance(staging / "provenance", plan.graph, node, results, outputs))
     return Job(
         name=node.name,
         module=node.module,

@@ -8,6 +8,7 @@ import yaml
 
 from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.results import Result
+from astro_factory.report.published import published_report
 from astro_factory.runtime.published_files import PublishedFiles
 
 _NODES = ("models", "problems", "stages", "publish")
@@ -98,9 +99,16 @@ def _portable(value: object, files: PublishedFiles, section: str = "", key: str 
     return value
 
 
-def write_provenance(folder: Path, graph: Graph, node: GraphNode, results: Mapping[str, Result]) -> Path:
-    """Write `spec.yaml`, the files that it reads, and `records/<key>.json` for every node upstream of a publish stage;
-    no times, no paths."""
+def write_provenance(
+    folder: Path, graph: Graph, node: GraphNode, results: Mapping[str, Result], outputs: Mapping[str, Path]
+) -> Path:
+    """Write what a publish stage needs beside its inputs; no times, no paths.
+
+    These are `spec.yaml`, the files that it reads, `records/<key>.json` for every node upstream, and `report.html`.
+
+    Args:
+        outputs: The folders that are published, by node.
+    """
     (folder / "records").mkdir(parents=True, exist_ok=True)
     files = PublishedFiles.of(graph, node)
     files.write(folder)
@@ -114,4 +122,6 @@ def write_provenance(folder: Path, graph: Graph, node: GraphNode, results: Mappi
             ensure_ascii=False,
         )
         (folder / "records" / f"{result.key}.json").write_text(text + "\n", encoding="utf-8")
+    page = published_report(graph, node, results, outputs)
+    (folder / "report.html").write_text(page, encoding="utf-8", newline="\n")
     return folder

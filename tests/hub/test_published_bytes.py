@@ -14,6 +14,7 @@ from astro_factory.plan import make_plan
 from astro_factory.runtime import build
 from astro_factory.spec import compile_spec
 from astro_factory.store import Store
+from tests.report.test_page import data_in
 
 SPEC = """\
 factory: 1
@@ -45,6 +46,8 @@ def decoded(folder: Path) -> dict[str, str]:
     texts = {}
     for path in (path for path in folder.rglob("*") if path.is_file()):
         texts[path.relative_to(folder).as_posix()] = path.read_bytes().decode("utf-8", "replace")
+        if path.name == "report.html":
+            texts["report.html decoded"] = str(data_in(path.read_text(encoding="utf-8")))
         if path.suffix == ".parquet":
             table = pq.read_table(path)
             texts[f"{path.name} decoded"] = f"{table.schema}\n{pq.read_metadata(path)}\n{table.to_pylist()}"

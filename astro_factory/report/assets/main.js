@@ -24,6 +24,10 @@ async function draw() {
     console.error(error);
   }
   if (turn !== drawn) return;
+  for (const link of root.querySelectorAll("a[href^='#']")) {
+    const to = link.getAttribute("href").slice(1).split("?")[0];
+    if (to in VIEWS && !overview.views.includes(to)) link.replaceWith(...link.childNodes);
+  }
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }

@@ -10,9 +10,9 @@ async function pipelineView(root, route) {
   const total = (name) => stages.reduce((sum, stage) => sum + (stage[name] || 0), 0);
   build(root, {}, [
     h("h2", {}, "Pipeline"),
-    h("p", {}, `${stages.filter((stage) => stage.built).length} of ${stages.length} stages are in the store: ${duration(total("seconds"))} of work, ${count(total("tokens"))} tokens, ${count(total("calls"))} model calls.`),
+    h("p", {}, overview.published ? `${stages.length} stages led to this publication. The files of ${stages.filter((stage) => stage.built).length} are part of it, of the others the records.` : `${stages.filter((stage) => stage.built).length} of ${stages.length} stages are in the store: ${duration(total("seconds"))} of work, ${count(total("tokens"))} tokens, ${count(total("calls"))} model calls.`),
     overview.notes.map((note) => h("p", { class: "note" }, note)),
-    panel("What is made from what", h("p", { class: "note" }, "Solid green: in the store. Dashed: its files are not here, or it is not built yet. A stage leads to its details below."),
+    panel("What is made from what", h("p", { class: "note" }, `${overview.published ? "Solid green: published. Dashed: its files are not here." : "Solid green: in the store. Dashed: its files are not here, or it is not built yet."} A stage leads to its details below.`),
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Graph of the pipeline" }, graph(stages, chosen))),
     chosen && details(chosen, stages, overview),
     panel("Stages", table(["stage", "kind", "state", number("time"), number("tokens"), number("calls"), number("size"), "reads"],
