@@ -26,6 +26,7 @@ CHECKS: dict[str, Callable[[Rig], str]] = {
     "grpo": sampling.check_grpo,
     "sigterm": training.check_sigterm,
     "zero3": training.check_zero3,
+    "fsdp": training.check_fsdp,
     "two-stages": devices.check_two_stages,
     "speed": training.check_speed,
     "memory": training.check_memory,

@@ -34,13 +34,24 @@ def check_zero3(rig: Rig) -> str:
 
     if not find_spec("deepspeed"):
         raise Skip("DeepSpeed is not installed")
+    return _check_sharding(rig, "zero3", {"deepspeed": {"zero_stage": 3}})
+
+
+def check_fsdp(rig: Rig) -> str:
+    """FSDP2 has the losses, the gradient norms and the weight decay of plain training."""
+    if len(rig.visible) < 2:
+        raise Skip("FSDP needs two GPUs")
+    return _check_sharding(rig, "fsdp", {"fsdp": {}})
+
+
+def _check_sharding(rig: Rig, name: str, sharding: dict[str, Any]) -> str:
     processes = max(1, len(rig.visible))
     settings = {"max_steps": 4, "weight_decay": 10.0, "learning_rate": 1e-3, "micro_batches": 2, "batch_size": 8}
-    plain, curves = rig.train("zero3-plain", **settings, precision="fp32")
+    plain, curves = rig.train(f"{name}-plain", **settings, precision="fp32")
     with rig.environment(**rig.all_gpus):
-        launch = {"processes": processes, "deepspeed": {"zero_stage": 3}}
         settings["micro_batches"] = max(1, 2 // processes)
-        sharded, others = rig.train("zero3", **settings, precision="fp32", launch=launch)
+        launch = {"processes": processes, **sharding}
+        sharded, others = rig.train(name, **settings, precision="fp32", launch=launch)
     for one, other in zip(curves.points, others.points, strict=True):
         rig.compare("loss", other["loss"], one["loss"], _LOSS["fp32"])
         rig.compare("gradient", other["grad_norm"], one["grad_norm"], _LOSS["fp32"])

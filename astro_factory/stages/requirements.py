@@ -39,7 +39,9 @@ def training_needs(
         parts, notes = _with_rollouts(config, shape, step, parts, machine)
     gpus = config.launch.gpus_per_node * config.launch.nodes if machine.gpus else 0
     here = config.launch.processes_per_node
-    loading = 5 * GB if step.zero_stage == 3 else 4 * shape.parameters  # or merging an adapter, in single precision
+    deepspeed = config.launch.deepspeed
+    whole = 4 * shape.parameters  # to load it, or to merge an adapter, in single precision
+    loading = 5 * GB if deepspeed and deepspeed.zero_stage == 3 else whole
     host = here * (_PROCESS + loading + offloaded_memory(shape, step))
     if not gpus:
         host = here * (sum(parts.values()) - parts["runtime"] + GB)
@@ -69,7 +71,7 @@ def training_step(config: SFTSettings | GRPOSettings, shape: ModelShape, machine
         tokens=tokens,
         bf16=config.precision == "bf16",
         processes=processes,
-        zero_stage=sharding.zero_stage if sharding else 0,
+        zero_stage=sharding.zero_stage if sharding else 3 if config.launch.fsdp else 0,
         offload_optimizer=bool(sharding and sharding.offload_optimizer),
         checkpointing=config.gradient_checkpointing,
         accumulates=passes > 1,

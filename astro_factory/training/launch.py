@@ -58,6 +58,9 @@ def run_distributed(module: str, ctx: StageContext, config: TrainingConfig, laun
         raise UserError.of(
             "E506", "launch.deepspeed needs DeepSpeed, which is not installed", "pip install 'astro-factory[deepspeed]'"
         )
+    if launch.fsdp and torch_device() != "cuda":
+        cause = "launch.fsdp needs GPUs: on a CPU, accelerate trains with plain data parallelism and does not say so"
+        raise UserError.of("E548", cause, "leave out launch.fsdp here, for example in a profile")
     events_file, log_file, job_file = (ctx.scratch / f"processes.{suffix}" for suffix in ("events", "log", "json"))
     events_file.write_text("")
     for old in end_of(ctx.scratch):

@@ -2,8 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel, Trainer
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
@@ -134,19 +135,24 @@ def _differing_tensors(weights: Sequence[tuple[str, Tensor]], saved: SavedTensor
     """
     wrong = []
     for done, (name, weight) in enumerate(weights, start=1):
-        with _whole(weight):
+        with _whole(weight) as whole:
             if saved is not None:
                 found = saved.get(name)
-                if found is None or not torch.equal(found, weight.detach().to("cpu", found.dtype)):
+                if found is None or not torch.equal(found, whole.detach().to("cpu", found.dtype)):
                     wrong.append(name)
                 events.progress(done, len(weights), "tensors compared")
     return wrong
 
 
-def _whole(weight: Tensor) -> AbstractContextManager[object]:
-    """Gathers a weight that DeepSpeed's stage 3 has sharded."""
-    if not hasattr(weight, "ds_id"):
-        return nullcontext()
-    import deepspeed
+@contextmanager
+def _whole(weight: Tensor) -> Iterator[Tensor]:
+    """A weight that FSDP or DeepSpeed's stage 3 may have sharded, gathered in all processes."""
+    if isinstance(weight, DTensor):
+        yield weight.full_tensor()
+    elif not hasattr(weight, "ds_id"):
+        yield weight
+    else:
+        import deepspeed
 
-    return deepspeed.zero.GatheredParameters([weight])
+        with deepspeed.zero.GatheredParameters([weight]):
+            yield weight

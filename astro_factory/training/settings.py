@@ -35,6 +35,14 @@ class DeepSpeed(Config):
     """Type in which micro-batches' gradients are added up. `bf16` takes half the memory and loses small gradients."""
 
 
+class FSDP(Config):
+    """PyTorch's own sharding of weights, gradients and optimizer states (FSDP2). It needs GPUs."""
+
+    reshard_after_forward: bool = True
+    """Whether to shard a layer's weights again after its forward pass; without it they stay whole until the backward
+    pass, which takes more memory and less communication."""
+
+
 class Launch(Config):
     """How many processes train together. Their number is part of the key: sums in another order give other bits."""
 
@@ -47,6 +55,8 @@ class Launch(Config):
     """How long nodes wait for each other before they train."""
     deepspeed: DeepSpeed | None = None
     """Shard with DeepSpeed; by default the processes use plain data parallelism (DDP)."""
+    fsdp: Annotated[FSDP | None, LATER] = None
+    """Shard with FSDP2 instead of DeepSpeed, in `sft`. Each process loads the whole model before it is sharded."""
     device: Annotated[Literal["auto", "cpu"], NOT_SEMANTIC] = "auto"
     """`auto` gives each process a GPU on a machine that has GPUs; `cpu` trains on the CPU everywhere."""
 
@@ -54,6 +64,14 @@ class Launch(Config):
     def _divisible(self) -> "Launch":
         if self.processes % self.nodes:
             raise ValueError(f"processes ({self.processes}) must be a multiple of nodes ({self.nodes})")
+        return self
+
+    @model_validator(mode="after")
+    def _one_sharding(self) -> "Launch":
+        if self.fsdp and self.deepspeed:
+            raise ValueError("fsdp and deepspeed both shard; choose one")
+        if self.fsdp and self.processes == 1:
+            raise ValueError("fsdp shards among processes; set processes to the number of GPUs")
         return self
 
     @property
@@ -158,8 +176,11 @@ class TrainingConfig(StageConfig):
 
     @model_validator(mode="after")
     def _whole_matrices(self) -> "TrainingConfig":
-        if self.optimizer == "muon" and self.launch.deepspeed:
-            raise ValueError("muon needs whole matrices, but DeepSpeed shards them; set optimizer to adamw")
+        sharding = "DeepSpeed" if self.launch.deepspeed else "FSDP" if self.launch.fsdp else ""
+        if self.optimizer == "muon" and sharding:
+            raise ValueError(f"muon needs whole matrices, but {sharding} shards them; set optimizer to adamw")
+        if self.adapter and self.launch.fsdp:
+            raise ValueError("fsdp trains whole models; with an adapter leave it out, or use deepspeed")
         return self
 
     @model_validator(mode="after")
@@ -360,6 +381,12 @@ class GRPOSettings(TrainingConfig):
                 f"max_new_tokens ({self.max_new_tokens}) leaves no room for a prompt "
                 f"in rollouts.max_model_len ({longest})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _samples_from_whole_weights(self) -> "GRPOSettings":
+        if self.launch.fsdp:
+            raise ValueError("fsdp is for sft; rollouts need the whole weights, which DeepSpeed gathers: use deepspeed")
         return self
 
     @model_validator(mode="after")

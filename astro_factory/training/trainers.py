@@ -109,7 +109,22 @@ def common_arguments(settings: TrainingConfig, work: Path) -> dict[str, Any]:
         "report_to": "none",
         "disable_tqdm": True,
         "deepspeed": deepspeed_config(settings),
+        **fsdp_arguments(settings),
     }
+
+
+def fsdp_arguments(settings: TrainingConfig) -> dict[str, Any]:
+    """Arguments of transformers' Trainer for FSDP2: each layer is a unit, and each process saves its shards."""
+    sharding = settings.launch.fsdp
+    if sharding is None:
+        return {}
+    config = {
+        "version": 2,
+        "reshard_after_forward": sharding.reshard_after_forward,
+        "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+        "state_dict_type": "SHARDED_STATE_DICT",
+    }
+    return {"fsdp": True, "fsdp_config": config}
 
 
 def deepspeed_config(settings: TrainingConfig) -> dict[str, Any] | None:
@@ -143,6 +158,8 @@ def train(trainer: Trainer, settings: TrainingConfig, work: Path, events: Events
     if trainer.accelerator.num_processes != settings.launch.processes:
         found = trainer.accelerator.num_processes
         raise RuntimeError(f"training runs in {found} processes, not in {settings.launch.processes}")
+    if settings.launch.fsdp and not trainer.is_fsdp_enabled:
+        raise RuntimeError(f"training does not shard: accelerate chose {trainer.accelerator.distributed_type}")
     trainer.remove_callback(PrinterCallback)
     checkpoints = _Checkpoints(trainer, round_steps, 60 * settings.save_every_minutes)
     for callback in (_Report(events), _Complete(), checkpoints):

@@ -14,7 +14,7 @@ from astro_factory.gpu_check import runner
 from astro_factory.gpu_check.rig import Failed, Rig, Skip
 
 ROOT = Path(__file__).parents[2]
-NEED_GPU = {"sdpa", "memory"}
+NEED_GPU = {"sdpa", "memory", "fsdp"}
 NEED_PACKAGES = {"zero3", "vllm", "grpo-vllm"}
 
 
