@@ -11,8 +11,8 @@ from pathlib import Path
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.training.failures import Failure
+from astro_factory.training.launch_settings import Launch
 from astro_factory.training.nodes import HEAD_HOST, HUB_PORT, Address, Line, Message, call, description, differences
-from astro_factory.training.settings import Launch
 
 _POLL_S = 0.2
 _SAME = "use one environment, one spec and one shared store on all nodes"

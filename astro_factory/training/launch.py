@@ -31,7 +31,8 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.user_code import import_target
 from astro_factory.training.failures import end_of, log_tail, raise_first, read_failures, record_failure
 from astro_factory.training.head import Meeting, NodeLost, meet
-from astro_factory.training.settings import Launch, TrainingConfig
+from astro_factory.training.launch_settings import Launch
+from astro_factory.training.settings import TrainingConfig
 
 _MARKER = "ASTRO_FACTORY_TRAINING_PROCESS"
 _PARENT_DEATH = 1

@@ -18,7 +18,7 @@ from astro_factory.core.problems import Problem
 from astro_factory.stages import grpo, sft
 from astro_factory.training import launch
 from astro_factory.training.failures import log_tail
-from astro_factory.training.settings import Launch
+from astro_factory.training.launch_settings import Launch
 from tests.training.tiny import contents, context, make_dialogues, make_model
 
 TWO = {"processes": 2}

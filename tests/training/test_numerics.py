@@ -11,7 +11,8 @@ import torch
 from astro_factory.core.errors import UserError
 from astro_factory.stages import sft
 from astro_factory.training import launch, trainers
-from astro_factory.training.settings import GRPOSettings, Launch, SFTSettings
+from astro_factory.training.launch_settings import Launch
+from astro_factory.training.settings import GRPOSettings, SFTSettings
 
 needs_deepspeed = pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed")
 SFT = {"model": "m", "data": "d", "learning_rate": 1e-6}
