@@ -68,7 +68,7 @@ def sections_of(spec: BuiltSpec, room: Room = Room()) -> Section:
         "comparison": [_comparison(stage, part) for stage, part in zip(evaluations, samples, strict=True)],
         "samples": samples,
         "trees": [part for part in trees if part["trees"]],
-        "votes": votes,
+        "votes": [part for part in votes if part["total"]],
         "training": curves_of(spec),
         "data": data_of(spec),
     }
@@ -78,7 +78,7 @@ def sections_of(spec: BuiltSpec, room: Room = Room()) -> Section:
         "version": __version__,
         "views": views,
         "notes": [*_notes(samples, "samples"), *_notes(trees, "trees"), *_notes(votes, "voted ends")],
-        "formulas": formulas_in(_texts(samples, trees)),
+        "formulas": formulas_in(_texts(samples, trees, votes)),
     }
     return found
 
@@ -133,7 +133,7 @@ def _notes(parts: list[Section], what: str) -> list[str]:
     ]
 
 
-def _texts(samples: list[Section], trees: list[Section]) -> list[str]:
+def _texts(samples: list[Section], trees: list[Section], votes: list[Section]) -> list[str]:
     """All texts in which a formula is shown."""
     found: list[str] = []
     for part in samples:
@@ -144,6 +144,9 @@ def _texts(samples: list[Section], trees: list[Section]) -> list[str]:
         for tree in part["trees"]:
             found.append(tree["question"])
             found.extend(tree["nodes"]["text"])
+    for part in votes:
+        for end in part["ends"]:
+            found.extend([end["question"], *end["steps"]])
     return found
 
 
