@@ -10,7 +10,7 @@ import typer
 
 from astro_factory.cli.code_lines import code_as_json, print_code
 from astro_factory.cli.options import JsonOption, ProfileOption, SetOption, SpecArgument, print_json, read_graph
-from astro_factory.core.errors import UserError
+from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.graph import Graph
 
 _SPEC = re.compile(rb"^factory:", re.MULTILINE)
@@ -35,8 +35,9 @@ def check(
         _check_folder(spec, check_one, as_json)
         return
     graph = check_one(spec)
+    warnings = _warnings(graph)
     if as_json:
-        found = [warning.as_json() for warning in graph.warnings]
+        found = [warning.as_json() for warning in warnings]
         print_json(
             {
                 "ok": True,
@@ -47,11 +48,21 @@ def check(
             }
         )
         return
-    for warning in graph.warnings:
+    for warning in warnings:
         print(warning)
-    warnings = f", {len(graph.warnings)} warnings" if graph.warnings else ""
     print_code(graph, graph.nodes)
-    print(f"{spec}: {len(graph.nodes)} stages, no errors{warnings}")
+    count = f", {len(warnings)} warning{'s' * (len(warnings) != 1)}" if warnings else ""
+    print(f"{spec}: {len(graph.nodes)} stages, no errors{count}")
+
+
+def _warnings(graph: Graph) -> list[Diagnostic]:
+    """Of the compiler, of what is not installed here, and of suites that models may have seen."""
+    from astro_factory.plan.contamination import contamination
+    from astro_factory.plan.packages import missing_packages
+
+    wanted = graph.wanted()
+    needed = [node for name, node in graph.nodes.items() if name in wanted]
+    return [*graph.warnings, *missing_packages(needed, "W107"), *contamination(graph)]
 
 
 def _checked(spec: Path, sets: list[str] | None, profile: str | None, data: bool, trust: bool, quiet: bool) -> Graph:

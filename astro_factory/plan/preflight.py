@@ -1,15 +1,21 @@
-"""Checks before anything runs what would stop a publication: names, licence terms and, online, access rights."""
+"""Checks before anything runs what would stop a build later: packages, and for publications names, licence terms and,
+online, access rights."""
 
 from dataclasses import replace
 
 from astro_factory.core.errors import Diagnostic, UserError
-from astro_factory.core.plans import Hit, Plan
+from astro_factory.core.plans import Hit, Plan, ToRun
+from astro_factory.plan.packages import missing_packages
 from astro_factory.stages import stage_kind
 
 
 def preflight(plan: Plan, *, online: bool) -> None:
-    """Run the `preflight` hook of every node that is not a hit. Raises one `UserError` with all findings."""
-    found: list[Diagnostic] = []
+    """Run the `preflight` hook of every node that is not a hit. Raises one `UserError` with all findings.
+
+    Stages that certainly run need their packages (E190). One that is pending may become a hit.
+    """
+    certain = [item.node for item in plan.nodes.values() if isinstance(item, ToRun)]
+    found: list[Diagnostic] = missing_packages(certain, "E190")
     for item in plan.nodes.values():
         kind = stage_kind(item.node.module)
         if isinstance(item, Hit) or "preflight" not in kind.hooks:

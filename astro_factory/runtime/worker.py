@@ -13,14 +13,15 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from astro_factory.core import stack_dumps
-from astro_factory.core.errors import UserError
+from astro_factory.core.errors import Diagnostic, UserError
+from astro_factory.core.packages import missing_import
 from astro_factory.runtime.events import JobEnd, ProcessMessage, line_sender
 from astro_factory.runtime.stage_job import Job, staging_lock
 
@@ -67,11 +68,17 @@ def _run_job(job: Job, send: Callable[[ProcessMessage], None]) -> JobEnd:
         with staging_lock(Path(job.scratch).parent):
             job.run(send)
     except UserError as error:
-        return {"event": "user_error", "diagnostics": [asdict(diagnostic) for diagnostic in error.diagnostics]}
+        return _user_error(error.diagnostics)
     except BaseException as error:  # whatever a stage raises, even sys.exit(), ends only this stage
         traceback.print_exc()
+        if isinstance(error, ModuleNotFoundError) and (diagnostic := missing_import(error)):
+            return _user_error([diagnostic])
         return {"event": "failed", "cause": f"{type(error).__name__}: {error}"}
     return {"event": "done", "peak_bytes": _peak_bytes()}
+
+
+def _user_error(diagnostics: Iterable[Diagnostic]) -> JobEnd:
+    return {"event": "user_error", "diagnostics": [asdict(diagnostic) for diagnostic in diagnostics]}
 
 
 def _peak_bytes() -> int:

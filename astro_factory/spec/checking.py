@@ -86,6 +86,8 @@ class _Findings:
         for part in inner:
             value = value[part]
         remedy = f"write {value.strip()} without quotes" if _is_quoted_number(value, forms) else ""
+        if remedy and self.document.origin((*self.path, *inner)) in self.document.joined:
+            remedy = "`${...}` beside other text always gives text; write the number, or a `${...}` alone"
         return self._wrong("E115", inner, f"should be {' or '.join(forms)}, not {_described(value)}", remedy)
 
     def _wrong(self, code: str, inner: KeyPath, problem: str, remedy: str = "") -> Diagnostic:

@@ -88,6 +88,7 @@ class Compiler:
         for section in NODE_SECTIONS:
             for name, raw in self._entries(section):
                 self.add_node(section, str(name), raw)
+        self._check_unused_templates()
         self._check_references()
         self._check_set_params()
         order = self._order()
@@ -328,6 +329,19 @@ class Compiler:
                         f"{dotted(path)} must be of type {wanted}, but '{name}' is of type {self.nodes[name].output}"
                     )
                     self._error("E121", path, cause, near("", fitting) or f"define an entry of type {wanted}")
+
+    def _check_unused_templates(self) -> None:
+        """The files of templates that no stage uses; those of used ones are checked with the stage."""
+        for name, entry in (self._top("templates") or {}).items():
+            if ("templates", name) in self.used:
+                continue
+            from astro_factory.traces.template_loader import require_template
+
+            try:
+                require_template(entry, self._template_folders(entry))
+            except UserError as error:
+                for found in error.diagnostics:
+                    self._error(found.code, ("templates", name), found.cause, found.remedy)
 
     def _check_set_params(self) -> None:
         """Setting a parameter that nothing reads has no effect, so on the command line it is an error."""

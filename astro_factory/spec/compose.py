@@ -334,6 +334,7 @@ class Interpolation:
         if UNRESOLVED in parts:
             return UNRESOLVED
         texts = iter(parts)
+        self.document.joined.add(path)
         return _REFERENCE.sub(lambda match: next(texts), value)
 
     def _look_up(self, name: str, path: KeyPath, trail: tuple[KeyPath, ...]) -> Any:

@@ -50,6 +50,8 @@ class Document:
     """Source lines of each file, for excerpts."""
     origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
     """Path of a value inserted by `${...}` to the path where it is written."""
+    joined: set[KeyPath] = field(default_factory=set)
+    """Paths of strings that contain `${...}` beside other text."""
     likes: dict[KeyPath, KeyPath] = field(default_factory=dict)
     """Path of a value inherited by `like` to its path in the other entry."""
     params_read: set[str] = field(default_factory=set)
@@ -118,7 +120,9 @@ def read_yaml(path: Path, shown_as: str) -> Document:
         reason = getattr(error, "strerror", None) or str(error)
         remedy = ""
         if isinstance(error, FileNotFoundError):
-            remedy = did_you_mean(path.name, [other.name for other in path.parent.glob("*.y*ml")])
+            names = [other.name for other in path.parent.glob("*.y*ml")]
+            inside = [f"specs/{other.name}" for other in (path.parent / "specs").glob("*.y*ml")]
+            remedy = did_you_mean(path.name, names) or did_you_mean(f"specs/{path.stem}.yaml", inside)
         raise UserError.of("E101", f"cannot read '{shown_as}': {reason}", remedy or "check the path") from None
     if len(raw) > MAX_BYTES:
         raise UserError.of("E105", f"'{shown_as}' is larger than {MAX_BYTES} bytes", "split it with `include:`")

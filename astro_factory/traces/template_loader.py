@@ -65,6 +65,11 @@ def load_template(name_or_path: str, folders: Sequence[Path]) -> TemplateSource:
     return source
 
 
+def require_template(entry: str, folders: Sequence[Path]) -> None:
+    """Raises `UserError` E301, E302 or E312 as `load_template`, but looks at no other file than the template's own."""
+    _read(_name_in(entry, folders), folders)
+
+
 def _load(name_or_path: str, folders: Sequence[Path]) -> tuple[TemplateSource, list[Diagnostic]]:
     entry = _name_in(name_or_path, folders)
     sources: dict[str, str] = {}
