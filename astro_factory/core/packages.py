@@ -24,7 +24,7 @@ def missing(packages: Iterable[str]) -> list[str]:
     return [name for name in packages if not _is_installed(name)]
 
 
-def not_installed(packages: Iterable[str], needed_by: str, code: str = "E190") -> Diagnostic:
+def not_installed(packages: Iterable[str], needed_by: str, code: str = "E185") -> Diagnostic:
     """The diagnostic about optional packages that are not there."""
     names = list(packages)
     extras = ",".join(dict.fromkeys(EXTRAS[name] for name in names))

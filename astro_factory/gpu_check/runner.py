@@ -60,7 +60,7 @@ def run_checks(dry_run: bool, only: Sequence[str], limit_s: float, show: Callabl
     """Run the checks and show a line for each, then everything as one line of JSON. Returns whether none failed.
 
     Raises:
-        UserError: E189 for an unknown name, E190 without the packages that every check needs.
+        UserError: E189 for an unknown name, E185 without the packages that every check needs.
     """
     for name in only:
         if name not in CHECKS:

@@ -12,10 +12,10 @@ from astro_factory.stages import stage_kind
 def preflight(plan: Plan, *, online: bool) -> None:
     """Run the `preflight` hook of every node that is not a hit. Raises one `UserError` with all findings.
 
-    Stages that certainly run need their packages (E190). One that is pending may become a hit.
+    Stages that certainly run need their packages (E185). One that is pending may become a hit.
     """
     certain = [item.node for item in plan.nodes.values() if isinstance(item, ToRun)]
-    found: list[Diagnostic] = missing_packages(certain, "E190")
+    found: list[Diagnostic] = missing_packages(certain, "E185")
     for item in plan.nodes.values():
         kind = stage_kind(item.node.module)
         if isinstance(item, Hit) or "preflight" not in kind.hooks:

@@ -51,10 +51,10 @@ def test_without_torch_every_command_says_so_in_one_line(without_torch):
     checked = without_torch("check", "spec.yaml")
     assert checked.returncode == 0 and "W107 'blank' and 1 more stage need torch, transformers, trl" in checked.stdout
     built = without_torch("build", "spec.yaml")
-    assert built.returncode == 2 and "E190 'blank' needs torch, transformers" in built.stderr
+    assert built.returncode == 2 and "E185 'blank' needs torch, transformers" in built.stderr
     assert "pip install 'astro-factory[train]'" in built.stderr and "Traceback" not in built.stderr
     proved = without_torch("gpu-check", "--dry-run")
-    assert proved.returncode == 2 and proved.stderr.startswith("E190 gpu-check needs torch, transformers, trl")
+    assert proved.returncode == 2 and proved.stderr.startswith("E185 gpu-check needs torch, transformers, trl")
     assert without_torch("build", "spec.yaml", "drill").returncode == 0, "light stages need no extra"
 
 
@@ -76,7 +76,7 @@ def test_packages_of_training(tmp_path, changes, packages):
 def test_all_stages_share_one_line(tmp_path, monkeypatch):
     (tmp_path / "spec.yaml").write_text(SPEC + "  more: {like: tuned, seed: 1}\n")
     monkeypatch.setattr("astro_factory.plan.packages.missing", {"torch"}.intersection)
-    [found] = missing_packages(compile_spec(tmp_path / "spec.yaml").nodes.values(), "E190")
+    [found] = missing_packages(compile_spec(tmp_path / "spec.yaml").nodes.values(), "E185")
     assert found.cause == "'blank' and 2 more stages need torch, which is not installed"
     assert found.place and found.place.line == 3
 
