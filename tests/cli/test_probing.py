@@ -28,8 +28,10 @@ def test_a_probe_foretells_the_build(run):  # noqa: F811
     Path("spec.yaml").write_text(SPEC)
     unknown = run("plan", "spec.yaml", "--json").json["stages"][-1]["estimate"]
     assert unknown["extrapolation"] is None and unknown["most_calls"] == 40 * 3 * (4 + 4)
-    broken = run("probe", "spec.yaml:trees", "--set", "engines.script={kind: python, target: no.such:Engine}")
-    assert broken.code == 1 and "the probe failed: E605 " in broken.out
+    missing = run("probe", "spec.yaml:trees", "--set", "engines.script={kind: python, target: no.such:Engine}")
+    assert missing.code == 2 and "E605 " in missing.err
+    broken = run("probe", "spec.yaml:trees", "--set", "engines.script={kind: python, target: json:loads}")
+    assert broken.code == 1 and "the probe failed: " in broken.out
     found = run("probe", "spec.yaml:trees", "-n", "12", "--json").json
     assert found["ok"] and found["status"] == "run"
     estimate = found["estimate"]

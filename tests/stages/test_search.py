@@ -76,13 +76,14 @@ def search(root: Path, model: Path, problems=PROBLEMS, items=None, engine=SCRIPT
     return {path.name: path.read_bytes() for path in ctx.out.iterdir()}, ctx.events
 
 
-def prepared(root: Path, model: Path, problems=PROBLEMS, items=None, engine=SCRIPTED, digest="m", **fields):
-    """The context and the config of a search."""
+def prepared(root: Path, model: Path, problems=PROBLEMS, items=None, engine=SCRIPTED, digest="m", mark="", **fields):
+    """The context and the config of a search; `mark` is that of the problems' verifier."""
     root.mkdir(exist_ok=True)
     out, source, events = root / "out", root / "problems", Logged()
     for folder in (out, source):
         folder.mkdir()
-    write_table(source / "problems.parquet", [problem.as_row() for problem in problems], problem_schema())
+    schema = problem_schema().with_metadata({"verifier": mark})
+    write_table(source / "problems.parquet", [problem.as_row() for problem in problems], schema)
     inputs, digests = {"model": model, "problems": source}, {"model": digest, "problems": "d"}
     ctx = StageContext("trees", inputs, digests, out, root, items or Items(root / "items"), events)
     settings = {"kind": "search", "model": "model", "problems": "problems", "policy": POLICY, "engine": engine}
@@ -181,6 +182,7 @@ OTHERS = [
     {"policy": POLICY | {"c_puct": 2.0}},
     {"engine": SCRIPTED | {"max_model_len": 99}},
     {"digest": "other"},
+    {"mark": "python:mine:Letter 1 a-digest-of-its-source"},
     {"problems": [letters("ba", name) for name in "pqrstu"]},
 ]
 

@@ -10,6 +10,7 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.stages.problems import decontaminate, deduplicate, pass_rate
+from astro_factory.stages.problems.own_verifier import own_verifier
 from tests.stages.test_evaluate import Kept, make_model, write_problems
 from tests.training.tiny import Recorded
 
@@ -52,6 +53,18 @@ def test_of_equal_and_nearly_equal_problems_the_first_stays(tmp_path):
     ]
     left, _ = run(deduplicate, tmp_path, {"train": tmp_path / "train"}, similarity=1.0)
     assert left == ["a", "b", "d", "e"]
+
+
+def test_what_is_left_keeps_the_mark_of_a_verifier_of_ones_own(tmp_path):
+    from pyarrow.parquet import read_schema
+
+    for verifier, kept in (("python:mine:Letter 1 abc", "python:mine:Letter 1 abc"), ("math 2 5", "")):
+        folder = write(tmp_path / verifier[:4], {"a": LONG, "b": OTHER})
+        schema = problem_schema().with_metadata({"verifier": verifier})
+        write_table(folder / "problems.parquet", list(read_table(folder / "problems.parquet")), schema)
+        _, ctx = run(deduplicate, tmp_path, {"train": folder})
+        assert own_verifier(folder / "problems.parquet") == own_verifier(ctx.out / "problems.parquet") == kept
+        assert (b"verifier" in (read_schema(ctx.out / "problems.parquet").metadata or {})) == bool(kept)
 
 
 CONTAMINATED = {
