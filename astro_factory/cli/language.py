@@ -95,6 +95,7 @@ def _check_folder(folder: Path, check_one: Callable[[Path], Graph], as_json: boo
             continue
         nodes += len(graph.nodes)
         if not as_json:
+            print_code(graph, graph.nodes)
             print(f"{path}: {len(graph.nodes)} stages, no errors")
     if errors:
         raise UserError(*errors)

@@ -91,6 +91,8 @@ def command_line(command: str, *arguments: object) -> str:
             kept.append(word)
             if not equals and name != "--no-import":
                 kept += given[position + 1 : position + 2]
+        elif name == "--trust" and command == "build":
+            kept.append(word)
     return shlex.join(["astro-factory", command, *map(str, arguments), *kept])
 
 

@@ -28,6 +28,12 @@ def test_a_proposed_command_repeats_the_options_that_decide_what_it_finds(monkey
     assert command_line("show", "s.yaml:report") == expected
 
 
+def test_trust_is_repeated_where_code_runs(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["astro-factory", "build", "s.yaml", "--trust", "--store", "x"])
+    assert command_line("build", "s.yaml") == "astro-factory build s.yaml --trust --store x"
+    assert command_line("show", "s.yaml:report") == "astro-factory show s.yaml:report --store x"
+
+
 def test_version(run):
     assert run("--version").out.startswith("astro-factory 0.")
 

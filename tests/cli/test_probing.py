@@ -30,7 +30,7 @@ def test_a_probe_foretells_the_build(run):  # noqa: F811
     assert unknown["extrapolation"] is None and unknown["most_calls"] == 40 * 3 * (4 + 4)
     missing = run("probe", "spec.yaml:trees", "--set", "engines.script={kind: python, target: no.such:Engine}")
     assert missing.code == 2 and "E605 " in missing.err
-    broken = run("probe", "spec.yaml:trees", "--set", "engines.script={kind: python, target: json:loads}")
+    broken = run("probe", "spec.yaml:trees", "--set", "engines.script={kind: python, target: fractions:Fraction}")
     assert broken.code == 1 and "the probe failed: " in broken.out
     found = run("probe", "spec.yaml:trees", "-n", "12", "--json").json
     assert found["ok"] and found["status"] == "run"
