@@ -1,7 +1,8 @@
 """The layout of a publication, on the Hub and in a `file:` folder alike.
 
     README.md                     the card; by its metadata `datasets.load_dataset(repo, "<artifact>")` finds the tables
-    report.html                   the same as a page to look at, without a network
+    pictures/*.svg                the plots on the card
+    report.html                   the report of what is published, without network requests
     data/<artifact>/...           the files of an artifact (dataset repositories)
     croissant.json, sessions/     a description of the tables; some traces as sessions (dataset repositories)
     config.json, *.safetensors    the files of the model (model repositories), with NOTICE if its licence requires one

@@ -152,12 +152,18 @@ def _data(ctx: StageContext, config: Config, provenance: Provenance) -> "tuple[d
     from astro_factory.hub.cards import dataset_card, published_tables
     from astro_factory.hub.croissant import CROISSANT, croissant
     from astro_factory.hub.layout import CARD, Payload, data_files
+    from astro_factory.hub.pictures import backtracks_picture
     from astro_factory.hub.session_traces import session_files
 
     folders = {name: ctx.inputs[name] for name in config.artifacts}
     tables, labels = published_tables(folders), _labels(config)
     card = dataset_card(labels, list(folders), tables, provenance)
     texts = {CARD: card.encode(), CROISSANT: croissant(labels, tables, provenance).encode()} | session_files(folders)
+    texts |= {
+        f"pictures/{name}.svg": backtracks_picture(name, table.statistics.backtracks)
+        for name, table in tables.items()
+        if table.statistics.backtracks
+    }
     return data_files(folders) | {name: Payload.of(text) for name, text in texts.items()}, card
 
 
@@ -166,6 +172,7 @@ def _model(ctx: StageContext, config: Config, provenance: Provenance) -> "tuple[
     from astro_factory.hub.cards import model_card
     from astro_factory.hub.evaluation_results import eval_results_files
     from astro_factory.hub.layout import CARD, Payload, model_files
+    from astro_factory.hub.pictures import results_picture
 
     assert config.artifact is not None
     folder, terms = ctx.inputs[config.artifact], llama_terms(provenance.behind(config.artifact).models)
@@ -176,6 +183,7 @@ def _model(ctx: StageContext, config: Config, provenance: Provenance) -> "tuple[
     texts = {CARD: card.encode()} | ({"NOTICE": terms.notice.encode()} if terms else {})
     if evaluation:
         texts |= eval_results_files(config.artifact, evaluation, config.benchmark_tasks, provenance)
+        texts |= {f"pictures/{name}.svg": results_picture(name, found.arms) for name, found in evaluation.sets.items()}
     return files | {name: Payload.of(text) for name, text in texts.items()}, card
 
 

@@ -151,6 +151,7 @@ def test_publish_a_model_with_its_results(workspace):
     first = run(workspace, **fields)
     card = (workspace / "work/out/tiny/README.md").read_text()
     assert "| **rl** | 50.0 [25.0, 75.0] |" in card and "model-index:" in card
+    assert "](pictures/test.svg)" in card and "pictures/test.svg" in first["files"]
     assert "data/report" not in str(first["files"]), "the report is on the card, not in the repository"
     assert run(workspace, **fields) == first
 
