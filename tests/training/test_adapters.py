@@ -17,7 +17,7 @@ from astro_factory.engines.config import TransformersConfig
 from astro_factory.stages.sft import Config, run
 from astro_factory.training import adapters
 from astro_factory.training.adapters import linear_layers, merged_weights
-from astro_factory.training.launch import Interrupted
+from astro_factory.training.failures import Interrupted
 from astro_factory.training.loading import load_causal_model
 from astro_factory.training.settings import LoraAdapter
 from astro_factory.training.weights import load_model
@@ -214,3 +214,21 @@ def test_all_linear_leaves_out_the_output_layer(inputs):
     model = load_causal_model(inputs["base"])
     assert "lm_head" not in linear_layers(model) and len(linear_layers(model)) == 7
     assert LoraAdapter(kind="lora").target_modules == "all-linear"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "launch",
+    [
+        {"processes": 2},
+        {"processes": 2, "deepspeed": {"zero_stage": 2}},
+        {"processes": 2, "deepspeed": {"zero_stage": 3}},
+    ],
+)
+def test_processes_train_the_same_adapter_together(inputs, tmp_path, trained, launch):
+    if launch.get("deepspeed") is not None:
+        pytest.importorskip("deepspeed")
+    run(ctx := context(tmp_path, inputs), config(epochs=2, save="adapter", launch=launch))
+    assert not [line for line in ctx.events.lines if "WARNING" in line]
+    one, other = (load_file(folder / ADAPTER_WEIGHTS) for folder in (trained["adapter"], ctx.out))
+    assert max((one[name] - other[name]).abs().max() for name in one) < 1e-3

@@ -13,8 +13,8 @@ from astro_factory.core.adapters import ADAPTER_WEIGHTS
 from astro_factory.core.problems import Problem
 from astro_factory.stages import grpo
 from astro_factory.stages.grpo import Config, run
+from astro_factory.training.failures import Interrupted
 from astro_factory.training.grpo import train_grpo
-from astro_factory.training.launch import Interrupted
 from astro_factory.training.loading import load_causal_model
 from tests.training.tiny import Recorded, contents, context, make_model
 
