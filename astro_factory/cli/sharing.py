@@ -111,8 +111,9 @@ def init(
     if as_json:
         print_json({"folder": str(folder), "files": [str(path.relative_to(folder)) for path in written]})
         return
-    print(f"{folder}: {len(written)} files; start with {folder}/specs/my_problems.yaml")
-    print(f"next: cd {folder} && astro-factory build specs/my_problems.yaml --profile smoke")
+    print(f"{folder}: {len(written)} files; start with {folder / 'specs' / 'my_problems.yaml'}")
+    enter = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    print(f"next: {enter}astro-factory build specs/my_problems.yaml --profile smoke")
 
 
 COMMANDS = (publish, pull, withdraw, init)
