@@ -111,6 +111,8 @@ class HubServer:
     def __init__(self) -> None:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.objects: dict[str, bytes] = {}
+        self.buckets: dict[str, dict[str, bytes]] = {}
+        """Files by path of each bucket; written here, because the real ones take files through Xet alone."""
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         """`METHOD /path` of each request, in order."""
@@ -180,6 +182,7 @@ def _is_lfs(path: str, size: int) -> bool:
 
 _API = re.compile(r"/api/(?P<kind>dataset|model)s/(?P<id>[^/]+/[^/]+)(?:/(?P<verb>[a-z-]+)(?:/(?P<rest>.+))?)?$")
 _RESOLVE = re.compile(r"/(?P<prefix>datasets/)?(?P<id>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)$")
+_BUCKET = re.compile(r"/(?P<api>api/)?buckets/(?P<id>[^/]+/[^/]+)(?:/(?P<verb>[a-z-]+)(?:/(?P<path>.+))?)?$")
 _LFS_BATCH = re.compile(r"/(?P<prefix>datasets/)?(?P<id>[^/]+/[^/]+)\.git/info/lfs/objects/batch$")
 
 
@@ -297,6 +300,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._validate_yaml()
         if self.route.startswith("/lfs/") and self.command == "PUT":
             return self._put_object()
+        if match := _BUCKET.match(self.route):
+            return self._bucket(match["id"], match["verb"] or "", match["path"] or "")
         if match := _LFS_BATCH.match(self.route):
             return self._lfs_batch(self._repo(_kind(match), match["id"], write=True))
         if match := _RESOLVE.match(self.route):
@@ -434,6 +439,21 @@ class _Handler(BaseHTTPRequestHandler):
             files[value["path"]] = Stored(data, lfs=True)
         elif key == "deletedFile" and files.pop(value["path"], None) is None:
             raise _Refused(404, "EntryNotFound", "A file with this name doesn't exist")
+
+    def _bucket(self, bucket: str, verb: str, path: str) -> tuple:
+        if not self._token() or bucket not in self.hub.buckets:
+            raise _Refused(404, "RepoNotFound", "Bucket not found")
+        files = self.hub.buckets[bucket]
+        if verb == "resolve" and path in files:
+            return 200, files[path], {"Content-Type": "application/octet-stream"}
+        if verb == "tree":
+            inside = (name for name in sorted(files) if not path or name == path or name.startswith(f"{path}/"))
+            return _json([{"type": "file", "path": n, "size": len(files[n]), "xetHash": _sha1(n)} for n in inside])
+        if verb:
+            raise _Refused(404, "EntryNotFound", f"{path} does not exist")
+        size = sum(map(len, files.values()))
+        return _json({"id": bucket, "private": True, "createdAt": "2026-01-01T00:00:00.000Z", "size": size,
+                      "totalFiles": len(files)})  # fmt: skip
 
     def _resolve(self, repo: Repo, revision: str, path: str) -> tuple:
         commit = self._commit(repo, revision)

@@ -250,6 +250,22 @@ def test_answer_to_the_commit_is_lost(hub, naps, sealed):
     assert len(hub.repo("org/traces").commits) == 2
 
 
+def test_line_cut_at_the_commit(hub, naps, sealed):
+    hub.fail("POST", "/commit/")
+    commit = REPO.publish(sealed(), "m")
+    assert commit == hub.repo("org/traces").head.oid and len(hub.repo("org/traces").commits) == 2
+
+
+def test_token_that_expires_between_upload_and_commit(hub, naps, sealed, monkeypatch):
+    """Nothing is published; with a new token, no table is sent again."""
+    hub.fail("POST", "/commit/", status=401)
+    with pytest.raises(UserError, match=r"E701 .*HF_TOKEN"):
+        REPO.publish(sealed(), "m")
+    assert len(hub.repo("org/traces").commits) == 1 and naps == []
+    REPO.publish(sealed(), "m")
+    assert hub.count("PUT", "/lfs/") == 1 and len(hub.repo("org/traces").commits) == 2
+
+
 def rival(hub):
     repo = hub.repo("org/traces")
     repo.add("rival", {**repo.head.files, f"note{len(repo.commits)}.md": Stored(b"hi", lfs=False)})

@@ -306,6 +306,24 @@ def test_a_store_in_a_repository_of_the_hub(run, hub):
     assert (code, outcomes(found), err) == (0, HERE, "")
 
 
+def test_a_store_in_a_bucket_of_the_hub(run, hub, monkeypatch):
+    """Reading is what the real client does; of writing, the transfer through Xet is replaced."""
+
+    def batch(self, bucket_id, *, add, **_):
+        hub.buckets[bucket_id] |= {path: Path(source).read_bytes() for source, path in add}
+
+    monkeypatch.setattr("huggingface_hub.HfApi.batch_bucket_files", batch)
+    hub.buckets["org/cache"] = {}
+    run(*BUILT, "theirs")
+    assert run("push", "spec.yaml", "hf://buckets/org/cache/store", "--store", "theirs")[1]["new_results"] == 2
+    assert all(path.startswith(("store/blobs/", "store/results/")) for path in hub.buckets["org/cache"])
+    assert run("push", "spec.yaml", "hf://buckets/org/cache/store", "--store", "theirs")[1]["new_results"] == 0
+    code, found, err = run(*BUILT, "ours", "--cache", "hf://buckets/org/cache/store")
+    assert (code, outcomes(found), err) == (0, HERE, "")
+    code, found, err = run(*BUILT, "third", "--cache", "hf://buckets/org/none/store")
+    assert code == 0 and outcomes(found) == THERE
+
+
 def test_kinds_of_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("pub/astro").mkdir(parents=True)
