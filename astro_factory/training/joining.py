@@ -97,11 +97,15 @@ def _is_shared(job_file: Path, staging: Path, digest: str) -> bool:
 
 
 def _follow(process: subprocess.Popen[bytes], line: Line) -> End | None:
-    """Wait for the processes to end; kills them if the head ends or is gone."""
+    """Wait for the processes to end; kills them if the head fails or is gone.
+
+    If the head was interrupted, they may still be writing their part of its checkpoint.
+    """
     while process.poll() is None:
         if over := _end(line.next(_POLL_S)):
-            process.kill()
-            process.wait()
+            if over.status != "interrupted":
+                process.kill()
+                process.wait()
             return over
     return None
 
