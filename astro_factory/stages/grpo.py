@@ -18,7 +18,7 @@ from astro_factory.training.settings import EngineRollouts, GRPOSettings, VLLMRo
 from astro_factory.training.totals import not_counted, sampled_by
 
 if TYPE_CHECKING:
-    from astro_factory.training.grpo import Task
+    from astro_factory.training.grpo_task import Task
 
 OUTPUT = ArtifactType.MODEL
 VERSION = 1
@@ -50,9 +50,9 @@ class Config(GRPOSettings):
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
-    """A fixed number of responses per step, whatever the number of problems. With `match_tokens` the number of rounds,
+    """At most so many responses per step, whatever the number of problems. With `match_tokens` the number of rounds,
     and so of tokens, shows when the other stage has run."""
-    samples = config.steps * config.prompts_per_step * config.group_size
+    samples = config.steps * config.prompts_per_step * config.group_size * (1 + config.max_replacements)
     if config.match_tokens:
         return Workload("samples", samples)
     return Workload("samples", samples, calls=samples, tokens=samples * config.max_new_tokens)
@@ -81,7 +81,7 @@ def run(ctx: StageContext, config: Config) -> None:
 def make_task(ctx: StageContext, config: Config) -> "Task":
     """What the trainer needs to know about the problems."""
     from astro_factory.traces.response_parser import response_measures
-    from astro_factory.training.grpo import Task
+    from astro_factory.training.grpo_task import Task
     from astro_factory.verifiers import get_verifier
     from astro_factory.verifiers.pool import worker_count
 

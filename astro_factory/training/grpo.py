@@ -5,11 +5,10 @@ length before they are split into micro-batches, and each forward pass packs a r
 batch to its longest row. Responses with advantage 0 add nothing to the gradient; their tokens are left out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypedDict, cast
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -22,13 +21,15 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from astro_factory.core.chat import Message, encode_prompt
 from astro_factory.core.context import Events
 from astro_factory.core.problems import Problem
-from astro_factory.core.verdicts import Outcome, Verdict
+from astro_factory.core.verdicts import Outcome
 from astro_factory.training.adapters import Trained, keep_single_precision, require_libraries, without_wrapper
 from astro_factory.training.alarms import Alarms, verdict_rates, wording_drift
+from astro_factory.training.dynamic_sampling import Asked, sample_round
+from astro_factory.training.grpo_task import Generate, GeneratedSample, PromptRow, Rollout, Task
 from astro_factory.training.microbatching import PASS_TOKENS, forward_passes, split_by_length, token_statistics
 from astro_factory.training.rewards import reward_of
 from astro_factory.training.rollout_mismatch import log_prob_differences, mismatch
-from astro_factory.training.rollout_schedule import micro_batch_count, plan_rounds, sample_seeds
+from astro_factory.training.rollout_schedule import micro_batch_count, plan_rounds, replacement, sample_seeds
 from astro_factory.training.sampled_tokens import ROUNDS_RATIO, SampledTokens
 from astro_factory.training.saving import save_model
 from astro_factory.training.settings import GRPOSettings, VLLMRollouts
@@ -47,68 +48,6 @@ from astro_factory.training.weights import load_model, load_tokenizer
 _SHOWN_STEPS, _SHOWN_ROLLOUTS, _SHOWN_CHARS = 20, 4, 4000
 
 
-class GeneratedSample(Protocol):
-    """One sampled response."""
-
-    @property
-    def ids(self) -> Sequence[int]: ...
-
-    @property
-    def logprobs(self) -> Sequence[float]: ...
-
-
-class Generate(Protocol):
-    """Samples one response for each seed of each prompt, from a model whose weights change between calls."""
-
-    def __call__(
-        self, prompts: Sequence[Sequence[int]], seeds: Sequence[Sequence[int]]
-    ) -> Sequence[Sequence[GeneratedSample]]:
-        """The samples in the order of prompts and seeds."""
-        ...
-
-
-class PromptRow(TypedDict):
-    """A row of the trainer's data set."""
-
-    prompt: list[Message]
-    problem: int
-    """Index of the problem."""
-    copy: int
-    """See `RoundPrompt.copy`."""
-
-
-class Rollout(TypedDict):
-    """A response as people read it."""
-
-    problem: str
-    text: str
-    verdict: str
-    reward: float | None
-
-
-@dataclass(frozen=True)
-class Task:
-    """The problems and what the stage provides for them."""
-
-    problems: list[Problem]
-    judge: Callable[[Problem, str], Verdict]
-    """Called from several threads if `judges` is more than 1."""
-    make_generate: Callable[[nn.Module, PreTrainedTokenizerBase], Generate]
-    """Returns the function that samples from a model."""
-    judges: int = 1
-    """Responses judged at the same time."""
-    measures: Callable[[Problem, str], Mapping[str, float | None]] = lambda problem, response: {}
-    """More measures of a response for the training curves, such as its number of backtracks; None if not known."""
-    spent: Callable[[int, int], None] = lambda tokens, responses: None
-    """Called with the tokens and the number of responses of every batch in this process."""
-    phase: Callable[[str], None] = lambda name: None
-    """Called with the name of each phase that begins."""
-    warn: Callable[[str], None] = lambda text: None
-    """Called with warnings for the user."""
-    show: Callable[[int, list[Rollout]], None] = lambda step, rollouts: None
-    """Called with some responses of some steps, for people to read."""
-
-
 class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
     """TRL's trainer with our optimizer, our rollouts, and forward passes without padding."""
 
@@ -121,7 +60,9 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         """Counts sampled tokens over all processes, if the settings ask for it."""
         self._generate_samples: Generate | None = None
         self._sampled_logprobs: list[list[float]] = []
-        self._rows: Sequence[PromptRow] = []
+        self._rows: list[PromptRow] = []
+        self._replaced: list[Sequence[GeneratedSample]] = []
+        """Groups of the current round that were sampled and not kept."""
         rollout = None if isinstance(settings.rollouts, VLLMRollouts) else _roll_out
         super().__init__(rollout_func=rollout, reward_funcs=[self.score], processing_class=tokenizer, **kwargs)
 
@@ -133,20 +74,18 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         **_: object,
     ) -> list[float | None]:
         """Reward of each response; logs verdicts and the task's measures."""
-        texts = self._text_tokenizer.batch_decode(completion_ids, skip_special_tokens=True)
         self._task.phase("reward")
-        tokens = sum(map(len, completion_ids))
-        self._task.spent(tokens, len(completion_ids))
+        replaced = [sample.ids for group in self._replaced for sample in group]
+        tokens = sum(map(len, [*completion_ids, *replaced]))
+        self._task.spent(tokens, len(completion_ids) + len(replaced))
         if self.sampled:
             total = self.accelerator.reduce(torch.tensor(tokens, device=self.accelerator.device), "sum")
             assert isinstance(total, Tensor)
             self.sampled.add(int(total.item()))
+        if self.settings.max_replacements:
+            log_metric("replaced", len(replaced) / len(completion_ids))
+        texts, outcomes, rewards = self._judged(problem, completion_ids)
         problems = [self._task.problems[index] for index in problem]
-        # in threads: an answer whose comparison takes seconds holds up one of them, and not all processes
-        with ThreadPoolExecutor(self._task.judges) as threads:
-            outcomes = [verdict.outcome for verdict in threads.map(self._task.judge, problems, texts)]
-        truncated = [ids[-1] not in self.eos_token_ids for ids in completion_ids]
-        rewards = [reward_of(self.settings.reward, *pair) for pair in zip(outcomes, truncated, strict=True)]
         for judged, text, found in zip(problems, texts, outcomes, strict=True):
             for outcome in Outcome:
                 log_metric(_rate(outcome), float(found is outcome))
@@ -155,6 +94,26 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
                     log_metric(name, float(value))
         self._show(texts, problem, outcomes, rewards)
         return rewards
+
+    def _judged(
+        self, problems: Sequence[int], responses: Sequence[Sequence[int]]
+    ) -> tuple[list[str], list[Outcome], list[float | None]]:
+        """Text, outcome and reward of each response."""
+        texts = self._text_tokenizer.batch_decode(responses, skip_special_tokens=True)
+        asked = [self._task.problems[index] for index in problems]
+        # in threads: an answer whose comparison takes seconds holds up one of them, and not all processes
+        with ThreadPoolExecutor(self._task.judges) as threads:
+            outcomes = [verdict.outcome for verdict in threads.map(self._task.judge, asked, texts)]
+        truncated = [ids[-1] not in self.eos_token_ids for ids in responses]
+        rewards = [reward_of(self.settings.reward, *pair) for pair in zip(outcomes, truncated, strict=True)]
+        return texts, outcomes, rewards
+
+    def _are_flat(self, asked: Sequence[Asked], groups: Sequence[Sequence[GeneratedSample]]) -> list[bool]:
+        """For each group whether all its responses earn the same reward."""
+        size = self.settings.group_size
+        problems = [one.problem for one in asked for _ in range(size)]
+        _, _, rewards = self._judged(problems, [sample.ids for group in groups for sample in group])
+        return [len(set(rewards[start : start + size])) == 1 for start in range(0, len(rewards), size)]
 
     def _show(
         self, texts: list[str], problems: list[int], outcomes: list[Outcome], rewards: list[float | None]
@@ -173,22 +132,39 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
 
     def sample(self) -> tuple[list[list[int]], list[list[int]]]:
         """Prompt and response ids of every row of the current round in this process."""
-        size = self.settings.group_size
-        rows = self._rows[::size]
-        prompts = [encode_prompt(self._text_tokenizer, row["prompt"]) for row in rows]
-        step = self.state.global_step
-        seeds = [
-            sample_seeds(self.settings.seed, step, self._task.problems[row["problem"]].id, row["copy"], size)
-            for row in rows
+        size, seed = self.settings.group_size, self.settings.seed
+        step, problems = self.state.global_step, self._task.problems
+        places = [(problems[row["problem"]].id, row["copy"]) for row in self._rows[::size]]
+        planned = [
+            Asked(row["problem"], sample_seeds(seed, step, *place, size))
+            for row, place in zip(self._rows[::size], places, strict=True)
         ]
+
+        def other(index: int, attempt: int) -> Asked:
+            return Asked(*replacement(seed, step, *places[index], attempt, len(problems), size))
+
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:  # pyright: ignore[reportArgumentType]
             assert isinstance(model, nn.Module)
             policy = without_wrapper(model)
             self._generate_samples = self._generate_samples or self._task.make_generate(policy, self._text_tokenizer)
-            groups = self._generate_samples(prompts, seeds)
-        self._sampled_logprobs = [list(sample.logprobs) for group in groups for sample in group]
-        responses = [list(sample.ids) for group in groups for sample in group]
-        return [prompt for prompt in prompts for _ in range(size)], responses
+            most = self.settings.max_replacements
+            found = sample_round(planned, self._generate_groups, self._are_flat, other, most)
+        self._replaced = found.replaced
+        for place, asked in enumerate(found.asked):  # TRL reads the rows again for the rewards
+            if asked is not planned[place]:
+                row: PromptRow = {"prompt": _messages(problems[asked.problem]), "problem": asked.problem, "copy": 0}
+                self._rows[place * size : (place + 1) * size] = [row] * size
+        self._sampled_logprobs = [list(sample.logprobs) for group in found.groups for sample in group]
+        responses = [list(sample.ids) for group in found.groups for sample in group]
+        return [prompt for prompt in self._prompts(found.asked) for _ in range(size)], responses
+
+    def _generate_groups(self, asked: Sequence[Asked]) -> Sequence[Sequence[GeneratedSample]]:
+        assert self._generate_samples
+        return self._generate_samples(self._prompts(asked), [one.seeds for one in asked])
+
+    def _prompts(self, asked: Sequence[Asked]) -> list[list[int]]:
+        problems = self._task.problems
+        return [encode_prompt(self._text_tokenizer, _messages(problems[one.problem])) for one in asked]
 
     def _tokenize_prompts(self, prompts: list[list[Message]]) -> tuple[list[list[int]], None, dict[str, Any]]:
         """TRL's step before rollouts with vLLM, with chat templates in bounds; no images, no other fields."""

@@ -41,6 +41,18 @@ def sample_seeds(seed: int, step: int, problem_id: str, copy: int, group_size: i
     return [seed_for(seed, "response", step, problem_id, first + index) for index in range(group_size)]
 
 
+def replacement(
+    seed: int, step: int, problem_id: str, copy: int, attempt: int, problems: int, group_size: int
+) -> tuple[int, list[int]]:
+    """The problem (its index) and seeds of a group that replaces one of a round, in its n-th attempt.
+
+    They depend on neither the process nor the other groups: `problem_id` and `copy` are those of the planned prompt.
+    """
+    problem = Random(seed_for(seed, "replacement", step, problem_id, copy, attempt)).randrange(problems)
+    place = (seed, "replacement response", step, problem_id, copy, attempt)
+    return problem, [seed_for(*place, index) for index in range(group_size)]
+
+
 def micro_batch_count(samples: int, max_size: int) -> int:
     """Smallest number of equal parts of `samples` samples with at most `max_size` in each."""
     return next(parts for parts in range(1, samples + 1) if samples % parts == 0 and samples // parts <= max_size)

@@ -251,6 +251,9 @@ class GRPOSettings(TrainingConfig):
     """Problems in a round, over all processes; a multiple of their number."""
     group_size: int = Field(ge=2)
     """Responses to each problem; advantages are relative to this group."""
+    max_replacements: Annotated[int, LATER] = Field(0, ge=0)
+    """Dynamic sampling (DAPO): how often a group whose responses all earn the same reward, which teaches nothing, is
+    replaced by one of another problem. A round samples at most 1 + this many times its responses. 0 replaces none."""
     temperature: float = Field(1.0, gt=0)
     """Sampling temperature; the loss uses the same one."""
     max_new_tokens: int = Field(ge=1)
@@ -335,6 +338,12 @@ class GRPOSettings(TrainingConfig):
             raise ValueError(
                 "vLLM receives merged weights, which have to be whole, but ZeRO-3 shards them; use zero_stage 2"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _replaceable(self) -> "GRPOSettings":
+        if self.max_replacements and isinstance(self.rollouts, VLLMRollouts):
+            raise ValueError("max_replacements needs rollouts of kind engine; vLLM samples a round at once")
         return self
 
     @model_validator(mode="after")

@@ -32,6 +32,7 @@ _CURVES = {
     "reward": "reward",
     "reward_std": "reward_std",
     "frac_reward_zero_std": "groups_without_signal",
+    "replaced": "replaced_groups",
     "completions/mean_length": "length",
     "completions/clipped_ratio": "clipped",
     "backtracks": "backtracks",
