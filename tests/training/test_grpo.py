@@ -11,9 +11,8 @@ from astro_factory.engines.base import Request
 from astro_factory.engines.sampler import Sampler
 from astro_factory.training.grpo import make_arguments, make_trainer
 from astro_factory.training.grpo_task import Task
-from astro_factory.training.reward_settings import Reward
 from astro_factory.training.rewards import reward_of
-from astro_factory.training.settings import GRPOSettings
+from astro_factory.training.settings import GRPOSettings, Reward
 from astro_factory.training.weights import load_model, load_tokenizer
 from tests.training.judges import Says
 from tests.training.tiny import make_model
