@@ -99,7 +99,7 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self, problems: Sequence[int], responses: Sequence[Sequence[int]]
     ) -> tuple[list[str], list[Outcome], list[float | None]]:
         """Text, outcome and reward of each response."""
-        texts = self._text_tokenizer.batch_decode(responses, skip_special_tokens=True)
+        texts = self._text_tokenizer.batch_decode([[*ids] for ids in responses], skip_special_tokens=True)
         asked = [self._task.problems[index] for index in problems]
         # in threads: an answer whose comparison takes seconds holds up one of them, and not all processes
         with ThreadPoolExecutor(self._task.judges) as threads:
