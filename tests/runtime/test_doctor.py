@@ -51,6 +51,13 @@ def other(**versions: str | None) -> dict[str, dict[str, str]]:
 CUDA_13, ON_CPU = {"version": "2.13.0", "cuda": "13.0"}, {"version": "2.13.0+cpu", "cuda": ""}
 
 
+def test_a_new_environment_differs_in_nothing():
+    """Python 3.11 puts its own setuptools into it."""
+    facts = replace(SOUND, tested={"setuptools": "84.2.1", "torch": "2.13.0"}, versions={"setuptools": "65.5.0"})
+    (found,) = (f for f in findings(facts) if f.name == "tested")
+    assert found.text == "every package has the version that the tests ran with"
+
+
 def test_it_names_what_differs_from_the_versions_tested():
     tested = {"torch": "2.13.0", "transformers": "5.19.0", "trl": "1.16.1", "not-installed": "1"}
     versions = SOUND.versions | {"torch": "2.13.0+cpu"}
