@@ -48,10 +48,8 @@ def fault_of_server(url: str, timeout_s: float) -> str:
         return ""
     except urllib.error.URLError as error:  # no connection
         return str(error.reason) or type(error.reason).__name__
-    except TimeoutError:  # connected, but busy
+    except (OSError, http.client.HTTPException, ValueError):  # connected: what it does wrong, the first request says
         return ""
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return str(error).strip() or type(error).__name__
 
 
 def read_at_most(response: Any, max_bytes: int) -> bytes:

@@ -42,13 +42,13 @@ class OpenAIEngine(AsyncEngine):
     def __init__(self, config: OpenAIConfig, folder: Path):
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         self.max_model_len = config.max_model_len
+        self._key = _read_key(config.api_key_env) if config.api_key_env else ""
         _require_server(config)
         self._config = config
         self._turn = count()
         self._closed = threading.Event()
         self._pool = ThreadPoolExecutor(config.concurrency)
         self._headers = {"Content-Type": "application/json"}
-        self._key = _read_key(config.api_key_env) if config.api_key_env else ""
         if self._key:
             self._headers["Authorization"] = f"Bearer {self._key}"
 
