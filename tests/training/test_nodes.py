@@ -131,6 +131,14 @@ def test_what_is_no_address(text):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["--head", "node-1"], ["--head", "node-1", "--node", "2"]])
+def test_a_node_needs_its_number_and_its_head(cluster, options):
+    command = [sys.executable, "-m", "astro_factory", "launch", f"{cluster.spec}:tuned", "--store"]
+    done = subprocess.run([*command, str(cluster.store.root), *options], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "E547 'tuned' runs on 2 nodes" in done.stderr
+
+
+@pytest.mark.slow
 def test_two_nodes_train_together(cluster):
     cluster.run("--set", "stages.tuned.epochs=1")
     assert "node 1 trains with the head" in cluster.said(1)
