@@ -48,8 +48,14 @@ def fault_of_server(url: str, timeout_s: float) -> str:
         return ""
     except urllib.error.URLError as error:  # no connection
         return str(error.reason) or type(error.reason).__name__
-    except (OSError, http.client.HTTPException, ValueError):  # connected: what it does wrong, the first request says
+    except TimeoutError:  # connected, but busy
         return ""
+    except http.client.RemoteDisconnected:
+        return "it hangs up"
+    except (http.client.HTTPException, ValueError):  # what it sent is not quoted: it may hold a key
+        return "it does not speak HTTP"
+    except OSError as error:
+        return str(error).strip() or type(error).__name__
 
 
 def read_at_most(response: Any, max_bytes: int) -> bytes:

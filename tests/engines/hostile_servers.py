@@ -42,7 +42,6 @@ LOST = {
     "deep JSON": answer("[" * 100_000),
     "no choices": answer("{}"),
     "choices of another type": answer('{"choices": "text"}'),
-    "key as status line": f"{KEY}\r\n\r\n",
     "key in the reason": f"HTTP/1.1 500 {KEY}\r\nContent-Length: 0\r\n\r\n",
     "number of 5,000 digits": answer("9" * 5000),
     "not UTF-8": answer("\udcff"),
@@ -91,8 +90,14 @@ def raw_server(respond: Callable[[socket.socket], None]) -> Iterator[tuple[str, 
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def sends(text: str) -> Callable[[socket.socket], None]:
-    return lambda connection: connection.sendall(text.encode(errors="surrogateescape"))
+KEY_AS_STATUS_LINE = f"{KEY}\r\n\r\n"
+"""E626 from the first response on, E603 later."""
+
+
+def sends(text: str, first: str | None = None) -> Callable[[socket.socket], None]:
+    """Answers each connection with a text. `first`: another one for the first."""
+    texts = iter([] if first is None else [first])
+    return lambda connection: connection.sendall(next(texts, text).encode(errors="surrogateescape"))
 
 
 def drips(head: str) -> Callable[[socket.socket], None]:

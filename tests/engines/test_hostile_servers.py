@@ -8,7 +8,19 @@ import pytest
 from astro_factory.core.errors import UserError
 from astro_factory.engines import Request, open_engine
 from astro_factory.engines.config import OpenAIConfig
-from tests.engines.hostile_servers import INVALID, JSON, KEY, LOST, REFUSED, answer, choice, drips, raw_server, sends
+from tests.engines.hostile_servers import (
+    INVALID,
+    JSON,
+    KEY,
+    KEY_AS_STATUS_LINE,
+    LOST,
+    REFUSED,
+    answer,
+    choice,
+    drips,
+    raw_server,
+    sends,
+)
 from tests.engines.tiny import make_tokenizer
 
 
@@ -50,6 +62,11 @@ def test_hostile_response(code, text, folder, golden):
     assert found == code
     if code != "E603":
         golden(re.sub(r"(.)\1{20,}", r"\1…", message))
+
+
+@pytest.mark.parametrize(("first", "code"), [(None, "E626"), (answer("{}"), "E603")], ids=["at once", "later"])
+def test_a_key_that_comes_back_as_a_status_line_is_not_quoted(first, code, folder):
+    assert failure(folder, sends(KEY_AS_STATUS_LINE, first))[0] == code
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
