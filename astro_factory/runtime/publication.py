@@ -8,7 +8,6 @@ import yaml
 
 from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.results import Result
-from astro_factory.report.published import published_report
 from astro_factory.runtime.published_files import PublishedFiles
 
 _NODES = ("models", "problems", "stages", "publish")
@@ -109,6 +108,8 @@ def write_provenance(
     Args:
         outputs: The folders that are published, by node.
     """
+    from astro_factory.report.published import published_report  # with the libraries of a report, which few builds need
+
     (folder / "records").mkdir(parents=True, exist_ok=True)
     files = PublishedFiles.of(graph, node)
     files.write(folder)
