@@ -64,7 +64,7 @@ def _pipeline(
                 "key": result.key,
                 "layer": layers[name],
                 "reads": list(stage.references),
-                "config": list(_settings(result)),
+                "config": sorted(_settings(result)),  # a record has one order when it is made, another when it is read
                 "bytes": sum(entry["size"] for entry in result.outputs.values()),
             }
         )

@@ -312,7 +312,7 @@ def test_ray_changes_no_rewording(tmp_path, model):
     here = area_rewritten(tmp_path / "here", model)
     try:
         assert area_rewritten(tmp_path / "ray", model, backend="ray", processes=2) == here
-        with pytest.raises(UserError, match="E603"):
+        with pytest.raises(UserError, match="E626"):
             unreachable = {"kind": "openai", "base_urls": ["http://127.0.0.1:9/v1"], "model": "m", "retries": 0}
             area_rewritten(tmp_path / "lost", model, backend="ray", engine=unreachable | {"max_model_len": 99})
     finally:
