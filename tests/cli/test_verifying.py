@@ -43,7 +43,7 @@ def write(path, rows):
 
 def test_gives_one_verdict_a_row_in_order(tmp_path, capsys):
     rows = write(tmp_path / "rows.jsonl", [{"gold": gold, "answer": answer} for gold, answer, *_ in ROWS])
-    verify(rows, "math", True)
+    verify(rows, "math", as_json=True)
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["verdict"], row["extracted"]) for row in found] == [row[2:] for row in ROWS]
 
@@ -60,7 +60,9 @@ def test_shows_people_the_same_and_counts(tmp_path, capsys):
 def test_takes_what_a_verifier_needs_beside_the_answer(tmp_path, capsys):
     info = {"numbers": [4, 10, 3], "target": 17}
     verify(
-        write(tmp_path / "rows.jsonl", [{"gold": "", "answer": "answer 4 + 10 + 3", "info": info}]), "countdown", True
+        write(tmp_path / "rows.jsonl", [{"gold": "", "answer": "answer 4 + 10 + 3", "info": info}]),
+        "countdown",
+        as_json=True,
     )
     assert json.loads(capsys.readouterr().out)["verdict"] == "correct"
 
