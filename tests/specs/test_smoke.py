@@ -133,6 +133,7 @@ def test_small_llamas_build_with_adapters_on_a_laptop(tmp_path, size):
     assert (published / "adapter_model.safetensors").is_file() and (published / "base/model.safetensors").is_file()
 
 
+@pytest.mark.nightly
 def test_a_workspace_builds_with_problems_of_ones_own(tmp_path):
     """As README and guide have it: `init`, another file of problems, the smoke build."""
     program(tmp_path, "init", "mine")

@@ -20,6 +20,7 @@ GRPO = {"model": "m", "problems": "p", "learning_rate": 1e-6, "steps": 1, "promp
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @needs_deepspeed
 def test_sharded_weights_decay_by_their_whole_shape_and_gradients_add_up_in_single_precision():
     from tests.training.zero_numerics import DECAY, INPUTS
