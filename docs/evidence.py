@@ -25,7 +25,7 @@ _STATUSES: dict[Status, str] = {
     "null": "the interval includes 0: no difference is shown, and one smaller than the interval is not excluded",
     "refuted": "the control wins, and the interval excludes 0",
     "measured": "a figure without a comparison",
-    "not shown": "nobody measured it, or not in a way that could have gone against the claim",
+    "not shown": "not measured, or measured in a way that could not have refuted the claim",
 }
 
 

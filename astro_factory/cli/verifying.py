@@ -55,7 +55,7 @@ def verify(
 
 
 def _enable(target: str, trust: bool) -> None:
-    """Make a verifier of one's own importable. Raises `UserError` E190 if it is code of a publication."""
+    """Make a user-defined verifier importable. Raises `UserError` E190 if it is code of a publication."""
     from astro_factory.plan.code_access import require_trust
 
     with looking_in([*folders_of(Path()), *folders_of(Path("specs"))]):

@@ -1,6 +1,6 @@
 """What stands between a spec that names Python code and running it: the code must be there, and trusted.
 
-Code of a publication that was pulled runs only with `--trust`; code that one's own spec names needs no permission.
+Code of a publication that was pulled runs only with `--trust`; code that the user's own spec names needs no permission.
 """
 
 from collections.abc import Iterable

@@ -156,7 +156,7 @@ def _trackio_run(track: Trackio, name: RunName, settings: Mapping[str, Any]) -> 
     def start() -> Any:
         return trackio.init(
             project=name.project,
-            name=f"{name.stage} {name.build}",  # runs are told apart by their name
+            name=f"{name.stage} {name.build}",  # the name identifies a run
             group=name.build,
             space_id=track.space,
             config=dict(settings),

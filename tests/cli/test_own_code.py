@@ -1,4 +1,4 @@
-"""Code of one's own, from a folder to a publication and back: `check --trust`, `build`, `verify`, `pull`, `--trust`."""
+"""User-defined code, from a folder to a publication and back: `check --trust`, `build`, `verify`, `pull`, `--trust`."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The verifier of one's own in the guide is complete: `check --trust --data` accepts it, and it judges as it says."""
+"""The guide's user-defined verifier is complete: `check --trust --data` accepts it, and it judges as it says."""
 
 import re
 from pathlib import Path

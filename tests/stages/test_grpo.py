@@ -15,7 +15,7 @@ from astro_factory.core.workload import Workload
 from astro_factory.stages.grpo import Config, estimate, preflight, run
 from astro_factory.training.failures import Interrupted
 from astro_factory.training.totals import TOTALS
-from tests.training.tiny import Recorded, contents, context, make_model
+from tests.training.tiny import Recorded, contents, context, grpo_fields, make_model, make_problems
 
 WANTED = "Yes"
 
@@ -23,26 +23,11 @@ WANTED = "Yes"
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     root = tmp_path_factory.mktemp("inputs")
-    problems = [
-        Problem(f"p{i}", f"{i} , {i + 1}", WANTED, "python:tests.training.judges:Says", level="words") for i in range(6)
-    ]
-    pq.write_table(pa.Table.from_pylist([p.as_row() for p in problems]), root / "problems.parquet")
-    return {"base": make_model(root / "base"), "problems": root}
+    return {"base": make_model(root / "base"), "problems": make_problems(root, 6)}
 
 
 def config(**changes) -> Config:
-    fields = {
-        "kind": "grpo",
-        "model": "base",
-        "problems": "problems",
-        "steps": 4,
-        "prompts_per_step": 4,
-        "group_size": 4,
-        "learning_rate": 3e-3,
-        "max_new_tokens": 12,
-        "micro_batch_size": 8,
-    }
-    return Config(**fields | changes)
+    return Config(**grpo_fields() | changes)
 
 
 @pytest.mark.slow

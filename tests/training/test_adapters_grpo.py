@@ -4,19 +4,16 @@ import os
 import signal
 from dataclasses import replace
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
 from astro_factory.core.adapters import ADAPTER_WEIGHTS
-from astro_factory.core.problems import Problem
 from astro_factory.stages import grpo
 from astro_factory.stages.grpo import Config, run
 from astro_factory.training.failures import Interrupted
 from astro_factory.training.grpo import train_grpo
 from astro_factory.training.loading import load_causal_model
-from tests.training.tiny import Recorded, contents, context, make_model
+from tests.training.tiny import Recorded, contents, context, grpo_fields, make_model, make_problems
 
 LORA = {"kind": "lora", "rank": 4, "alpha": 16}
 
@@ -24,27 +21,11 @@ LORA = {"kind": "lora", "rank": 4, "alpha": 16}
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     root = tmp_path_factory.mktemp("inputs")
-    problems = [
-        Problem(f"p{i}", f"{i} , {i + 1}", "Yes", "python:tests.training.judges:Says", level="words") for i in range(4)
-    ]
-    pq.write_table(pa.Table.from_pylist([p.as_row() for p in problems]), root / "problems.parquet")
-    return {"base": make_model(root / "base"), "problems": root}
+    return {"base": make_model(root / "base"), "problems": make_problems(root, 4)}
 
 
 def config(**changes) -> Config:
-    fields = {
-        "kind": "grpo",
-        "model": "base",
-        "problems": "problems",
-        "steps": 4,
-        "prompts_per_step": 4,
-        "group_size": 4,
-        "learning_rate": 3e-2,
-        "max_new_tokens": 12,
-        "micro_batch_size": 8,
-        "adapter": LORA,
-    }
-    return Config(**fields | changes)
+    return Config(**grpo_fields() | {"learning_rate": 3e-2, "adapter": LORA} | changes)
 
 
 def curve(ctx, name: str) -> list[float]:

@@ -106,6 +106,34 @@ class Recorded(Events):
         self.tokens += tokens
 
 
+def make_problems(folder: Path, count: int) -> Path:
+    """A folder with problems that `judges.Says` judges; the answer of each is "Yes"."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from astro_factory.core.problems import Problem
+
+    verifier = "python:tests.training.judges:Says"
+    problems = [Problem(f"p{i}", f"{i} , {i + 1}", "Yes", verifier, level="words") for i in range(count)]
+    pq.write_table(pa.Table.from_pylist([problem.as_row() for problem in problems]), folder / "problems.parquet")
+    return folder
+
+
+def grpo_fields() -> dict[str, object]:
+    """The config of a `grpo` stage that runs in seconds on the problems of `make_problems`."""
+    return {
+        "kind": "grpo",
+        "model": "base",
+        "problems": "problems",
+        "steps": 4,
+        "prompts_per_step": 4,
+        "group_size": 4,
+        "learning_rate": 3e-3,
+        "max_new_tokens": 12,
+        "micro_batch_size": 8,
+    }
+
+
 def context(root: Path, inputs: dict[str, Path], events: Events | None = None) -> StageContext:
     out, work = root / "out", root / "work"
     for folder in (out, work):

@@ -1,4 +1,4 @@
-"""`check` reads the source of a verifier of one's own and imports nothing."""
+"""`check` reads the source of a user-defined verifier and imports nothing."""
 
 import sys
 

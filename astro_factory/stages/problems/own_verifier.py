@@ -1,4 +1,4 @@
-"""Which verifier of one's own a table of problems was made with, and the digest of its source.
+"""Which user-defined verifier a table of problems was made with, and the digest of its source.
 
 A table holds only names of verifiers. This mark makes an edited verifier a changed table, and so a changed key of what
 judges by it.
