@@ -1,21 +1,23 @@
 """Random countdown puzzles and paths through them, for problem sources and practice documents.
 
-Puzzles are solvable by construction: a target is where a random path of allowed steps ends. Number sets belong to
-`train`, `dev` or `test` by a hash of the sorted numbers, so no two sources can disagree about what is held out.
+Puzzles are solvable by construction: a target is where a random path of allowed steps ends. A hash of the sorted numbers
+puts each number set into one of ten buckets: bucket 0 is `test`, bucket 1 is `dev` and the others are `train`. So no two
+sources can disagree about what is held out.
 """
 
 import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from random import Random
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from astro_factory.core.config import Config
+from astro_factory.core.config import LATER, Config
 from astro_factory.verifiers.countdown import DEFAULT_MAX_VALUE, Part, calculate, closing_text, join, step_text
 
 Split = Literal["train", "dev", "test"]
+_BUCKETS: dict[Split, range] = {"test": range(1), "dev": range(1, 2), "train": range(2, 10)}
 
 
 class PuzzleRules(Config):
@@ -29,6 +31,9 @@ class PuzzleRules(Config):
     """No step of a solution may give more than this."""
     target_range: tuple[int, int] = (10, 40)
     """Smallest and largest target; a target is never one of the given numbers."""
+    buckets: Annotated[list[int], LATER] = Field(default_factory=list)
+    """Which of the training split's buckets, 2 to 9, to draw number sets from; all of them if empty. Sources with different
+    buckets share no number set, so that practice, search and RL can each have their own."""
 
     @field_validator("numbers")
     @classmethod
@@ -37,6 +42,13 @@ class PuzzleRules(Config):
         if not weights or min(weights) < 2 or min(weights.values()) <= 0:
             raise ValueError("needs counts of at least 2 numbers, with weights above 0")
         return dict(sorted(numbers.items())) if isinstance(numbers, dict) else numbers
+
+    @field_validator("buckets")
+    @classmethod
+    def _training_buckets(cls, buckets: list[int]) -> list[int]:
+        if not set(buckets) <= set(_BUCKETS["train"]):
+            raise ValueError("the buckets of the training split are 2 to 9")
+        return sorted(set(buckets))
 
     @model_validator(mode="after")
     def _ranges(self) -> "PuzzleRules":
@@ -90,21 +102,27 @@ def weights_of(numbers: dict[int, float] | list[int]) -> dict[int, float]:
 
 
 def split_of(numbers: Sequence[int]) -> Split:
-    """Where a number set belongs, whatever the order and the target: of ten buckets 0 is test and 1 is dev."""
-    return _split_of(tuple(sorted(numbers)))
+    """The split of a number set, whatever the order and the target."""
+    bucket = bucket_of(tuple(sorted(numbers)))
+    return next(split for split, buckets in _BUCKETS.items() if bucket in buckets)
 
 
 @lru_cache(maxsize=1 << 16)
-def _split_of(numbers: tuple[int, ...]) -> Split:
-    bucket = int(hashlib.sha256(" ".join(map(str, numbers)).encode()).hexdigest(), 16) % 10
-    return ("test", "dev")[bucket] if bucket < 2 else "train"
+def bucket_of(numbers: tuple[int, ...]) -> int:
+    """The bucket, from 0 to 9, of a number set in ascending order."""
+    return int(hashlib.sha256(" ".join(map(str, numbers)).encode()).hexdigest(), 16) % 10
+
+
+def may_draw(numbers: Sequence[int], rules: PuzzleRules, split: Split) -> bool:
+    """Whether these rules draw the number set in this split."""
+    return bucket_of(tuple(sorted(numbers))) in (rules.buckets or _BUCKETS[split])
 
 
 def draw_numbers(random: Random, rules: PuzzleRules, count: int, split: Split) -> tuple[int, ...] | None:
-    """`count` numbers in random order, or None where the draw is not of this split."""
+    """`count` numbers in random order, or None where the draw is not of this split or these buckets."""
     low, high = rules.number_range
     numbers = tuple([random.randint(low, high) for _ in range(count)])
-    return numbers if split_of(numbers) == split else None
+    return numbers if may_draw(numbers, rules, split) else None
 
 
 def random_path(random: Random, numbers: tuple[int, ...], max_value: int, smallest: int = 0) -> Path | None:

@@ -14,9 +14,9 @@ from astro_factory.verifiers.countdown_puzzles import (
     Path,
     PuzzleRules,
     draw_numbers,
+    may_draw,
     random_path,
     random_puzzle,
-    split_of,
     weights_of,
 )
 
@@ -49,13 +49,27 @@ def attempt(random: Random, rules: PuzzleRules) -> Document | None:
     return f"try {question_text(path.numbers, target)}", "\n".join(_attempt_lines(random, path, target))
 
 
-def series(random: Random, rules: PuzzleRules) -> Document | None:
+def series(random: Random, rules: PuzzleRules, checked: bool = True) -> Document | None:
     """Attempts at two to six unrelated puzzles: long range, and other states among those to copy from."""
     draws = [_draw_attempt(random, rules) for _ in range(random.randint(2, 6))]
     lines: list[str] = []
     for path, target in filter(None, draws):
-        lines += [f"try {question_text(path.numbers, target)}", *_attempt_lines(random, path, target)]
+        lines += [f"try {question_text(path.numbers, target)}", *_attempt_lines(random, path, target, checked)]
     return (f"series {lines[0]}", "\n".join(lines[1:])) if lines else None
+
+
+def unchecked_attempt(random: Random, rules: PuzzleRules) -> Document | None:
+    """As `attempt`, but no document compares its end with the target: it ends there, or copies earlier states."""
+    drawn = _draw_attempt(random, rules)
+    if drawn is None:
+        return None
+    path, target = drawn
+    return f"try {question_text(path.numbers, target)}", "\n".join(_attempt_lines(random, path, target, checked=False))
+
+
+def unchecked_series(random: Random, rules: PuzzleRules) -> Document | None:
+    """As `series`, without the comparisons."""
+    return series(random, rules, checked=False)
 
 
 def check(random: Random, rules: PuzzleRules) -> Document:
@@ -80,6 +94,8 @@ SKILLS: dict[str, Skill] = {
     "series": series,
     "check": check,
     "arithmetic": arithmetic,
+    "unchecked_attempt": unchecked_attempt,
+    "unchecked_series": unchecked_series,
 }
 
 
@@ -106,11 +122,11 @@ def _draw_attempt(random: Random, rules: PuzzleRules) -> tuple[Path, int] | None
     return None if target in path.numbers else (path, target)
 
 
-def _attempt_lines(random: Random, path: Path, target: int) -> list[str]:
+def _attempt_lines(random: Random, path: Path, target: int, checked: bool = True) -> list[str]:
     """The steps, and then the check, or one to three earlier states, or both."""
     lines = [step.text for step in path.steps]
     ending = random.random()
-    if ending < 0.7 or path.end == target:
+    if checked and (ending < 0.7 or path.end == target):
         lines.append(compare_line(path.end, target))
     if ending > 0.4 and path.end != target:
         earlier = path.states[:-1]
@@ -124,9 +140,9 @@ def _draw_count(random: Random, rules: PuzzleRules) -> int:
 
 
 def _touches_held_out(path: Path, rules: PuzzleRules) -> bool:
-    """Whether the path passes through numbers that could be a held-out problem's."""
+    """Whether the path passes through numbers that could be those of a problem of another split or bucket."""
     sizes, (low, high) = weights_of(rules.numbers), rules.number_range
     return any(
-        len(state) in sizes and low <= min(state) and max(state) <= high and split_of(state) != "train"
+        len(state) in sizes and low <= min(state) and max(state) <= high and not may_draw(state, rules, "train")
         for state in path.states
     )

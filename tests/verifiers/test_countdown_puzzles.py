@@ -26,6 +26,7 @@ WRONG = [
     ({"numbers": {3: 0}}, "needs counts of at least 2 numbers, with weights above 0"),
     ({"number_range": (5, 1)}, "number_range needs two whole numbers from 0, the smaller one first"),
     ({"target_range": (-1, 5)}, "target_range needs two whole numbers from 0, the smaller one first"),
+    ({"buckets": [1, 2]}, "the buckets of the training split are 2 to 9"),
     ({"target_range": (41, 50)}, "target_range begins above max_value, so no step can reach a target"),
 ]
 

@@ -8,7 +8,7 @@ from functools import partial
 from random import Random
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.canonical import seed_for
@@ -38,6 +38,12 @@ class Config(StageConfig, PuzzleRules):
     """Which number sets to use: a hash of the sorted numbers puts 8 of 10 in train, 1 in dev and 1 in test."""
     seed: int = 0
     """Source of randomness."""
+
+    @model_validator(mode="after")
+    def _buckets_are_of_the_split(self) -> "Config":
+        if self.buckets and self.split != "train":
+            raise ValueError(f"'buckets' divides the training split, and 'split' is {self.split}")
+        return self
 
 
 def estimate(config: Config, rows: Rows) -> Workload:

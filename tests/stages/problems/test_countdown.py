@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.errors import UserError
@@ -9,7 +10,7 @@ from astro_factory.core.tables import read_table
 from astro_factory.stages.problems import countdown
 from astro_factory.stages.problems.countdown import Config, make_problems
 from astro_factory.verifiers import get_verifier
-from astro_factory.verifiers.countdown_puzzles import split_of
+from astro_factory.verifiers.countdown_puzzles import bucket_of, split_of
 
 
 class NoItems(Items):
@@ -53,6 +54,18 @@ def test_problems_are_distinct_solvable_and_of_their_split(split):
         assert problem.info["target"] not in problem.info["numbers"]
     assert [p.level for p in problems].count("3 numbers") == 20
     assert [p.level for p in problems[:10]].count("3 numbers") == 4
+
+
+def test_sources_with_different_buckets_share_no_number_set():
+    sources = [[2, 3, 4], [5, 6, 7], [8, 9]]
+    found = [{tuple(sorted(p.info["numbers"])) for p in make_problems(config(buckets=own))} for own in sources]
+    assert all(found) and not (found[0] & found[1] or found[0] & found[2] or found[1] & found[2])
+    assert {bucket_of(numbers) for numbers in found[2]} == {8, 9}
+
+
+def test_buckets_divide_the_training_split_alone():
+    with pytest.raises(ValidationError, match="'buckets' divides the training split, and 'split' is test"):
+        config(buckets=[2], split="test")
 
 
 def test_a_problem_reads_as_decided():
