@@ -23,9 +23,7 @@ OUTPUT = ArtifactType.DIALOGUES
 VERSION = 1
 HEAVY = False
 
-Skill = Literal[
-    "solve", "attempt", "series", "check", "arithmetic", "unchecked_attempt", "unchecked_series"
-]
+Skill = Literal["solve", "attempt", "series", "check", "arithmetic", "unchecked_attempt", "unchecked_series"]
 _SKILLS: tuple[Skill, ...] = get_args(Skill)
 """Order in which skills are drawn from; the order of a mapping in the spec does not count."""
 _PATIENCE = 100_000
@@ -40,9 +38,9 @@ class Config(StageConfig, PuzzleRules):
     skills: dict[Skill, float] = Field(
         default_factory=lambda: {"solve": 0.5, "attempt": 0.3, "series": 0.05, "check": 0.1, "arithmetic": 0.05}
     )
-    """Weight of each skill: correct solutions, honest attempts, series of attempts, comparisons, calculations. Attempts and
-    series compare their ends with the target; `unchecked_attempt` and `unchecked_series` never do, for a base that has to
-    learn the check by itself."""
+    """Weight of each skill: correct solutions, honest attempts, series of attempts, comparisons, calculations. Attempts
+    and series compare their ends with the target; `unchecked_attempt` and `unchecked_series` never do, for a base that
+    has to learn the check by itself."""
     seed: int = 0
     """Source of randomness."""
 

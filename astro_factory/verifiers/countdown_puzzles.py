@@ -1,8 +1,8 @@
 """Random countdown puzzles and paths through them, for problem sources and practice documents.
 
-Puzzles are solvable by construction: a target is where a random path of allowed steps ends. A hash of the sorted numbers
-puts each number set into one of ten buckets: bucket 0 is `test`, bucket 1 is `dev` and the others are `train`. So no two
-sources can disagree about what is held out.
+Puzzles are solvable by construction: a target is where a random path of allowed steps ends. A hash of the sorted
+numbers puts each number set into one of ten buckets: bucket 0 is `test`, bucket 1 is `dev` and the others are `train`.
+So no two sources can disagree about what is held out.
 """
 
 import hashlib
@@ -32,8 +32,8 @@ class PuzzleRules(Config):
     target_range: tuple[int, int] = (10, 40)
     """Smallest and largest target; a target is never one of the given numbers."""
     buckets: Annotated[list[int], LATER] = Field(default_factory=list)
-    """Which of the training split's buckets, 2 to 9, to draw number sets from; all of them if empty. Sources with different
-    buckets share no number set, so that practice, search and RL can each have their own."""
+    """Which of the training split's buckets, 2 to 9, to draw number sets from; all of them if empty. Sources with
+    different buckets share no number set, so that practice, search and RL can each have their own."""
 
     @field_validator("numbers")
     @classmethod

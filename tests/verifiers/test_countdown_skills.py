@@ -66,15 +66,29 @@ def test_attempt_is_honest_and_ends_in_a_check_or_in_exact_copies():
     assert checks > 150 and copies > 100 and 60 < right < 140
 
 
-def test_series_joins_unrelated_attempts():
-    for question, response in documents("series", 100):
+def test_an_unchecked_attempt_ends_honestly_and_never_compares():
+    right = 0
+    for question, response in documents("unchecked_attempt"):
+        problem = read(question)
+        states, rest = walk(problem, response.split("\n"))
+        assert all(line.removeprefix("had ") in states[:-1] for line in rest)
+        right += states[-1] == str(problem.info["target"])
+    assert 60 < right < 140
+
+
+@pytest.mark.parametrize("skill", ["series", "unchecked_series"])
+def test_series_joins_unrelated_attempts(skill):
+    compared = False
+    for question, response in documents(skill, 100):
+        compared = compared or " No ." in response or " Yes ." in response
         lines = [question.removeprefix("series "), *response.split("\n")]
         starts = [i for i, line in enumerate(lines) if line.startswith("try ")]
         for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
             walk(read(lines[start]), lines[start + 1 : end])
+    assert compared == (skill == "series")
 
 
-@pytest.mark.parametrize("skill", ["solve", "attempt", "series"])
+@pytest.mark.parametrize("skill", ["solve", "attempt", "series", "unchecked_attempt", "unchecked_series"])
 def test_no_document_passes_through_held_out_numbers(skill):
     for question, response in documents(skill):
         for line in [question, *response.split("\n")]:
