@@ -105,8 +105,9 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         with ThreadPoolExecutor(self._task.judges) as threads:
             outcomes = [verdict.outcome for verdict in threads.map(self._task.judge, asked, texts)]
         truncated = [ids[-1] not in self.eos_token_ids for ids in responses]
-        rewards = [reward_of(self.settings.reward, *pair) for pair in zip(outcomes, truncated, strict=True)]
-        return texts, outcomes, rewards
+        lengths = [len(ids) / self.settings.max_new_tokens for ids in responses]
+        judged = zip(outcomes, truncated, lengths, strict=True)
+        return texts, outcomes, [reward_of(self.settings.reward, *response) for response in judged]
 
     def _are_flat(self, asked: Sequence[Asked], groups: Sequence[Sequence[GeneratedSample]]) -> list[bool]:
         """For each group whether all its responses earn the same reward."""

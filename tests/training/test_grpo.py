@@ -127,4 +127,11 @@ def test_responses_are_judged_at_the_same_time(base, tmp_path):
     ],
 )
 def test_an_outcome_has_its_reward(reward, outcome, truncated, value):
-    assert reward_of(Reward(**reward), outcome, truncated) == value
+    assert reward_of(Reward(**reward), outcome, truncated, length=0.5) == value
+
+
+def test_a_correct_response_pays_for_its_tokens_and_a_wrong_one_does_not():
+    reward = Reward(length_cost=0.4)
+    assert reward_of(reward, Outcome.CORRECT, False, length=0.25) == 0.9
+    assert reward_of(reward, Outcome.CORRECT, False, length=1.0) == 0.6
+    assert reward_of(reward, Outcome.INCORRECT, False, length=1.0) == 0.0
