@@ -22,6 +22,7 @@ from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.evaluation_results import Evaluation
 from astro_factory.evaluation.report import report_from_samples
 from astro_factory.evaluation.report_schema import Report
+from astro_factory.evaluation.samples import domain_check
 from astro_factory.verifiers import get_verifier
 from docs.evidence import Claim, Figure
 from docs.token_picture import picture
@@ -49,7 +50,7 @@ class Export:
             problem = Problem(row["problem"], row["question"], "", row["verifier"], info=json.loads(row["info"]))
             verifier = get_verifier(row["verifier"])
             row["outcome"] = str(verifier.verify(problem, row["text"]).outcome)
-            row["accepted"] = verifier.accepts(problem, row["text"])
+            row |= domain_check(problem, row["text"], row["tokens"])
         return rows
 
     @cached_property
@@ -79,7 +80,8 @@ def figure_of(report: Report, figure: Figure) -> tuple[float, float, float]:
     entry = {(entry.arm, entry.baseline): entry for entry in report.equal_tokens}[pair]
     if figure.kind == "oracle":
         return entry.oracle_value.value, entry.oracle_value.low, entry.oracle_value.high
-    control = entry.sample_and_check if figure.kind == "sample_and_check" else entry
+    controls = {"sample_and_check": entry.sample_and_check, "check_steps": entry.check_steps}
+    control = controls.get(figure.kind, entry)
     if control is None:
         raise KeyError(figure.kind)
     return control.difference, control.low, control.high

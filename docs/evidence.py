@@ -36,7 +36,7 @@ class Figure(BaseModel):
 
     samples: str
     """Name of the export."""
-    kind: Literal["arm", "paired", "vote", "oracle", "sample_and_check", "at_limit"]
+    kind: Literal["arm", "paired", "vote", "oracle", "sample_and_check", "check_steps", "at_limit"]
     """Which part of the report: a metric of an arm, a paired difference, a control at equal tokens, or sampling until
     the check accepts under a budget."""
     arm: str

@@ -18,7 +18,14 @@ _COLOURS = {
     "astro_rl": "#172e7c",
 }
 _OTHER = "#111827"
-_STYLES = {"one_response": "", "sample_and_check": ' stroke-dasharray="5 4"'}
+_STYLES = {
+    "one_response": "",
+    "sample_and_check": ' stroke-dasharray="5 4"',
+    "check_steps": ' stroke-dasharray="1.5 3"',
+}
+_NAMES = {"one_response": "", "sample_and_check": ", checked", "check_steps": ", steps checked"}
+_STRICTEST = "base"
+"""The one arm whose curve with a check of steps is drawn; those of the others lie close to it."""
 _FONT = 'font-family="sans-serif" font-size="12"'
 _GAP = 15
 """Least distance between the labels of two lines."""
@@ -35,8 +42,9 @@ class Line(NamedTuple):
 
 def picture(report: Report) -> str:
     """The picture as SVG: a solid line is one response of an arm cut off at budgets, a dashed one samples the arm until
-    the domain's check accepts."""
-    return "\n".join(_parts([_line(curve) for curve in report.curves])) + "\n"
+    the domain's check accepts, a dotted one with a check that reads the steps."""
+    drawn = [curve for curve in report.curves if curve.control != "check_steps" or curve.arm == _STRICTEST]
+    return "\n".join(_parts([_line(curve) for curve in drawn])) + "\n"
 
 
 def _x(tokens: float) -> float:
@@ -51,8 +59,7 @@ def _y(score: float) -> float:
 
 def _line(curve: TokenCurve) -> Line:
     points = list(dict.fromkeys((_x(point.tokens), _y(point.value.value)) for point in curve.points))
-    label = curve.arm if curve.control == "one_response" else f"{curve.arm}, checked"
-    return Line(label, _COLOURS.get(curve.arm, _OTHER), _STYLES[curve.control], points)
+    return Line(curve.arm + _NAMES[curve.control], _COLOURS.get(curve.arm, _OTHER), _STYLES[curve.control], points)
 
 
 def _parts(lines: Sequence[Line]) -> Iterator[str]:

@@ -26,7 +26,7 @@ from astro_factory.evaluation.report_schema import (
     TokenCurve,
     ValueInterval,
 )
-from astro_factory.evaluation.sequential import LIMITS, AtLimit, Attempts, has_check, one_response
+from astro_factory.evaluation.sequential import LIMITS, AtLimit, Attempts, has_check, one_response, shows_failures
 
 _DIGITS = 6
 
@@ -164,7 +164,10 @@ def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, s
     difference = _difference(bootstrap, solved, voted)
     sequential = {}
     if has_check(theirs):
-        sequential = {"sample_and_check": _sample_and_check(bootstrap, solved, Attempts(theirs), tokens[arm])}
+        sequential["sample_and_check"] = _sample_and_check(bootstrap, solved, Attempts(theirs), tokens[arm])
+        if shows_failures(theirs):
+            attempts = Attempts(theirs, check_steps=True)
+            sequential["check_steps"] = _sample_and_check(bootstrap, solved, attempts, tokens[arm])
     return EqualTokens(
         arm=arm,
         baseline=baseline,
@@ -218,9 +221,12 @@ def _curves(table: Table, comparison: Comparison) -> list[TokenCurve]:
         single = [point(limit, one_response(ours, limit)) for limit in limits if limit <= suite.max_tokens]
         curves.append(TokenCurve(arm=arm, control="one_response", points=single))
         if has_check(all_samples := [arms[arm] for arms in table]):
-            attempts = Attempts(all_samples)
-            points = [point(limit, attempts.at(limit)) for limit in limits]
-            curves.append(TokenCurve(arm=arm, control="sample_and_check", points=points))
+            controls = {"sample_and_check": Attempts(all_samples)}
+            if shows_failures(all_samples):
+                controls["check_steps"] = Attempts(all_samples, check_steps=True)
+            for control, attempts in controls.items():
+                points = [point(limit, attempts.at(limit)) for limit in limits]
+                curves.append(TokenCurve(arm=arm, control=control, points=points))
     return curves
 
 

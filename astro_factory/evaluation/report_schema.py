@@ -112,8 +112,9 @@ class TokenCurve(Layout):
 
     arm: str
     """The arm, by its name in the spec."""
-    control: Literal["one_response", "sample_and_check"]
-    """One response, cut off at the budget; or responses one after the other until the domain's check accepts one."""
+    control: Literal["one_response", "sample_and_check", "check_steps"]
+    """One response, cut off at the budget; or responses one after the other until the domain's check accepts one; or
+    the same with a check that reads the steps, where a failed response costs its tokens up to the step that shows it"""
     points: list[CurvePoint]
     """By growing budget."""
 
@@ -151,6 +152,8 @@ class EqualTokens(Layout):
     """Value of `oracle_metric`."""
     sample_and_check: SampleAndCheck | None = None
     """The sequential control; absent if the domain has no check of its own."""
+    check_steps: SampleAndCheck | None = None
+    """The same with a check that ends a failed response at the step that shows it; absent if the domain has none."""
 
 
 class ProblemGroup(Layout):

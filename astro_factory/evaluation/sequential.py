@@ -2,7 +2,8 @@
 
 A response that backtracks spends its tokens one attempt after the other and stops at the first that it believes in. So
 may anyone who samples the baseline again and again, with a check that reads nothing but the question
-(`Verifier.accepts`). Unlike a vote of a fixed number of samples, this control stops early too.
+(`Verifier.accepts`). Unlike a vote of a fixed number of samples, this control stops early too. Stricter still, the
+check may read the steps while they are sampled, and end a failed attempt before its answer (`Verifier.fails_at`).
 """
 
 from collections.abc import Sequence
@@ -35,9 +36,15 @@ class Attempts:
     independent, so each run is one that might have happened, and their mean has less variance than a single run's.
     """
 
-    def __init__(self, problems: Sequence[Samples]):
-        """`problems` are the samples of each, equally many, with `accepted` not null."""
-        runs = np.array([[_run([*rows[i:], *rows[:i]]) for i in range(len(rows))] for rows in problems], dtype=float)
+    def __init__(self, problems: Sequence[Samples], check_steps: bool = False):
+        """`problems` are the samples of each, equally many, with `accepted` not null.
+
+        With `check_steps` a sample that is rejected costs its tokens up to the step that shows it (`fails_after`): the
+        check reads the steps while they are sampled. Otherwise each costs all its tokens.
+        """
+        runs = np.array(
+            [[_run([*rows[i:], *rows[:i]], check_steps) for i in range(len(rows))] for rows in problems], dtype=float
+        )
         self._cost, self._correct, self._total = runs[..., 0], runs[..., 1], runs[..., 2]
 
     def at(self, limit: float) -> AtLimit:
@@ -68,11 +75,17 @@ def has_check(problems: Sequence[Samples]) -> bool:
     return all(row.get("accepted") is not None for rows in problems for row in rows)
 
 
-def _run(samples: Samples) -> tuple[float, float, float]:
+def shows_failures(problems: Sequence[Samples]) -> bool:
+    """Whether the steps of a rejected sample show that it fails before its end."""
+    return any(row.get("fails_after") is not None for rows in problems for row in rows)
+
+
+def _run(samples: Samples, check_steps: bool) -> tuple[float, float, float]:
     """Tokens until the first sample is accepted (infinite if none is), whether it is correct, tokens of all samples."""
     spent, cost, correct = 0.0, float("inf"), False
     for row in samples:
-        spent += row["tokens"]
+        early = row.get("fails_after") if check_steps else None
+        spent += row["tokens"] if early is None else early
         if row["accepted"] and cost == float("inf"):
             cost, correct = spent, row["outcome"] == Outcome.CORRECT
     return cost, float(correct), spent

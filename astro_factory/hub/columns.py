@@ -50,6 +50,7 @@ _MEANINGS: dict[str, dict[str, str]] = {
         "extracted": "the answer that majority votes compare",
         "detail": "more about the verdict",
         "accepted": "whether the domain's own check accepts it; null if it has none",
+        "fails_after": "tokens after which a check of its steps rejects it; null if none does",
         "backtracks": "how often the response backtracks",
         "dead_ends": "states that it leaves without trying anything below them",
         "revisited": "steps to a state that it reached before",

@@ -25,7 +25,7 @@ from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workload import Rows, Workload, times, total
 from astro_factory.engines.config import EngineField
 from astro_factory.evaluation.comparison import Comparison
-from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES, cluster_of, sample_schema
+from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES, cluster_of, domain_check, sample_schema
 from astro_factory.evaluation.votes import representatives
 from astro_factory.stages.generation import (
     Batch,
@@ -165,7 +165,7 @@ def _judged(
     for row, verdict in zip(rows, verdicts, strict=True):
         row |= {"outcome": str(verdict.outcome), "detail": verdict.detail}
     for row, (problem, response) in zip(rows, responses, strict=True):
-        row["accepted"] = get_verifier(problem.verifier).accepts(problem, response)
+        row |= domain_check(problem, response, row["tokens"])
     by_problem: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         by_problem[row["source"], row["problem"]].append(index)

@@ -52,6 +52,14 @@ class Verifier(ABC):
         """
         return None
 
+    def fails_at(self, problem: Problem, response: str) -> int | None:
+        """How many characters of a response that `accepts` rejects are enough for a check of its steps to reject it;
+        None if only the whole response shows it.
+
+        Evaluations use it as a stricter control, which need not pay for the rest of a failed attempt.
+        """
+        return None
+
     def complete_step(self, problem: Problem, steps: Sequence[str], text: str) -> str | None:
         """The step as it enters the tree, with its exact parts recomputed; None if it is not allowed."""
         return text

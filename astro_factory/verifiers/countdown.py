@@ -137,6 +137,11 @@ class Countdown(Verifier):
         """The question states the numbers and the target, so the verdict itself needs no known answer."""
         return self.verify(problem, response).correct
 
+    def fails_at(self, problem: Problem, response: str) -> int | None:
+        """The end of the last step that leaves one number: it is the target or not, before any answer line."""
+        ends = [step.end() for step in _STATED.finditer(response) if len(step[5].split()) == 1]
+        return ends[-1] if ends else None
+
     def _judge(self, problem: Problem, expression: str) -> Verdict:
         try:
             value, used = evaluate(expression)

@@ -27,7 +27,9 @@ def rows_of(arm: str, problem: str, outcomes: str, *, tokens: int = 10, backtrac
     for index, letter in enumerate(outcomes):
         outcome, extracted, finish = meaning[letter]
         own = {"sample": index, "seed": index, "text": "", "detail": "", "finish": finish, "extracted": extracted}
-        own |= {"outcome": outcome, "tokens": tokens, "accepted": None} | dict.fromkeys((*MEASURES, *LATER_MEASURES))
+        own |= {"outcome": outcome, "tokens": tokens, "accepted": None, "fails_after": None} | dict.fromkeys(
+            (*MEASURES, *LATER_MEASURES)
+        )
         own["backtracks"] = backtracks and backtracks[index]
         rows.append(shared | own)
     return rows

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from astro_factory.core.problems import Problem
+from astro_factory.evaluation.samples import domain_check
 from astro_factory.evaluation.sequential import Attempts, has_check, one_response
 from astro_factory.verifiers import get_verifier
 from tests.evaluation.test_report import comparison, report_of, rows_of
@@ -86,6 +87,37 @@ def test_the_report_has_the_control_and_its_curves():
     assert [point["limit"] for point in curves["a", "one_response"]] == [10, 15, 20, 30, 40]
     assert [point["value"]["value"] for point in curves["a", "one_response"]] == [0, 0, 0, 1, 1]
     assert [point["value"]["value"] for point in curves["b", "sample_and_check"]][:5] == [0.25, 0.25, 0.5, 0.75, 1]
+
+
+def test_a_check_of_the_steps_does_not_pay_for_the_rest_of_a_failed_attempt():
+    rows = [
+        row | {"fails_after": cost}
+        for row, cost in zip(checked(rows_of("a", "1", "wcw"), [10, 20, 30]), (4, None, 6), strict=True)
+    ]
+    for check_steps, tokens in ((False, [30, 20, 60]), (True, [24, 20, 30])):
+        found = Attempts([rows], check_steps).at(100)
+        assert (found.correct.tolist(), found.tokens.tolist()) == ([1], [sum(tokens) / 3])
+
+
+def test_the_report_has_both_controls_where_steps_show_failures():
+    samples = [*checked(rows_of("a", "1", "cc", tokens=30)), *checked(rows_of("b", "1", "wcww", tokens=10))]
+    samples = [row | {"fails_after": None if row["accepted"] else 5.0} for row in samples]
+    compared = comparison(2, arms=("a", "b"), equal_tokens=[("a", "b")], samples_for={"b": 4}, suite={"max_tokens": 40})
+    (entry,) = report_of(samples, compared)["equal_tokens"]
+    assert (entry["sample_and_check"]["tokens"], entry["check_steps"]["tokens"]) == (25, 17.5)
+    controls = [curve["control"] for curve in report_of(samples, compared)["curves"] if curve["arm"] == "b"]
+    assert controls == ["one_response", "sample_and_check", "check_steps"]
+
+
+def test_tokens_up_to_a_failure_are_counted_by_words_and_line_breaks():
+    problem = Problem("p", "", "", "countdown", info={"numbers": [1, 2, 3], "target": 7})
+    failed = "1 + 2 = 3 left 3 3\n3 + 3 = 6 left 6\nanswer ( 1 + 2 ) + 3"
+    assert domain_check(problem, failed, tokens=26) == {"accepted": False, "fails_after": 16.0}
+    solved = "1 + 2 = 3 left 3 3\n3 + 3 = 6 left 6\nanswer 1 + ( 2 * 3 )"
+    assert domain_check(problem, solved, tokens=26) == {"accepted": True, "fails_after": None}
+    assert domain_check(problem, "no idea", tokens=3) == {"accepted": False, "fails_after": None}
+    unchecked = Problem("p", "", "", "math", info={})
+    assert domain_check(unchecked, failed, tokens=26) == {"accepted": None, "fails_after": None}
 
 
 def test_a_domain_without_a_check_has_no_such_control():

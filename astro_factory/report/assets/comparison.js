@@ -58,15 +58,16 @@ function equalTokensPanel(report) {
     table(["arm", "against", number("arm"), number("vote"), number("best of"), number("difference")], report.equal_tokens.map((entry) => [entry.arm, `${figure(entry.votes)} of ${entry.baseline}${entry.capped ? " (capped)" : ""}`, valueCell(entry.arm_value), valueCell(entry.baseline_value), valueCell(entry.oracle_value), valueCell({ value: entry.difference, low: entry.low, high: entry.high })]), "At equal tokens"));
 }
 
-const control = (entry) => entry.sample_and_check;
+const SEQUENTIAL = { sample_and_check: "whole response", check_steps: "its steps" };
 
 function sampleAndCheckPanel(report, arms) {
-  const found = report.equal_tokens.filter(control), curves = report.curves || [];
+  const found = report.equal_tokens.flatMap((entry) => Object.keys(SEQUENTIAL).filter((name) => entry[name]).map((name) => [entry, name, entry[name]]));
   if (!found.length) return null;
-  const names = { one_response: "one response", sample_and_check: "sampling until the check accepts" };
-  const lines = curves.map((curve) => ({ name: `${curve.arm}: ${names[curve.control]}`, color: arms.indexOf(curve.arm), dashed: curve.control === "sample_and_check", steps: curve.points.map((point) => Math.round(point.tokens)), values: curve.points.map((point) => point.value.value) }));
-  return panel("Sampling until the check accepts", h("p", { class: "note" }, "The baseline is sampled again and again until a check that reads nothing but the question accepts a response, for as many tokens as the arm spends."),
-    table(["arm", "against", number("tokens"), number("their tokens"), number("arm"), number("control"), number("difference")], found.map((entry) => [entry.arm, entry.baseline, number(figure(entry.tokens[entry.arm], 0)), number(figure(control(entry).tokens, 0)), valueCell(entry.arm_value), valueCell(control(entry).value), valueCell({ value: control(entry).difference, low: control(entry).low, high: control(entry).high })]), "Sampling until the check accepts, at equal tokens"),
+  const curves = report.curves || [];
+  const names = { one_response: "one response", sample_and_check: "sampling until the check accepts", check_steps: "the same, its steps checked" };
+  const lines = curves.filter((curve) => curve.control !== "check_steps").map((curve) => ({ name: `${curve.arm}: ${names[curve.control]}`, color: arms.indexOf(curve.arm), dashed: curve.control === "sample_and_check", steps: curve.points.map((point) => Math.round(point.tokens)), values: curve.points.map((point) => point.value.value) }));
+  return panel("Sampling until the check accepts", h("p", { class: "note" }, "The baseline is sampled again and again until a check that reads nothing but the question accepts a response, for as many tokens as the arm spends. A check of the steps ends a failed response before its answer."),
+    table(["arm", "against", "check reads", number("tokens"), number("their tokens"), number("arm"), number("control"), number("difference")], found.map(([entry, name, control]) => [entry.arm, entry.baseline, SEQUENTIAL[name], number(figure(entry.tokens[entry.arm], 0)), number(figure(control.tokens, 0)), valueCell(entry.arm_value), valueCell(control.value), valueCell({ value: control.difference, low: control.low, high: control.high })]), "Sampling until the check accepts, at equal tokens"),
     legend(lines.map((line) => line.name), lines.map((line) => line.color)), lineChart("Share correct by mean tokens spent", lines, { unit: "tokens", most: 620 }),
     h("details", {}, h("summary", {}, "Numbers"), curves.map((curve) => table(["limit", number("tokens"), number("correct")], curve.points.map((point) => [figure(point.limit, 0), number(figure(point.tokens, 0)), valueCell(point.value)]), `${curve.arm}: ${names[curve.control]}`))));
 }
