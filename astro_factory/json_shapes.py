@@ -27,6 +27,7 @@ JSON_SHAPES = {
     "diff --json": f"{_INSPECTING}:DiffOutput",
     "lock --json": "astro_factory.cli.json_output_locking:LockOutput",
     "build --json": f"{_BUILDING}:BuildOutput",
+    "launch --json": f"{_BUILDING}:LaunchOutput",
     "watch --json": "astro_factory.cli.json_output_watching:WatchOutput",
     "sweep --json": f"{_BUILDING}:SweepOutput",
     "show --json": f"{_INSPECTING}:ShowOutput",

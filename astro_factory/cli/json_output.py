@@ -331,6 +331,22 @@ class BuildOutput(TypedDict):
 
 
 @documented
+class LaunchOutput(TypedDict):
+    """The result of `launch` on one node."""
+
+    ok: bool
+    """Whether the stage is built."""
+    node: int
+    """Number of this node; 0 is the head."""
+    status: Literal["ok", "failed", "interrupted"]
+    """How it ended. A head that was interrupted prints nothing and ends with code 130."""
+    text: str
+    """What the head said at the end, on the other nodes; that the stage was built already, on the head."""
+    build: BuildOutput | None
+    """The result of the build; null on the other nodes, and if the stage was built already."""
+
+
+@documented
 class HalvingRound(TypedDict):
     """A round of successive halving."""
 

@@ -67,9 +67,15 @@ def _warnings(graph: Graph) -> list[Diagnostic]:
 
 def _checked(spec: Path, sets: list[str] | None, profile: str | None, data: bool, trust: bool, quiet: bool) -> Graph:
     """The spec, compiled with each of its sweeps; with `trust` its code is loaded, with `data` its files are read."""
+    from astro_factory.plan.adapter_modules import adapter_faults
+
     graph = read_graph(spec, sets, profile)
+    found = adapter_faults(graph, graph.nodes)
     for sweep in graph.sweeps:
-        read_graph(spec, sets, profile, sweep)
+        variants = read_graph(spec, sets, profile, sweep)
+        found += [fault for fault in adapter_faults(variants, variants.nodes) if fault not in found]
+    if found:
+        raise UserError(*found)
     if trust:
         from astro_factory.plan.code_access import load_code
 

@@ -9,11 +9,13 @@ import typer
 
 from astro_factory.cli.building import made
 from astro_factory.cli.options import (
+    JsonOption,
     ProfileOption,
     SetOption,
     StoreOption,
     not_built,
     open_store,
+    print_json,
     read_target,
 )
 from astro_factory.cli.summary import print_summary
@@ -56,6 +58,7 @@ def launch(
     store: StoreOption = None,
     sets: SetOption = None,
     profile: ProfileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Run one stage whose inputs are built, on one or several nodes: run this command on each.
 
@@ -71,17 +74,17 @@ def launch(
     place = open_store(store)
     planned = _ready(graph, spec, place, stage)
     if planned is None:
-        print(f"'{stage}' is built already")
+        _print(as_json, node=node or 0, text=f"'{stage}' is built already")
     elif nodes == 1:
-        _build(graph, place, spec, stage)
+        _build(graph, place, spec, stage, as_json)
     elif not isinstance(config, TrainingConfig) or head is None or node is None or node >= nodes:
         cause = f"'{stage}' runs on {nodes} nodes, and this one does not know its number or its head"
         remedy = f"give each node --node, from 0 to {nodes - 1}, and --head with the host name of node 0"
         raise UserError.of("E547", cause, remedy)
     elif node == 0:
-        _lead(graph, place, spec, stage, head)
+        _lead(graph, place, spec, stage, head, as_json)
     else:
-        _join(config, place.staging(planned.key), head, node)
+        _join(config, place.staging(planned.key), head, node, as_json)
 
 
 def _ready(graph: Graph, spec: Path, place: "Store", stage: str) -> ToRun | None:
@@ -94,7 +97,7 @@ def _ready(graph: Graph, spec: Path, place: "Store", stage: str) -> ToRun | None
     return item if isinstance(item, ToRun) else None
 
 
-def _lead(graph: Graph, place: "Store", spec: Path, stage: str, head: str) -> None:
+def _lead(graph: Graph, place: "Store", spec: Path, stage: str, head: str, as_json: bool) -> None:
     """Build the stage as the head of the other nodes, and tell them how it ended."""
     from astro_factory.training.nodes import HEAD_HOST, HUB_PORT, Hub, parse_address
 
@@ -103,7 +106,7 @@ def _lead(graph: Graph, place: "Store", spec: Path, stage: str, head: str) -> No
     os.environ |= {HUB_PORT: str(hub.port), HEAD_HOST: address.host}
     status, text = "interrupted", "the head was interrupted"
     try:
-        _build(graph, place, spec, stage)
+        _build(graph, place, spec, stage, as_json)
         status, text = "ok", ""
     except typer.Exit:
         status, text = "failed", f"'{stage}' failed; the head prints the error"
@@ -115,14 +118,25 @@ def _lead(graph: Graph, place: "Store", spec: Path, stage: str, head: str) -> No
         hub.close(status, text)
 
 
-def _build(graph: Graph, place: "Store", spec: Path, stage: str) -> None:
-    found = made(graph, place, BuildOptions(), targets=[stage], quiet=False)
-    print_summary(found, spec)
+def _build(graph: Graph, place: "Store", spec: Path, stage: str, as_json: bool) -> None:
+    found = made(graph, place, BuildOptions(), targets=[stage], quiet=as_json)
+    if as_json:
+        _print(as_json, status="ok" if found["ok"] else "failed", build=found)
+    else:
+        print_summary(found, spec)
     if not found["ok"]:
         raise typer.Exit(1)
 
 
-def _join(config: TrainingConfig, staging: Path, head: str, node: int) -> None:
+def _print(as_json: bool, *, node: int = 0, status: str = "ok", text: str = "", build: dict | None = None) -> None:
+    """Print how the launch ended on this node."""
+    if as_json:
+        print_json({"ok": status == "ok", "node": node, "status": status, "text": text, "build": build})
+    elif text:
+        print(text)
+
+
+def _join(config: TrainingConfig, staging: Path, head: str, node: int, as_json: bool) -> None:
     from astro_factory.training.joining import take_part
     from astro_factory.training.nodes import parse_address
 
@@ -130,9 +144,12 @@ def _join(config: TrainingConfig, staging: Path, head: str, node: int) -> None:
         print(f"node {node} {text}", file=sys.stderr, flush=True)
 
     end = take_part(config, parse_address(head), node, staging, show)
+    if as_json:
+        _print(as_json, node=node, status=end.status, text=end.text)
+    elif end.text:
+        show(f"ends: {end.text}")
     if end.status == "ok":
         return
-    show(f"ends: {end.text}")
     if end.status == "interrupted":
         raise KeyboardInterrupt
     raise typer.Exit(1)

@@ -5,22 +5,27 @@
     base/                                              the base itself, or the pointer to its commit on the Hub
 
 The folder is complete, so its digest covers the base too. PEFT's `base_model_name_or_path` names the base for people
-and other tools; what is loaded here is always `base/`.
+and other tools. What is loaded here is `base/`; only an adapter of others on the Hub may lack that folder and name a
+repository and its commit instead.
 """
 
 import json
+import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from astro_factory.core.config import Config
-from astro_factory.core.errors import UserError
-from astro_factory.core.models import POINTER, model_source
+from astro_factory.core.errors import Diagnostic, UserError
+from astro_factory.core.models import ADAPTER_CONFIG, BASE, POINTER, model_source
 
-ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-BASE = "base"
+OTHER_FORM = "use a LoRA adapter that astro-factory saved, or merge it into its base with `merge_and_unload` of peft"
+"""What to do with an adapter that cannot be loaded."""
+_REPOSITORY, _COMMIT = re.compile(r"[\w.-]+/[\w.-]+"), re.compile(r"[0-9a-f]{40}")
 _MAX_CONFIG = 1 << 20
 """Largest adapter_config.json in bytes."""
 _OTHER_FORMS = (
@@ -39,6 +44,10 @@ _OTHER_FORMS = (
     "use_rslora",
 )
 """Fields of PEFT's config that change what an adapter computes, and are not supported."""
+
+
+class NoBase(ValueError):
+    """An adapter without its base."""
 
 
 class AdapterConfig(Config):
@@ -76,6 +85,14 @@ class AdapterConfig(Config):
         """Factor of the product of the two matrices."""
         return self.lora_alpha / self.r
 
+    @property
+    def base_on_hub(self) -> str | None:
+        """The pointer to the base, as `base/hub.json` has it; None if the config names no commit of a repository."""
+        repo, revision = self.base_model_name_or_path or "", self.revision or ""
+        if not (_REPOSITORY.fullmatch(repo) and _COMMIT.fullmatch(revision)):
+            return None
+        return json.dumps({"repo": repo, "revision": revision}, indent=1) + "\n"
+
     def text(self) -> str:
         """The content of `adapter_config.json`; equal configs give equal bytes."""
         fields: dict[str, Any] = self.model_dump() | {"lora_dropout": 0.0, "inference_mode": True}
@@ -88,27 +105,53 @@ def read_adapter(source: Path) -> AdapterConfig | None:
     Raises:
         UserError: E432 if it is an adapter of a form that cannot be loaded.
     """
-    file = source / ADAPTER_CONFIG
-    if not file.is_file():
+    if not (source / ADAPTER_CONFIG).is_file():
         return None
     try:
-        if file.stat().st_size > _MAX_CONFIG:
-            raise ValueError(f"it is larger than {_MAX_CONFIG} bytes")
+        return parse_adapter(source)
+    except ValueError as error:
+        raise UserError.of("E432", f"the model in '{source}' cannot be used: {error}", OTHER_FORM) from None
+
+
+def parse_adapter(source: Path) -> AdapterConfig:
+    """The adapter in a folder that has one. Raises `ValueError` with the cause if it cannot be loaded."""
+    file = source / ADAPTER_CONFIG
+    if file.stat().st_size > _MAX_CONFIG:
+        raise ValueError(f"its {ADAPTER_CONFIG} is larger than {_MAX_CONFIG} bytes")
+    try:
         config = AdapterConfig.model_validate_json(file.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        raise _unusable(source, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except ValueError as error:
-        raise _unusable(source, str(error)) from None
-    if not (source / ADAPTER_WEIGHTS).is_file() or not (source / BASE).is_dir():
-        missing = ADAPTER_WEIGHTS if (source / BASE).is_dir() else f"the folder {BASE}/"
-        raise _unusable(source, f"{missing} is missing")
+        parts = [ADAPTER_CONFIG, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")]
+        raise ValueError(f"its {': '.join(filter(None, parts))}") from None
+    for name in (ADAPTER_WEIGHTS, "config.json"):
+        if not (source / name).is_file():
+            raise ValueError(f"it is an adapter, and {name} is missing")
+    if not (source / BASE).is_dir() and not config.base_on_hub:
+        named = f"names '{config.base_model_name_or_path}' without a commit of the Hub"
+        raise NoBase(f"it is an adapter, the folder {BASE}/ is missing, and its {ADAPTER_CONFIG} {named}")
     return config
 
 
 def base_source(source: Path) -> Path:
     """The local folder of an adapter's base, downloaded once if it is on the Hub."""
-    return model_source(source / BASE)
+    base = source / BASE
+    if base.is_dir():
+        return model_source(base)
+    adapter = read_adapter(source)
+    assert adapter and adapter.base_on_hub
+    with TemporaryDirectory() as folder:
+        (Path(folder) / POINTER).write_text(adapter.base_on_hub, encoding="utf-8")
+        return model_source(Path(folder))
+
+
+def missing_modules(wanted: Iterable[str], there: Collection[str]) -> Diagnostic | None:
+    """E530 if a model has only some of the linear layers that an adapter names."""
+    missing = [name for name in wanted if name not in there]
+    if not missing:
+        return None
+    cause = f"the model has no linear layers called {_listed(missing)}, which adapter.target_modules names"
+    return Diagnostic("E530", cause, f"it has {_listed(sorted(there))}")
 
 
 def base_name(folder: Path) -> tuple[str, str | None]:
@@ -120,6 +163,5 @@ def base_name(folder: Path) -> tuple[str, str | None]:
     return target["repo"], target["revision"]
 
 
-def _unusable(source: Path, cause: str) -> UserError:
-    remedy = "use a LoRA adapter that astro-factory saved, or merge it into its base with `merge_and_unload` of peft"
-    return UserError.of("E432", f"the model in '{source}' cannot be used: its {ADAPTER_CONFIG}: {cause}", remedy)
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

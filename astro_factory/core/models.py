@@ -10,6 +10,9 @@ from pathlib import Path
 from astro_factory.core.errors import UserError
 
 POINTER = "hub.json"
+ADAPTER_CONFIG = "adapter_config.json"
+BASE = "base"
+"""Folder of an adapter's base beside it."""
 MODEL_FILES = ("*.json", "*.safetensors", "tokenizer.model", "*.jinja", "merges.txt", "vocab.txt")
 """Files that loading needs. Weights in other formats, training state and documentation are left out."""
 _NOT_NEEDED = ("*/*", "consolidated*", "*.fp16.safetensors", "*.bf16.safetensors")
@@ -34,8 +37,11 @@ def model_source(folder: Path) -> Path:
         from huggingface_hub import snapshot_download
 
         target = json.loads(pointer.read_text())
+        repo, revision = target["repo"], target["revision"]
         files = {"allow_patterns": list(MODEL_FILES), "ignore_patterns": list(_NOT_NEEDED)}
-        source = Path(snapshot_download(target["repo"], revision=target["revision"], **files))
+        source = Path(snapshot_download(repo, revision=revision, **files))
+        if (source / ADAPTER_CONFIG).is_file():
+            snapshot_download(repo, revision=revision, allow_patterns=[f"{BASE}/{name}" for name in MODEL_FILES])
     for cause, remedy in unsafe_settings(source):
         raise UserError.of("E432", f"the model in '{source}' cannot be used: {cause}", remedy)
     return source

@@ -2,18 +2,22 @@
 
 import math
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from astro_factory.core.context import StageContext
 from astro_factory.gpu_check.devices import matrix_flops
-from astro_factory.gpu_check.rig import MICRO_BATCHES, Failed, Rig, Skip
+from astro_factory.gpu_check.rig import MICRO_BATCHES, Failed, Recorder, Rig, Skip
 
 _LOSS = {"fp32": 1e-3, "bf16": 1e-2}
 """Relative tolerance of losses and gradient norms."""
 _MEMORY = 0.1
 """Relative tolerance of the predicted memory."""
+_SAVED_STEP = 2
+"""Of the four steps of sharded training, the one with a checkpoint from which it resumes."""
 _SPEED = 0.15
 """Share of the chip's matrix products that a training step must reach."""
 
@@ -29,7 +33,7 @@ def check_loss(rig: Rig) -> str:
 
 
 def check_zero3(rig: Rig) -> str:
-    """ZeRO-3 has the losses, the gradient norms and the weight decay of plain training."""
+    """ZeRO-3 has the losses, the gradient norms and the weight decay of plain training, and resumes."""
     from importlib.util import find_spec
 
     if not find_spec("deepspeed"):
@@ -38,7 +42,7 @@ def check_zero3(rig: Rig) -> str:
 
 
 def check_fsdp(rig: Rig) -> str:
-    """FSDP2 has the losses, the gradient norms and the weight decay of plain training."""
+    """FSDP2 has the losses, the gradient norms and the weight decay of plain training, and resumes."""
     if len(rig.visible) < 2:
         raise Skip("FSDP needs two GPUs")
     return _check_sharding(rig, "fsdp", {"fsdp": {}})
@@ -47,11 +51,12 @@ def check_fsdp(rig: Rig) -> str:
 def _check_sharding(rig: Rig, name: str, sharding: dict[str, Any]) -> str:
     processes = max(1, len(rig.visible))
     settings = {"max_steps": 4, "weight_decay": 10.0, "learning_rate": 1e-3, "micro_batches": 2, "batch_size": 8}
-    plain, curves = rig.train(f"{name}-plain", **settings, precision="fp32")
+    settings |= {"precision": "fp32", "save_every": _SAVED_STEP}
+    plain, curves = rig.train(f"{name}-plain", **settings)
     with rig.environment(**rig.all_gpus):
-        settings["micro_batches"] = max(1, 2 // processes)
-        launch = {"processes": processes, **sharding}
-        sharded, others = rig.train(name, **settings, precision="fp32", launch=launch)
+        settings |= {"micro_batches": max(1, 2 // processes), "launch": {"processes": processes, **sharding}}
+        sharded, others = rig.train(name, **settings)
+        resumed = _check_resume(rig, name, sharded, others, settings)
     for one, other in zip(curves.points, others.points, strict=True):
         rig.compare("loss", other["loss"], one["loss"], _LOSS["fp32"])
         rig.compare("gradient", other["grad_norm"], one["grad_norm"], _LOSS["fp32"])
@@ -59,7 +64,16 @@ def _check_sharding(rig: Rig, name: str, sharding: dict[str, Any]) -> str:
     shrunk = 1 - _matrix_norm(plain.out) / before
     rig.figures["decay"] = shrunk
     rig.compare("decay", 1 - _matrix_norm(sharded.out) / before, shrunk, 0.05)
-    return f"{processes} processes; matrices shrink by {shrunk:.2%}"
+    return f"{processes} processes; matrices shrink by {shrunk:.2%}; resumed: {resumed}"
+
+
+def _check_resume(rig: Rig, name: str, whole: StageContext, curves: Recorder, settings: dict[str, Any]) -> str:
+    """What continues from a checkpoint of the training `name` ends as that one did."""
+    checkpoint = f"checkpoints/checkpoint-{_SAVED_STEP}"
+    shutil.copytree(whole.scratch / checkpoint, rig.context(f"{name}-resumed").scratch / checkpoint)
+    resumed, rest = rig.train(f"{name}-resumed", **settings)
+    _compare_rest(rig, curves, rest, _SAVED_STEP)
+    return _same_weights(rig, whole, resumed)
 
 
 def check_sigterm(rig: Rig) -> str:
@@ -79,11 +93,22 @@ def check_sigterm(rig: Rig) -> str:
         second, rest = rig.train("sigterm", **settings)
     else:
         raise Failed("SIGTERM did not stop the training")
-    if [step for step, _ in rest.steps] != [3, 4]:
-        raise Failed(f"training continued with steps {[step for step, _ in rest.steps]} instead of 3 and 4")
-    for one, other in zip(curves.points[2:], rest.points, strict=True):
-        rig.compare("loss", other["loss"], one["loss"], 1e-4)
-    equal = _equal_files(whole.out, second.out)
+    _compare_rest(rig, curves, rest, 2)
+    return _same_weights(rig, whole, second)
+
+
+def _compare_rest(rig: Rig, whole: Recorder, rest: Recorder, saved: int) -> None:
+    """A training that continues after the step `saved` has the losses of the whole one."""
+    found, expected = ([step for step, _ in events.steps] for events in (rest, whole))
+    if found != expected[saved:]:
+        raise Failed(f"training continued with steps {found} instead of {expected[saved:]}")
+    for one, other in zip(whole.points[saved:], rest.points, strict=True):
+        rig.compare("resumed_loss", other["loss"], one["loss"], 1e-4)
+
+
+def _same_weights(rig: Rig, whole: StageContext, resumed: StageContext) -> str:
+    """How equal the models are of a training without and with interruption: on a CPU, in every bit."""
+    equal = _equal_files(whole.out, resumed.out)
     if rig.device == "cpu" and not equal:
         raise Failed("the weights differ from those of training without interruption")
     return "equal bytes" if equal else "equal losses; the last bits differ, as kernels of GPUs do not fix the order"

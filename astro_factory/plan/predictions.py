@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,10 +12,11 @@ from astro_factory.core.devices import Inventory
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.machines import GB, Machine, this_machine
-from astro_factory.core.model_shapes import ModelShape, read_shape_file
+from astro_factory.core.model_shapes import ModelShape
 from astro_factory.core.plans import Hit, Import, Plan
 from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.workload import Workload
+from astro_factory.plan.adapter_modules import shape_of, shapes_by_config_name
 from astro_factory.plan.fit import fitting_processes, gpu_fault, has_gpus, require_usable_gpus
 from astro_factory.runtime.costs import input_rows, workload_of
 from astro_factory.runtime.resources import declared
@@ -68,7 +68,7 @@ def predictions(plan: Plan, machine: Machine) -> dict[str, Prediction]:
     found: dict[str, Prediction] = {}
     for name, item in plan.nodes.items():
         node = item.node
-        if shape := _shape(node, _by_config_name(node, shapes)):
+        if shape := shape_of(node, shapes_by_config_name(node, shapes)):
             shapes[name] = shape
         workload = workload_of(node, input_rows(node, rows))
         known = {source: count for source, count in rows.items() if source not in assumed}
@@ -91,21 +91,10 @@ def predictions(plan: Plan, machine: Machine) -> dict[str, Prediction]:
     return found
 
 
-def _shape(node: GraphNode, shapes: Mapping[str, ModelShape]) -> ModelShape | None:
-    for folder in node.files.values():
-        if (file := Path(folder) / "config.json").is_file():
-            return read_shape_file(file)
-    return stage_kind(node.module).shape(node.config, shapes)
-
-
-def _by_config_name(node: GraphNode, shapes: Mapping[str, ModelShape]) -> dict[str, ModelShape]:
-    return {name: shapes[source] for name, source in node.reads.items() if source in shapes}
-
-
 def _needs(
     node: GraphNode, config: StageConfig, shapes: Mapping[str, ModelShape], workload: Workload, machine: Machine
 ) -> Requirements | None:
-    return stage_kind(node.module).requirements(config, _by_config_name(node, shapes), workload, machine)
+    return stage_kind(node.module).requirements(config, shapes_by_config_name(node, shapes), workload, machine)
 
 
 def _fault(

@@ -1,10 +1,11 @@
-"""Checks before anything runs what would stop a build later: packages, and for publications names, licence terms and,
-online, access rights."""
+"""Checks before anything runs what would stop a build later: packages, modules of adapters, and for publications names,
+licence terms and, online, access rights."""
 
 from dataclasses import replace
 
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.plans import Hit, Plan, ToRun
+from astro_factory.plan.adapter_modules import adapter_faults
 from astro_factory.plan.packages import missing_packages
 from astro_factory.stages import stage_kind
 
@@ -16,6 +17,7 @@ def preflight(plan: Plan, *, online: bool) -> None:
     """
     certain = [item.node for item in plan.nodes.values() if isinstance(item, ToRun)]
     found: list[Diagnostic] = missing_packages(certain, "E185")
+    found += adapter_faults(plan.graph, {name for name, item in plan.nodes.items() if not isinstance(item, Hit)})
     for item in plan.nodes.values():
         kind = stage_kind(item.node.module)
         if isinstance(item, Hit) or "preflight" not in kind.hooks:

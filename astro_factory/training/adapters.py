@@ -5,7 +5,7 @@ adapter's own weights are in single precision. What is saved does not depend on 
 weights as the checkpoint has them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from astro_factory.core.adapters import ADAPTER_WEIGHTS, AdapterConfig, read_adapter
+from astro_factory.core.adapters import ADAPTER_WEIGHTS, AdapterConfig, missing_modules, read_adapter
 from astro_factory.core.devices import torch_device
 from astro_factory.core.errors import UserError
 from astro_factory.training.settings import LoraAdapter, TrainingConfig
@@ -95,12 +95,8 @@ def adapter_config(adapter: LoraAdapter, model: PreTrainedModel) -> AdapterConfi
     """The adapter's config with the names of the modules. Raises `UserError` E530 if the model lacks one."""
     there = linear_layers(model)
     wanted = there if adapter.target_modules == "all-linear" else sorted(adapter.target_modules)
-    if missing := [name for name in wanted if name not in there]:
-        raise UserError.of(
-            "E530",
-            f"the model has no linear layers called {_listed(missing)}, which adapter.target_modules names",
-            f"it has {_listed(there)}",
-        )
+    if fault := missing_modules(wanted, there):
+        raise UserError(fault)
     return AdapterConfig(r=adapter.rank, lora_alpha=adapter.alpha, target_modules=wanted)
 
 
@@ -162,10 +158,6 @@ def adapter_weights(model: "PeftModel", gathered: dict[str, Any]) -> dict[str, T
 
     found = get_peft_model_state_dict(model, state_dict=gathered, adapter_name=NAME, save_embedding_layers=False)
     return {name: value.detach().to("cpu", torch.float32).contiguous() for name, value in sorted(found.items())}
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
 
 
 def _other_settings(model: str, earlier: AdapterConfig) -> UserError:

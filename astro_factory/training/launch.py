@@ -34,6 +34,8 @@ from astro_factory.training.head import Meeting, NodeLost, meet
 from astro_factory.training.launch_settings import Launch
 from astro_factory.training.settings import TrainingConfig
 
+PROGRAM = "astro_factory.training.launch"
+"""What torchrun runs in each process."""
 _MARKER = "ASTRO_FACTORY_TRAINING_PROCESS"
 _PARENT_DEATH = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
@@ -110,7 +112,7 @@ def start(
         command += ["--nnodes", str(launch.nodes), "--node-rank", str(meeting.node)]
         command += ["--master-addr", meeting.host, "--master-port", str(meeting.port)]
         command += ["--rdzv-conf", f"timeout={math.ceil(launch.rendezvous_s)}"]
-    command += ["-m", "astro_factory.training.launch", str(job_file)]
+    command += ["-m", PROGRAM, str(job_file)]
     return subprocess.Popen(
         command, stdout=log, stderr=log, env=_environment(launch, grace_s), preexec_fn=die_with_parent
     )

@@ -15,9 +15,9 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel, Trainer
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-from astro_factory.core.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE, base_name, read_adapter
+from astro_factory.core.adapters import ADAPTER_WEIGHTS, base_name, base_source, read_adapter
 from astro_factory.core.context import Events
-from astro_factory.core.models import MODEL_FILES, model_source
+from astro_factory.core.models import ADAPTER_CONFIG, BASE, MODEL_FILES, POINTER, model_source
 from astro_factory.training.adapters import adapter_of, adapter_weights, config_of
 from astro_factory.training.loading import load_causal_model, merge
 from astro_factory.training.settings import TrainingConfig
@@ -94,20 +94,24 @@ def _write_adapter(
 ) -> Iterable[tuple[str, Tensor]]:
     """Write an adapter beside its base, or merged into it; returns the weights that the files should have."""
     source = model_source(folder)
-    base = folder / BASE if read_adapter(source) else folder
-    config = config_of(model)
+    earlier, config = read_adapter(source), config_of(model)
     if settings.save == "merged":
         unset_hf_deepspeed_config()  # else ZeRO-3 would shard this model too
-        merged = load_causal_model(model_source(base), torch.float32)
+        merged = load_causal_model(base_source(source) if earlier else source, torch.float32)
         merge(merged, tensors, config, out)
         _write(merged, merged.state_dict(), source, out)
         return merged.named_parameters()
-    name, revision = base_name(base)
+    base = source / BASE if earlier else folder
+    if base.is_dir():
+        _copy_files(base, (*MODEL_FILES, "*.txt"), out / BASE)
+    elif earlier and (pointer := earlier.base_on_hub):
+        (out / BASE).mkdir()
+        (out / BASE / POINTER).write_text(pointer, encoding="utf-8")
+    name, revision = base_name(out / BASE)
     config = config.model_copy(update={"base_model_name_or_path": name, "revision": revision})
     (out / ADAPTER_CONFIG).write_text(config.text(), encoding="utf-8")
     save_file(tensors, out / ADAPTER_WEIGHTS, {"format": "pt"})
     _copy_files(source, (*_TOKENIZER_FILES, "config.json", "generation_config.json"), out)
-    _copy_files(base, (*MODEL_FILES, "*.txt"), out / BASE)
     return tensors.items()
 
 

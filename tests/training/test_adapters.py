@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import pytest
@@ -217,18 +218,26 @@ def test_all_linear_leaves_out_the_output_layer(inputs):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize(
-    "launch",
-    [
-        {"processes": 2},
-        {"processes": 2, "deepspeed": {"zero_stage": 2}},
-        {"processes": 2, "deepspeed": {"zero_stage": 3}},
-    ],
-)
-def test_processes_train_the_same_adapter_together(inputs, tmp_path, trained, launch):
-    if launch.get("deepspeed") is not None:
+@pytest.mark.parametrize("stage", [None, 1, 2, 3])
+def test_two_processes_train_the_adapter_of_one_and_resume(inputs, tmp_path, stage):
+    """With DDP, and with each stage of DeepSpeed."""
+    if stage:
         pytest.importorskip("deepspeed")
-    run(ctx := context(tmp_path, inputs), config(epochs=2, save="adapter", launch=launch))
-    assert not [line for line in ctx.events.lines if "WARNING" in line]
-    one, other = (load_file(folder / ADAPTER_WEIGHTS) for folder in (trained["adapter"], ctx.out))
-    assert max((one[name] - other[name]).abs().max() for name in one) < 1e-3
+    settings = {"epochs": 2, "save": "adapter", "weight_decay": 0.1, "save_every": 4}
+    launch = {"processes": 2, "deepspeed": stage and {"zero_stage": stage}}
+    run(one := context(tmp_path / "one", inputs), config(**settings))
+    run(two := context(tmp_path / "two", inputs), config(**settings, launch=launch))
+    assert not [line for line in two.events.lines if "WARNING" in line]
+    for name in ("loss", "grad_norm"):
+        curves = [[values[name] for _, values in ctx.events.metrics] for ctx in (one, two)]
+        assert curves[0] == pytest.approx(curves[1], abs=1e-4), name
+    first, second = (load_file(ctx.out / ADAPTER_WEIGHTS) for ctx in (one, two))
+    assert max((first[name] - second[name]).abs().max() for name in first) < 1e-3
+    assert contents(one.out).keys() == contents(two.out).keys()
+
+    checkpoint = "checkpoints/checkpoint-4"
+    rest = context(tmp_path / "rest", inputs)
+    shutil.copytree(two.scratch / checkpoint, rest.scratch / checkpoint)
+    run(rest, config(**settings, launch=launch))
+    assert rest.events.steps == list(range(5, 11))
+    assert contents(rest.out) == contents(two.out)

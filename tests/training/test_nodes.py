@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from astro_factory.core.errors import UserError
+from astro_factory.json_shapes import json_shape
 from astro_factory.plan import make_plan
 from astro_factory.runtime import BuildOptions, build
 from astro_factory.spec import compile_spec
@@ -140,9 +141,12 @@ def test_a_node_needs_its_number_and_its_head(cluster, options):
 
 @pytest.mark.slow
 def test_two_nodes_train_together(cluster):
-    cluster.run("--set", "stages.tuned.epochs=1")
+    cluster.run("--set", "stages.tuned.epochs=1", "--json")
     assert "node 1 trains with the head" in cluster.said(1)
-    assert "tuned" in cluster.said(0)
+    for node in (0, 1):
+        found = json_shape("launch --json").validate_json(cluster.said(node).splitlines()[-1], strict=True)
+        assert (found["ok"], found["node"], found["status"]) == (True, node, "ok")
+        assert (found["build"] is None) == (node == 1)
 
 
 @pytest.mark.slow

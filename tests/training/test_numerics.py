@@ -8,8 +8,6 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from astro_factory.core.errors import UserError
-from astro_factory.stages import sft
 from astro_factory.training import launch, trainers
 from astro_factory.training.launch_settings import Launch
 from astro_factory.training.settings import GRPOSettings, SFTSettings
@@ -56,59 +54,3 @@ def test_only_tf32_turns_on_tf32(tmp_path, monkeypatch, precision, tf32):
     assert trainers.common_arguments(settings, tmp_path)["tf32"] is None, "a CPU has none"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert trainers.common_arguments(settings, tmp_path)["tf32"] is tf32
-
-
-@pytest.mark.slow
-def test_fsdp_learns_as_plain_data_parallelism_does(tmp_path):
-    from tests.training.tiny import make_model
-
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    run = subprocess.run(
-        [*command, "-m", "tests.training.fsdp_numerics", str(make_model(tmp_path))],
-        env=launch._environment(Launch(processes=2), 30),
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    found = json.loads(run.stdout.strip().splitlines()[-1])
-    assert found["share"] == pytest.approx(0.5, abs=0.02), "each process holds half of the weights"
-    assert found["fsdp"]["losses"][0] > found["fsdp"]["losses"][-1]
-    for name in ("losses", "norms", "weights"):
-        assert found["fsdp"][name] == pytest.approx(found["ddp"][name], rel=1e-5), name
-
-
-def test_fsdp_is_refused_on_a_cpu(tmp_path):
-    from tests.training.tiny import context
-
-    config = sft.Config(kind="sft", **SFT, launch={"processes": 2, "fsdp": {}})
-    with pytest.raises(UserError, match=r"E548.*does not say so"):
-        sft.run(context(tmp_path, {}), config)
-
-
-def test_what_transformers_makes_of_our_fsdp(tmp_path):
-    from torch.distributed.fsdp.wrap import transformer_auto_wrap_policy
-
-    from tests.training.fsdp_numerics import plugin, settings
-
-    for whole in (True, False):
-        found = plugin(settings(fsdp={"reshard_after_forward": whole}), tmp_path)
-        assert (found.fsdp_version, found.reshard_after_forward) == (2, whole)
-        assert found.auto_wrap_policy is transformer_auto_wrap_policy
-        assert found.state_dict_type.name == "SHARDED_STATE_DICT"
-        assert not found.cpu_ram_efficient_loading and not found.activation_checkpointing
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"launch": {"processes": 2, "fsdp": {}, "deepspeed": {}}}, "choose one"),
-        ({"launch": {"fsdp": {}}}, "set processes"),
-        ({"launch": {"processes": 2, "fsdp": {}}, "optimizer": "muon"}, "FSDP shards them"),
-        ({"launch": {"processes": 2, "fsdp": {}}, "adapter": {"kind": "lora"}}, "trains whole models"),
-    ],
-)
-def test_what_fsdp_does_not_go_with(fields, words):
-    with pytest.raises(ValueError, match=words):
-        SFTSettings(**SFT, **fields)
-    with pytest.raises(ValueError, match="fsdp is for sft"):
-        GRPOSettings(**GRPO | {"prompts_per_step": 2}, max_new_tokens=4, launch={"processes": 2, "fsdp": {}})

@@ -1,5 +1,7 @@
 """A model folder on this machine, as `save_pretrained` writes it: config, safetensors weights, tokenizer.
 
+It may be a LoRA adapter, with its base in the folder `base/` or named by a commit of the Hub.
+
 If its chat template reads the clock, the artifact has one more file, `prompt_date.txt`, with the date in all prompts:
 results that were made with the date of the day have other keys.
 """
@@ -10,13 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from astro_factory.core.adapters import OTHER_FORM, NoBase, parse_adapter, read_adapter
 from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.chat_templates import CLOCK_FUNCTION, PROMPT_DATE
 from astro_factory.core.config import FolderField, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.files import kind_of
-from astro_factory.core.models import MODEL_FILES, unsafe_settings
+from astro_factory.core.models import ADAPTER_CONFIG, BASE, MODEL_FILES, POINTER, unsafe_settings
 
 OUTPUT = ArtifactType.MODEL
 VERSION = 2
@@ -46,24 +49,29 @@ def run(ctx: StageContext, config: Config) -> None:
     folder = ctx.inputs[config.path]
     if faults := _diagnostics(folder, config.path):
         raise UserError(*faults)
-    for path in sorted({path for pattern in _KEPT for path in folder.glob(pattern)}):
-        # no hard link: a later save into the folder would change the file in the store
-        shutil.copyfile(path, ctx.out / path.name)
+    _copy(folder, ctx.out)
+    if adapter := read_adapter(folder):
+        base = ctx.out / BASE
+        base.mkdir()
+        if (folder / BASE).is_dir():
+            _copy(folder / BASE, base)
+        elif adapter.base_on_hub:
+            (base / POINTER).write_text(adapter.base_on_hub, encoding="utf-8")
     if any(CLOCK_FUNCTION in template for template in _chat_templates(folder)):
         (ctx.out / _DATE_FILE).write_text(PROMPT_DATE + "\n", encoding="utf-8")
+
+
+def _copy(folder: Path, out: Path) -> None:
+    for path in sorted({path for pattern in _KEPT for path in folder.glob(pattern)}):
+        # no hard link: a later save into the folder would change the file in the store
+        shutil.copyfile(path, out / path.name)
 
 
 def check_model_folder(folder: Path) -> list[tuple[str, str]]:
     """Why a folder is not a complete model, as (cause, remedy). Reads no weights and loads no library."""
     if not folder.is_dir():
         return [("it is not a folder", "name the folder that `save_pretrained` wrote")]
-    faults = []
-    if not (folder / "config.json").is_file():
-        faults.append(("there is no config.json", "save the model with `model.save_pretrained(folder)`"))
-    faults += unsafe_settings(folder)
-    if missing := _missing_weights(folder):
-        remedy = "save the model with `model.save_pretrained(folder)`, which writes safetensors"
-        faults.append((f"the weights are missing ({', '.join(missing)})", remedy))
+    faults = _adapter_faults(folder) if (folder / ADAPTER_CONFIG).is_file() else _model_faults(folder)
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         remedy = (
             "save the tokenizer the model was trained with beside it: "
@@ -74,6 +82,33 @@ def check_model_folder(folder: Path) -> list[tuple[str, str]]:
         remedy = "set `tokenizer.chat_template` and save it again; a base model can take the template of its chat model"
         faults.append(("the tokenizer has no chat template, so questions have no form", remedy))
     return faults
+
+
+def _model_faults(folder: Path) -> list[tuple[str, str]]:
+    """What is wrong with config and weights."""
+    faults = []
+    if not (folder / "config.json").is_file():
+        faults.append(("there is no config.json", "save the model with `model.save_pretrained(folder)`"))
+    faults += unsafe_settings(folder)
+    if missing := _missing_weights(folder):
+        remedy = "save the model with `model.save_pretrained(folder)`, which writes safetensors"
+        faults.append((f"the weights are missing ({', '.join(missing)})", remedy))
+    return faults
+
+
+def _adapter_faults(folder: Path) -> list[tuple[str, str]]:
+    """What is wrong with an adapter and its base."""
+    try:
+        parse_adapter(folder)
+    except NoBase as error:
+        remedy = f"copy the model that it was trained on to {BASE}/, or name its repository and commit (`revision`)"
+        return [(str(error), remedy)]
+    except ValueError as error:
+        return [(str(error), OTHER_FORM)]
+    base = folder / BASE
+    if not base.is_dir() or (base / POINTER).is_file():
+        return unsafe_settings(folder)
+    return [(f"in {BASE}/, {cause}", remedy) for cause, remedy in _model_faults(base)] + unsafe_settings(folder)
 
 
 def _diagnostics(folder: Path, shown: str) -> list[Diagnostic]:
