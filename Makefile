@@ -85,7 +85,7 @@ evidence: setup
 
 # After `make test`, so that the files say what was tested.
 constraints: test-setup
-	$(BIN)/python -m tests.install.constraints constraints.txt train gym deepspeed ray s3 inspect harness report
+	$(BIN)/python -m tests.install.constraints constraints.txt train gguf gym deepspeed ray s3 inspect harness report
 	@if [ -e $(VLLM)/.ready ]; then \
 	  $(VLLM)/bin/python -m tests.install.constraints constraints-vllm.txt train; \
 	else echo "note: without $(VLLM) (make vllm-setup), constraints-vllm.txt stays as it is"; fi

@@ -10,6 +10,7 @@ EXTRAS = {
     "vllm": "vllm",
     "deepspeed": "deepspeed",
     "bitsandbytes": "quantize",
+    "gguf": "gguf",
     "ray": "ray",
     "reasoning_gym": "gym",
     "inspect_ai": "inspect",

@@ -10,6 +10,7 @@ from astro_factory.core.packages import missing, not_installed
 
 _KINDS = {
     "init": ("torch", "transformers"),
+    "gguf": ("torch", "transformers", "gguf"),
     "hub": ("datasets",),
     "reasoning_gym": ("reasoning_gym",),
 }

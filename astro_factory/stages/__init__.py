@@ -14,6 +14,7 @@ KINDS: dict[str, dict[str, str]] = {
     "models": {
         "hub": "astro_factory.stages.models.hub",
         "local": "astro_factory.stages.models.local",
+        "gguf": "astro_factory.stages.models.gguf",
         "init": "astro_factory.stages.models.init",
     },
     "problems": {

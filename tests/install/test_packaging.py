@@ -21,7 +21,7 @@ from astro_factory.core.shipped import versions_tested
 from tests.install.constraints import OURS, ROOT, closure, declared, write
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-EXTRAS = ("train", "gym", "vllm", "deepspeed", "ray", "s3", "inspect", "harness", "report", "track")
+EXTRAS = ("train", "gguf", "gym", "vllm", "deepspeed", "ray", "s3", "inspect", "harness", "report", "track")
 MACOS = {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64", "os_name": "posix"}
 
 
@@ -82,7 +82,7 @@ def test_packages_that_exist_for_linux_alone_are_left_out_on_macos(extra, packag
 
 @pytest.mark.parametrize(
     ("vllm", "extras"),
-    [(False, ("", "train", "gym", "deepspeed", "ray", "s3", "inspect", "harness", "report")), (True, ("", "train"))],
+    [(False, ("", "train", "gguf", "gym", "deepspeed", "ray", "s3", "inspect", "harness", "report")), (True, ("", "train"))],
 )
 def test_constraints_hold_every_declared_package_within_its_range(vllm, extras):
     tested = versions_tested(vllm)

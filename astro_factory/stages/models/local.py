@@ -28,6 +28,8 @@ HEAVY = False
 _INDEX = "model.safetensors.index.json"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 """Files with a vocabulary; one of them is needed."""
+TOKENIZER_FILES = (*_TOKENIZERS, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+TOKENIZER_FILES += ("merges.txt", "*.jinja", "chat_template.json")
 _KEPT = (*MODEL_FILES, "*.py")
 _DATE_FILE = "prompt_date.txt"
 _CODE = "E432"
@@ -57,8 +59,13 @@ def run(ctx: StageContext, config: Config) -> None:
             _copy(folder / BASE, base)
         elif adapter.base_on_hub:
             (base / POINTER).write_text(adapter.base_on_hub, encoding="utf-8")
+    note_prompt_date(ctx.out)
+
+
+def note_prompt_date(folder: Path) -> None:
+    """Write the date of all prompts into a model folder whose chat template reads the clock."""
     if any(CLOCK_FUNCTION in template for template in _chat_templates(folder)):
-        (ctx.out / _DATE_FILE).write_text(PROMPT_DATE + "\n", encoding="utf-8")
+        (folder / _DATE_FILE).write_text(PROMPT_DATE + "\n", encoding="utf-8")
 
 
 def _copy(folder: Path, out: Path) -> None:
@@ -72,16 +79,21 @@ def check_model_folder(folder: Path) -> list[tuple[str, str]]:
     if not folder.is_dir():
         return [("it is not a folder", "name the folder that `save_pretrained` wrote")]
     faults = _adapter_faults(folder) if (folder / ADAPTER_CONFIG).is_file() else _model_faults(folder)
+    return faults + tokenizer_faults(folder)
+
+
+def tokenizer_faults(folder: Path) -> list[tuple[str, str]]:
+    """Why a folder has no complete tokenizer, as (cause, remedy)."""
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         remedy = (
             "save the tokenizer the model was trained with beside it: "
             "`AutoTokenizer.from_pretrained(...).save_pretrained(folder)`"
         )
-        faults.append((f"there is no tokenizer ({', '.join(_TOKENIZERS)})", remedy))
-    elif not any(_chat_templates(folder)):
+        return [(f"there is no tokenizer ({', '.join(_TOKENIZERS)})", remedy)]
+    if not any(_chat_templates(folder)):
         remedy = "set `tokenizer.chat_template` and save it again; a base model can take the template of its chat model"
-        faults.append(("the tokenizer has no chat template, so questions have no form", remedy))
-    return faults
+        return [("the tokenizer has no chat template, so questions have no form", remedy)]
+    return []
 
 
 def _model_faults(folder: Path) -> list[tuple[str, str]]:
