@@ -43,8 +43,8 @@ _WITH_TOKENIZER = "name a folder with the model's tokenizer and chat template in
 class Config(StageConfig):
     kind: Literal["gguf"]
     path: FileField
-    """The file, relative to the spec's folder: a Llama (architecture `llama`, no mixture of experts) with weights in F32,
-    F16, BF16, Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1, Q4_0, Q3_K or Q2_K."""
+    """The file, relative to the spec's folder: a Llama (architecture `llama`, no mixture of experts) with weights in
+    F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1, Q4_0, Q3_K or Q2_K."""
     tokenizer: FolderField | None = None
     """Folder with the tokenizer and its chat template, relative to the spec's. Default: those in the file, which must
     be byte-level BPE as in Llama 3 or SmolLM; SentencePiece tokenizers (Llama 2) need the folder."""
