@@ -82,7 +82,10 @@ def test_packages_that_exist_for_linux_alone_are_left_out_on_macos(extra, packag
 
 @pytest.mark.parametrize(
     ("vllm", "extras"),
-    [(False, ("", "train", "gguf", "gym", "deepspeed", "ray", "s3", "inspect", "harness", "report")), (True, ("", "train"))],
+    [
+        (False, ("", "train", "gguf", "gym", "deepspeed", "ray", "s3", "inspect", "harness", "report")),
+        (True, ("", "train")),
+    ],
 )
 def test_constraints_hold_every_declared_package_within_its_range(vllm, extras):
     tested = versions_tested(vllm)
