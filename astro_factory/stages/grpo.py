@@ -12,6 +12,7 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.step_format import StepsField
 from astro_factory.core.tables import read_table
 from astro_factory.core.workload import Rows, Workload
+from astro_factory.stages.known_rates import known_rates
 from astro_factory.stages.training_hooks import cores, gpus, lighter, requirements, threads
 from astro_factory.training.launch import is_training_process, run_distributed
 from astro_factory.training.settings import EngineRollouts, GRPOSettings, VLLMRollouts
@@ -87,8 +88,11 @@ def make_task(ctx: StageContext, config: Config) -> "Task":
 
     processes = config.launch.processes  # only the first process sends events
     rows = read_table(ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS])
+    problems = [Problem.from_row(row) for row in rows]
+    rates = config.difficulty.rates if config.difficulty else None
     return Task(
-        problems=[Problem.from_row(row) for row in rows],
+        problems=problems,
+        rates=known_rates(rates, ctx.inputs[rates], problems, config.group_size) if rates else {},
         judge=lambda problem, response: get_verifier(problem.verifier).verify(problem, response),
         judges=worker_count(),
         make_generate=lambda model, tokenizer: _generate(config, model, tokenizer),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -23,14 +24,16 @@ from astro_factory.core.context import Events
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
 from astro_factory.training.adapters import Trained, keep_single_precision, require_libraries, without_wrapper
-from astro_factory.training.alarms import Alarms, verdict_rates, wording_drift
+from astro_factory.training.alarms import UNJUDGED, Alarms, verdict_rates, wording_drift
+from astro_factory.training.difficulty import DifficultyBand, SavesDifficulty
 from astro_factory.training.dynamic_sampling import Asked, sample_round
+from astro_factory.training.grpo_arguments import make_arguments, most_rounds
 from astro_factory.training.grpo_task import Generate, GeneratedSample, PromptRow, Rollout, Task
 from astro_factory.training.microbatching import PASS_TOKENS, forward_passes, split_by_length, token_statistics
 from astro_factory.training.rewards import reward_of
 from astro_factory.training.rollout_mismatch import log_prob_differences, mismatch
-from astro_factory.training.rollout_schedule import micro_batch_count, plan_rounds, replacement, sample_seeds
-from astro_factory.training.sampled_tokens import ROUNDS_RATIO, SampledTokens
+from astro_factory.training.rollout_schedule import RoundPrompt, plan_rounds, replacement, sample_seeds
+from astro_factory.training.sampled_tokens import SampledTokens
 from astro_factory.training.saving import save_model
 from astro_factory.training.settings import GRPOSettings, VLLMRollouts
 from astro_factory.training.totals import write_totals
@@ -38,11 +41,10 @@ from astro_factory.training.trainers import (
     SAMPLING_PREFIX,
     VERDICT_PREFIX,
     RecipeMixin,
-    common_arguments,
     last_checkpoint,
     train,
 )
-from astro_factory.training.vllm_rollouts import prepare_vllm, rollout_arguments, send_merged_weights
+from astro_factory.training.vllm_rollouts import prepare_vllm, send_merged_weights
 from astro_factory.training.weights import load_model, load_tokenizer
 
 _SHOWN_STEPS, _SHOWN_ROLLOUTS, _SHOWN_CHARS = 20, 4, 4000
@@ -51,9 +53,20 @@ _SHOWN_STEPS, _SHOWN_ROLLOUTS, _SHOWN_CHARS = 20, 4, 4000
 class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
     """TRL's trainer with our optimizer, our rollouts, and forward passes without padding."""
 
-    def __init__(self, settings: GRPOSettings, task: Task, tokenizer: PreTrainedTokenizerBase, **kwargs: Any):
+    def __init__(
+        self,
+        settings: GRPOSettings,
+        task: Task,
+        tokenizer: PreTrainedTokenizerBase,
+        plan: Sequence[Sequence[RoundPrompt]],
+        **kwargs: Any,
+    ):
         self.settings = settings
         self._task = task
+        self._plan = plan
+        """The prompts of each round, over all processes."""
+        self.band: DifficultyBand | None = None
+        """Chooses other prompts by their difficulty, if the settings ask for it."""
         self._text_tokenizer = tokenizer
         self._alarms = Alarms(settings.alarm, task.warn)
         self.sampled: SampledTokens | None = None
@@ -63,6 +76,8 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self._rows: list[PromptRow] = []
         self._replaced: list[Sequence[GeneratedSample]] = []
         """Groups of the current round that were sampled and not kept."""
+        self._results: list[tuple[int, bool]] = []
+        """Judged responses of the current round in this process: the problem, and whether the response is right."""
         rollout = None if isinstance(settings.rollouts, VLLMRollouts) else _roll_out
         super().__init__(rollout_func=rollout, reward_funcs=[self.score], processing_class=tokenizer, **kwargs)
 
@@ -78,13 +93,15 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         replaced = [sample.ids for group in self._replaced for sample in group]
         tokens = sum(map(len, [*completion_ids, *replaced]))
         self._task.spent(tokens, len(completion_ids) + len(replaced))
+        total = self.accelerator.reduce(torch.tensor(tokens, device=self.accelerator.device), "sum")
+        assert isinstance(total, Tensor)
+        log_metric("sampled", float(total))
         if self.sampled:
-            total = self.accelerator.reduce(torch.tensor(tokens, device=self.accelerator.device), "sum")
-            assert isinstance(total, Tensor)
             self.sampled.add(int(total.item()))
         if self.settings.max_replacements:
             log_metric("replaced", len(replaced) / len(completion_ids))
         texts, outcomes, rewards = self._judged(problem, completion_ids)
+        self._record(problem, outcomes)
         problems = [self._task.problems[index] for index in problem]
         for judged, text, found in zip(problems, texts, outcomes, strict=True):
             for outcome in Outcome:
@@ -113,8 +130,19 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         """For each group whether all its responses earn the same reward."""
         size = self.settings.group_size
         problems = [one.problem for one in asked for _ in range(size)]
-        _, _, rewards = self._judged(problems, [sample.ids for group in groups for sample in group])
-        return [len(set(rewards[start : start + size])) == 1 for start in range(0, len(rewards), size)]
+        _, outcomes, rewards = self._judged(problems, [sample.ids for group in groups for sample in group])
+        shares = [slice(start, start + size) for start in range(0, len(rewards), size)]
+        flat = [len(set(rewards[share])) == 1 for share in shares]
+        for share, is_flat in zip(shares, flat, strict=True):
+            if is_flat:  # it will not be among the responses that are scored
+                self._results += _results(problems[share], outcomes[share])
+        return flat
+
+    def _record(self, problems: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+        """Let the difficulty band know how all responses of the round were judged."""
+        if self.band:
+            found: list[tuple[int, bool]] = gather_object(self._results + _results(problems, outcomes))
+            self.band.record(self._round, found)
 
     def _show(
         self, texts: list[str], problems: list[int], outcomes: list[Outcome], rewards: list[float | None]
@@ -142,7 +170,8 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         ]
 
         def other(index: int, attempt: int) -> Asked:
-            return Asked(*replacement(seed, step, *places[index], attempt, len(problems), size))
+            candidates = self.band.spare(planned[index].problem) if self.band else range(len(problems))
+            return Asked(*replacement(seed, step, *places[index], attempt, candidates, size))
 
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:  # pyright: ignore[reportArgumentType]
             assert isinstance(model, nn.Module)
@@ -153,7 +182,7 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self._replaced = found.replaced
         for place, asked in enumerate(found.asked):  # TRL reads the rows again for the rewards
             if asked is not planned[place]:
-                row: PromptRow = {"prompt": _messages(problems[asked.problem]), "problem": asked.problem, "copy": 0}
+                row = _row(self._task, RoundPrompt(asked.problem, 0))
                 self._rows[place * size : (place + 1) * size] = [row] * size
         self._sampled_logprobs = [list(sample.logprobs) for group in found.groups for sample in group]
         responses = [list(sample.ids) for group in found.groups for sample in group]
@@ -193,7 +222,8 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         parts = self.args.steps_per_generation
         assert parts is not None
         if self._step % (parts * self.num_iterations) == 0 or self._buffered_inputs is None:
-            self._rows = inputs
+            self._rows, self._results = inputs, []
+            self._choose_prompts()
             self._task.phase("rollout")
             batch = self._generate_and_score_completions(inputs)
             self._measure_mismatch(batch)
@@ -202,6 +232,23 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
             self._buffered_inputs = split_by_length(batch, parts)
             self._task.phase("step")
         return self._buffered_inputs[self._step % parts]
+
+    @property
+    def _round(self) -> int:
+        return self.state.global_step // self.num_iterations
+
+    def _choose_prompts(self) -> None:
+        """Put the prompts that the difficulty band chooses in the place of the planned ones."""
+        if self.band is None:
+            return
+        size, planned = self.settings.group_size, self._plan[self._round]
+        chosen = self.band.choose(self._round, planned)
+        count = len(self._rows) // size
+        share = slice(self.accelerator.process_index * count, (self.accelerator.process_index + 1) * count)
+        assert [row["problem"] for row in self._rows[::size]] == [prompt.problem for prompt in planned[share]]
+        self._rows[:] = [_row(self._task, prompt) for prompt in chosen[share] for _ in range(size)]
+        for name, value in self.band.measures(chosen).items():
+            self._metrics["train"][name].append(value)
 
     def _measure_mismatch(self, batch: dict[str, Tensor]) -> None:
         """Log how far the engine's probabilities are from the model's, over the responses of all processes."""
@@ -274,40 +321,20 @@ def train_grpo(
     tokenizer = load_tokenizer(model)
     arguments = make_arguments(settings, work)
     trainer = make_trainer(settings, task, arguments, load_model(settings, model), tokenizer)
+    checkpoint = last_checkpoint(work, settings.launch.processes)
     if settings.count_tokens or tokens is not None:
         trainer.sampled = SampledTokens(settings.num_iterations, tokens)
-        trainer.sampled.resume(trainer, last_checkpoint(work, settings.launch.processes))
+        trainer.sampled.resume(trainer, checkpoint)
         trainer.add_callback(trainer.sampled)
+    if trainer.band:
+        if checkpoint:
+            trainer.band.restore(Path(checkpoint))
+        trainer.add_callback(SavesDifficulty(trainer.band))
     train(trainer, settings, work, events, round_steps=settings.num_iterations)
     events.phase("save")
     if trainer.sampled and trainer.is_world_process_zero():
         write_totals(out, trainer.sampled.totals(trainer.state.global_step))
     save_model(trainer, settings, model, out, events)
-
-
-def make_arguments(settings: GRPOSettings, work: Path) -> GRPOConfig:
-    """TRL's arguments; a round is one generation batch with one optimizer step for each iteration."""
-    samples = settings.prompts_per_step * settings.group_size // settings.launch.processes
-    parts = micro_batch_count(samples, settings.micro_batch_size)
-    return GRPOConfig(
-        **common_arguments(settings, work) | {"save_steps": _whole_rounds(settings)},
-        **rollout_arguments(settings.rollouts),
-        per_device_train_batch_size=samples // parts,
-        gradient_accumulation_steps=parts,
-        steps_per_generation=parts,
-        num_generations=settings.group_size,
-        num_iterations=settings.num_iterations,
-        max_steps=_most_rounds(settings) * settings.num_iterations,
-        max_completion_length=settings.max_new_tokens,
-        temperature=settings.temperature,
-        loss_type=settings.loss,
-        beta=settings.beta,
-        epsilon=settings.epsilon,
-        epsilon_high=settings.epsilon_high,
-        scale_rewards=settings.scale_rewards,
-        mask_truncated_completions=settings.mask_truncated,
-        shuffle_dataset=False,
-    )
 
 
 def make_trainer(
@@ -318,13 +345,9 @@ def make_trainer(
     tokenizer: PreTrainedTokenizerBase,
 ) -> Trainer:
     """The trainer, ready to run."""
-    rounds, prompts = _most_rounds(settings), settings.prompts_per_step
+    rounds, prompts = most_rounds(settings), settings.prompts_per_step
     plan = plan_rounds(len(task.problems), rounds=rounds, prompts=prompts, seed=settings.seed)
-    rows: list[PromptRow] = [
-        {"prompt": _messages(task.problems[prompt.problem]), "problem": prompt.problem, "copy": prompt.copy}
-        for prompts in plan
-        for prompt in prompts
-    ]
+    rows = [_row(task, prompt) for prompts in plan for prompt in prompts]
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if isinstance(settings.rollouts, VLLMRollouts):
@@ -333,10 +356,13 @@ def make_trainer(
         settings,
         task,
         tokenizer,
+        plan,
         model=model,
         args=arguments,
         train_dataset=Dataset.from_list([{**row} for row in rows]),
     )
+    if settings.difficulty:
+        trainer.band = DifficultyBand(settings.difficulty, [range(len(task.problems))], task.rates, settings.seed)
     keep_single_precision(model)
     if isinstance(settings.rollouts, VLLMRollouts):
         send_merged_weights(trainer, model)
@@ -355,14 +381,15 @@ def _roll_out(prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
     return {"prompt_ids": prompt_ids, "completion_ids": responses, "logprobs": None}
 
 
+def _results(problems: Sequence[int], outcomes: Sequence[Outcome]) -> list[tuple[int, bool]]:
+    """The problem of each response that could be judged, and whether the response is right."""
+    pairs = zip(problems, outcomes, strict=True)
+    return [(problem, outcome is Outcome.CORRECT) for problem, outcome in pairs if outcome not in UNJUDGED]
+
+
+def _row(task: Task, prompt: RoundPrompt) -> PromptRow:
+    return {"prompt": _messages(task.problems[prompt.problem]), "problem": prompt.problem, "copy": prompt.copy}
+
+
 def _messages(problem: Problem) -> list[Message]:
     return [{"role": "user", "content": problem.question}]
-
-
-def _most_rounds(settings: GRPOSettings) -> int:
-    return settings.steps * (ROUNDS_RATIO if settings.match_tokens else 1)
-
-
-def _whole_rounds(settings: GRPOSettings) -> int:
-    """Steps between checkpoints: a run can only resume with the same bits at the end of a round."""
-    return -(-settings.save_every // settings.num_iterations) * settings.num_iterations

@@ -1,7 +1,7 @@
 """What a stage provides for reinforcement learning: problems, how to sample, how to judge."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypedDict
 
 from torch import nn
@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from astro_factory.core.chat import Message
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Verdict
+from astro_factory.training.difficulty import Tally
 
 
 class GeneratedSample(Protocol):
@@ -60,6 +61,8 @@ class Task:
     """Called from several threads if `judges` is more than 1."""
     make_generate: Callable[[nn.Module, PreTrainedTokenizerBase], Generate]
     """Returns the function that samples from a model."""
+    rates: Mapping[int, Tally] = field(default_factory=dict)
+    """Pass rates that are known before training, by the problem's index."""
     judges: int = 1
     """Responses judged at the same time."""
     measures: Callable[[Problem, str], Mapping[str, float | None]] = lambda problem, response: {}

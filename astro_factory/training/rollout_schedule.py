@@ -1,5 +1,6 @@
 """The problems of each round and the seeds of their responses, derived from the configured seed alone."""
 
+from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -42,13 +43,13 @@ def sample_seeds(seed: int, step: int, problem_id: str, copy: int, group_size: i
 
 
 def replacement(
-    seed: int, step: int, problem_id: str, copy: int, attempt: int, problems: int, group_size: int
+    seed: int, step: int, problem_id: str, copy: int, attempt: int, problems: Sequence[int], group_size: int
 ) -> tuple[int, list[int]]:
-    """The problem (its index) and seeds of a group that replaces one of a round, in its n-th attempt.
+    """One of `problems` and the seeds of its group, which replaces one of a round in its n-th attempt.
 
     They depend on neither the process nor the other groups: `problem_id` and `copy` are those of the planned prompt.
     """
-    problem = Random(seed_for(seed, "replacement", step, problem_id, copy, attempt)).randrange(problems)
+    problem = Random(seed_for(seed, "replacement", step, problem_id, copy, attempt)).choice(problems)
     place = (seed, "replacement response", step, problem_id, copy, attempt)
     return problem, [seed_for(*place, index) for index in range(group_size)]
 

@@ -18,6 +18,7 @@ from astro_factory.core.config import (
 from astro_factory.core.urls import ServerUrl
 from astro_factory.training.alarm_settings import Alarm
 from astro_factory.training.launch_settings import Launch
+from astro_factory.training.prompt_settings import Difficulty
 
 _OUTER = ("lm_head", "embed_tokens")
 """Layers that cannot have an adapter."""
@@ -258,6 +259,9 @@ class GRPOSettings(TrainingConfig):
     max_replacements: Annotated[int, LATER] = Field(0, ge=0)
     """Dynamic sampling (DAPO): how often a group whose responses all earn the same reward, which teaches nothing, is
     replaced by one of another problem. A round samples at most 1 + this many times its responses. 0 replaces none."""
+    difficulty: Annotated[Difficulty | None, LATER] = None
+    """Ask problems more often whose pass rate under the present policy lies in a band. By default every problem comes
+    once, in random order, before any comes again."""
     temperature: float = Field(1.0, gt=0)
     """Sampling temperature; the loss uses the same one."""
     max_new_tokens: int = Field(ge=1)

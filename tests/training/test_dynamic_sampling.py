@@ -49,11 +49,14 @@ def test_flat_groups_are_replaced_within_the_budget_and_others_stay(fates, most)
 
 def test_replacements_come_from_all_problems_and_have_their_own_seeds():
     made = [
-        replacement(0, step, "p", copy, attempt, 5, 2) for step in range(20) for copy in (0, 1) for attempt in (1, 2)
+        replacement(0, step, "p", copy, attempt, range(5), 2)
+        for step in range(20)
+        for copy in (0, 1)
+        for attempt in (1, 2)
     ]
     assert set(Counter(problem for problem, _ in made)) == set(range(5))
     assert len({seed for _, seeds in made for seed in seeds}) == 2 * len(made)
-    assert replacement(0, 3, "p", 0, 1, 5, 2) == replacement(0, 3, "p", 0, 1, 5, 2)
+    assert replacement(0, 3, "p", 0, 1, range(5), 2) == replacement(0, 3, "p", 0, 1, range(5), 2)
 
 
 def test_a_round_in_the_trainer_replaces_flat_groups_and_counts_their_tokens(tmp_path):
