@@ -66,6 +66,28 @@ def test_two_processes_give_equal_bytes_and_nearly_what_one_gives(inputs, tmp_pa
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
 
 
+@pytest.mark.nightly
+def test_prompts_that_follow_the_policy_are_the_same_in_two_processes_and_after_a_resume(inputs, tmp_path):
+    options = {"max_replacements": 2, "difficulty": {"explore": 0.25}, "steps": 4, "save_every": 1}
+    names = ("reward", "replaced_groups", "sampled_tokens", "problems_in_band", "problems_skipped", "explored_prompts")
+
+    def measured(ctx) -> list[list[float]]:
+        return [[values[name] for name in names] for _, values in ctx.events.metrics if "reward" in values]
+
+    grpo.run(whole := context(tmp_path / "whole", inputs), grpo_config(**options))
+    grpo.run(one := context(tmp_path / "one", inputs), grpo_config(**options, launch={"processes": 1}))
+    for mine, other in zip(measured(whole), measured(one), strict=True):
+        assert mine == pytest.approx(other)
+    replaced, in_band = ([point[names.index(name)] for point in measured(whole)] for name in names[1:4:2])
+    assert sum(replaced) > 0 and in_band[-1] > 0
+    two, alone = weights(whole.out), weights(one.out)
+    assert max((two[name] - alone[name]).abs().max().item() for name in alone) < 2e-4
+    rest = context(tmp_path / "rest", inputs)
+    shutil.copytree(whole.scratch / "checkpoints/checkpoint-3", rest.scratch / "checkpoints/checkpoint-3")
+    grpo.run(rest, grpo_config(**options))
+    assert rest.events.steps == [4] and contents(rest.out) == contents(whole.out)
+
+
 def test_torchrun_gives_its_processes_the_grace_of_the_stage(monkeypatch):
     """Its own default is 30 s, which is too short for a checkpoint of 128 GB."""
     monkeypatch.setattr(os, "environ", launch._environment(Launch(processes=2), sft_config().grace_s))
