@@ -45,11 +45,12 @@ def test_the_model_learns_what_the_verifier_rewards(inputs, tmp_path):
     assert contents(ctx.out).keys() == contents(inputs["base"]).keys()
 
 
+TWICE = {"num_iterations": 2, "beta": 0.05, "precision": "bf16"}
+FOLLOWING = {"max_replacements": 1, "difficulty": {"explore": 0.25}}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "settings",
-    [{}, {"num_iterations": 2, "beta": 0.05, "precision": "bf16", "max_replacements": 1, "difficulty": {"explore": 0.25}}],
-)
+@pytest.mark.parametrize("settings", [{}, TWICE | FOLLOWING])
 def test_a_resumed_run_gives_the_bytes_of_one_that_never_stopped(inputs, tmp_path, settings):
     whole = context(tmp_path / "whole", inputs)
     run(whole, config(**settings))

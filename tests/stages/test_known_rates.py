@@ -28,10 +28,10 @@ def test_rates_of_pass_rate_leave_out_what_could_not_be_judged(tmp_path):
     rows = [{"id": name, "judged": judged, "solved": solved} for name, judged, solved in rates]
     write_table(tmp_path / RATES_FILE, rows, _rate_schema())
     assert known_rates("medium", tmp_path, PROBLEMS, 8) == {2: (2, 8)}
-    with pytest.raises(UserError, match="E526 difficulty.rates names 'medium', which knows none of the 2 problems"):
+    with pytest.raises(UserError, match=r"E526 difficulty\.rates names 'medium', which knows none of the 2 problems"):
         known_rates("medium", tmp_path, PROBLEMS[:2], 8)
 
 
 def test_other_problems_have_no_rates(tmp_path):
-    with pytest.raises(UserError, match="E525 difficulty.rates names 'train', which has no pass rates"):
+    with pytest.raises(UserError, match=r"E525 difficulty\.rates names 'train', which has no pass rates"):
         known_rates("train", tmp_path, PROBLEMS, 8)
