@@ -1,6 +1,9 @@
-"""Dialogues: conversations to train on that do not come from a search, such as practice documents."""
+"""Dialogues: conversations to train on, from a search (traces) or from elsewhere, such as practice documents."""
 
+from pathlib import Path
 from typing import Any
+
+from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 
 
 def message_type() -> Any:
@@ -15,3 +18,11 @@ def dialogue_schema() -> Any:
     import pyarrow as pa
 
     return pa.schema([("id", pa.string()), ("skill", pa.string()), ("messages", pa.list_(message_type()))])
+
+
+def dialogue_table(folder: Path) -> Path:
+    """The table of an artifact that holds traces or dialogues; both have a column `messages`."""
+    for type in (ArtifactType.TRACES, ArtifactType.DIALOGUES):
+        if (path := folder / TABLE_FILES[type]).is_file():
+            return path
+    raise FileNotFoundError(f"{folder} holds neither traces nor dialogues")

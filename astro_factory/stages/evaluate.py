@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
-from astro_factory.core.config import NOT_SEMANTIC, StageConfig
+from astro_factory.core.chat import Message
+from astro_factory.core.config import LATER, NOT_SEMANTIC, DialoguesRef, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError, near
 from astro_factory.core.machines import Machine
@@ -37,6 +38,7 @@ from astro_factory.stages.generation import (
 )
 from astro_factory.stages.requirements import engine_needs
 from astro_factory.stages.sampling_hooks import Backend, cores, gpus, lighter
+from astro_factory.stages.worked_examples import worked_examples
 from astro_factory.traces.response_parser import response_measures
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import worker_count
@@ -54,6 +56,12 @@ class Config(StageConfig, Comparison):
     """How text is generated."""
     group: int = Field(32, gt=0)
     """Problems that a process samples together: many keep the engine full, few spread evenly over processes."""
+    examples: Annotated[DialoguesRef | None, LATER] = None
+    """Traces or dialogues, of which the first stand in front of every question as worked examples: a primed prompt.
+    Traces without a backtrack and questions of the suite are skipped. `astro-factory harness` asks without them. By
+    default there are none."""
+    example_count: Annotated[int, Field(gt=0), LATER] = 1
+    """How many of them, with `examples`."""
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
     """Processes that sample side by side, each with its own copy of the model; they share the machine's GPUs."""
     backend: Annotated[Backend, NOT_SEMANTIC] = "local"
@@ -84,8 +92,10 @@ def run(ctx: StageContext, config: Config) -> None:
     from astro_factory.evaluation.analysis import analysis_from_samples
     from astro_factory.evaluation.report import report_from_samples
 
-    groups = list(_groups(config, list(_questions(ctx, config))))
-    responses = sample_all(ctx, [_batch(ctx, config, group) for group in groups], config.processes, config.backend)
+    questions = list(_questions(ctx, config))
+    groups, examples = list(_groups(config, questions)), _examples(ctx, config, questions)
+    batches = [_batch(ctx, config, group, examples) for group in groups]
+    responses = sample_all(ctx, batches, config.processes, config.backend)
     rows = _judged(ctx, config, groups, responses)
     write_table(ctx.out / "samples.parquet", rows, sample_schema())
     report = report_from_samples(rows, config)
@@ -133,10 +143,18 @@ def _groups(config: Config, questions: Sequence[_Question]) -> Iterator[_Group]:
                 yield _Group(arm, questions[start : start + config.group], range(first, last))
 
 
-def _batch(ctx: StageContext, config: Config, group: _Group) -> Batch:
+def _examples(ctx: StageContext, config: Config, questions: Sequence[_Question]) -> list[Message]:
+    if config.examples is None:
+        return []
+    asked = {problem.question for _, problem in questions}
+    return worked_examples(ctx.inputs[config.examples], config.example_count, asked)
+
+
+def _batch(ctx: StageContext, config: Config, group: _Group, examples: Sequence[Message]) -> Batch:
     folder, digest = ctx.inputs[group.arm], ctx.digests[group.arm]
     sampling = Sampling(folder, digest, config.engine, config.suite.temperature, config.suite.max_tokens)
-    return Batch(sampling, [conversation_about(problem, config.seed, group.samples) for _, problem in group.questions])
+    asked = [conversation_about(problem, config.seed, group.samples) for _, problem in group.questions]
+    return Batch(sampling, [one._replace(messages=[*examples, *one.messages]) for one in asked])
 
 
 def _judged(

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.chat import Encoded, Message, encode_dialogues, terminator
+from astro_factory.core.dialogues import dialogue_table
 from astro_factory.core.errors import UserError
 from astro_factory.core.tables import read_batches
 from astro_factory.training.batches import padded_width
@@ -58,7 +58,7 @@ def load_corpus(folder: Path, tokenizer: PreTrainedTokenizerBase, max_length: in
     mask: list[np.ndarray] = []
     weights: list[np.ndarray | None] = []
     lengths, dropped = [0], 0
-    for chunk, spans in _chunks(_table(folder)):
+    for chunk, spans in _chunks(dialogue_table(folder)):
         for messages, encoded, weighted in zip(chunk, encode_dialogues(tokenizer, chunk), spans, strict=True):
             if len(encoded.ids) > max_length:
                 dropped += 1
@@ -142,13 +142,6 @@ class Collator:
             attention[:] = 1
         batch = {"input_ids": ids, "labels": labels, "attention_mask": attention}
         return batch if self._loss_weights is None else batch | {"loss_weights": weights}
-
-
-def _table(folder: Path) -> Path:
-    for type in (ArtifactType.TRACES, ArtifactType.DIALOGUES):
-        if (path := folder / TABLE_FILES[type]).is_file():
-            return path
-    raise FileNotFoundError(f"{folder} holds neither traces nor dialogues")
 
 
 def _chunks(path: Path) -> Iterator[tuple[list[list[Message]], list[Spans]]]:

@@ -8,6 +8,7 @@ import pytest
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.context import Items, StageContext
+from astro_factory.core.dialogues import dialogue_schema
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.shipped import shipped_folder
@@ -207,6 +208,40 @@ def test_greedy_samples_need_no_luck(inputs, tmp_path):
         rows_of(evaluate(inputs, tmp_path / str(seed), suite=suite, seed=seed), tmp_path) for seed in (0, 1)
     )
     assert [row["text"] for row in first] == [row["text"] for row in second]
+
+
+def write_examples(folder: Path, *questions: str) -> Path:
+    folder.mkdir()
+    answers = [{"role": "assistant", "content": "answer 1 + 2"}]
+    rows = [
+        {"id": str(index), "skill": "", "messages": [{"role": "user", "content": question}, *answers]}
+        for index, question in enumerate(questions)
+    ]
+    write_table(folder / "dialogues.parquet", rows, dialogue_schema())
+    return folder
+
+
+def test_worked_examples_stand_in_front_of_every_question(inputs, tmp_path):
+    asked, other = question_text(*PUZZLES[0]), "numbers 1 2 target 3"
+    inputs = inputs | {"shown": write_examples(tmp_path / "shown", asked, other)}
+    inputs |= {
+        "first": write_examples(tmp_path / "first", other),
+        "swapped": write_examples(tmp_path / "swapped", "try"),
+    }
+    items = Kept()
+    plain, skipped, same, changed = (
+        [row["text"] for row in rows_of(evaluate(inputs, tmp_path / str(examples), items, examples=examples), tmp_path)]
+        for examples in (None, "shown", "first", "swapped")
+    )
+    assert skipped == same, "a question of the suite is no example"
+    assert plain != same != changed, "samples are stored by the whole conversation"
+
+
+def test_too_few_worked_examples_are_a_mistake(inputs, tmp_path, golden):
+    inputs = inputs | {"shown": write_examples(tmp_path / "shown", "numbers 1 2 target 3")}
+    with pytest.raises(UserError, match="E808") as caught:
+        evaluate(inputs, tmp_path, examples="shown", example_count=3)
+    golden(str(caught.value))
 
 
 def test_a_cluster_key_that_no_problem_has_is_a_mistake(inputs, tmp_path, golden):
