@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 VLLM := .venv-vllm
 DOCS := .venv-docs
 PEERS := .venv-peers
+AXOLOTL := .venv-axolotl
+VERL := .venv-verl
 SPECS := $(wildcard specs/*.yaml specs/sweeps/*.yaml specs/ablations/*.yaml)
 # Without the benchmarks that need a model or a spec as an argument, and without helper modules.
 BENCHMARKS := $(filter-out __init__ effect evidence probe_base probe_responses peers search_vllm trivial,$(basename $(notdir $(wildcard benchmarks/*.py))))
@@ -15,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n $(WORKERS) --dist loadfile
 
 .PHONY: help setup quickstart test test-fast test-nightly test-setup check lint types specs golden reference evidence constraints docs \
-  docs-serve docs-setup vllm-setup bench-setup bench bench-vllm gpu-check gpu-wheels clean
+  docs-serve docs-setup vllm-setup exporters-setup bench-setup bench bench-vllm gpu-check gpu-wheels clean
 
 help:
 	@echo "make quickstart    set up, then build specs/quickstart.yaml: a model that learns to backtrack"
@@ -33,6 +35,7 @@ help:
 	@echo "make docs          build the site into site/; 'make docs-serve' serves it while you write"
 	@echo "make bench         benchmarks; ARGS=--quick for a short run"
 	@echo "make vllm-setup    $(VLLM) with vLLM for CPU, so that 'make test' runs its tests"
+	@echo "make exporters-setup  $(AXOLOTL) and $(VERL) with the config code of these trainers, for 'make test-nightly'"
 	@echo "make bench-vllm    search on vLLM for CPU compared with vLLM alone; ARGS=--quick for a short run"
 	@echo "make gpu-check     prove this machine's GPUs with this code; ARGS=--dry-run on a CPU, ARGS='--only speed'"
 	@echo "make gpu-wheels    wheels in .gpu-wheels for a GPU machine that has torch and transformers but no network"
@@ -58,6 +61,8 @@ test-setup: $(VENV)/.deepspeed $(VENV)/.ray $(VENV)/.interop $(VENV)/.aime
 docs-setup: $(DOCS)/.ready
 
 vllm-setup: $(VLLM)/.ready
+
+exporters-setup: $(AXOLOTL)/.ready $(VERL)/.ready
 
 bench-setup: $(PEERS)/.ready
 
@@ -110,10 +115,10 @@ gpu-wheels: setup
 	PYTHON=$(BIN)/python benchmarks/gpu_wheels.sh .gpu-wheels
 
 clean:
-	rm -rf $(VENV) $(VLLM) $(DOCS) $(PEERS)
+	rm -rf $(VENV) $(VLLM) $(DOCS) $(PEERS) $(AXOLOTL) $(VERL)
 
 # The first Python that runs, is new enough and can create virtual environments. PYTHON=... names another.
-$(BIN)/python $(VLLM)/bin/python $(DOCS)/bin/python $(PEERS)/bin/python:
+$(BIN)/python $(VLLM)/bin/python $(DOCS)/bin/python $(PEERS)/bin/python $(AXOLOTL)/bin/python $(VERL)/bin/python:
 	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	  if $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    echo "$@: $$($$python --version)"; exec $$python -m venv $(dir $(@D)); \
@@ -173,4 +178,18 @@ $(DOCS)/.ready: pyproject.toml | $(DOCS)/bin/python
 
 $(PEERS)/.ready: | $(PEERS)/bin/python
 	$(PEERS)/bin/python -m pip install dvc==3.67.1 snakemake==9.27.1 redun==0.44.1
+	@touch $@
+
+# What the configs of these trainers are checked with, without their kernels and GPU packages. They pin other versions than
+# we use.
+$(AXOLOTL)/.ready: | $(AXOLOTL)/bin/python
+	$(AXOLOTL)/bin/python -m pip install --no-deps axolotl==0.19.0
+	$(AXOLOTL)/bin/python -m pip install torch==2.13.0 transformers==5.16.1 datasets==4.8.4 trl==1.9.0 peft==0.20.0 \
+	  accelerate==1.13.0 pydantic==2.12.5 PyYAML==6.0.3 addict colorama python-dotenv pillow
+	@touch $@
+
+$(VERL)/.ready: | $(VERL)/bin/python
+	$(VERL)/bin/python -m pip install --no-deps verl==0.9.1
+	$(VERL)/bin/python -m pip install torch==2.13.0 'transformers>=5.5.3,<5.11,!=5.6.0' hydra-core 'tensordict>=0.8,<=0.10' \
+	  codetiming dill pandas peft 'pyarrow>=19' 'ray>=2.41' torchdata datasets accelerate
 	@touch $@

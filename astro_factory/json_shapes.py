@@ -46,6 +46,7 @@ JSON_SHAPES = {
     "withdraw --json": f"{_SHARING}:WithdrawOutput",
     "push --json": f"{_SHARING}:PushOutput",
     "export --json": f"{_SHARING}:ExportOutput",
+    "export-training --json": f"{_SHARING}:ExportTrainingOutput",
     "import --json": f"{_SHARING}:ImportOutput",
     "gc --json": f"{_SHARING}:GcOutput",
     "fsck --json": f"{_SHARING}:FsckOutput",

@@ -1,5 +1,7 @@
 """What the commands of stores and publications print with `--json`; docs/reference/json.md shows it."""
 
+from typing import Any
+
 from typing_extensions import TypedDict
 
 from astro_factory.cli.json_output import documented
@@ -23,6 +25,42 @@ class ExportOutput(TypedDict):
     """The store export."""
     bytes: int
     """Its size."""
+
+
+@documented
+class TrainerDifference(TypedDict):
+    """Something that another trainer does otherwise than the stage."""
+
+    setting: str
+    """The field of the stage, or a word such as `order` where no field names it."""
+    value: Any
+    """The field's value."""
+    text: str
+    """What happens instead."""
+
+
+@documented
+class ExportTrainingOutput(TypedDict):
+    """The result of `export-training`."""
+
+    stage: str
+    """The stage."""
+    trainer: str
+    """The trainer."""
+    checked_with: str
+    """The version of the trainer that such configs were checked with."""
+    folder: str
+    """The export."""
+    files: list[str]
+    """The files in it."""
+    rows: int
+    """Rows of the dataset."""
+    commands: list[str]
+    """How to start the trainer, in that folder."""
+    notes: list[str]
+    """What else there is to do."""
+    differences: list[TrainerDifference]
+    """What the trainer does otherwise than the stage."""
 
 
 @documented

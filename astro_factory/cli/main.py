@@ -41,6 +41,7 @@ GROUPS = {
     "verifying": ("verify",),
     "evaluating": ("samples", "harness"),
     "sharing": ("publish", "pull", "withdraw", "init"),
+    "exporting": ("export-training",),
     "storing": ("export", "import", "push", "gc", "fsck"),
     "doctor": ("doctor", "gpu-check"),
 }

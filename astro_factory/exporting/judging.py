@@ -1,0 +1,46 @@
+"""Rewards for other trainers: the verdict of a problem's verifier, by the stage's reward. Needs no torch.
+
+judge = Judge.load(Path("reward.json"))
+judge.reward(problem, response)
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from astro_factory.core.problems import Problem
+from astro_factory.training.rewards import reward_of
+from astro_factory.training.settings import Reward
+from astro_factory.verifiers import get_verifier
+
+REWARD_FILE = "reward.json"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges responses in the process of another trainer."""
+
+    settings: Reward
+    ends: frozenset[int] = frozenset()
+    """Token ids that end a response; a response without one was cut off."""
+
+    @classmethod
+    def load(cls, file: Path) -> "Judge":
+        """Read what `save` wrote."""
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return cls(Reward.model_validate(found["reward"]), frozenset(found["ends"]))
+
+    def save(self, file: Path) -> None:
+        found = {"reward": self.settings.model_dump(), "ends": sorted(self.ends)}
+        file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+    def reward(self, problem: Mapping[str, Any], response: str, truncated: bool = False) -> float | None:
+        """The reward of a response to a row of `problems.parquet`; None for one that could not be judged."""
+        asked = Problem.from_row(dict(problem))
+        return reward_of(self.settings, get_verifier(asked.verifier).verify(asked, response).outcome, truncated)
+
+    def is_cut_off(self, ids: list[int]) -> bool:
+        """Whether a response, as token ids, has no end."""
+        return not ids or ids[-1] not in self.ends
