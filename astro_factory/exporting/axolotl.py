@@ -239,7 +239,8 @@ def _put_rollouts(export: ExportFolder, settings: GRPOSettings) -> None:
     translation, rollouts = export.translation, settings.rollouts
     if not isinstance(rollouts, VLLMRollouts):
         translation.put("trl.use_vllm", False, "rollouts.kind")
-        translation.differs("rollouts.batch_size", "transformers samples the responses, without vLLM")
+        translation.differs("rollouts.kind", "transformers' own `generate` samples the responses")
+        translation.done("rollouts.batch_size")
         return
     translation.put("trl.use_vllm", True, "rollouts.kind")
     translation.put("trl.vllm_mode", rollouts.mode, "rollouts.mode")
