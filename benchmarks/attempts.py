@@ -1,0 +1,113 @@
+"""Is a later attempt in a response better than a fresh sample? Success by number of the attempt, in context and outside.
+
+    python -m benchmarks.attempts specs/quickstart.yaml:report --arm astro_rl --base base --store .astro
+
+The stage, an `evaluate` in a domain that reads states from steps, must be built. For the k-th attempt it prints:
+
+    independent    chance that a sample of the base is correct, given that k - 1 others of the same puzzle were not
+    in context     share of the arm's responses that are correct with the k-th attempt, of those that make so many
+    let through    share of them that answer wrongly with it
+    repeated       share of the k-th attempts that take the steps of an earlier one, in any order
+
+A model that remembers what it has tried is above the independent column; one that only samples and checks is not.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from astro_factory.cli.options import built_results, open_store, read_target
+from astro_factory.core.problems import Problem
+from astro_factory.core.tables import read_table
+from astro_factory.core.verdicts import Outcome
+from astro_factory.evaluation.estimators import pass_at_k
+from astro_factory.evaluation.evaluation_results import Evaluation
+from astro_factory.evaluation.report import by_problem
+from astro_factory.traces.state_moves import state_moves
+from astro_factory.verifiers import get_verifier
+
+Answered = tuple[Problem, str, Outcome]
+"""A problem, a response to it, and its outcome."""
+
+
+class Attempt(NamedTuple):
+    """All k-th attempts of an arm."""
+
+    made: int
+    """Responses that complete so many attempts."""
+    right: float
+    """Share of them that are correct with this one."""
+    let_through: float
+    """Share that give a wrong answer with it."""
+    repeated: float
+    """Share of these attempts that repeat an earlier one."""
+
+
+def independent(correct: Sequence[int], samples: int, most: int) -> list[float]:
+    """Chance that the k-th of independent samples is correct if none before it is, for k from 1 to `most`.
+
+    Args:
+        correct: how many of a puzzle's samples are correct, for each puzzle.
+        samples: how many samples each has, at least `most`.
+    """
+    solved = [sum(pass_at_k(count, samples, k) for count in correct) / len(correct) for k in range(1, most + 1)]
+    return [(now - before) / (1 - before) for before, now in zip([0.0, *solved], solved, strict=False)]
+
+
+def in_context(responses: Iterable[Answered], most: int) -> list[Attempt]:
+    """The attempts of responses, for k from 1 to `most`."""
+    made, right, wrong, repeated = Counter[int](), Counter[int](), Counter[int](), Counter[int]()
+    for problem, text, outcome in responses:
+        repeats = _repeats(problem, text)
+        for number, repeats_one in enumerate(repeats, 1):
+            made[number] += 1
+            repeated[number] += repeats_one
+        if repeats:
+            right[len(repeats)] += outcome is Outcome.CORRECT
+            wrong[len(repeats)] += outcome is Outcome.INCORRECT
+    return [
+        Attempt(made[k], *(count[k] / max(made[k], 1) for count in (right, wrong, repeated)))
+        for k in range(1, most + 1)
+    ]
+
+
+def _repeats(problem: Problem, text: str) -> list[bool]:
+    """For each completed attempt of a response whether it repeats an earlier one."""
+    verifier = get_verifier(problem.verifier)
+    steps = verifier.stated_steps(problem, text) or []
+    ends = [index + 1 for index, step in enumerate(steps) if step.ends]
+    counts = [state_moves(verifier.start(problem), steps[:end]).repeated for end in ends]
+    return [now > before for before, now in zip([0, *counts], counts, strict=False)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", help="SPEC:STAGE of a built evaluate stage")
+    parser.add_argument("--arm", required=True, help="the arm that makes several attempts in a response")
+    parser.add_argument("--base", required=True, help="the arm whose samples are the independent attempts")
+    parser.add_argument("--most", type=int, default=8, help="how many attempts to show (default: 8)")
+    parser.add_argument("--set", action="append", help="as in astro-factory build")
+    parser.add_argument("--store", type=Path)
+    options = parser.parse_args()
+    spec, graph, stage = read_target(options.target, options.set, None)
+    store, config = open_store(options.store), graph.nodes[stage].config
+    results = built_results(graph, spec, store, stage, config.suite.problems)
+    folders = {name: store.output(result) for name, result in results.items()}
+    evaluation = Evaluation(graph.name, stage, results[stage], config, folders[stage], folders)
+    samples = by_problem(read_table(folders[stage] / "samples.parquet"))
+    correct = [sum(row["outcome"] == Outcome.CORRECT for row in arms[options.base]) for arms in samples]
+    alone = independent(correct, config.samples_of(options.base), options.most)
+    responses = [
+        (evaluation.problems[key], row["text"], Outcome(row["outcome"]))
+        for key, rows in evaluation.samples_of(options.arm).items()
+        for row in rows
+    ]
+    print(f"{'attempt':>7} {'made':>6} {'independent':>11} {'in context':>10} {'let through':>11} {'repeated':>8}")
+    for number, (chance, own) in enumerate(zip(alone, in_context(responses, options.most), strict=True), 1):
+        print(f"{number:7} {own.made:6} {chance:11.3f} {own.right:10.3f} {own.let_through:11.3f} {own.repeated:8.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Success by number of the attempt, on responses written by hand."""
+
+import pytest
+
+from astro_factory.core.problems import Problem
+from astro_factory.core.verdicts import Outcome
+from benchmarks.attempts import Attempt, in_context, independent
+
+PUZZLE = Problem("p", "numbers 4 10 3 target 17", "", "countdown", info={"numbers": [4, 10, 3], "target": 17})
+MISS = "10 - 3 = 7 left 4 7\n7 + 4 = 11 left 11"
+OTHER_MISS = "10 - 4 = 6 left 3 6\n6 - 3 = 3 left 3"
+HIT = "10 + 3 = 13 left 4 13\n13 + 4 = 17 left 17\nanswer ( 10 + 3 ) + 4"
+
+
+def test_independent_samples_get_less_likely_to_succeed_after_failures():
+    # one puzzle is always solved, one never, one by half of two samples
+    assert independent([2, 0, 1], samples=2, most=2) == pytest.approx([1 / 2, (2 / 3 - 1 / 2) / (1 - 1 / 2)])
+
+
+def test_attempts_in_context_are_counted_by_states():
+    responses = [
+        (PUZZLE, HIT, Outcome.CORRECT),
+        (PUZZLE, f"{MISS}\nAgain\n{HIT}", Outcome.CORRECT),
+        (PUZZLE, f"{MISS}\nAgain\n{MISS}\nanswer ( 10 - 3 ) + 4", Outcome.INCORRECT),
+        (PUZZLE, f"{MISS}\nwhatever it says\n{OTHER_MISS}\nAgain", Outcome.NO_ANSWER),
+    ]
+    assert in_context(responses, 3) == [
+        Attempt(4, 0.25, 0, 0),
+        Attempt(3, 1 / 3, 1 / 3, 1 / 3),
+        Attempt(0, 0, 0, 0),
+    ]
