@@ -1,4 +1,4 @@
-"""Is a later attempt in a response better than a fresh sample? Success by number of the attempt, in context and outside.
+"""Is a later attempt in a response better than a fresh sample? Success by number of the attempt, inside and outside.
 
     python -m benchmarks.attempts specs/quickstart.yaml:report --arm astro_rl --base base --store .astro
 
