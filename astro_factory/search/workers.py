@@ -36,6 +36,10 @@ class EngineWorker(ABC):
     def advance(self, problems: dict[str, Problem]) -> "Future[SearchProgress]":
         """Start these problems and continue the others; the future raises `WorkerLost` if the process has ended."""
 
+    def is_waiting(self) -> bool:
+        """Whether it waits for room on a machine; until then it cannot answer."""
+        return False
+
     @abstractmethod
     def close(self) -> None: ...
 
@@ -141,6 +145,9 @@ def drive(
                 yield SearchProgress()
             for future in finished:
                 yield _collect(calls.pop(future), future, ledger)
+            for slot in calls.values():
+                if not slot.ready and slot.worker.is_waiting():
+                    slot.called_at = time.monotonic()
             for future in _hanging(calls, hang_timeout_s):
                 _replace(calls.pop(future), f"no answer for {hang_timeout_s:,g} s (heartbeat_s)", ledger)
     finally:

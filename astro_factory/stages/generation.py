@@ -1,13 +1,13 @@
 """Samples of models, each stored as an item under its own key.
 
 A killed run loses only the samples in flight, and stages that request the same sample of the same model share it. The
-samples come from this process, or from several with an engine each.
+samples come from this process, or from several with an engine each, here or on a Ray cluster.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, NamedTuple, TypedDict, TypeVar
@@ -20,10 +20,12 @@ from astro_factory.core.config import NOT_SEMANTIC, ModelRef, StageConfig, seman
 from astro_factory.core.context import Items, StageContext
 from astro_factory.core.devices import gpu_shares
 from astro_factory.core.problems import Problem
+from astro_factory.core.ray_folders import SharedFolder, SharedFolders
 from astro_factory.core.verdicts import Verdict
 from astro_factory.engines.base import Engine, Request
 from astro_factory.engines.config import EngineConfig, EngineField
 from astro_factory.search.ray_actors import RayActors
+from astro_factory.search.ray_workers import engine_room
 from astro_factory.stages.sampling_hooks import Backend, OneModelSamplingConfig
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import WorkerPool, worker_count
@@ -107,13 +109,26 @@ class _Missing(NamedTuple):
     items: Items
 
 
+class _MissingOnRay(NamedTuple):
+    """The same for a node of a cluster, which gets the model from the driver and sends the samples to it."""
+
+    sampling: Sampling
+    samples: tuple[_Keyed, ...]
+    model: SharedFolder
+
+
+_Samples = list[tuple[str, Response]]
+"""New samples under their keys."""
+
+
 class Generator:
     """Generates what is not stored, in `processes` processes. Engines stay loaded until the block ends."""
 
     def __init__(self, ctx: StageContext, processes: int, backend: Backend = "local"):
         self._ctx, self._processes, self._backend = ctx, processes, backend
         self._pool: WorkerPool | None = None
-        self._actors: RayActors | None = None
+        self._actors: RayActors[_MissingOnRay, _Samples] | None = None
+        self._folders = SharedFolders()
 
     def __enter__(self) -> "Generator":
         return self
@@ -150,14 +165,11 @@ class Generator:
     def _generated(self, missing: Sequence[_Missing]) -> Iterator[tuple[str, Response]]:
         """New samples under their keys, as they are done; each is stored by then."""
         if self._backend == "ray":
-            if missing and self._actors is None:
-                self._actors = RayActors(missing[0].sampling.engine, self._processes)
-            for made in self._actors.run(generate, missing) if self._actors else ():
-                yield from made
+            yield from self._generated_on_ray(missing)
             return
         if self._processes == 1:
             for part in missing:
-                yield from _generate(part)
+                yield from _stored_samples(part)
             return
         if missing and self._pool is None:
             self._pool = WorkerPool(
@@ -176,30 +188,64 @@ class Generator:
                 threads.shutdown(cancel_futures=True)
 
 
+    def _generated_on_ray(self, missing: Sequence[_Missing]) -> Iterator[tuple[str, Response]]:
+        """The same from actors. This process stores the samples, because a node may not see the store."""
+        if not missing:
+            return
+        if self._actors is None:
+            room = engine_room(missing[0].sampling.engine, self._processes, self._ctx.events.log)
+            self._actors = RayActors(room, self._processes, generate_on_ray, _rest)
+        parts = [
+            _MissingOnRay(sampling, samples, self._folders.share(sampling.folder, sampling.digest))
+            for sampling, samples, _ in missing
+        ]
+        for made in self._actors.run(parts):
+            for key, response in made:
+                self._ctx.items.put(key, canonical_json(response))
+                yield key, response
+
+
 def _stored(items: Items, key: str) -> Response | None:
     stored = items.get(key)
     return None if stored is None else json.loads(stored)
 
 
-def generate(missing: _Missing) -> list[tuple[str, Response]]:
+def generate(missing: _Missing) -> _Samples:
     """Generate and store samples; runs in a worker."""
-    return list(_generate(missing))
+    return list(_stored_samples(missing))
 
 
-def _generate(missing: _Missing) -> Iterator[tuple[str, Response]]:
-    sampling, engine = missing.sampling, _LoadedEngine.get(missing.sampling)
+def generate_on_ray(missing: _MissingOnRay) -> Iterator[_Samples]:
+    """Generate samples and hand them over as they are done; runs in an actor."""
+    yield from _generate(replace(missing.sampling, folder=missing.model.here()), missing.samples)
+
+
+def _rest(missing: _MissingOnRay, made: Sequence[_Samples]) -> _MissingOnRay | None:
+    """What a lost actor has not handed over."""
+    done = {key for samples in made for key, _ in samples}
+    rest = tuple(sample for sample in missing.samples if sample.key not in done)
+    return missing._replace(samples=rest) if rest else None
+
+
+def _stored_samples(missing: _Missing) -> Iterator[tuple[str, Response]]:
+    for made in _generate(missing.sampling, missing.samples):
+        for key, response in made:
+            missing.items.put(key, canonical_json(response))
+            yield key, response
+
+
+def _generate(sampling: Sampling, samples: Sequence[_Keyed]) -> Iterator[_Samples]:
+    """The samples in the groups in which the engine finishes them."""
+    engine = _LoadedEngine.get(sampling)
     stream = engine.stream()
     prompts: dict[int, tuple[int, ...]] = {}
     """Token ids of each conversation, whose samples share one list of messages."""
-    for key, messages, seed in missing.samples:
+    for key, messages, seed in samples:
         if id(messages) not in prompts:
             prompts[id(messages)] = tuple(encode_prompt(engine.tokenizer, messages))
         stream.add(key, Request(prompts[id(messages)], (seed,), sampling.max_tokens, sampling.temperature))
     while done := stream.take():
-        for key, (sample,) in done:
-            response = Response(text=sample.text, tokens=len(sample.ids), finish=sample.finish)
-            missing.items.put(key, canonical_json(response))
-            yield key, response
+        yield [(key, Response(text=made.text, tokens=len(made.ids), finish=made.finish)) for key, (made,) in done]
 
 
 class _LoadedEngine:
@@ -259,8 +305,7 @@ class GenerationConfig(StageConfig):
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
     """Processes that sample side by side, each with its own copy of the model; they share the machine's GPUs."""
     backend: Annotated[Backend, NOT_SEMANTIC] = "local"
-    """Where the processes run: on this machine, or as actors of the Ray cluster at `RAY_ADDRESS`, whose nodes share the
-    store's folder."""
+    """Where the processes run: on this machine, or as actors of the Ray cluster at `RAY_ADDRESS`."""
     seed: int = 0
     """Source of randomness."""
 

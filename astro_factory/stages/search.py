@@ -192,7 +192,7 @@ def _search(ctx: StageContext, config: Config, problems: Mapping[str, Problem]) 
     found, speed = ledger.existing, Speed(ctx.scratch)
     ctx.events.progress(found, ledger.total, "trees")
     settings = SearchSettings(ctx.inputs[config.model], config.engine, config.policy, config.seed)
-    workers = _workers(settings, config, ledger)
+    workers = _workers(settings, ctx, config, ledger)
     start = last = 0.0
     for result in drive(workers, ledger, config.trees_in_flight, config.heartbeat_s):
         now = monotonic()
@@ -206,13 +206,15 @@ def _search(ctx: StageContext, config: Config, problems: Mapping[str, Problem]) 
         ctx.events.progress(ledger.existing + ledger.completed, ledger.total, "trees", **figures)
 
 
-def _workers(settings: SearchSettings, config: Config, ledger: Ledger) -> list[Callable[[], EngineWorker]]:
+def _workers(
+    settings: SearchSettings, ctx: StageContext, config: Config, ledger: Ledger
+) -> list[Callable[[], EngineWorker]]:
     processes = max(1, min(config.processes, ledger.total - ledger.existing))
     if config.backend == "local" or ledger.done:
         return local_workers(settings, processes)
     from astro_factory.search.ray_workers import ray_workers
 
-    return ray_workers(settings, processes)
+    return ray_workers(settings, ctx.digests[config.model], processes, ctx.events.log)
 
 
 def _warn(ctx: StageContext, figures: Mapping[str, Any]) -> None:

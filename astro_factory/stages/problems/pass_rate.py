@@ -60,8 +60,7 @@ class Config(StageConfig):
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
     """Processes that sample side by side, each with its own copy of the model; they share the machine's GPUs."""
     backend: Annotated[Backend, NOT_SEMANTIC] = "local"
-    """Where the processes run: on this machine, or as actors of the Ray cluster at `RAY_ADDRESS`, whose nodes share the
-    store's folder."""
+    """Where the processes run: on this machine, or as actors of the Ray cluster at `RAY_ADDRESS`."""
 
     @model_validator(mode="after")
     def _range(self) -> "Config":
