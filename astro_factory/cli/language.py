@@ -56,13 +56,15 @@ def check(
 
 
 def _warnings(graph: Graph) -> list[Diagnostic]:
-    """Of the compiler, of what is not installed here, and of suites that models may have seen."""
+    """Of the compiler, of what is not here, and of suites that models may have seen."""
     from astro_factory.plan.contamination import contamination
     from astro_factory.plan.packages import missing_packages
+    from astro_factory.plan.preflight import unreachable_cluster
 
     wanted = graph.wanted()
     needed = [node for name, node in graph.nodes.items() if name in wanted]
-    return [*graph.warnings, *missing_packages(needed, "W107"), *contamination(graph)]
+    not_here = [*missing_packages(needed, "W107"), *unreachable_cluster(needed, "W112")]
+    return [*graph.warnings, *not_here, *contamination(graph)]
 
 
 def _checked(spec: Path, sets: list[str] | None, profile: str | None, data: bool, trust: bool, quiet: bool) -> Graph:

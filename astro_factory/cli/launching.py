@@ -67,7 +67,8 @@ def launch(
     """
     spec, graph, stage = read_target(target, sets, profile)
     config = graph.nodes[stage].config
-    nodes = config.launch.nodes if isinstance(config, TrainingConfig) else 1
+    by_hand = isinstance(config, TrainingConfig) and config.launch.backend == "local"  # Ray starts its nodes itself
+    nodes = config.launch.nodes if by_hand else 1
     if slurm:
         print(_script(graph, stage, nodes), end="")
         return

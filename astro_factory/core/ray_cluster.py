@@ -6,8 +6,10 @@ placement group, so that its CPUs and GPUs are on one node, and so that a cluste
 
 import math
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,11 +49,19 @@ def connect() -> None:
     path = os.pathsep.join(part or os.getcwd() for part in sys.path)
     code = {name: text for name, text in os.environ.items() if name == VARIABLE}
     variables = {"PYTHONPATH": path, "PYTHONHASHSEED": "0", **code}
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(runtime_env={"env_vars": variables}, include_dashboard=False, log_to_driver=False)
     except Exception as error:
         cause = f"{_where()} does not answer: {(str(error).splitlines() or [type(error).__name__])[0]}"
         raise UserError.of("E640", cause, "see `ray status` there; all nodes need one version of Ray") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # Ray replaces it
+
+
+def uses_ray(config: Any) -> bool:
+    """Whether a stage of this config runs on the cluster."""
+    return "ray" in (getattr(config, "backend", ""), getattr(getattr(config, "launch", None), "backend", ""))
 
 
 def unreachable(wait_s: float, code: str = "E640") -> Diagnostic | None:
@@ -147,6 +157,7 @@ class Room:
         """A new place, which may be free later; several bundles if a worker runs on several nodes."""
         place = Place(self, nodes)
         self._places.add(place)
+        self._since, self._first = time.monotonic(), True
         return place
 
     def waits(self, place: "Place") -> bool:

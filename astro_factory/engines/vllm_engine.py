@@ -126,6 +126,8 @@ def engine_arguments(config: VllmConfig, folder: Path) -> dict[str, Any]:
         "max_model_len": config.max_model_len,
         "gpu_memory_utilization": config.gpu_memory_utilization,
         "tensor_parallel_size": config.tensor_parallel_size,
+        # in an actor of Ray vLLM would ask Ray for the GPUs that the actor has reserved for it
+        "distributed_executor_backend": "mp" if config.tensor_parallel_size > 1 else None,
         "max_num_seqs": config.max_num_seqs,
         "enforce_eager": config.enforce_eager,
         "enable_prefix_caching": True,

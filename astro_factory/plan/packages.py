@@ -7,6 +7,7 @@ from typing import Any
 from astro_factory.core.errors import Diagnostic
 from astro_factory.core.graph import GraphNode
 from astro_factory.core.packages import missing, not_installed
+from astro_factory.core.ray_cluster import uses_ray
 
 _KINDS = {
     "init": ("torch", "transformers"),
@@ -33,7 +34,7 @@ def needed_packages(node: GraphNode) -> list[str]:
         names += ["deepspeed"] * bool(config.launch.deepspeed) + ["peft"] * bool(config.adapter)
     for sampler in (getattr(config, "engine", None), getattr(config, "rollouts", None)):
         names += _SAMPLERS.get(getattr(sampler, "kind", ""), ())
-    if getattr(config, "backend", "") == "ray":
+    if uses_ray(config):
         names.append("ray")
     return list(dict.fromkeys(names))
 

@@ -18,6 +18,7 @@ from astro_factory.core.code_folders import code_variables
 from astro_factory.core.devices import inventory
 from astro_factory.core.errors import UserError
 from astro_factory.core.plans import Executable, Hit, Import, Pending, Plan, PlannedNode, ToRun
+from astro_factory.core.ray_cluster import uses_ray
 from astro_factory.core.results import Result
 from astro_factory.runtime.events import StageEvent, Watcher
 from astro_factory.runtime.node_execution import Completed, execute_node, log_path
@@ -167,7 +168,7 @@ class _Scheduler:
             self.inbox.put(_Report(name, event))
 
         try:
-            on_ray = getattr(planned.node.config, "backend", "") == "ray"  # Ray hands out the GPUs itself
+            on_ray = uses_ray(planned.node.config)  # Ray hands out the GPUs itself
             visible = devices if self.has_gpus and not on_ray else None
             news = execute_node(
                 self.plan,

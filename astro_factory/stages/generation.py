@@ -187,7 +187,6 @@ class Generator:
             finally:
                 threads.shutdown(cancel_futures=True)
 
-
     def _generated_on_ray(self, missing: Sequence[_Missing]) -> Iterator[tuple[str, Response]]:
         """The same from actors. This process stores the samples, because a node may not see the store."""
         if not missing:

@@ -36,8 +36,13 @@ class Failure(TypedDict):
     """Of a user's mistake."""
 
 
-def end_of(work: Path) -> list[Path]:
-    """The files in which processes wrote down how they failed."""
+def clear_failures(work: Path) -> None:
+    """Forget how earlier processes failed."""
+    for old in _files(work):
+        old.unlink()
+
+
+def _files(work: Path) -> list[Path]:
     return sorted(work.glob(_FILE.format(rank="*")))
 
 
@@ -68,7 +73,7 @@ def _lost_another(error: BaseException) -> bool:
 
 def read_failures(work: Path) -> list[Failure]:
     """What the processes wrote down."""
-    return [json.loads(path.read_text(errors="replace")) for path in end_of(work)]
+    return [json.loads(path.read_text(errors="replace")) for path in _files(work)]
 
 
 def raise_first(failures: Sequence[Failure], ended: str, lost: Exception | None, log: Sequence[str]) -> NoReturn:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
@@ -45,8 +46,7 @@ class NodeLost(RuntimeError):
     """Another node is gone, or its processes have failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meeting:
+class Meeting(NamedTuple):
     """What torchrun needs to know on a node."""
 
     node: int

@@ -6,7 +6,7 @@
 Each process calls the stage's `run(ctx, config)` again, where `is_training_process()` is true. Rank 0 sends its events
 through a file of JSON lines that the parent follows. On SIGTERM to the parent the processes first save a checkpoint; if
 the parent is killed, they are killed at once. With several nodes this one is the head, and `training.joining` runs the
-processes of the others.
+processes of the others; on a Ray cluster, `training.ray_launch` runs all of them.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.devices import torch_device
 from astro_factory.core.errors import UserError
 from astro_factory.core.user_code import import_target
-from astro_factory.training.failures import end_of, log_tail, raise_first, read_failures, record_failure
+from astro_factory.training.failures import clear_failures, log_tail, raise_first, read_failures, record_failure
 from astro_factory.training.head import Meeting, NodeLost, meet
 from astro_factory.training.launch_settings import Launch
 from astro_factory.training.settings import TrainingConfig
@@ -57,17 +57,9 @@ def run_distributed(module: str, ctx: StageContext, config: TrainingConfig, laun
     A user error of a process is raised here; any other failure raises `RuntimeError` with the last lines of its output.
     An exception during the wait, such as the exit on SIGTERM, first lets the processes save a checkpoint.
     """
-    if launch.deepspeed and not find_spec("deepspeed"):
-        raise UserError.of(
-            "E506", "launch.deepspeed needs DeepSpeed, which is not installed", "pip install 'astro-factory[deepspeed]'"
-        )
-    if launch.fsdp and torch_device() != "cuda":
-        cause = "launch.fsdp needs GPUs: on a CPU, accelerate trains with plain data parallelism and does not say so"
-        raise UserError.of("E548", cause, "leave out launch.fsdp here, for example in a profile")
-    events_file, log_file, job_file = (ctx.scratch / f"processes.{suffix}" for suffix in ("events", "log", "json"))
+    events_file, job_file = (ctx.scratch / f"processes.{suffix}" for suffix in ("events", "json"))
     events_file.write_text("")
-    for old in end_of(ctx.scratch):
-        old.unlink()
+    clear_failures(ctx.scratch)
     job = {
         "module": module,
         "config": config.model_dump(mode="json"),
@@ -77,6 +69,19 @@ def run_distributed(module: str, ctx: StageContext, config: TrainingConfig, laun
         "work": str(ctx.scratch),
     }
     job_file.write_text(json.dumps(job))
+    if launch.backend == "ray":
+        from astro_factory.training.ray_launch import run_on_ray
+
+        with events_file.open() as events:
+            run_on_ray(ctx, config, job_file, lambda is_running: _follow(is_running, events, ctx.events))
+    else:
+        check_sharding(launch)
+        _run_here(ctx, config, job_file, events_file)
+
+
+def _run_here(ctx: StageContext, config: TrainingConfig, job_file: Path, events_file: Path) -> None:
+    """Run the processes of this node, which is the head if there are several."""
+    launch, log_file = config.launch, ctx.scratch / "processes.log"
     with (
         closing(meet(ctx, launch)) if launch.nodes > 1 else nullcontext() as members,
         log_file.open("wb") as log,
@@ -85,8 +90,16 @@ def run_distributed(module: str, ctx: StageContext, config: TrainingConfig, laun
         meeting = members.begin(job_file) if members else None
         process = start(launch, job_file, config.grace_s, log, meeting)
         lost = None
+
+        def is_running() -> bool:
+            if process.poll() is not None:
+                return False
+            if members:
+                members.check()
+            return True
+
         try:
-            _follow(process, events, ctx.events, members.check if members else lambda: None)
+            _follow(is_running, events, ctx.events)
         except NodeLost as reason:
             process.kill()  # its processes wait for the node that is gone
             lost = reason
@@ -99,6 +112,17 @@ def run_distributed(module: str, ctx: StageContext, config: TrainingConfig, laun
     if failures or lost or process.returncode:
         code = f"{launch.processes} training processes ended with code {process.returncode}"
         raise_first(failures, code, lost, log_tail(log_file))
+
+
+def check_sharding(launch: Launch) -> None:
+    """Raises `UserError` E506 if DeepSpeed is missing on this machine, E548 if FSDP finds no GPU here."""
+    if launch.deepspeed and not find_spec("deepspeed"):
+        raise UserError.of(
+            "E506", "launch.deepspeed needs DeepSpeed, which is not installed", "pip install 'astro-factory[deepspeed]'"
+        )
+    if launch.fsdp and torch_device() != "cuda":
+        cause = "launch.fsdp needs GPUs: on a CPU, accelerate trains with plain data parallelism and does not say so"
+        raise UserError.of("E548", cause, "leave out launch.fsdp here, for example in a profile")
 
 
 def start(
@@ -155,8 +179,8 @@ def _extensions_folder() -> Path:
     return folder
 
 
-def _follow(process: subprocess.Popen[bytes], lines: TextIO, events: Events, check: Callable[[], None]) -> None:
-    """Forward events until the process has ended; `check` is called again and again."""
+def _follow(is_running: Callable[[], bool], lines: TextIO, events: Events) -> None:
+    """Forward events until the processes have ended."""
     ended = False
     pending = ""
     while True:
@@ -167,9 +191,8 @@ def _follow(process: subprocess.Popen[bytes], lines: TextIO, events: Events, che
             getattr(events, kind)(*values)
         if ended:
             return
-        ended = process.poll() is not None
+        ended = not is_running()
         if not ended:
-            check()
             time.sleep(_POLL_S)
 
 

@@ -33,7 +33,9 @@ class Launch(Config):
     """Data-parallel processes of all nodes: one for each GPU, or a few on a CPU (gloo). They divide a step's batch."""
     nodes: Annotated[int, NOT_SEMANTIC] = Field(default=1, ge=1)
     """Machines that train together, each with as many of the processes. With more than one, run `astro-factory launch`
-    on each. The store must be a folder that all of them share."""
+    on each, or use `backend: ray`. The store must be a folder that all of them share."""
+    backend: Annotated[Literal["local", "ray"], NOT_SEMANTIC, LATER] = "local"
+    """Where the processes run: on this machine, or on nodes of the Ray cluster at `RAY_ADDRESS`."""
     rendezvous_s: Annotated[float, NOT_SEMANTIC] = Field(default=600.0, gt=0)
     """How long nodes wait for each other before they train."""
     deepspeed: DeepSpeed | None = None
@@ -59,8 +61,8 @@ class Launch(Config):
 
     @property
     def is_distributed(self) -> bool:
-        """Whether training needs the launcher; DeepSpeed needs it even for one process."""
-        return self.processes > 1 or self.deepspeed is not None
+        """Whether training needs the launcher; DeepSpeed and Ray need it even for one process."""
+        return self.processes > 1 or self.deepspeed is not None or self.backend == "ray"
 
     @property
     def processes_per_node(self) -> int:

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -301,22 +300,6 @@ def test_steps_and_moves_of_a_solution_are_worded_in_turn(tmp_path, model):
     verdict = get_verifier("math").verify(area_tree().problem, text)
     assert verdict.correct and row["node_sequence"][-1] == 3
     assert area_rewritten(tmp_path / "two", model, processes=2) == (row, statistics)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed; `make test` installs it")
-def test_ray_changes_no_rewording(tmp_path, model):
-    import ray
-
-    here = area_rewritten(tmp_path / "here", model)
-    try:
-        assert area_rewritten(tmp_path / "ray", model, backend="ray", processes=2) == here
-        with pytest.raises(UserError, match="E626"):
-            unreachable = {"kind": "openai", "base_urls": ["http://127.0.0.1:9/v1"], "model": "m", "retries": 0}
-            area_rewritten(tmp_path / "lost", model, backend="ray", engine=unreachable | {"max_model_len": 99})
-    finally:
-        ray.shutdown()
 
 
 def test_without_ray_the_error_names_its_package(tmp_path, model, monkeypatch):
