@@ -85,12 +85,13 @@ def _where() -> str:
     return f"the Ray cluster at {address}" if address not in _LOCAL else "the Ray cluster on this machine"
 
 
-def gpus_for(workers: int, each: int, needs_gpu: bool, fewer: str) -> int:
+def gpus_for(workers: int, each: int, needs_gpu: bool, smaller: str, fewer: str) -> int:
     """The GPUs to reserve for each of several workers: `each`, or none in a cluster that never has a GPU.
 
     Args:
         needs_gpu: whether a worker cannot do without a GPU.
-        fewer: the remedy if the GPUs of a single node are too few for one worker.
+        smaller: the remedy if the GPUs of a single node are too few for one worker.
+        fewer: the remedy if all GPUs are too few for the workers, with `{room}` for the number that fits.
 
     Raises:
         UserError: E181 if the cluster has too few GPUs and does not grow.
@@ -105,12 +106,12 @@ def gpus_for(workers: int, each: int, needs_gpu: bool, fewer: str) -> int:
         return each
     if max(nodes, default=0) < each:
         has = f"the largest of its nodes has {max(nodes)}" if sum(nodes) else "it has no GPU"
-        raise UserError.of("E181", f"a worker needs {each} GPUs on one node of the Ray cluster, and {has}", fewer)
+        raise UserError.of("E181", f"a worker needs {each} GPUs on one node of the Ray cluster, and {has}", smaller)
     room = sum(gpus // each for gpus in nodes)
     if room < workers:
         cause = f"{workers} workers need {each * workers} GPUs, and the Ray cluster has {sum(nodes)}"
         cause += "" if each == 1 else f", {each} on one node for {room} of them"
-        raise UserError.of("E181", cause, f"set `processes` to {room}, or set {WAIT} if nodes will join")
+        raise UserError.of("E181", cause, f"{fewer.format(room=room)}, or set {WAIT} if nodes will join")
     return each
 
 

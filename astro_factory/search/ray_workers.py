@@ -80,5 +80,6 @@ def engine_room(engine: EngineConfig, processes: int, log: Callable[[str], None]
     """Connect to the cluster; the room for this many engines there."""
     connect()
     needs_gpu = isinstance(engine, TransformersConfig) and engine.device == "cuda"
-    gpus = gpus_for(processes, engine.gpus(), needs_gpu, "lower the engine's tensor_parallel_size")
+    smaller = "lower the engine's tensor_parallel_size"
+    gpus = gpus_for(processes, engine.gpus(), needs_gpu, smaller, "set `processes` to {room}")
     return Room({"CPU": engine.cores(), "GPU": gpus}, "an engine", log)

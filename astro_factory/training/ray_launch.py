@@ -111,7 +111,8 @@ def run_on_ray(ctx: StageContext, config: TrainingConfig, job_file: Path, follow
         launch.nodes,
         launch.gpus_per_node,
         needs_gpu=launch.fsdp is not None,
-        fewer="raise launch.nodes, so that a node has fewer of the processes",
+        smaller="raise launch.nodes, so that a node has fewer of the processes",
+        fewer="lower launch.processes",
     )
     room = Room({"CPU": launch.processes_per_node * config.threads, "GPU": gpus}, "a node's processes", ctx.events.log)
     job = _Job(launch, str(job_file), config.grace_s, os.environ.get("OMP_NUM_THREADS", "1"))

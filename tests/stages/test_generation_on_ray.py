@@ -79,20 +79,20 @@ def actor_pids() -> list[int]:
 @pytest.mark.parametrize(
     ("workers", "each", "words"),
     [
-        (1, 4, "a worker needs 4 GPUs on one node of the Ray cluster, and the largest of its nodes has 3; fewer"),
+        (1, 4, "a worker needs 4 GPUs on one node of the Ray cluster, and the largest of its nodes has 3; smaller"),
         (2, 2, "2 workers need 4 GPUs, and the Ray cluster has 3, 2 on one node for 1 of them; set `processes` to 1"),
     ],
 )
 def test_no_gpu_is_claimed_that_is_not_there(cluster, workers, each, words):
-    assert gpus_for(GPUS, 1, True, "fewer") == 1
+    assert gpus_for(GPUS, 1, True, "smaller", "fewer") == 1
     with pytest.raises(UserError) as caught:
-        gpus_for(workers, each, False, "fewer")
+        gpus_for(workers, each, False, "smaller", "set `processes` to {room}")
     assert caught.value.diagnostics[0].code == "E181" and words in str(caught.value)
 
 
 def test_gpus_of_nodes_that_will_join_are_waited_for(cluster, monkeypatch):
     monkeypatch.setenv(WAIT, "1")
-    assert gpus_for(1, 4, False, "fewer") == 4
+    assert gpus_for(1, 4, False, "smaller", "fewer") == 4
     said = []
     waiting = room(1, said.append, gpus=4)
     place = waiting.place()
