@@ -33,7 +33,7 @@ from astro_factory.plan.fit import require_usable_gpus, wants_gpus
 from astro_factory.plan.locks import commits_for, locked_commits
 from astro_factory.plan.model_configs import fetch_configs
 from astro_factory.plan.predictions import predictions
-from astro_factory.plan.preflight import preflight
+from astro_factory.plan.preflight import preflight, require_cluster
 
 if TYPE_CHECKING:
     from astro_factory.plan.explaining import Explanation
@@ -78,6 +78,8 @@ def plan(
     preflight(planned, online=False)
     if machine is None:
         require_usable_gpus(planned, inventory())
+        if not offline:
+            require_cluster(planned)
     target = this_machine(inventory()) if machine is None else parse_machine(machine)
     expected, needed = estimates(planned, place), predictions(planned, target)
     wall, moved = wall_time(planned, expected, jobs), moved_by_version(planned, expected, last_results(graph, place))

@@ -18,11 +18,13 @@ _REACH_S = 5.0
 def preflight(plan: Plan, *, online: bool) -> None:
     """Run the `preflight` hook of every node that is not a hit. Raises one `UserError` with all findings.
 
-    Stages that certainly run need their packages (E185) and the Ray cluster that they name (E640). One that is pending
-    may become a hit.
+    Stages that certainly run need their packages (E185) and, online, their Ray cluster (E640). One that is pending may
+    become a hit.
     """
-    certain = [item.node for item in plan.nodes.values() if isinstance(item, ToRun)]
-    found: list[Diagnostic] = [*missing_packages(certain, "E185"), *unreachable_cluster(certain, "E640")]
+    certain = _certain(plan)
+    found: list[Diagnostic] = missing_packages(certain, "E185")
+    if online:
+        found += unreachable_cluster(certain, "E640")
     found += adapter_faults(plan.graph, {name for name, item in plan.nodes.items() if not isinstance(item, Hit)})
     for item in plan.nodes.values():
         kind = stage_kind(item.node.module)
@@ -33,6 +35,17 @@ def preflight(plan: Plan, *, online: bool) -> None:
             found.append(diagnostic if diagnostic.place else replace(diagnostic, place=item.node.place))
     if found:
         raise UserError(*found)
+
+
+def require_cluster(plan: Plan) -> None:
+    """Raise `UserError` E640 if stages that certainly run need a Ray cluster that cannot be reached from here."""
+    if found := unreachable_cluster(_certain(plan), "E640"):
+        raise UserError(*found)
+
+
+def _certain(plan: Plan) -> list[GraphNode]:
+    """The stages that will run."""
+    return [item.node for item in plan.nodes.values() if isinstance(item, ToRun)]
 
 
 def unreachable_cluster(nodes: Iterable[GraphNode], code: str) -> list[Diagnostic]:

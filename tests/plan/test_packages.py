@@ -64,6 +64,7 @@ def test_without_torch_every_command_says_so_in_one_line(without_torch):
         ([], ["torch", "transformers", "trl"]),
         (["stages.tuned.launch.deepspeed={}"], ["torch", "transformers", "trl", "deepspeed"]),
         (["stages.tuned.adapter={kind: lora}"], ["torch", "transformers", "trl", "peft"]),
+        (["stages.tuned.launch.backend=ray"], ["torch", "transformers", "trl", "ray"]),
     ],
 )
 def test_packages_of_training(tmp_path, changes, packages):
