@@ -1,5 +1,7 @@
 """What is checked before anything runs: here a Ray cluster that cannot be reached."""
 
+from dataclasses import replace
+
 import pytest
 
 from astro_factory.core.errors import UserError
@@ -17,9 +19,10 @@ def plan(tmp_path, monkeypatch):
     monkeypatch.setenv(ADDRESS, "127.0.0.1:9")
     monkeypatch.setattr("astro_factory.plan.packages.missing", lambda names: [])
     (tmp_path / "spec.yaml").write_text(SPEC)
-    return make_plan(
-        compile_spec(tmp_path / "spec.yaml", sets=["stages.tuned.launch.backend=ray"]), Store(tmp_path / "s")
-    )
+    graph = compile_spec(tmp_path / "spec.yaml", sets=["stages.tuned.launch.backend=ray"])
+    planned = make_plan(graph, Store(tmp_path / "store"))
+    ready = planned.resolve(graph.nodes["tuned"], {"blank": "content", "drill": "content"})
+    return replace(planned, nodes={**planned.nodes, "tuned": ready})
 
 
 def test_a_build_needs_its_cluster_and_a_plan_without_network_does_not_look_for_it(plan):
