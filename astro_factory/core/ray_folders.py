@@ -87,9 +87,10 @@ class SharedFolder:
 
         for offset in range(0, size, _PIECE):
             wanted = min(_PIECE, size - offset)
+            asked = self.reader.read.remote(str(self.path / name), offset, wanted)
             with store_errors():
                 try:
-                    piece = ray.get(self.reader.read.remote(str(self.path / name), offset, wanted), timeout=_PIECE_S)
+                    piece: Any = ray.get(asked, timeout=_PIECE_S)
                 except (GetTimeoutError, RayActorError) as error:
                     raise OSError(f"no answer from the machine that builds: {error}") from error
             if len(piece) != wanted:
@@ -117,7 +118,8 @@ def _start_reader() -> Any:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    # Any: Ray's stubs know neither this strategy nor the methods of an actor
+    here: Any = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     kind: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(_Reader)
     return kind.remote()
 

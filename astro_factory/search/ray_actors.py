@@ -117,7 +117,7 @@ class RayActors(Generic[Argument, Made]):
         slot, argument, made = calls[generator]
         try:
             with store_errors():
-                result = ray.get(next(generator))
+                result: Any = ray.get(next(generator))
         except StopIteration:
             del calls[generator]
         except (RayActorError, ObjectLostError) as error:
