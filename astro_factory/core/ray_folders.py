@@ -64,7 +64,8 @@ class SharedFolder:
                 if not copy.exists():
                     self._copy(cache, copy)
         except (OSError, Timeout) as error:
-            cause = f"'{self.path}' of the machine that builds cannot be copied to {copy}: {error}"
+            why = getattr(error, "cause", error)  # of an error on the other machine without its traceback
+            cause = f"'{self.path}' of the machine that builds cannot be copied to {copy}: {why}"
             raise UserError.of("E643", cause, "free disk space there, or set XDG_CACHE_HOME on the nodes") from error
         return copy
 
