@@ -34,7 +34,7 @@ class Launch(Config):
     nodes: Annotated[int, NOT_SEMANTIC] = Field(default=1, ge=1)
     """Machines that train together, each with as many of the processes. With more than one, run `astro-factory launch`
     on each, or use `backend: ray`. The store must be a folder that all of them share."""
-    backend: Annotated[Literal["local", "ray"], NOT_SEMANTIC, LATER] = "local"
+    backend: Annotated[Literal["local", "ray"], NOT_SEMANTIC] = "local"
     """Where the processes run: on this machine, or on nodes of the Ray cluster at `RAY_ADDRESS`."""
     rendezvous_s: Annotated[float, NOT_SEMANTIC] = Field(default=600.0, gt=0)
     """How long nodes wait for each other before they train."""
