@@ -63,9 +63,14 @@ class AnonymousMemory:
 
     def _watch(self) -> None:
         while not self._done.wait(_EVERY_S):
-            lines = Path("/proc/self/status").read_text().splitlines()
-            [found] = [line for line in lines if line.startswith("RssAnon:")]
-            self.peak = max(self.peak, 1024 * int(found.split()[1]))
+            self.peak = max(self.peak, anonymous_memory())
+
+
+def anonymous_memory() -> int:
+    """Bytes of this process that are no file's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [found] = [line for line in lines if line.startswith("RssAnon:")]
+    return 1024 * int(found.split()[1])
 
 
 def make_network(shape: dict[str, Any], settings: SFTSettings) -> Trained:
@@ -126,9 +131,10 @@ def main() -> None:
     )
     shape = read_shape(SHAPES[options.shape] | _COMMON)
     assert shape is not None
-    expected = predicted(shape, settings)
+    expected, libraries = predicted(shape, settings), anonymous_memory()
     found = measured(SHAPES[options.shape], settings, options.length)
-    values = {"measured_gb": round(found / GB, 2), "predicted_gb": round(expected / GB, 2)}
+    values = {"libraries_gb": libraries, "measured_gb": found, "predicted_gb": expected}
+    values = {name: round(size / GB, 2) for name, size in values.items()}
     print(json.dumps({"benchmark": "adapter_memory", **vars(options), **values, "ratio": round(expected / found, 3)}))
 
 

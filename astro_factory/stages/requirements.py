@@ -16,6 +16,8 @@ _RUNTIME = 1.5 * GB
 """CUDA's context, communication buffers and gaps between allocations, on each GPU."""
 _PROCESS = 4 * GB
 """Main memory of a process with torch and CUDA."""
+_CPU_PROCESS = 0.6 * GB
+"""The same without CUDA, and without files that are mapped: `benchmarks/adapter_memory.py` measures it."""
 _PROMPT = 512
 """Tokens of a prompt."""
 _LENGTH = 2048
@@ -44,7 +46,7 @@ def training_needs(
     loading = 5 * GB if deepspeed and deepspeed.zero_stage == 3 else whole
     host = here * (_PROCESS + loading + offloaded_memory(shape, step))
     if not gpus:
-        host = here * (sum(parts.values()) - parts["runtime"] + GB)
+        host = here * (sum(parts.values()) - parts["runtime"] + _CPU_PROCESS)
     saved = 16 if step.sharded_bf16 else 12
     trained = adapter_parameters(shape, step) or shape.parameters
     whole = config.save == "merged"
@@ -56,10 +58,12 @@ def training_needs(
 def training_step(config: SFTSettings | GRPOSettings, shape: ModelShape, machine: Machine) -> TrainingStep:
     """The largest forward pass of a training stage."""
     processes, sharding = config.launch.processes, config.launch.deepspeed
+    attention = config.attention if config.attention != "auto" else "sdpa" if machine.gpus else "eager"
     if isinstance(config, GRPOSettings):
         samples = config.prompts_per_step * config.group_size // processes
         rows = min(config.micro_batch_size, samples)
-        tokens, passes = rows * (config.max_new_tokens + _PROMPT), math.ceil(samples / rows)
+        length = config.max_new_tokens + _PROMPT
+        tokens, passes = rows * length, math.ceil(samples / rows)
     else:
         length = config.max_length or min(shape.context, _LENGTH)
         passes = config.micro_batches
@@ -82,6 +86,7 @@ def training_step(config: SFTSettings | GRPOSettings, shape: ModelShape, machine
         adapter_modules=_modules(config),
         four_bits=config.quantize is not None,
         eight_bit_moments=config.optimizer == "adamw_8bit",
+        scores_width=length if attention == "eager" else 0,
     )
 
 

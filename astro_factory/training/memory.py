@@ -55,6 +55,8 @@ class TrainingStep:
     """Whether the frozen linear layers below an adapter have 4 bits."""
     eight_bit_moments: bool = False
     """Whether optimizer moments have 8 bits."""
+    scores_width: int = 0
+    """Length of a sequence if attention stores its scores, as `eager` does; 0 if it does not."""
 
     @property
     def compute_bytes(self) -> int:
@@ -160,9 +162,10 @@ def _inside_backward(shape: ModelShape, step: TrainingStep) -> float:
 
 def _layer_bytes(shape: ModelShape, step: TrainingStep) -> float:
     """Bytes that one layer keeps for each token."""
-    attention = shape.queries + 2 * shape.keys
+    # eager attention repeats keys and values for each query head
+    attention = 3 * shape.queries if step.scores_width else shape.queries + 2 * shape.keys
     inner = attention + 4 * shape.intermediate
-    norms = 4 * shape.heads + 2 * _FP32
+    norms = 4 * shape.heads + 2 * _FP32 + _scores(shape, step)
     if step.adapter_rank:
         # the weights of norms need no gradient; under autocast each adapter keeps a copy of its input
         streams = 6 * _BF16 + 2 * _FP32 if step.bf16 else 5 * _FP32
@@ -173,6 +176,11 @@ def _layer_bytes(shape: ModelShape, step: TrainingStep) -> float:
     if step.sharded_bf16:
         return _BF16 * (5 * shape.hidden + inner) + 2 * _FP32 * shape.hidden + norms
     return _BF16 * (6 * shape.hidden + inner) + 4 * _FP32 * shape.hidden + norms
+
+
+def _scores(shape: ModelShape, step: TrainingStep) -> int:
+    """Bytes of the stored attention scores of one token: in fp32, and in the type of the forward pass if that differs."""
+    return shape.heads * step.scores_width * (_FP32 + (_BF16 if step.bf16 else 0))
 
 
 def _loss(shape: ModelShape, step: TrainingStep) -> float:
