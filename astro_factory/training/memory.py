@@ -179,7 +179,7 @@ def _layer_bytes(shape: ModelShape, step: TrainingStep) -> float:
 
 
 def _scores(shape: ModelShape, step: TrainingStep) -> int:
-    """Bytes of the stored attention scores of one token: in fp32, and in the type of the forward pass if that differs."""
+    """Bytes of the stored attention scores of a token: in fp32, and in the type of the forward pass if that differs."""
     return shape.heads * step.scores_width * (_FP32 + (_BF16 if step.bf16 else 0))
 
 
