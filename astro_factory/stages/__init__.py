@@ -22,6 +22,7 @@ KINDS: dict[str, dict[str, str]] = {
         "hub": "astro_factory.stages.problems.hub",
         "reasoning_gym": "astro_factory.stages.problems.reasoning_gym",
         "countdown": "astro_factory.stages.problems.countdown",
+        "puzzles": "astro_factory.stages.problems.puzzles",
         "word_problems": "astro_factory.stages.problems.word_problems",
         "deduplicate": "astro_factory.stages.problems.deduplicate",
         "decontaminate": "astro_factory.stages.problems.decontaminate",

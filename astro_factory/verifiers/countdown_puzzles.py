@@ -5,19 +5,18 @@ numbers puts each number set into one of ten buckets: bucket 0 is `test`, bucket
 So no two sources can disagree about what is held out.
 """
 
-import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from random import Random
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
 from astro_factory.core.config import LATER, Config
 from astro_factory.verifiers.countdown import DEFAULT_MAX_VALUE, Part, calculate, closing_text, join, step_text
-
-Split = Literal["train", "dev", "test"]
-_BUCKETS: dict[Split, range] = {"test": range(1), "dev": range(1, 2), "train": range(2, 10)}
+from astro_factory.verifiers.splits import Split, TrainingBuckets, is_drawn
+from astro_factory.verifiers.splits import bucket_of as bucket_of_text
+from astro_factory.verifiers.splits import split_of as split_of_text
 
 
 class PuzzleRules(Config):
@@ -31,7 +30,7 @@ class PuzzleRules(Config):
     """No step of a solution may give more than this."""
     target_range: tuple[int, int] = (10, 40)
     """Smallest and largest target; a target is never one of the given numbers."""
-    buckets: Annotated[list[int], LATER] = Field(default_factory=list)
+    buckets: Annotated[TrainingBuckets, LATER] = Field(default_factory=list)
     """Which of the training split's buckets, 2 to 9, to draw number sets from; all of them if empty. Sources with
     different buckets share no number set, so that practice, search and RL can each have their own."""
 
@@ -42,13 +41,6 @@ class PuzzleRules(Config):
         if not weights or min(weights) < 2 or min(weights.values()) <= 0:
             raise ValueError("needs counts of at least 2 numbers, with weights above 0")
         return dict(sorted(numbers.items())) if isinstance(numbers, dict) else numbers
-
-    @field_validator("buckets")
-    @classmethod
-    def _training_buckets(cls, buckets: list[int]) -> list[int]:
-        if not set(buckets) <= set(_BUCKETS["train"]):
-            raise ValueError("the buckets of the training split are 2 to 9")
-        return sorted(set(buckets))
 
     @model_validator(mode="after")
     def _ranges(self) -> "PuzzleRules":
@@ -103,19 +95,22 @@ def weights_of(numbers: dict[int, float] | list[int]) -> dict[int, float]:
 
 def split_of(numbers: Sequence[int]) -> Split:
     """The split of a number set, whatever the order and the target."""
-    bucket = bucket_of(tuple(sorted(numbers)))
-    return next(split for split, buckets in _BUCKETS.items() if bucket in buckets)
+    return split_of_text(_identity(tuple(sorted(numbers))))
 
 
-@lru_cache(maxsize=1 << 16)
-def bucket_of(numbers: tuple[int, ...]) -> int:
-    """The bucket, from 0 to 9, of a number set in ascending order."""
-    return int(hashlib.sha256(" ".join(map(str, numbers)).encode()).hexdigest(), 16) % 10
+def bucket_of(numbers: Sequence[int]) -> int:
+    """The bucket, from 0 to 9, of a number set."""
+    return bucket_of_text(_identity(tuple(sorted(numbers))))
 
 
 def may_draw(numbers: Sequence[int], rules: PuzzleRules, split: Split) -> bool:
     """Whether these rules draw the number set in this split."""
-    return bucket_of(tuple(sorted(numbers))) in (rules.buckets or _BUCKETS[split])
+    return is_drawn(_identity(tuple(sorted(numbers))), split, rules.buckets)
+
+
+@lru_cache(maxsize=1 << 16)
+def _identity(numbers: tuple[int, ...]) -> str:
+    return " ".join(map(str, numbers))
 
 
 def draw_numbers(random: Random, rules: PuzzleRules, count: int, split: Split) -> tuple[int, ...] | None:

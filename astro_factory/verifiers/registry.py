@@ -20,8 +20,12 @@ VERIFIERS = Registry(
     {
         "choice": "astro_factory.verifiers.choice:ChoiceVerifier",
         "countdown": "astro_factory.verifiers.countdown:Countdown",
+        "guess_number": "astro_factory.verifiers.domains.guess_number:GuessNumber",
+        "kinship": "astro_factory.verifiers.domains.kinship:Kinship",
+        "mastermind": "astro_factory.verifiers.domains.mastermind:Mastermind",
         "math": "astro_factory.verifiers.math.verifier:MathVerifier",
         "reasoning_gym": "astro_factory.verifiers.gym:ReasoningGymVerifier",
+        "sorting": "astro_factory.verifiers.domains.sorting:Sorting",
     },
 )
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from astro_factory.core.config import semantic_values
 from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.tables import read_table
@@ -87,3 +88,46 @@ def test_rules_that_allow_nothing_end_in_an_error(monkeypatch, golden):
     with pytest.raises(UserError, match="E412") as error:
         make_document(impossible, 0)
     golden(str(error.value))
+
+
+def of_sorting(**fields):
+    return Config(kind="practice", **{"count": 40, "domain": "sorting", "sizes": [4], **fields})
+
+
+def test_a_domain_is_practised_by_its_own_skills(tmp_path):
+    run(of_sorting(), tmp_path / "a")
+    rows = read_table(tmp_path / "a" / "dialogues.parquet")
+    assert {row["skill"] for row in rows} == {"solve", "attempt", "series", "smaller"}
+    assert make_document(of_sorting(), 7) == make_document(of_sorting(count=8), 7)
+    assert of_sorting().key_additions() == {"domain": "sorting 1"}
+
+
+def test_keys_of_countdown_know_nothing_of_other_domains():
+    assert config().key_additions() == {}
+    assert semantic_values(config()).keys() == {
+        "budget", "count", "domain", "grace_s", "heartbeat_s", "kind", "max_value", "number_range", "numbers", "seed",
+        "skills", "target_range",
+    } - {"budget", "grace_s", "heartbeat_s"}  # fmt: skip
+
+
+WRONG = [
+    ({"domain": "sortng"}, "unknown domain 'sortng'; did you mean 'sorting'?"),
+    ({"sizes": {}}, "'sorting' needs sizes from 2 to 12"),
+    ({"numbers": [4]}, "'numbers' is a rule of countdown; 'sorting' has 'sizes'"),
+    ({"skills": {"atempt": 1}}, "sorting has no skill 'atempt'; did you mean 'attempt'"),
+    ({"domain": "countdown"}, "'sizes' is for other domains; countdown has 'numbers'"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), WRONG)
+def test_fields_of_another_domain_are_refused(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        of_sorting(**fields)
+
+
+def test_buckets_without_a_puzzle_end_in_an_error(monkeypatch):
+    monkeypatch.setattr(practice, "_PATIENCE", 50)
+    monkeypatch.setattr(practice, "is_drawn", lambda *_: False)
+    with pytest.raises(UserError) as error:
+        make_document(of_sorting(), 0)
+    assert [found.code for found in error.value.diagnostics] == ["E412"]

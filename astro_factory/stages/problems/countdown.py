@@ -20,7 +20,8 @@ from astro_factory.core.tables import write_table
 from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.problems.in_proportion import distinct, in_proportion
 from astro_factory.verifiers.countdown import question_text
-from astro_factory.verifiers.countdown_puzzles import Path, PuzzleRules, Split, random_puzzle, weights_of
+from astro_factory.verifiers.countdown_puzzles import Path, PuzzleRules, random_puzzle, weights_of
+from astro_factory.verifiers.splits import Split, check_buckets
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 1
@@ -41,8 +42,7 @@ class Config(StageConfig, PuzzleRules):
 
     @model_validator(mode="after")
     def _buckets_are_of_the_split(self) -> "Config":
-        if self.buckets and self.split != "train":
-            raise ValueError(f"'buckets' divides the training split, and 'split' is {self.split}")
+        check_buckets(self.split, self.buckets)
         return self
 
 

@@ -21,9 +21,9 @@ from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.problems.in_proportion import distinct, in_proportion
 from astro_factory.stages.word_problems.families import FAMILIES
 from astro_factory.stages.word_problems.rules import Family, FamilyRules
-from astro_factory.stages.word_problems.story import WordProblem, split_of
+from astro_factory.stages.word_problems.story import WordProblem
 from astro_factory.verifiers import get_verifier
-from astro_factory.verifiers.countdown_puzzles import Split
+from astro_factory.verifiers.splits import Split, split_of
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 2

@@ -16,10 +16,10 @@ from astro_factory.stages.word_problems.story import (
     WordProblem,
     check_line,
     results,
-    split_of,
     steps,
 )
 from astro_factory.verifiers.countdown import calculate
+from astro_factory.verifiers.splits import split_of
 
 Document = tuple[str, str]
 Weights = dict[Family, float]

@@ -4,14 +4,11 @@ Two sorts of plan: one calculates the answer; the other tries a value and calcul
 (guess and check), as one does before one knows algebra.
 """
 
-import hashlib
 import sys
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from astro_factory.verifiers.countdown import calculate
-from astro_factory.verifiers.countdown_puzzles import Split
 
 Term = int | str
 """A number; `x`, the value that is tried; or `#0`, the result of the first calculation."""
@@ -100,10 +97,3 @@ def check_line(problem: WordProblem, answer: int, claimed: int) -> str:
     high, low = max(value, problem.wanted), min(value, problem.wanted)
     parts.append(f"{high} - {low} = {high - low}")
     return f"Check: {', '.join(parts)}. {'No' if high > low else 'Yes'}."
-
-
-@lru_cache(maxsize=1 << 16)
-def split_of(structure: str) -> Split:
-    """Where a structure belongs: of ten buckets 0 is test and 1 is dev."""
-    bucket = int(hashlib.sha256(structure.encode()).hexdigest(), 16) % 10
-    return ("test", "dev")[bucket] if bucket < 2 else "train"

@@ -1,0 +1,1 @@
+"""Generated puzzles with step hooks. Each module is a domain: see `verifiers.puzzles.PuzzleDomain`."""
