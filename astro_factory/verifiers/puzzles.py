@@ -78,9 +78,7 @@ class PuzzleDomain(Verifier):
         """Whether a complete path ends right."""
         return self.verify(problem, "\n".join([*steps, self.closing(problem, steps)])).correct
 
-    def _walk(
-        self, random: Random, problem: Problem, choose: Callable[[Random, Problem, list[str]], str]
-    ) -> list[str]:
+    def _walk(self, random: Random, problem: Problem, choose: Callable[[Random, Problem, list[str]], str]) -> list[str]:
         steps: list[str] = []
         while not self.is_terminal(problem, steps):
             steps.append(choose(random, problem, steps))

@@ -1,10 +1,10 @@
 """Sorting: write the numbers in ascending order. The answer can be read off: each step takes the smallest number left.
 
-    sort 41 7 23
-    take 7 left 41 23
-    take 23 left 41
-    take 41 left
-    answer 7 23 41
+sort 41 7 23
+take 7 left 41 23
+take 23 left 41
+take 41 left
+answer 7 23 41
 """
 
 import re

@@ -11,12 +11,17 @@ GUESS = Problem(
 )
 CODE = Problem(
     "m",
-    "code of 3 from black blue green red white yellow : red blue green 1 1 , blue white black 1 0 , white green red 0 1",
+    "code of 3 from black blue green red white yellow : "
+    "red blue green 1 1 , blue white black 1 0 , white green red 0 1",
     "blue yellow green",
     "mastermind",
     {
         "pegs": 3,
-        "clues": [[["red", "blue", "green"], 1, 1], [["blue", "white", "black"], 1, 0], [["white", "green", "red"], 0, 1]],
+        "clues": [
+            [["red", "blue", "green"], 1, 1],
+            [["blue", "white", "black"], 1, 0],
+            [["white", "green", "red"], 0, 1],
+        ],
     },
 )
 SORT = Problem("s", "sort 41 7 23", "7 23 41", "sorting", {"numbers": [41, 7, 23]})
@@ -48,7 +53,7 @@ VERDICTS: list[tuple[Problem, str, str, str]] = [
     (GUESS, "answer 8.0", NONE, ""),
     (GUESS, "answer x = 8", NONE, ""),
     (GUESS, "answer 4 + 4", NONE, ""),
-    (GUESS, "answer ٨", NONE, ""),
+    (GUESS, "answer \u0668", NONE, ""),
     (GUESS, "answer 0000000008", NONE, ""),
     (GUESS, "answered 8", NONE, ""),
     (GUESS, "the answer 8", NONE, ""),
@@ -77,7 +82,7 @@ VERDICTS: list[tuple[Problem, str, str, str]] = [
     (SORT, "answer 7 , 23 , 41", NONE, ""),
     (SORT, "answer 7 < 23 < 41", NONE, ""),
     (SORT, "answer 7 23 41 .", NONE, ""),
-    (SORT, "answer ٧ 23 41", NONE, ""),
+    (SORT, "answer \u0667 23 41", NONE, ""),
     (SORT, "answer", NONE, ""),
     (KIN, "answer is grandfather", RIGHT, "grandfather"),
     (KIN, "so <answer>Grandfather</answer>", RIGHT, "Grandfather"),
