@@ -45,10 +45,10 @@ class Config(StageConfig, PuzzleRules):
     skills: dict[str, float] = Field(
         default_factory=lambda: {"solve": 0.5, "attempt": 0.3, "series": 0.05, "check": 0.1, "arithmetic": 0.05}
     )
-    """Weight of each skill: correct solutions (`solve`), honest attempts (`attempt`), series of attempts (`series`), and
-    the exercises of the domain. Default: the domain's own weights. The default shown is countdown's, with comparisons
-    (`check`) and calculations (`arithmetic`). Attempts and series check their ends; countdown's `unchecked_attempt` and
-    `unchecked_series` never do, for a base that has to learn the check by itself."""
+    """Weight of each skill: correct solutions (`solve`), honest attempts (`attempt`), series of attempts (`series`),
+    and the exercises of the domain. Default: the domain's own weights. The default shown is countdown's, with
+    comparisons (`check`) and calculations (`arithmetic`). Attempts and series check their ends; countdown's
+    `unchecked_attempt` and `unchecked_series` never do, for a base that has to learn the check by itself."""
     seed: int = 0
     """Source of randomness."""
 

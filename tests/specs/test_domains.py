@@ -1,13 +1,11 @@
-"""The specs of the generated domains, with everything but a trained model: puzzles, practice, search, traces, measures."""
+"""The specs of the generated domains, without a trained model: puzzles, practice, search, traces, measures."""
 
 from importlib.util import find_spec
-from pathlib import Path
 from random import Random
 
 import pytest
 
 from astro_factory.core.shipped import shipped_folder
-from astro_factory.core.tables import read_table
 from astro_factory.core.trees import Tree
 from astro_factory.spec import compile_spec
 from astro_factory.stages.practice import make_document

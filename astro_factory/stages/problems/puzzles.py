@@ -36,8 +36,8 @@ class Config(StageConfig):
     domain: DomainName
     """The puzzles: `guess_number`, `mastermind`, `sorting`, `kinship`, or a domain of an installed package."""
     sizes: Weights | list[int]
-    """How large the puzzles are: a list of sizes, or a mapping of size to weight such as `{3: 0.4, 4: 0.6}`. What a size
-    counts depends on the domain: candidates, pegs, numbers, persons."""
+    """How large the puzzles are: a list of sizes, or a mapping of size to weight such as `{3: 0.4, 4: 0.6}`. What a
+    size counts depends on the domain: candidates, pegs, numbers, persons."""
     count: int = Field(gt=0)
     """Number of problems; no two are the same puzzle."""
     split: Split = "train"

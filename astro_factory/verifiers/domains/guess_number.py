@@ -1,7 +1,7 @@
 """Number guessing: which x from 1 to n meets both conditions?
 
-A condition such as `3 x + 5 mod 7 = 1` takes a moment to test and gives no hint of the x that meets it. A step tests one
-candidate: for each condition the product, the sum and the remainder.
+A condition such as `3 x + 5 mod 7 = 1` takes a moment to test and gives no hint of the x that meets it. A step tests
+one candidate: for each condition the product, the sum and the remainder.
 
     find x to 12 : 3 x + 5 mod 7 = 1 , 4 x + 1 mod 9 = 6
     try 8 : 24 29 1 , 32 33 6
@@ -9,14 +9,14 @@ candidate: for each condition the product, the sum and the remainder.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.verifiers.base import StatedStep
-from astro_factory.verifiers.puzzles import Document, PuzzleDomain
+from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain
 
 CONDITIONS = 2
 _STEP = re.compile(r"(?:try )?([0-9]{1,3})(?: :.*)?")
@@ -50,7 +50,7 @@ class GuessNumber(PuzzleDomain):
     name = "guess_number"
     sizes = range(4, 17)
     size_word = "candidates"
-    skills = {"solve": 0.25, "attempt": 0.45, "series": 0.1, "calculate": 0.2}
+    skills: ClassVar[Mapping[str, float]] = {"solve": 0.25, "attempt": 0.45, "series": 0.1, "calculate": 0.2}
 
     def draw(self, random: Random, size: int) -> Problem | None:
         """Two conditions that exactly one number meets."""
@@ -143,7 +143,7 @@ class GuessNumber(PuzzleDomain):
     def right_step(self, random: Random, problem: Problem, steps: list[str]) -> str:
         return step_text(int(problem.answer), _conditions(problem))
 
-    def exercises(self):
+    def exercises(self) -> Mapping[str, Exercise]:
         return {"calculate": _calculate}
 
 

@@ -3,28 +3,29 @@
 The answer can be read off: each step follows one statement of the story from the first person towards the second, and
 the words along the way compose the relation.
 
-    Jayden is married to Ada. They have a child called Edward. Edward is married to Sarah. They have a child called Lily.
+    Jayden is married to Ava. They have a child called Edward. Edward is married to Sarah. They have a child called
+    Lily.
 
     What is Jayden to Lily? Respond only with the word that describes their relationship.
     Jayden is a parent of Edward
     Edward is a parent of Lily
     answer is grandfather
 
-Question, answer and verdict are reasoning-gym's own. Its answers for in-laws and nephews name the relation of the second
-person to the first, so such questions are left out.
+Question, answer and verdict are reasoning-gym's own. Its answers for in-laws and nephews name the relation of the
+second person to the first, so such questions are left out.
 """
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from astro_factory.core.problems import Problem
 from astro_factory.verifiers.base import StatedStep
 from astro_factory.verifiers.gym import ReasoningGymVerifier, pack, require_gym
-from astro_factory.verifiers.puzzles import Document, PuzzleDomain
+from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain
 
 TASK = "family_relationships"
 MOST_STEPS = 3
@@ -78,7 +79,7 @@ class Kinship(ReasoningGymVerifier, PuzzleDomain):
     version = 1
     sizes = range(4, 9)
     size_word = "persons"
-    skills = {"solve": 0.3, "attempt": 0.4, "series": 0.1, "relation": 0.2}
+    skills: ClassVar[Mapping[str, float]] = {"solve": 0.3, "attempt": 0.4, "series": 0.1, "relation": 0.2}
 
     def draw(self, random: Random, size: int) -> Problem | None:
         entry = _tasks(size)[random.randrange(_ENTRIES)]
@@ -153,7 +154,7 @@ class Kinship(ReasoningGymVerifier, PuzzleDomain):
             raise ValueError("the second person cannot be reached from here")
         return way[0].text
 
-    def exercises(self):
+    def exercises(self) -> Mapping[str, Exercise]:
         return {"relation": self._relation}
 
     def _relation(self, random: Random, problem: Problem) -> Document:

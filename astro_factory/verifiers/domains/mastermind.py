@@ -10,17 +10,17 @@ but for its last guess, and a step tests one candidate: the feedback that each g
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import permutations
 from math import perm
 from random import Random
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.verifiers.base import StatedStep
-from astro_factory.verifiers.puzzles import Document, PuzzleDomain
+from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain
 
 COLOURS = ("black", "blue", "green", "red", "white", "yellow")
 MOST_CLUES = 4
@@ -59,7 +59,7 @@ class Mastermind(PuzzleDomain):
     name = "mastermind"
     sizes = range(2, 5)
     size_word = "pegs"
-    skills = {"solve": 0.25, "attempt": 0.45, "series": 0.1, "feedback": 0.2}
+    skills: ClassVar[Mapping[str, float]] = {"solve": 0.25, "attempt": 0.45, "series": 0.1, "feedback": 0.2}
 
     def draw(self, random: Random, size: int) -> Problem | None:
         """A code, and random guesses until only that code agrees with them."""
@@ -152,7 +152,7 @@ class Mastermind(PuzzleDomain):
     def right_step(self, random: Random, problem: Problem, steps: list[str]) -> str:
         return step_text(tuple(problem.answer.split()), _clues(problem))
 
-    def exercises(self):
+    def exercises(self) -> Mapping[str, Exercise]:
         return {"feedback": _feedback}
 
 

@@ -8,14 +8,15 @@ answer 7 23 41
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from random import Random
+from typing import ClassVar
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.verifiers.base import StatedStep
-from astro_factory.verifiers.puzzles import Document, PuzzleDomain
+from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain
 
 LARGEST = 99
 _STEP = re.compile(r"(?:take )?([0-9]{1,9})(?: left.*)?")
@@ -30,7 +31,7 @@ class Sorting(PuzzleDomain):
     name = "sorting"
     sizes = range(2, 13)
     size_word = "numbers"
-    skills = {"solve": 0.3, "attempt": 0.4, "series": 0.1, "smaller": 0.2}
+    skills: ClassVar[Mapping[str, float]] = {"solve": 0.3, "attempt": 0.4, "series": 0.1, "smaller": 0.2}
 
     def draw(self, random: Random, size: int) -> Problem | None:
         numbers = random.sample(range(LARGEST + 1), size)
@@ -92,7 +93,7 @@ class Sorting(PuzzleDomain):
         return frozenset(problem.info["numbers"])
 
     def stated_steps(self, problem: Problem, response: str) -> list[StatedStep]:
-        """A state is the set of numbers that are left. An action has its place, since another order is another attempt."""
+        """A state is the set of numbers that are left. An action has its place: another order is another attempt."""
         steps = []
         for taken, left in _STATED.findall(response):
             after = frozenset(map(int, left.split()))
@@ -119,7 +120,7 @@ class Sorting(PuzzleDomain):
         left = _left(problem, steps)
         return step_text(min(left), left)
 
-    def exercises(self):
+    def exercises(self) -> Mapping[str, Exercise]:
         return {"smaller": _smaller}
 
 

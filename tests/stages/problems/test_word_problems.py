@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from astro_factory.core.errors import UserError
 from astro_factory.stages.problems import word_problems
 from astro_factory.stages.problems.word_problems import Config, make_problems
-from astro_factory.verifiers.splits import split_of
 from astro_factory.verifiers import get_verifier
+from astro_factory.verifiers.splits import split_of
 
 
 def config(**fields):

@@ -5,8 +5,8 @@ import pytest
 
 from astro_factory.stages.word_problems.families import FAMILIES
 from astro_factory.stages.word_problems.skills import SKILLS, draw, wrong_plan
-from astro_factory.verifiers.splits import split_of
 from astro_factory.verifiers.countdown import calculate
+from astro_factory.verifiers.splits import split_of
 
 EVEN = dict.fromkeys(FAMILIES, 1.0)
 
