@@ -139,6 +139,8 @@ class _Previews:
     def _grpo(self, node: GraphNode, config: Any) -> Preview:
         problems, notes = self._problems(node, config.problems)
         rounds = plan_rounds(len(problems), rounds=1, prompts=config.prompts_per_step, seed=config.seed)
+        if config.difficulty:
+            notes.append("'difficulty' may choose another problem, by what is known about pass rates")
         return self._prompt(node, "first prompt", _asking(problems[rounds[0][0].problem]), config.model, notes)
 
     def _evaluate(self, node: GraphNode, config: Any) -> Preview:

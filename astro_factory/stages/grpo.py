@@ -12,7 +12,7 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.step_format import StepsField
 from astro_factory.core.tables import read_table
 from astro_factory.core.workload import Rows, Workload
-from astro_factory.stages.known_rates import known_rates
+from astro_factory.stages.prompt_sources import known_rates, states_of, tally_of
 from astro_factory.stages.training_hooks import cores, gpus, lighter, requirements, threads
 from astro_factory.training.launch import is_training_process, run_distributed
 from astro_factory.training.settings import EngineRollouts, GRPOSettings, VLLMRollouts
@@ -89,10 +89,14 @@ def make_task(ctx: StageContext, config: Config) -> "Task":
     processes = config.launch.processes  # only the first process sends events
     rows = read_table(ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS])
     problems = [Problem.from_row(row) for row in rows]
-    rates = config.difficulty.rates if config.difficulty else None
+    source = config.difficulty.rates if config.difficulty else None
+    rates = dict(known_rates(source, ctx.inputs[source], problems, config.group_size) if source else {})
+    states = states_of(config.start_from.trees, ctx.inputs[config.start_from.trees]) if config.start_from else []
+    rates |= {len(problems) + i: tally_of(state.ends, config.group_size) for i, state in enumerate(states)}
     return Task(
-        problems=problems,
-        rates=known_rates(rates, ctx.inputs[rates], problems, config.group_size) if rates else {},
+        problems=problems + [state.problem for state in states],
+        beginnings=[state.beginning for state in states],
+        rates=rates,
         judge=lambda problem, response: get_verifier(problem.verifier).verify(problem, response),
         judges=worker_count(),
         make_generate=lambda model, tokenizer: _generate(config, model, tokenizer),

@@ -21,7 +21,6 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from astro_factory.core.chat import Message, encode_prompt
 from astro_factory.core.context import Events
-from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
 from astro_factory.training.adapters import Trained, keep_single_precision, require_libraries, without_wrapper
 from astro_factory.training.alarms import UNJUDGED, Alarms, verdict_rates, wording_drift
@@ -32,7 +31,12 @@ from astro_factory.training.grpo_task import Generate, GeneratedSample, PromptRo
 from astro_factory.training.microbatching import PASS_TOKENS, forward_passes, split_by_length, token_statistics
 from astro_factory.training.rewards import reward_of
 from astro_factory.training.rollout_mismatch import log_prob_differences, mismatch
-from astro_factory.training.rollout_schedule import RoundPrompt, plan_rounds, replacement, sample_seeds
+from astro_factory.training.rollout_schedule import (
+    RoundPrompt,
+    plan_mixed_rounds,
+    replacement,
+    sample_seeds,
+)
 from astro_factory.training.sampled_tokens import SampledTokens
 from astro_factory.training.saving import save_model
 from astro_factory.training.settings import GRPOSettings, VLLMRollouts
@@ -116,7 +120,9 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self, problems: Sequence[int], responses: Sequence[Sequence[int]]
     ) -> tuple[list[str], list[Outcome], list[float | None]]:
         """Text, outcome and reward of each response."""
-        texts = self._text_tokenizer.batch_decode([[*ids] for ids in responses], skip_special_tokens=True)
+        pairs = zip(problems, responses, strict=True)
+        whole = [[*self._task.beginning_ids(self._text_tokenizer, problem), *ids] for problem, ids in pairs]
+        texts = self._text_tokenizer.batch_decode(whole, skip_special_tokens=True)
         asked = [self._task.problems[index] for index in problems]
         # in threads: an answer whose comparison takes seconds holds up one of them, and not all processes
         with ThreadPoolExecutor(self._task.judges) as threads:
@@ -170,7 +176,9 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         ]
 
         def other(index: int, attempt: int) -> Asked:
-            candidates = self.band.spare(planned[index].problem) if self.band else range(len(problems))
+            problem = planned[index].problem
+            pool = next(pool for pool in self._task.pools if problem in pool)
+            candidates = self.band.spare(problem) if self.band else pool
             return Asked(*replacement(seed, step, *places[index], attempt, candidates, size))
 
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:  # pyright: ignore[reportArgumentType]
@@ -182,7 +190,7 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self._replaced = found.replaced
         for place, asked in enumerate(found.asked):  # TRL reads the rows again for the rewards
             if asked is not planned[place]:
-                row = _row(self._task, RoundPrompt(asked.problem, 0))
+                row = self._task.row(RoundPrompt(asked.problem, 0))
                 self._rows[place * size : (place + 1) * size] = [row] * size
         self._sampled_logprobs = [list(sample.logprobs) for group in found.groups for sample in group]
         responses = [list(sample.ids) for group in found.groups for sample in group]
@@ -193,12 +201,15 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         return self._generate_samples(self._prompts(asked), [one.seeds for one in asked])
 
     def _prompts(self, asked: Sequence[Asked]) -> list[list[int]]:
-        problems = self._task.problems
-        return [encode_prompt(self._text_tokenizer, _messages(problems[one.problem])) for one in asked]
+        return [self._task.prompt_ids(self._text_tokenizer, one.problem) for one in asked]
 
     def _tokenize_prompts(self, prompts: list[list[Message]]) -> tuple[list[list[int]], None, dict[str, Any]]:
         """TRL's step before rollouts with vLLM, with chat templates in bounds; no images, no other fields."""
-        return [encode_prompt(self._text_tokenizer, messages) for messages in prompts], None, {}
+        ids = [encode_prompt(self._text_tokenizer, messages) for messages in prompts]
+        if self._task.beginnings:
+            for own, row in zip(ids, self._rows, strict=True):
+                own += self._task.beginning_ids(self._text_tokenizer, row["problem"])
+        return ids, None, {}
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log without the entropy 0 of micro-batches that have no loss, and raise alarms."""
@@ -246,7 +257,7 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         count = len(self._rows) // size
         share = slice(self.accelerator.process_index * count, (self.accelerator.process_index + 1) * count)
         assert [row["problem"] for row in self._rows[::size]] == [prompt.problem for prompt in planned[share]]
-        self._rows[:] = [_row(self._task, prompt) for prompt in chosen[share] for _ in range(size)]
+        self._rows[:] = [self._task.row(prompt) for prompt in chosen[share] for _ in range(size)]
         for name, value in self.band.measures(chosen).items():
             self._metrics["train"][name].append(value)
 
@@ -346,8 +357,9 @@ def make_trainer(
 ) -> Trainer:
     """The trainer, ready to run."""
     rounds, prompts = most_rounds(settings), settings.prompts_per_step
-    plan = plan_rounds(len(task.problems), rounds=rounds, prompts=prompts, seed=settings.seed)
-    rows = [_row(task, prompt) for prompts in plan for prompt in prompts]
+    share = settings.start_from.share if settings.start_from else 0.0
+    plan = plan_mixed_rounds(task.pools, share, rounds=rounds, prompts=prompts, seed=settings.seed)
+    rows = [task.row(prompt) for prompts in plan for prompt in prompts]
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if isinstance(settings.rollouts, VLLMRollouts):
@@ -362,7 +374,7 @@ def make_trainer(
         train_dataset=Dataset.from_list([{**row} for row in rows]),
     )
     if settings.difficulty:
-        trainer.band = DifficultyBand(settings.difficulty, [range(len(task.problems))], task.rates, settings.seed)
+        trainer.band = DifficultyBand(settings.difficulty, task.pools, task.rates, settings.seed)
     keep_single_precision(model)
     if isinstance(settings.rollouts, VLLMRollouts):
         send_merged_weights(trainer, model)
@@ -385,11 +397,3 @@ def _results(problems: Sequence[int], outcomes: Sequence[Outcome]) -> list[tuple
     """The problem of each response that could be judged, and whether the response is right."""
     pairs = zip(problems, outcomes, strict=True)
     return [(problem, outcome is Outcome.CORRECT) for problem, outcome in pairs if outcome not in UNJUDGED]
-
-
-def _row(task: Task, prompt: RoundPrompt) -> PromptRow:
-    return {"prompt": _messages(task.problems[prompt.problem]), "problem": prompt.problem, "copy": prompt.copy}
-
-
-def _messages(problem: Problem) -> list[Message]:
-    return [{"role": "user", "content": problem.question}]

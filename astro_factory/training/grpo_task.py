@@ -7,10 +7,11 @@ from typing import Protocol, TypedDict
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from astro_factory.core.chat import Message
+from astro_factory.core.chat import Message, encode_prompt, encode_text
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Verdict
 from astro_factory.training.difficulty import Tally
+from astro_factory.training.rollout_schedule import RoundPrompt
 
 
 class GeneratedSample(Protocol):
@@ -61,6 +62,8 @@ class Task:
     """Called from several threads if `judges` is more than 1."""
     make_generate: Callable[[nn.Module, PreTrainedTokenizerBase], Generate]
     """Returns the function that samples from a model."""
+    beginnings: Sequence[str] = ()
+    """How the responses to the last problems begin: these problems are states of search trees."""
     rates: Mapping[int, Tally] = field(default_factory=dict)
     """Pass rates that are known before training, by the problem's index."""
     judges: int = 1
@@ -75,3 +78,26 @@ class Task:
     """Called with warnings for the user."""
     show: Callable[[int, list[Rollout]], None] = lambda step, rollouts: None
     """Called with some responses of some steps, for people to read."""
+
+    @property
+    def pools(self) -> list[range]:
+        """The problems whose responses begin anew, and those that are states; by index."""
+        total = len(self.problems)
+        plain = total - len(self.beginnings)
+        return [range(plain), range(plain, total)] if self.beginnings else [range(total)]
+
+    def row(self, prompt: RoundPrompt) -> PromptRow:
+        """The trainer's row for a prompt."""
+        return {"prompt": self._messages(prompt.problem), "problem": prompt.problem, "copy": prompt.copy}
+
+    def prompt_ids(self, tokenizer: PreTrainedTokenizerBase, problem: int) -> list[int]:
+        """What the model continues: the question and, for a state, the beginning of the response."""
+        return encode_prompt(tokenizer, self._messages(problem)) + self.beginning_ids(tokenizer, problem)
+
+    def beginning_ids(self, tokenizer: PreTrainedTokenizerBase, problem: int) -> list[int]:
+        """The given beginning of the response to a problem."""
+        state = problem - self.pools[0].stop
+        return encode_text(tokenizer, self.beginnings[state]) if state >= 0 else []
+
+    def _messages(self, problem: int) -> list[Message]:
+        return [{"role": "user", "content": self.problems[problem].question}]

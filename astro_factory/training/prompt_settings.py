@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from astro_factory.core.artifacts import ArtifactType
-from astro_factory.core.config import Config, Reference
+from astro_factory.core.config import Config, Reference, TreesRef
 
 
 class Difficulty(Config):
@@ -30,3 +30,16 @@ class Difficulty(Config):
         if not 0 <= band[0] <= band[1] <= 1:
             raise ValueError("band needs two numbers with 0 <= low <= high <= 1")
         return band
+
+
+class StartFrom(Config):
+    """Prompts that begin inside a solution: at a node of a search tree below which there are right and wrong ends.
+
+    The steps up to the node are the beginning of the response. They are given, not learned; the reward is that of the
+    whole response.
+    """
+
+    trees: TreesRef
+    """The search trees. Their problems need not be those of the stage."""
+    share: float = Field(default=0.5, gt=0, lt=1)
+    """Share of prompts that begin at a node."""

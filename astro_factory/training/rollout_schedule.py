@@ -1,10 +1,14 @@
 """The problems of each round and the seeds of their responses, derived from the configured seed alone."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
 from astro_factory.core.canonical import seed_for
+
+_ROUNDING = 1e-9
+"""Added before rounding down: 0.29 times 100 is a little below 29."""
 
 
 class RoundPrompt(NamedTuple):
@@ -33,6 +37,29 @@ def plan_rounds(problems: int, *, rounds: int, prompts: int, seed: int) -> list[
             round_prompts.append(RoundPrompt(problem, seen.get(problem, 0)))
             seen[problem] = round_prompts[-1].copy + 1
         plan.append(round_prompts)
+    return plan
+
+
+def state_slots(prompts: int, share: float) -> list[bool]:
+    """For each prompt of a round whether it begins at a state; spread evenly, so that processes get about as many."""
+    before = [int(count * share + _ROUNDING) for count in range(prompts + 1)]
+    return [later > earlier for earlier, later in pairwise(before)]
+
+
+def plan_mixed_rounds(
+    pools: Sequence[range], share: float, *, rounds: int, prompts: int, seed: int
+) -> list[list[RoundPrompt]]:
+    """`plan_rounds` in which a share of each round's prompts come from the second pool, if there is one: the states."""
+    slots = state_slots(prompts, share)
+    planned = [plan_rounds(len(pools[0]), rounds=rounds, prompts=prompts - sum(slots), seed=seed)]
+    if any(slots):
+        own_seed = seed_for(seed, "states")
+        planned.append(plan_rounds(len(pools[1]), rounds=rounds, prompts=sum(slots), seed=own_seed))
+    plan = []
+    for parts in zip(*planned, strict=True):
+        drawn = [iter(part) for part in parts]
+        prompts_of_round = [(pools[is_state], next(drawn[is_state])) for is_state in slots]
+        plan.append([RoundPrompt(pool[prompt.problem], prompt.copy) for pool, prompt in prompts_of_round])
     return plan
 
 

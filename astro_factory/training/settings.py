@@ -18,7 +18,8 @@ from astro_factory.core.config import (
 from astro_factory.core.urls import ServerUrl
 from astro_factory.training.alarm_settings import Alarm
 from astro_factory.training.launch_settings import Launch
-from astro_factory.training.prompt_settings import Difficulty
+from astro_factory.training.prompt_settings import Difficulty, StartFrom
+from astro_factory.training.rollout_schedule import state_slots
 
 _OUTER = ("lm_head", "embed_tokens")
 """Layers that cannot have an adapter."""
@@ -262,10 +263,12 @@ class GRPOSettings(TrainingConfig):
     difficulty: Annotated[Difficulty | None, LATER] = None
     """Ask problems more often whose pass rate under the present policy lies in a band. By default every problem comes
     once, in random order, before any comes again."""
+    start_from: Annotated[StartFrom | None, LATER] = None
+    """Let a share of the prompts go on from states of stored search trees. By default every response begins anew."""
     temperature: float = Field(1.0, gt=0)
     """Sampling temperature; the loss uses the same one."""
     max_new_tokens: int = Field(ge=1)
-    """Longest response, in tokens."""
+    """Longest response, in tokens; with `start_from`, what follows the beginning."""
     loss: Literal["dapo", "grpo", "dr_grpo", "cispo"] = "dapo"
     """Normalization: over all tokens of the step (dapo, cispo), over each response's tokens (grpo), over a constant
     length (dr_grpo)."""
@@ -352,6 +355,15 @@ class GRPOSettings(TrainingConfig):
     def _replaceable(self) -> "GRPOSettings":
         if self.max_replacements and isinstance(self.rollouts, VLLMRollouts):
             raise ValueError("max_replacements needs rollouts of kind engine; vLLM samples a round at once")
+        return self
+
+    @model_validator(mode="after")
+    def _some_states(self) -> "GRPOSettings":
+        if self.start_from and not any(state_slots(self.prompts_per_step, self.start_from.share)):
+            raise ValueError(
+                f"start_from.share ({self.start_from.share:g}) of {self.prompts_per_step} prompts is less than one; "
+                "raise it, or prompts_per_step"
+            )
         return self
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from astro_factory.core.workload import Workload
 from astro_factory.stages.grpo import Config, estimate, preflight, run
 from astro_factory.training.failures import Interrupted
 from astro_factory.training.totals import TOTALS
-from tests.training.tiny import Recorded, contents, context, grpo_fields, make_model, make_problems
+from tests.training.tiny import Recorded, contents, context, grpo_fields, make_model, make_problems, make_trees
 
 WANTED = "Yes"
 
@@ -23,7 +23,11 @@ WANTED = "Yes"
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     root = tmp_path_factory.mktemp("inputs")
-    return {"base": make_model(root / "base"), "problems": make_problems(root, 6)}
+    return {
+        "base": make_model(root / "base"),
+        "problems": make_problems(root, 6),
+        "trees": make_trees(root / "trees", 3),
+    }
 
 
 def config(**changes) -> Config:
@@ -46,7 +50,7 @@ def test_the_model_learns_what_the_verifier_rewards(inputs, tmp_path):
 
 
 TWICE = {"num_iterations": 2, "beta": 0.05, "precision": "bf16"}
-FOLLOWING = {"max_replacements": 1, "difficulty": {"explore": 0.25}}
+FOLLOWING = {"max_replacements": 1, "difficulty": {"explore": 0.25}, "start_from": {"trees": "trees"}}
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from astro_factory.stages import grpo, sft
 from astro_factory.training import launch
 from astro_factory.training.failures import log_tail
 from astro_factory.training.launch_settings import Launch
-from tests.training.tiny import contents, context, make_dialogues, make_model
+from tests.training.tiny import contents, context, make_dialogues, make_model, make_trees
 
 TWO = {"processes": 2}
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,9 @@ def test_two_processes_give_equal_bytes_and_nearly_what_one_gives(inputs, tmp_pa
 
 @pytest.mark.nightly
 def test_prompts_that_follow_the_policy_are_the_same_in_two_processes_and_after_a_resume(inputs, tmp_path):
-    options = {"max_replacements": 2, "difficulty": {"explore": 0.25}, "steps": 4, "save_every": 1}
+    inputs = inputs | {"trees": make_trees(tmp_path / "trees", 5)}
+    options = {"max_replacements": 2, "difficulty": {"explore": 0.25}, "start_from": {"trees": "trees", "share": 0.25}}
+    options |= {"steps": 4, "save_every": 1}
     names = ("reward", "replaced_groups", "sampled_tokens", "problems_in_band", "problems_skipped", "explored_prompts")
 
     def measured(ctx) -> list[list[float]]:

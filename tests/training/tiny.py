@@ -119,6 +119,24 @@ def make_problems(folder: Path, count: int) -> Path:
     return folder
 
 
+def make_trees(folder: Path, count: int) -> Path:
+    """A folder with search trees for `judges.Says`: after one step "1 + 1 = 2" ends are right and wrong."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from astro_factory.core.problems import Problem
+    from astro_factory.core.trees import Tree, TreeNode, tree_schema
+
+    nodes = [TreeNode(-1, ""), TreeNode(0, "1 + 1 = 2 left 1", prior=1.0)]
+    for text, verdict in (("Yes", "correct"), ("No", "incorrect")):
+        nodes.append(TreeNode(1, text, prior=0.5, terminal=True, verdict=verdict, answer=text))
+    verifier = "python:tests.training.judges:Says"
+    trees = [Tree(Problem(f"t{i}", f"{i} , 1", "Yes", verifier, level="words"), nodes) for i in range(count)]
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([tree.as_row() for tree in trees], tree_schema()), folder / "trees.parquet")
+    return folder
+
+
 def grpo_fields() -> dict[str, object]:
     """The config of a `grpo` stage that runs in seconds on the problems of `make_problems`."""
     return {

@@ -4,8 +4,8 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, TreeNode, tree_schema
-from astro_factory.stages.known_rates import known_rates
 from astro_factory.stages.problems.pass_rate import RATES_FILE, _rate_schema
+from astro_factory.stages.prompt_sources import known_rates
 
 PROBLEMS = [Problem(name, name, "1", "says") for name in ("a", "b", "c")]
 
@@ -35,3 +35,12 @@ def test_rates_of_pass_rate_leave_out_what_could_not_be_judged(tmp_path):
 def test_other_problems_have_no_rates(tmp_path):
     with pytest.raises(UserError, match=r"E525 difficulty\.rates names 'train', which has no pass rates"):
         known_rates("train", tmp_path, PROBLEMS, 8)
+
+
+def test_trees_whose_ends_agree_give_no_state(tmp_path):
+    trees = [Tree(PROBLEMS[0], [TreeNode(-1, ""), TreeNode(0, "step", prior=1.0), end(1, 1.0, "correct")])]
+    write_table(tmp_path / "trees.parquet", [tree.as_row() for tree in trees], tree_schema())
+    with pytest.raises(
+        UserError, match=r"E527 start_from names 'trees', but no node of these trees has right and wrong"
+    ):
+        states_of("trees", tmp_path)
