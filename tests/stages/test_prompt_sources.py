@@ -5,7 +5,7 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.tables import write_table
 from astro_factory.core.trees import Tree, TreeNode, tree_schema
 from astro_factory.stages.problems.pass_rate import RATES_FILE, _rate_schema
-from astro_factory.stages.prompt_sources import known_rates
+from astro_factory.stages.prompt_sources import known_rates, states_of
 
 PROBLEMS = [Problem(name, name, "1", "says") for name in ("a", "b", "c")]
 
