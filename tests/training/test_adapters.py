@@ -218,6 +218,7 @@ def test_all_linear_leaves_out_the_output_layer(inputs):
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("stage", [None, 1, 2, 3])
 def test_two_processes_train_the_adapter_of_one_and_resume(inputs, tmp_path, stage):
     """With DDP, and with each stage of DeepSpeed."""

@@ -21,6 +21,7 @@ from tests.training.tiny import context
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_it_trains_and_resumes_as_one_process_without_sharding(tmp_path, monkeypatch):
     """The check for machines with GPUs, on CPUs."""
     monkeypatch.setattr(Rig, "all_gpus", {})
@@ -38,6 +39,7 @@ def test_it_trains_and_resumes_as_one_process_without_sharding(tmp_path, monkeyp
 
 @pytest.mark.slow
 @pytest.mark.nightly
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed")
 def test_every_sharding_learns_as_plain_data_parallelism_does(tmp_path):
     found = sharding.measure(tmp_path, steps=6)
