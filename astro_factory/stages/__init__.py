@@ -32,6 +32,7 @@ KINDS: dict[str, dict[str, str]] = {
         "practice": "astro_factory.stages.practice",
         "word_practice": "astro_factory.stages.word_practice",
         "dialogues": "astro_factory.stages.dialogues",
+        "worked_solutions": "astro_factory.stages.worked_solutions",
         "search": "astro_factory.stages.search",
         "linearize": "astro_factory.stages.linearize",
         "judge": "astro_factory.stages.judge",
