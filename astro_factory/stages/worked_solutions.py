@@ -1,4 +1,4 @@
-"""The worked solutions of a data set as dialogues, for a warm-up: steps and final answer in the form that a search uses.
+"""The worked solutions of a data set as dialogues, for a warm-up: steps and answer in the form that a search uses.
 
 A model that has not practised this form states no answer that a verifier finds, and a search of it gives empty trees.
 Problems keep the column of their solutions with `fields: {info: [solution]}`.
@@ -58,9 +58,8 @@ def run(ctx: StageContext, config: Config) -> None:
         cause = f"{len(lacking)} of {len(problems)} problems of '{config.problems}' have no text '{config.solution}'"
         raise UserError.of("E433", cause, f"write `fields: {{info: [{config.solution}]}}` for these problems")
     solved = [(problem, steps_of(problem, config)) for problem in problems]
-    short = [
-        (problem, steps) for problem, steps in solved if not config.max_steps or len(steps) <= config.max_steps + 1
-    ]
+    most = config.max_steps or max(len(steps) for _, steps in solved)
+    short = [(problem, steps) for problem, steps in solved if len(steps) - 1 <= most]
     written = [(problem, config.steps.join(steps)) for problem, steps in short]
     verdicts = verify_all(ctx, written)
     right = [pair for pair, verdict in zip(written, verdicts, strict=True) if verdict.correct]
@@ -77,9 +76,7 @@ def run(ctx: StageContext, config: Config) -> None:
     )
     write_table(ctx.out / TABLE_FILES[OUTPUT], rows, dialogue_schema())
     long, wrong = len(solved) - len(short), len(written) - len(right)
-    ctx.events.log(
-        f"{len(right)} solutions; left out: {long} with more steps, {wrong} without the known answer at the end"
-    )
+    ctx.events.log(f"{len(right)} solutions; left out: {long} with more steps, {wrong} that do not end with the answer")
 
 
 def steps_of(problem: Problem, config: Config) -> list[str]:

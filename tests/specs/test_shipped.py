@@ -199,7 +199,8 @@ def sum_of(question: str) -> str:
 
 
 LORA = [SPECS / f"llama32_{size}.yaml" for size in ("1b", "3b")]
-SWEPT = [(path, name) for path in SHIPPED if path not in (LLAMA, *LORA) for name in load(path).data.get("sweeps", {})]
+PRETRAINED = (LLAMA, *LORA, SPECS / "smollm2_135m.yaml")
+SWEPT = [(path, name) for path in SHIPPED if path not in PRETRAINED for name in load(path).data.get("sweeps", {})]
 
 
 def test_seeds_of_llama3_8b_share_the_search():

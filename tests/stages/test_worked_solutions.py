@@ -17,10 +17,8 @@ BOXED = ("Half of 10 is 5.\nSo the result is $\\boxed{5}$.", "5")
 
 def write(folder, solutions):
     folder.mkdir()
-    rows = [
-        Problem(f"p{i}", f"Question {i}?", a, "math", {"solution": s}).as_row() for i, (s, a) in enumerate(solutions)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows), folder / "problems.parquet")
+    problems = [Problem(f"p{i}", f"Question {i}?", a, "math", {"solution": s}) for i, (s, a) in enumerate(solutions)]
+    pq.write_table(pa.Table.from_pylist([problem.as_row() for problem in problems]), folder / "problems.parquet")
     return folder
 
 
@@ -45,12 +43,12 @@ def test_paragraphs_another_closing_and_short_solutions_only(tmp_path):
     fields = {"steps": {"format": "blank_line"}, "closing": "\\boxed{ANSWER}", "max_steps": 1}
     found, log = made(tmp_path, [CLIPS, ("3 + 4 = 7 pears.", "7")], **fields)
     assert found == {"p1": "3 + 4 = 7 pears.\n\n\\boxed{7}"}
-    assert log == "1 solutions; left out: 1 with more steps, 0 without the known answer at the end"
+    assert log == "1 solutions; left out: 1 with more steps, 0 that do not end with the answer"
 
 
 def test_a_solution_that_ends_with_another_answer_is_left_out(tmp_path):
     found, log = made(tmp_path, [BOXED, ("So it is $\\boxed{6}$.", "7")])
-    assert list(found) == ["p0"] and "1 without the known answer" in log
+    assert list(found) == ["p0"] and "1 that do not end" in log
 
 
 WRONG = [
