@@ -19,6 +19,8 @@ class Request:
     temperature: float = 1.0
     stop: tuple[str, ...] = ()
     """Strings that end a sample; the stop string is part of `ids` but not of `text`."""
+    processed_logprobs: bool = False
+    """Whether log-probabilities are those of the sampling temperature instead of temperature 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Sample:
     text: str
     """Decoded without special tokens, and without the stop string that ended it."""
     logprobs: tuple[float, ...]
-    """Of each sampled id, at temperature 1; float32 values, as trees store them."""
+    """Of each sampled id, at temperature 1 unless the request says otherwise; float32 values, as trees store them."""
     finish: Literal["stop", "eos", "length"]
 
 

@@ -123,7 +123,7 @@ class _Batch:
         self._alive = 0
         self._seeds = np.zeros(0, np.uint64)
         self._counts, self._limits, self._kinds = (np.zeros(0, np.int64) for _ in range(3))
-        self._temperatures = torch.zeros(0, device=self._device)
+        self._temperatures, self._scales = (torch.zeros(0, device=self._device) for _ in range(2))
         self._tokens = torch.zeros(0, dtype=torch.long, device=self._device)
         self._tables: dict[tuple[str, ...], int] = {}
         self._holds = self._completes = np.zeros((0, sampler._vocabulary), bool)
@@ -182,7 +182,10 @@ class _Batch:
         self._limits = joined(self._limits, lambda s: s.limit)
         self._kinds = joined(self._kinds, lambda s: self._kind(s.request.stop))
         temperatures = torch.tensor([row.request.temperature if row else 1.0 for row in entering], device=self._device)
+        processed = torch.tensor([bool(row and row.request.processed_logprobs) for row in entering])
+        scales = temperatures.where(processed.to(self._device) & (temperatures > 0), 1.0)
         self._temperatures = torch.cat([self._temperatures, temperatures])
+        self._scales = torch.cat([self._scales, scales])
         self._tokens = F.pad(self._tokens, (0, len(entering)))
         self._rows += entering
         self._alive += sum(row is not None for row in entering)
@@ -200,7 +203,7 @@ class _Batch:
         """Choose the next token of each row; returns the sequences that end with it."""
         index = torch.from_numpy(rows).to(self._device)
         uniform = torch.from_numpy(uniforms(self._seeds[rows], self._counts[rows])).to(self._device)
-        chosen, logprobs = pick(logits, self._temperatures[index], uniform)
+        chosen, logprobs = pick(logits, self._temperatures[index], uniform, self._scales[index])
         self._tokens[index] = chosen
         self._counts[rows] += 1
         tokens = chosen.cpu().numpy()
@@ -239,4 +242,5 @@ class _Batch:
         self._rows = [self._rows[i] for i in kept]
         self._seeds, self._counts = self._seeds[kept], self._counts[kept]
         self._limits, self._kinds = self._limits[kept], self._kinds[kept]
-        self._temperatures, self._tokens = self._temperatures[index], self._tokens[index]
+        self._temperatures, self._scales = self._temperatures[index], self._scales[index]
+        self._tokens = self._tokens[index]

@@ -23,11 +23,12 @@ def uniforms(seeds: np.ndarray, positions: np.ndarray) -> np.ndarray:
     return (state >> np.uint64(11)) * 2.0**-53
 
 
-def pick(logits: Any, temperatures: Any, uniform: Any) -> tuple[Any, Any]:
+def pick(logits: Any, temperatures: Any, uniform: Any, scales: Any = None) -> tuple[Any, Any]:
     """Token and its log-probability for each row.
 
-    `logits` [R, V] (any float type), `temperatures` [R] (0 = the most likely token), `uniform` [R] in [0, 1).
-    The token is the inverse of the cumulative distribution at `uniform`; the log-probability is that of temperature 1.
+    `logits` [R, V] (any float type), `temperatures` [R] (0 = the most likely token), `uniform` [R] in [0, 1), `scales`
+    [R] the temperatures of the log-probabilities, by default 1. The token is the inverse of the cumulative distribution
+    at `uniform`.
     """
     import torch
 
@@ -49,4 +50,6 @@ def pick(logits: Any, temperatures: Any, uniform: Any) -> tuple[Any, Any]:
         tokens = torch.searchsorted(cumulative, target[:, None], right=True).squeeze(1)
         if bool(greedy.any()):
             tokens = torch.where(greedy, logits.argmax(-1), tokens)
+    if scales is not None and bool((scales != 1).any()):
+        logprobs = (logits / scales[:, None]).log_softmax(-1)
     return tokens, logprobs.gather(1, tokens[:, None]).squeeze(1)

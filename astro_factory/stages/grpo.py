@@ -1,6 +1,7 @@
 """Reinforcement learning with verifiable rewards on a set of problems."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
@@ -15,11 +16,14 @@ from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.prompt_sources import known_rates, states_of, tally_of
 from astro_factory.stages.training_hooks import cores, gpus, lighter, requirements, threads
 from astro_factory.training.launch import is_training_process, run_distributed
-from astro_factory.training.settings import EngineRollouts, GRPOSettings, VLLMRollouts
+from astro_factory.training.rollout_server import base_url, served_model, server_of, whole_model
+from astro_factory.training.rollout_settings import EngineRollouts, VLLMRollouts
+from astro_factory.training.settings import GRPOSettings
 from astro_factory.training.totals import not_counted, sampled_by
 
 if TYPE_CHECKING:
-    from astro_factory.training.grpo_task import Task
+    from astro_factory.engines.openai_engine import OpenAIEngine
+    from astro_factory.training.grpo_task import Generate, Task
 
 OUTPUT = ArtifactType.MODEL
 VERSION = 1
@@ -66,10 +70,10 @@ def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> li
 
 
 def run(ctx: StageContext, config: Config) -> None:
-    if isinstance(config.rollouts, VLLMRollouts) and config.rollouts.mode == "server" and not is_training_process():
-        from astro_factory.training.vllm_rollouts import check_server
+    if config.served and not is_training_process():
+        from astro_factory.training.rollout_server import check_server
 
-        check_server(config, config.rollouts, ctx.inputs[config.model])
+        check_server(config, config.served, ctx.inputs[config.model])
     if config.launch.is_distributed and not is_training_process():
         return run_distributed(__name__, ctx, config, config.launch)
     from astro_factory.training.grpo import train_grpo
@@ -99,7 +103,7 @@ def make_task(ctx: StageContext, config: Config) -> "Task":
         rates=rates,
         judge=lambda problem, response: get_verifier(problem.verifier).verify(problem, response),
         judges=worker_count(),
-        make_generate=lambda model, tokenizer: _generate(config, model, tokenizer),
+        make_generate=lambda model, tokenizer: _generate(config, model, tokenizer, ctx.inputs[config.model]),
         measures=response_measures(config.template, config.response_steps)
         if config.template
         else lambda problem, response: {},
@@ -110,20 +114,39 @@ def make_task(ctx: StageContext, config: Config) -> "Task":
     )
 
 
-def _generate(config: Config, model: Any, tokenizer: Any) -> Any:
-    """Sample from the model in training, in the same process."""
+def _generate(config: Config, model: Any, tokenizer: Any, folder: Path) -> "Generate":
+    """Sample from the model in training, in the same process or from a server that has its weights.
+
+    Args:
+        folder: the model artifact that training starts from.
+    """
     from astro_factory.engines.base import Request
     from astro_factory.engines.sampler import Sampler
 
     batch_size = config.rollouts.batch_size if isinstance(config.rollouts, EngineRollouts) else 1
-    sampler = Sampler(model, tokenizer, batch_size=batch_size)
+    sampler = _served(config.served, folder) if config.served else Sampler(model, tokenizer, batch_size=batch_size)
 
     def generate(prompts: Sequence[Sequence[int]], seeds: Sequence[Sequence[int]]) -> list[list[Any]]:
-        return sampler.generate(
-            [
-                Request(tuple(prompt), tuple(group), config.max_new_tokens, config.temperature)
-                for prompt, group in zip(prompts, seeds, strict=True)
-            ]
-        )
+        requests = [
+            Request(tuple(prompt), tuple(group), config.max_new_tokens, config.temperature, processed_logprobs=True)
+            for prompt, group in zip(prompts, seeds, strict=True)
+        ]
+        if config.served is None:
+            return sampler.generate(requests)
+        with server_of(base_url(config.served)):
+            return sampler.generate(requests)
 
     return generate
+
+
+def _served(rollouts: VLLMRollouts, folder: Path) -> "OpenAIEngine":
+    """The engine that asks the server of these rollouts."""
+    from astro_factory.engines.config import OpenAIConfig
+    from astro_factory.engines.openai_engine import OpenAIEngine
+
+    url = base_url(rollouts)
+    with server_of(url):
+        served = served_model(url)
+    fields = {"timeout_s": rollouts.timeout_s, "retries": rollouts.retries, "max_model_len": served.max_model_len}
+    config = OpenAIConfig(kind="openai", base_urls=[f"{url}/v1"], model=served.name, **fields)
+    return OpenAIEngine(config, whole_model(folder))

@@ -10,7 +10,8 @@ from astro_factory.core.workload import Workload
 from astro_factory.engines.config import EngineSettings, TransformersConfig, VllmConfig
 from astro_factory.engines.memory import Serving, cache_tokens, sampling_memory, serving_memory
 from astro_factory.training.memory import TrainingStep, adapter_parameters, offloaded_memory, training_memory
-from astro_factory.training.settings import EngineRollouts, GRPOSettings, SFTSettings, TrainingConfig, VLLMRollouts
+from astro_factory.training.rollout_settings import EngineRollouts, VLLMRollouts
+from astro_factory.training.settings import GRPOSettings, SFTSettings, TrainingConfig
 
 _RUNTIME = 1.5 * GB
 """CUDA's context, communication buffers and gaps between allocations, on each GPU."""

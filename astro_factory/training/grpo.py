@@ -15,31 +15,28 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
-from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from astro_factory.core.chat import Message, encode_prompt
 from astro_factory.core.context import Events
 from astro_factory.core.verdicts import Outcome
-from astro_factory.training.adapters import Trained, keep_single_precision, require_libraries, without_wrapper
+from astro_factory.training.adapters import Trained, keep_single_precision, require_libraries
 from astro_factory.training.alarms import UNJUDGED, Alarms, verdict_rates, wording_drift
 from astro_factory.training.difficulty import DifficultyBand, SavesDifficulty
-from astro_factory.training.dynamic_sampling import Asked, sample_round
+from astro_factory.training.dynamic_sampling import Asked
 from astro_factory.training.grpo_arguments import make_arguments, most_rounds
-from astro_factory.training.grpo_task import Generate, GeneratedSample, PromptRow, Rollout, Task
+from astro_factory.training.grpo_task import GeneratedSample, PromptRow, Rollout, Task
 from astro_factory.training.microbatching import PASS_TOKENS, forward_passes, split_by_length, token_statistics
 from astro_factory.training.rewards import reward_of
 from astro_factory.training.rollout_mismatch import log_prob_differences, mismatch
-from astro_factory.training.rollout_schedule import (
-    RoundPrompt,
-    plan_mixed_rounds,
-    replacement,
-    sample_seeds,
-)
+from astro_factory.training.rollout_schedule import RoundPrompt, plan_mixed_rounds
+from astro_factory.training.rollout_server import base_url, guard_transfer
+from astro_factory.training.rollout_settings import VLLMRollouts
+from astro_factory.training.round_sampling import RoundSampler
 from astro_factory.training.sampled_tokens import SampledTokens
 from astro_factory.training.saving import save_model
-from astro_factory.training.settings import GRPOSettings, VLLMRollouts
+from astro_factory.training.settings import GRPOSettings
 from astro_factory.training.totals import write_totals
 from astro_factory.training.trainers import (
     SAMPLING_PREFIX,
@@ -48,7 +45,7 @@ from astro_factory.training.trainers import (
     last_checkpoint,
     train,
 )
-from astro_factory.training.vllm_rollouts import prepare_vllm, send_merged_weights
+from astro_factory.training.vllm_rollouts import OwnWeights, prepare_vllm, send_merged_weights
 from astro_factory.training.weights import load_model, load_tokenizer
 
 _SHOWN_STEPS, _SHOWN_ROLLOUTS, _SHOWN_CHARS = 20, 4, 4000
@@ -75,15 +72,20 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self._alarms = Alarms(settings.alarm, task.warn)
         self.sampled: SampledTokens | None = None
         """Counts sampled tokens over all processes, if the settings ask for it."""
-        self._generate_samples: Generate | None = None
-        self._sampled_logprobs: list[list[float]] = []
+        self.sampled_logprobs: list[list[float]] = []
+        """Log-probabilities of the current round's tokens under the policy that sampled them."""
         self._rows: list[PromptRow] = []
         self._replaced: list[Sequence[GeneratedSample]] = []
         """Groups of the current round that were sampled and not kept."""
         self._results: list[tuple[int, bool]] = []
         """Judged responses of the current round in this process: the problem, and whether the response is right."""
-        rollout = None if isinstance(settings.rollouts, VLLMRollouts) else _roll_out
+        colocated = isinstance(settings.rollouts, VLLMRollouts) and not settings.served
+        rollout = None if colocated else _roll_out
         super().__init__(rollout_func=rollout, reward_funcs=[self.score], processing_class=tokenizer, **kwargs)
+        self.rounds = RoundSampler(self, task, tokenizer, plan)
+        if settings.off_policy_steps and not settings.served:
+            self.use_vllm, self.vllm_generation = True, OwnWeights()  # TRL corrects the loss only with vLLM
+            self._last_loaded_step = -1
 
     def score(
         self,
@@ -132,7 +134,7 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         judged = zip(outcomes, truncated, lengths, strict=True)
         return texts, outcomes, [reward_of(self.settings.reward, *response) for response in judged]
 
-    def _are_flat(self, asked: Sequence[Asked], groups: Sequence[Sequence[GeneratedSample]]) -> list[bool]:
+    def are_flat(self, asked: Sequence[Asked], groups: Sequence[Sequence[GeneratedSample]]) -> list[bool]:
         """For each group whether all its responses earn the same reward."""
         size = self.settings.group_size
         problems = [one.problem for one in asked for _ in range(size)]
@@ -167,41 +169,17 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
 
     def sample(self) -> tuple[list[list[int]], list[list[int]]]:
         """Prompt and response ids of every row of the current round in this process."""
-        size, seed = self.settings.group_size, self.settings.seed
-        step, problems = self.state.global_step, self._task.problems
-        places = [(problems[row["problem"]].id, row["copy"]) for row in self._rows[::size]]
-        planned = [
-            Asked(row["problem"], sample_seeds(seed, step, *place, size))
-            for row, place in zip(self._rows[::size], places, strict=True)
-        ]
-
-        def other(index: int, attempt: int) -> Asked:
-            problem = planned[index].problem
-            pool = next(pool for pool in self._task.pools if problem in pool)
-            candidates = self.band.spare(problem) if self.band else pool
-            return Asked(*replacement(seed, step, *places[index], attempt, candidates, size))
-
-        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:  # pyright: ignore[reportArgumentType]
-            assert isinstance(model, nn.Module)
-            policy = without_wrapper(model)
-            self._generate_samples = self._generate_samples or self._task.make_generate(policy, self._text_tokenizer)
-            most = self.settings.max_replacements
-            found = sample_round(planned, self._generate_groups, self._are_flat, other, most)
+        size, step = self.settings.group_size, self.state.global_step
+        rows = self._rows[::size]
+        found = self.rounds.take(step, rows)
         self._replaced = found.replaced
-        for place, asked in enumerate(found.asked):  # TRL reads the rows again for the rewards
-            if asked is not planned[place]:
-                row = self._task.row(RoundPrompt(asked.problem, 0))
-                self._rows[place * size : (place + 1) * size] = [row] * size
-        self._sampled_logprobs = [list(sample.logprobs) for group in found.groups for sample in group]
+        for place, (asked, row) in enumerate(zip(found.asked, rows, strict=True)):
+            if asked.problem != row["problem"]:  # TRL reads the rows again for the rewards
+                other = self._task.row(RoundPrompt(asked.problem, 0))
+                self._rows[place * size : (place + 1) * size] = [other] * size
+        self.sampled_logprobs = [list(sample.logprobs) for group in found.groups for sample in group]
         responses = [list(sample.ids) for group in found.groups for sample in group]
-        return [prompt for prompt in self._prompts(found.asked) for _ in range(size)], responses
-
-    def _generate_groups(self, asked: Sequence[Asked]) -> Sequence[Sequence[GeneratedSample]]:
-        assert self._generate_samples
-        return self._generate_samples(self._prompts(asked), [one.seeds for one in asked])
-
-    def _prompts(self, asked: Sequence[Asked]) -> list[list[int]]:
-        return [self._task.prompt_ids(self._text_tokenizer, one.problem) for one in asked]
+        return [prompt for prompt in self.rounds.prompts(found.asked) for _ in range(size)], responses
 
     def _tokenize_prompts(self, prompts: list[list[Message]]) -> tuple[list[list[int]], None, dict[str, Any]]:
         """TRL's step before rollouts with vLLM, with chat templates in bounds; no images, no other fields."""
@@ -263,9 +241,11 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
 
     def _measure_mismatch(self, batch: dict[str, Tensor]) -> None:
         """Log how far the engine's probabilities are from the model's, over the responses of all processes."""
-        correction = getattr(self.settings.rollouts, "correction", None)
+        correction = self.settings.correction
         if correction is None:
             return self._check_policy(batch)
+        if "importance_sampling_ratio" not in batch:
+            raise RuntimeError("the responses come from other probabilities, and the loss has no weights for them")
         keys = ("old_per_token_logps", "sampling_per_token_logps", "completion_mask")
         gather, pad = self.accelerator.gather, self.accelerator.pad_across_processes
         trained, sampled, mask = (cast(Tensor, gather(pad(batch[key], 1))) for key in keys)
@@ -287,7 +267,7 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         with torch.no_grad():
             width = batch["completion_ids"].shape[1]
             trained, _, _ = self._get_per_token_logps_and_entropies(self.model, ids, mask, width)
-        found = torch.stack(log_prob_differences(trained, self._sampled_logprobs[first]))
+        found = torch.stack(log_prob_differences(trained, self.sampled_logprobs[first]))
         total = self.accelerator.reduce(found, "sum")
         assert isinstance(total, Tensor)
         self._metrics["train"][SAMPLING_PREFIX + "mismatch"].append((total[0] / total[1].clamp(min=1)).item())
@@ -333,6 +313,7 @@ def train_grpo(
     arguments = make_arguments(settings, work)
     trainer = make_trainer(settings, task, arguments, load_model(settings, model), tokenizer)
     checkpoint = last_checkpoint(work, settings.launch.processes)
+    trainer.rounds.resume(checkpoint)
     if settings.count_tokens or tokens is not None:
         trainer.sampled = SampledTokens(settings.num_iterations, tokens)
         trainer.sampled.resume(trainer, checkpoint)
@@ -378,6 +359,8 @@ def make_trainer(
     keep_single_precision(model)
     if isinstance(settings.rollouts, VLLMRollouts):
         send_merged_weights(trainer, model)
+    if settings.served:
+        guard_transfer(trainer, base_url(settings.served))
     return trainer
 
 
@@ -390,7 +373,8 @@ def _roll_out(prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
     """TRL's hook. It ignores `prompts`: seeds need the problems, which the rows of the round have."""
     assert isinstance(trainer, Trainer)
     prompt_ids, responses = trainer.sample()
-    return {"prompt_ids": prompt_ids, "completion_ids": responses, "logprobs": None}
+    logprobs = trainer.sampled_logprobs if trainer.use_vllm else None
+    return {"prompt_ids": prompt_ids, "completion_ids": responses, "logprobs": logprobs}
 
 
 def _results(problems: Sequence[int], outcomes: Sequence[Outcome]) -> list[tuple[int, bool]]:

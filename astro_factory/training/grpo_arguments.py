@@ -17,7 +17,7 @@ def make_arguments(settings: GRPOSettings, work: Path) -> GRPOConfig:
     parts = micro_batch_count(samples, settings.micro_batch_size)
     return GRPOConfig(
         **common_arguments(settings, work) | {"save_steps": _whole_rounds(settings)},
-        **rollout_arguments(settings.rollouts),
+        **rollout_arguments(settings),
         per_device_train_batch_size=samples // parts,
         gradient_accumulation_steps=parts,
         steps_per_generation=parts,

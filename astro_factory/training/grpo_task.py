@@ -21,7 +21,9 @@ class GeneratedSample(Protocol):
     def ids(self) -> Sequence[int]: ...
 
     @property
-    def logprobs(self) -> Sequence[float]: ...
+    def logprobs(self) -> Sequence[float]:
+        """Of each id, at the sampling temperature."""
+        ...
 
 
 class Generate(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from astro_factory.training.settings import RolloutCorrection
+from astro_factory.training.rollout_settings import RolloutCorrection
 from astro_factory.training.trainers import SAMPLING_PREFIX
 
 _PARTS = 4

@@ -15,11 +15,11 @@ from astro_factory.core.config import (
     ProblemsRef,
     StageConfig,
 )
-from astro_factory.core.urls import ServerUrl
 from astro_factory.training.alarm_settings import Alarm
 from astro_factory.training.launch_settings import Launch
 from astro_factory.training.prompt_settings import Difficulty, StartFrom
 from astro_factory.training.rollout_schedule import state_slots
+from astro_factory.training.rollout_settings import EngineRollouts, RolloutCorrection, VLLMRollouts
 
 _OUTER = ("lm_head", "embed_tokens")
 """Layers that cannot have an adapter."""
@@ -171,57 +171,6 @@ class SFTSettings(TrainingConfig):
         return self
 
 
-class EngineRollouts(Config):
-    """Rollouts are sampled in the training processes from the current weights."""
-
-    kind: Literal["engine"]
-    batch_size: Annotated[int, NOT_SEMANTIC] = Field(default=256, ge=1)
-    """Samples generated together in each process; it affects speed and memory, not the samples."""
-
-
-class RolloutCorrection(Config):
-    """Importance sampling: tokens count by the ratio of the probabilities that training and the engine give them.
-
-    Both compute the same model with different kernels, so the probabilities differ a little.
-    """
-
-    mode: Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"] = "token_truncate"
-    """`truncate` limits ratios to the bounds, `mask` leaves out what is outside. A sequence's ratio is the product over
-    its tokens: the longer the response, the more often it is outside."""
-    max_ratio: float = Field(default=2.0, gt=1)
-    """Highest ratio."""
-    min_ratio: float | None = Field(default=None, ge=0, lt=1)
-    """Lowest ratio; by default there is no bound."""
-
-
-class VLLMRollouts(Config):
-    """Rollouts come from vLLM through TRL; they are recorded, not reproducible."""
-
-    kind: Literal["vllm"]
-    mode: Literal["colocate", "server"] = "colocate"
-    """`colocate`: an engine in each training process; `server`: weights are sent to a running server (`vllm serve`)."""
-    server_url: Annotated[ServerUrl | None, NOT_SEMANTIC] = None
-    """Base URL of the server, such as `http://host:8000`; needed in the mode `server`."""
-    gpu_memory_utilization: Annotated[float, NOT_SEMANTIC] = Field(0.3, gt=0, le=1)
-    """Share of each GPU's total memory for a colocated engine: its copy of the weights, and the KV cache."""
-    tensor_parallel_size: int = Field(1, ge=1)
-    """GPUs that share one colocated engine."""
-    max_model_len: int | None = Field(None, ge=2)
-    """Longest prompt and response together, in tokens; the default is the model's limit."""
-    sleep: Annotated[bool, NOT_SEMANTIC] = False
-    """Whether a colocated engine releases its memory while weights are updated."""
-    correction: RolloutCorrection | None = RolloutCorrection()
-    """How the loss corrects for the engine's other probabilities; null does not correct, and measures no mismatch."""
-
-    @model_validator(mode="after")
-    def _served(self) -> "VLLMRollouts":
-        if self.mode == "server" and self.server_url is None:
-            raise ValueError("the mode server needs server_url, such as http://host:8000")
-        if self.mode == "colocate" and self.server_url is not None:
-            raise ValueError("server_url needs `mode: server`; a colocated engine has no server")
-        return self
-
-
 class Reward(Config):
     """Reward of each outcome. A group's mean is subtracted, so only differences matter."""
 
@@ -292,10 +241,25 @@ class GRPOSettings(TrainingConfig):
     """Maximum responses in a forward pass; a process divides its share of a round into equal passes of at most this."""
     rollouts: Annotated[EngineRollouts | VLLMRollouts, Field(discriminator="kind")] = EngineRollouts(kind="engine")
     """How responses are sampled."""
+    off_policy_steps: Annotated[Literal[0, 1], LATER] = 0
+    """How many rounds old the weights are that sample a round. With 1 the next round is sampled while this one trains,
+    which saves time where a server samples on GPUs of its own; `rollouts.correction` weighs the responses."""
     log_every: Annotated[int, NOT_SEMANTIC] = Field(1, ge=1)
     """Optimizer steps between points of the training curves."""
     save_every: Annotated[int, NOT_SEMANTIC] = Field(20, ge=1)
     """Optimizer steps between checkpoints, rounded up to whole rounds."""
+
+    @property
+    def correction(self) -> RolloutCorrection | None:
+        """How the loss corrects for the probabilities under which responses were sampled; None if it does not."""
+        samples_current = isinstance(self.rollouts, EngineRollouts) and not self.off_policy_steps
+        return None if samples_current else self.rollouts.correction
+
+    @property
+    def served(self) -> VLLMRollouts | None:
+        """The rollouts if a server samples them."""
+        rollouts = self.rollouts
+        return rollouts if isinstance(rollouts, VLLMRollouts) and rollouts.mode == "server" else None
 
     @model_validator(mode="before")
     @classmethod
@@ -352,9 +316,25 @@ class GRPOSettings(TrainingConfig):
         return self
 
     @model_validator(mode="after")
+    def _corrected(self) -> "GRPOSettings":
+        if self.off_policy_steps and isinstance(self.rollouts, VLLMRollouts):
+            if not self.served:
+                raise ValueError(
+                    "off_policy_steps needs rollouts with mode: server, or of kind engine; a colocated engine shares "
+                    "the GPUs with training, so that nothing could overlap"
+                )
+            if self.correction is None:
+                raise ValueError("off_policy_steps needs rollouts.correction: responses come from older weights")
+        if self.off_policy_steps and self.difficulty:
+            raise ValueError("difficulty chooses prompts by the round before, which off_policy_steps does not wait for")
+        return self
+
+    @model_validator(mode="after")
     def _replaceable(self) -> "GRPOSettings":
-        if self.max_replacements and isinstance(self.rollouts, VLLMRollouts):
-            raise ValueError("max_replacements needs rollouts of kind engine; vLLM samples a round at once")
+        if self.max_replacements and isinstance(self.rollouts, VLLMRollouts) and not self.served:
+            raise ValueError(
+                "max_replacements needs rollouts of kind engine, or mode: server; TRL samples a round at once"
+            )
         return self
 
     @model_validator(mode="after")

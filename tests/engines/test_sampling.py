@@ -48,3 +48,13 @@ def test_mixed_temperatures_choose_as_each_would_alone():
     together, _ = pick(logits, temperatures, uniform)
     alone = [pick(logits[i : i + 1], temperatures[i : i + 1], uniform[i : i + 1])[0] for i in range(6)]
     assert together.tolist() == torch.cat(alone).tolist()
+
+
+def test_processed_logprobs_are_those_of_the_sampling_temperature():
+    logits = torch.randn(4, 50, generator=torch.Generator().manual_seed(3))
+    temperatures = torch.tensor([0.7, 1.0, 1.3, 0.7])
+    scales = torch.tensor([0.7, 1.0, 1.3, 1.0])
+    uniform = torch.rand(4, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    chosen, found = pick(logits, temperatures, uniform, scales)
+    expected = (logits / scales[:, None]).log_softmax(-1)[torch.arange(4), chosen]
+    assert torch.allclose(found, expected) and torch.equal(chosen, pick(logits, temperatures, uniform)[0])

@@ -7,7 +7,7 @@ import torch
 
 from astro_factory.training.grpo import make_arguments, make_trainer
 from astro_factory.training.rollout_mismatch import mismatch
-from astro_factory.training.settings import RolloutCorrection, VLLMRollouts
+from astro_factory.training.rollout_settings import RolloutCorrection, VLLMRollouts
 from astro_factory.training.trainers import train
 from astro_factory.training.weights import load_model, load_tokenizer
 from tests.training.test_grpo import base, settings_of, task_of  # noqa: F401

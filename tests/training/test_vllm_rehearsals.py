@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.stages.grpo import Config, run
-from astro_factory.training.vllm_rollouts import check_server
+from astro_factory.training import rollout_server
+from astro_factory.training.rollout_server import check_server
 from tests.training.tiny import context, make_model
 
 ROOT = Path(__file__).parents[2]
@@ -89,8 +90,6 @@ def test_the_engine_check_of_gpu_check():
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_a_server_of_vllm_is_accepted_up_to_the_transfer_of_weights(inputs, tmp_path, monkeypatch):
-    import torch
-
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -107,7 +106,7 @@ def test_a_server_of_vllm_is_accepted_up_to_the_transfer_of_weights(inputs, tmp_
         wait_for(url, server, tmp_path / "log")
         with pytest.raises(UserError, match="E621 weights are sent to a vLLM server over NCCL, which needs a GPU"):
             check_server(settings, settings.rollouts, inputs["base"])
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(rollout_server, "_has_gpu", lambda: True)
         check_server(settings, settings.rollouts, inputs["base"])
         with pytest.raises(UserError, match="has a context of 128 tokens"):
             long = settings.model_copy(update={"max_new_tokens": 128})

@@ -5,11 +5,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import torch
 
 from astro_factory.core.errors import UserError
 from astro_factory.stages.grpo import Config
-from astro_factory.training.vllm_rollouts import check_server, server_command
+from astro_factory.training import rollout_server
+from astro_factory.training.rollout_server import check_server, server_command
 
 SOUND = {
     "model_config": {"max_model_len": 64, "logprobs_mode": "processed_logprobs"},
@@ -26,16 +26,17 @@ def config(**rollouts) -> Config:
 @pytest.fixture
 def serve(monkeypatch):
     """Starts a server with a status and a body for `/server_info`; returns its address."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(rollout_server, "_has_gpu", lambda: True)
+    monkeypatch.setattr(rollout_server, "_installed_version", lambda: "0.32.1")
     servers = []
 
-    def start(status: int, body: object) -> str:
+    def start(status: int, body: object, version: str = "0.32.0+cpu") -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                assert self.path == "/server_info?config_format=json"
+                assert self.path in ("/server_info?config_format=json", "/version")
                 self.send_response(status)
                 self.end_headers()
-                self.wfile.write(json.dumps(body).encode())
+                self.wfile.write(json.dumps({"version": version} if self.path == "/version" else body).encode())
 
             def log_message(self, *_):
                 pass
@@ -73,7 +74,24 @@ def test_a_server_that_cannot_take_part_is_named(serve, tmp_path, status, body, 
     settings = config(mode="server", server_url=url, max_model_len=128)
     with pytest.raises(UserError) as caught:
         check_server(settings, settings.rollouts, tmp_path)
+    golden(str(caught.value).replace(url, "URL").replace(url.rpartition(":")[2], "PORT"))
+
+
+def test_a_server_of_another_version_is_named_with_both(serve, tmp_path, golden):
+    url = serve(200, {"vllm_config": SOUND}, version="0.31.0")
+    settings = config(mode="server", server_url=url)
+    with pytest.raises(UserError, match="E621") as caught:
+        check_server(settings, settings.rollouts, tmp_path)
     golden(str(caught.value).replace(url, "URL"))
+
+
+def test_the_command_holds_what_the_rollouts_need():
+    rollouts = config(mode="server", server_url="http://h:8100", max_model_len=128, tensor_parallel_size=2).rollouts
+    assert server_command(rollouts, "org/model") == (
+        "VLLM_NO_USAGE_STATS=1 VLLM_SERVER_DEV_MODE=1 vllm serve org/model --weight-transfer-config "
+        """'{"backend": "nccl"}' --logprobs-mode processed_logprobs --generation-config vllm --max-model-len 128 """
+        "--tensor-parallel-size 2 --port 8100"
+    )
 
 
 def test_a_server_that_is_not_there_and_a_process_without_gpu(tmp_path, monkeypatch, golden):
@@ -81,10 +99,10 @@ def test_a_server_that_is_not_there_and_a_process_without_gpu(tmp_path, monkeypa
     with pytest.raises(UserError, match="E621") as caught:
         check_server(settings, settings.rollouts, tmp_path)
     golden(str(caught.value))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(rollout_server, "_has_gpu", lambda: True)
     with pytest.raises(UserError, match=r"E621 the vLLM server at http://127.0.0.1:9 cannot be reached") as caught:
         check_server(settings, settings.rollouts, tmp_path)
-    assert server_command(settings, settings.rollouts, tmp_path) in caught.value.diagnostics[0].remedy
+    assert server_command(settings.rollouts, str(tmp_path)) in caught.value.diagnostics[0].remedy
 
 
 @pytest.mark.parametrize(
