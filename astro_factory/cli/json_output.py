@@ -225,6 +225,16 @@ class MovedOutput(TypedDict):
 
 
 @documented
+class ServerOutput(TypedDict):
+    """Servers that have to run before a stage does."""
+
+    stage: str
+    """Name of the stage."""
+    commands: list[str]
+    """Commands for a shell that start them, on GPUs of their own."""
+
+
+@documented
 class PlanOutput(TypedDict):
     """The result of `plan`."""
 
@@ -240,6 +250,8 @@ class PlanOutput(TypedDict):
     """Stages that an upgrade moved, by kind."""
     code: list[CodeOutput]
     """The code that the planned stages execute."""
+    servers: list[ServerOutput]
+    """Servers of the stages that run or may have to."""
     sweep: NotRequired[Sharing]
     """Only with `--sweep`."""
 

@@ -13,6 +13,7 @@ from astro_factory.cli.options import (
     ProfileOption,
     SetOption,
     StoreOption,
+    command_line,
     not_built,
     open_store,
     print_json,
@@ -24,6 +25,7 @@ from astro_factory.core.graph import Graph
 from astro_factory.core.plans import UNBUILT, Plan, ToRun
 from astro_factory.plan import make_plan
 from astro_factory.plan.locks import locked_commits
+from astro_factory.plan.servers import server_commands
 from astro_factory.runtime import BuildOptions
 from astro_factory.runtime.resources import declared
 from astro_factory.training.settings import TrainingConfig
@@ -70,7 +72,7 @@ def launch(
     by_hand = isinstance(config, TrainingConfig) and config.launch.backend == "local"  # Ray starts its nodes itself
     nodes = config.launch.nodes if by_hand else 1
     if slurm:
-        print(_script(graph, stage, nodes), end="")
+        print(_script(graph, spec, stage, nodes), end="")
         return
     place = open_store(store)
     planned = _ready(graph, spec, place, stage)
@@ -156,11 +158,12 @@ def _join(config: TrainingConfig, staging: Path, head: str, node: int, as_json: 
     raise typer.Exit(1)
 
 
-def _script(graph: Graph, stage: str, nodes: int) -> str:
+def _script(graph: Graph, spec: Path, stage: str, nodes: int) -> str:
     from astro_factory.training.slurm import slurm_script
 
     needs, config = declared(graph.nodes[stage]), graph.nodes[stage].config
     arguments = [word for word in sys.argv[2:] if word != "--slurm"]
+    servers = server_commands(graph, [stage], lambda name: command_line("show", f"{spec}:{name}", "--path"))
     return slurm_script(
         f"{graph.name}-{stage}",
         arguments,
@@ -169,6 +172,7 @@ def _script(graph: Graph, stage: str, nodes: int) -> str:
         cores=int(needs.cores),
         grace_s=config.grace_s,
         folder=Path.cwd(),
+        servers=servers.get(stage, ()),
     )
 
 

@@ -18,6 +18,7 @@ from astro_factory.cli.options import (
     SpecArgument,
     StoreOption,
     SweepOption,
+    command_line,
     known_stage,
     open_caches,
     open_store,
@@ -28,12 +29,14 @@ from astro_factory.cli.options import (
 from astro_factory.core.devices import inventory
 from astro_factory.core.errors import UserError
 from astro_factory.core.machines import parse_machine, this_machine
+from astro_factory.core.plans import UNBUILT
 from astro_factory.plan import make_plan
 from astro_factory.plan.fit import require_usable_gpus, wants_gpus
 from astro_factory.plan.locks import commits_for, locked_commits
 from astro_factory.plan.model_configs import fetch_configs
 from astro_factory.plan.predictions import predictions
 from astro_factory.plan.preflight import preflight, require_cluster
+from astro_factory.plan.servers import server_commands
 
 if TYPE_CHECKING:
     from astro_factory.plan.explaining import Explanation
@@ -83,14 +86,20 @@ def plan(
     target = this_machine(inventory()) if machine is None else parse_machine(machine)
     expected, needed = estimates(planned, place), predictions(planned, target)
     wall, moved = wall_time(planned, expected, jobs), moved_by_version(planned, expected, last_results(graph, place))
+    waiting = [name for name, item in planned.nodes.items() if item.status in UNBUILT]
+    servers = server_commands(graph, waiting, lambda name: command_line("show", f"{spec}:{name}", "--path"))
     faults = [found.fault for found in needed.values() if found.fault]
     if as_json:
         code = code_as_json(graph, planned.nodes)
-        print_json(plan_as_json(planned, expected, needed, wall, moved) | {"code": code})
+        started = [{"stage": name, "commands": commands} for name, commands in servers.items()]
+        print_json(plan_as_json(planned, expected, needed, wall, moved) | {"code": code, "servers": started})
         raise typer.Exit(2 if faults else 0)
     print_plan(planned, expected, wall, moved, every_change=reasons)
     print_code(graph, planned.nodes)
     print_predictions(needed, target, wants_gpus(planned))
+    for name, commands in servers.items():
+        print(f"{name}: before its turn start its server, on GPUs of its own:")
+        print(*(f"    {command}" for command in commands), sep="\n")
     if faults:
         raise UserError(*faults)
 

@@ -119,6 +119,14 @@ class StageKind(Protocol):
         """
         return ()
 
+    def servers(self, config: Any, models: Mapping[str, str]) -> Iterable[str]:
+        """Commands for a shell that start the servers which have to run before a run starts. Called by `plan`.
+
+        Args:
+            models: each model that the config names, as a word of the shell: a folder or a repository on the Hub.
+        """
+        return ()
+
     def intact(self, config: Any, output: Path) -> bool:
         """Whether what a run left outside the store still exists. Called for each hit; False runs the stage again.
 
@@ -141,6 +149,7 @@ HOOKS = (
     "lighter",
     "threads",
     "preflight",
+    "servers",
     "intact",
 )
 

@@ -1,6 +1,6 @@
 """Reinforcement learning with verifiable rewards on a set of problems."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,7 +16,7 @@ from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.prompt_sources import known_rates, states_of, tally_of
 from astro_factory.stages.training_hooks import cores, gpus, lighter, requirements, threads
 from astro_factory.training.launch import is_training_process, run_distributed
-from astro_factory.training.rollout_server import base_url, served_model, server_of, whole_model
+from astro_factory.training.rollout_server import base_url, served_model, server_command, server_of, whole_model
 from astro_factory.training.rollout_settings import EngineRollouts, VLLMRollouts
 from astro_factory.training.settings import GRPOSettings
 from astro_factory.training.totals import not_counted, sampled_by
@@ -41,6 +41,7 @@ __all__ = [
     "preflight",
     "requirements",
     "run",
+    "servers",
     "threads",
 ]
 
@@ -67,6 +68,11 @@ def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> li
     """Whether the stage whose sampling is to be matched counts its tokens."""
     named = [node.config for node in upstream if node.name.partition("[")[0] == config.match_tokens]
     return [not_counted(str(config.match_tokens)) for other in named if not getattr(other, "count_tokens", False)]
+
+
+def servers(config: Config, models: Mapping[str, str]) -> list[str]:
+    """The server that samples the rollouts, if one does."""
+    return [server_command(config.served, models[config.model])] if config.served else []
 
 
 def run(ctx: StageContext, config: Config) -> None:

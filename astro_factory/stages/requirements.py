@@ -25,6 +25,8 @@ _LENGTH = 2048
 """Tokens of a dialogue where `max_length` is not set."""
 _EFFICIENCY = {"train": 0.4, "vllm": 0.5, "transformers": 0.1}
 """Shares of a GPU's peak speed or bandwidth that are reached, roughly."""
+_SERVER_SHARE = 0.9
+"""Share of a GPU's memory that a vLLM server of its own takes by default, roughly."""
 _TREE_BYTES = 12
 """Bytes that a tree keeps for a sampled token: id, log-probability, text."""
 _CHECKPOINTS = 3
@@ -149,12 +151,15 @@ def _training_seconds(
     speed = machine.tflops * 1e12 * _EFFICIENCY["train"] / (1 if config.precision == "bf16" else 2)
     seconds = work / (speed * config.launch.processes)
     if isinstance(config, GRPOSettings) and tokens:
-        rollouts = config.rollouts
+        rollouts, engines, serving = config.rollouts, float(config.launch.processes), Serving(0.3, 1, 1024)
+        if isinstance(rollouts, VLLMRollouts):
+            share, tp = rollouts.gpu_memory_utilization, rollouts.tensor_parallel_size
+            serving = Serving(_SERVER_SHARE if config.served else share, tp, 1024)
+            engines = 1.0 if config.served else engines / tp
         kind = "vllm" if isinstance(rollouts, VLLMRollouts) else "transformers"
-        tp = rollouts.tensor_parallel_size if isinstance(rollouts, VLLMRollouts) else 1
-        share = rollouts.gpu_memory_utilization if isinstance(rollouts, VLLMRollouts) else 0.3
-        rate = tokens_per_s(shape, Serving(share, tp, 1024), length, machine, kind)
-        seconds += tokens / (rate * config.launch.processes / tp) if rate else 0.0
+        rate = tokens_per_s(shape, serving, length, machine, kind)
+        sampling = tokens / (rate * engines) if rate else 0.0
+        seconds = max(seconds, sampling) if config.off_policy_steps and config.served else seconds + sampling
     return seconds
 
 

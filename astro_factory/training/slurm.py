@@ -24,7 +24,7 @@ _SCRIPT = """\
 # --signal announces the end of the time limit {notice} s before it, so that training can save a checkpoint. In a
 # preemption it has the GraceTime of the partition; if that is too short, it resumes from an earlier checkpoint.
 
-head_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+{servers}head_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export ASTRO_FACTORY_HEAD="$head_node:$(({port} + SLURM_JOB_ID % 1000))"
 cd {folder} || exit 2
 
@@ -38,7 +38,15 @@ exit "$code"
 
 
 def slurm_script(
-    name: str, arguments: Sequence[str], *, nodes: int, gpus: int, cores: int, grace_s: float, folder: Path
+    name: str,
+    arguments: Sequence[str],
+    *,
+    nodes: int,
+    gpus: int,
+    cores: int,
+    grace_s: float,
+    folder: Path,
+    servers: Sequence[str] = (),
 ) -> str:
     """A script for `sbatch` that runs `astro-factory launch ARGUMENTS` on each node.
 
@@ -46,13 +54,16 @@ def slurm_script(
         gpus, cores: of each node.
         grace_s: the time that the stage may take to save a checkpoint.
         folder: the working folder.
+        servers: commands of the servers that the stage needs; the script mentions them.
     """
+    started = "".join(f"# Start this server first, on GPUs of its own: {server}\n" for server in servers)
     command = [sys.executable, "-m", "astro_factory", "launch", *arguments]
     return _SCRIPT.format(
         name=name,
         nodes=nodes,
         gpus=f"#SBATCH --gpus-per-node={gpus}\n" if gpus else "",
         cores=cores,
+        servers=started and f"{started}\n",
         notice=math.ceil(grace_s) + _SAVING_S,
         folder=shlex.quote(str(folder)),
         port=DEFAULT_PORT,
