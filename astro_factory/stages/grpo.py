@@ -13,7 +13,7 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.step_format import StepsField
 from astro_factory.core.tables import read_table
 from astro_factory.core.workload import Rows, Workload
-from astro_factory.stages.prompt_sources import known_rates, states_of, tally_of
+from astro_factory.stages.prompt_sources import known_rates, states_of, tally_of, without_rates
 from astro_factory.stages.training_hooks import cores, gpus, lighter, requirements, threads
 from astro_factory.training.launch import is_training_process, run_distributed
 from astro_factory.training.rollout_server import base_url, served_model, server_command, server_of, whole_model
@@ -65,9 +65,15 @@ def estimate(config: Config, rows: Rows) -> Workload:
 
 
 def preflight(config: Config, upstream: Sequence[GraphNode], online: bool) -> list[Diagnostic]:
-    """Whether the stage whose sampling is to be matched counts its tokens."""
-    named = [node.config for node in upstream if node.name.partition("[")[0] == config.match_tokens]
-    return [not_counted(str(config.match_tokens)) for other in named if not getattr(other, "count_tokens", False)]
+    """Whether the stage whose sampling is to be matched counts its tokens, and the source of rates has any."""
+
+    def named(name: str | None) -> list[GraphNode]:
+        return [node for node in upstream if node.name.partition("[")[0] == name]
+
+    matched, source = config.match_tokens, config.difficulty and config.difficulty.rates
+    uncounted = [node for node in named(matched) if not getattr(node.config, "count_tokens", False)]
+    others = [node for node in named(source) if node.output is ArtifactType.PROBLEMS and node.kind != "pass_rate"]
+    return [not_counted(str(matched)) for _ in uncounted] + [without_rates(str(source)) for _ in others]
 
 
 def servers(config: Config, models: Mapping[str, str]) -> list[str]:

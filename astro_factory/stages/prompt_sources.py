@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
-from astro_factory.core.errors import UserError
+from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.step_format import LINES
 from astro_factory.core.tables import read_table
@@ -44,6 +44,12 @@ def known_rates(source: str, folder: Path, problems: Sequence[Problem], group_si
     return known
 
 
+def without_rates(source: str) -> Diagnostic:
+    """The error for problems that nobody tried."""
+    cause = f"difficulty.rates names '{source}', which has no pass rates"
+    return Diagnostic("E525", cause, "name a source of kind pass_rate, or search trees")
+
+
 def tally_of(ends: Ends, group_size: int) -> "Tally":
     """A known rate; it counts as at most one group, because the policy of then is another one."""
     from astro_factory.training.difficulty import Tally
@@ -62,5 +68,4 @@ def _rates(source: str, folder: Path) -> Iterator[tuple[str, Ends]]:
     elif rates.is_file():
         yield from ((row["id"], Ends(row["solved"], row["judged"])) for row in read_table(rates) if row["judged"])
     else:
-        cause = f"difficulty.rates names '{source}', which has no pass rates"
-        raise UserError.of("E525", cause, "name a source of kind pass_rate, or search trees")
+        raise UserError(without_rates(source))

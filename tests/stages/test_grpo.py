@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
+from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.workload import Workload
@@ -167,6 +168,20 @@ def test_a_stage_that_does_not_count_is_found_before_anything_runs(name):
     for other, codes in ((config(), ["E515"]), (config(count_tokens=True), [])):
         assert [found.code for found in preflight(matching, [SimpleNamespace(name=name, config=other)], False)] == codes
     assert preflight(config(), [SimpleNamespace(name=name, config=config())], False) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "output", "codes"),
+    [
+        ("countdown", ArtifactType.PROBLEMS, ["E525"]),
+        ("pass_rate", ArtifactType.PROBLEMS, []),
+        ("search", ArtifactType.TREES, []),
+    ],
+)
+def test_a_source_without_rates_is_found_before_anything_runs(kind, output, codes):
+    source = SimpleNamespace(name="tried", kind=kind, output=output, config=None)
+    found = preflight(config(difficulty={"rates": "tried"}), [source], False)
+    assert [diagnostic.code for diagnostic in found] == codes
 
 
 def test_only_a_fixed_number_of_rounds_has_limits():
