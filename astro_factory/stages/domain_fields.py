@@ -1,5 +1,6 @@
 """The field by which `puzzles` and `practice` name a domain, and what their keys contain of it."""
 
+from contextlib import suppress
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -20,5 +21,8 @@ DomainName = Annotated[str, AfterValidator(known_domain)]
 
 def domain_mark(name: str) -> str:
     """The domain with its version and, for one of another package, the digest of its source: a changed domain changes
-    the keys of what is made with it, and the content of its problems."""
-    return " ".join(filter(None, (name, str(get_domain(name).version), verifier_code(name))))
+    the keys of what is made with it, and the content of its problems. The bare name of an unknown domain."""
+    version = ""
+    with suppress(ValueError):
+        version = str(get_domain(name).version)
+    return " ".join(filter(None, (name, version, verifier_code(name))))
