@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from transformers import AutoTokenizer
+
 from astro_factory.core.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE, AdapterConfig
 from astro_factory.core.problems import Problem, problem_schema
 from astro_factory.core.tables import write_table
@@ -11,6 +13,7 @@ from astro_factory.exporting import export_stage
 from astro_factory.exporting.folder import ExportFolder
 from astro_factory.exporting.source import Source
 from astro_factory.spec import compile_spec
+from astro_factory.training.corpus import Collator, load_corpus
 from tests.training.tiny import make_dialogues, make_model
 
 SPEC = """\
@@ -69,3 +72,15 @@ def export(
 ) -> ExportFolder:
     """The export of a stage into a new folder below `folder`."""
     return export_stage(trainer, source(folder, outputs, stage, sets), folder / f"export{next(_numbers)}")
+
+
+def collated(outputs, loss: str) -> list[dict[str, list]]:
+    """What the stage's own trainer gets for each dialogue, without padding."""
+    tokenizer = AutoTokenizer.from_pretrained(outputs["blank"])
+    corpus = load_corpus(outputs["lessons"], tokenizer, 256)
+    collate = Collator(corpus, 0, loss)
+    batches = [collate([{"rows": [i]}]) for i in range(len(corpus))]
+    return [
+        {name: values[0, :length].tolist() for name, values in batch.items()}
+        for batch, length in zip(batches, corpus.lengths(), strict=True)
+    ]

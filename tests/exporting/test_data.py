@@ -12,8 +12,7 @@ from transformers import AutoTokenizer
 from astro_factory.core.chat import encode_dialogue
 from astro_factory.core.errors import UserError
 from astro_factory.exporting.judging import Judge
-from astro_factory.training.corpus import Collator, load_corpus
-from tests.exporting.stages import export, make_inputs, problem
+from tests.exporting.stages import collated, export, make_inputs, problem
 from tests.training.test_corpus import write_traces
 
 PARTS = [("1 + 2 = 3", 1.0), ("Wait No", 0.0), ("4 + 1 = 5", 1.0)]
@@ -44,18 +43,6 @@ def load(folder, name) -> ModuleType:
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def collated(outputs, loss: str) -> list[dict[str, list]]:
-    """What the stage's own trainer gets for each dialogue, without padding."""
-    tokenizer = AutoTokenizer.from_pretrained(outputs["blank"])
-    corpus = load_corpus(outputs["lessons"], tokenizer, 256)
-    collate = Collator(corpus, 0, loss)
-    batches = [collate([{"rows": [i]}]) for i in range(len(corpus))]
-    return [
-        {name: values[0, :length].tolist() for name, values in batch.items()}
-        for batch, length in zip(batches, corpus.lengths(), strict=True)
-    ]
 
 
 @pytest.mark.parametrize("loss", ["response", "all"])
