@@ -1,4 +1,4 @@
-"""Exports are accepted by the trainers' own validators, which stand in environments of their own (`make exporters-setup`).
+"""The trainers' own validators accept exports; they stand in environments of their own (`make exporters-setup`).
 
 prime-rl is not on PyPI: its configs are compared with a list of its field names.
 """
@@ -78,7 +78,7 @@ def validated(trainer: str, folders: list[Path]) -> list[dict]:
     python = ROOT / f".venv-{trainer}/bin/python"
     if not python.exists():
         pytest.skip(f"needs .venv-{trainer}: make exporters-setup")
-    command = [str(python), "-m", f"tests.exporting.validate_{trainer}", *map(str, folders)]
+    command = [str(python), str(ROOT / f"tests/exporting/validate_{trainer}.py"), *map(str, folders)]
     env = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]

@@ -1,6 +1,6 @@
 """Runs in axolotl's environment: its validators over exports, and its loader over their data.
 
-    python -m tests.exporting.validate_axolotl FOLDER...
+    python tests/exporting/validate_axolotl.py FOLDER...
 
 A folder may have `expected.json`, what training has to get for each dialogue. Prints a line of JSON for each folder.
 """
@@ -28,7 +28,8 @@ def tokens(config: DictDefault) -> list[dict]:
     from axolotl.utils.data.wrappers import get_dataset_wrapper
 
     dataset = load_dataset_with_config(config.datasets[0], False, streaming=False)
-    dataset = dataset["train"] if "train" in dataset else dataset
+    if "train" in dataset:
+        dataset = dataset["train"]
     wrapped, _ = get_dataset_wrapper(config.datasets[0], None, config, None, dataset)
     assert wrapped is dataset, "axolotl would tokenize the data again"
     return [{name: row[name] for name in ("input_ids", "labels")} for row in dataset]

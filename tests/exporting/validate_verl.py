@@ -1,6 +1,6 @@
 """Runs in verl's environment: its config classes and checks over exports, and its dataset and loss over their data.
 
-    python -m tests.exporting.validate_verl FOLDER...
+    python tests/exporting/validate_verl.py FOLDER...
 
 A folder may have `expected.json`, what training has to get for each dialogue. Prints a line of JSON for each folder.
 """
