@@ -39,7 +39,9 @@ def export_sft(export: ExportFolder) -> None:
     batch = _packed(data, length, settings.launch.processes)
     translation.put("max_steps", steps, "max_steps", "epochs")
     translation.put("matmul_precision", "highest" if settings.precision == "fp32" else "high", "precision")
-    _put_model(export, "model", settings, length)
+    translation.put("model.name", export.source.model.path, "model")
+    translation.put("model.seq_len", length)
+    _put_model(export, "model", settings)
     translation.put("renderer.name", "custom")
     translation.put("renderer.import_path", "prime_renderer.py:TokenRenderer", "loss")
     translation.put("data.type", "sft")
@@ -79,7 +81,7 @@ def export_grpo(export: ExportFolder) -> None:
     translation.put("model.name", export.source.model.path, "model")
     _put_orchestrator(export, settings)
     translation.put("trainer.matmul_precision", "highest" if settings.precision == "fp32" else "high", "precision")
-    _put_model(export, "trainer.model", settings, length)
+    _put_model(export, "trainer.model", settings)
     _put_optimizer(translation, "trainer.", settings, settings.steps)
     _put_objective(translation, settings)
     _put_rollouts(export, settings, length)
@@ -121,10 +123,8 @@ def _token_schema() -> Any:
     return pa.schema([("messages", pa.list_(pa.struct([*message_type(), *tokens])))])
 
 
-def _put_model(export: ExportFolder, key: str, settings: TrainingConfig, length: int) -> None:
+def _put_model(export: ExportFolder, key: str, settings: TrainingConfig) -> None:
     translation, model = export.translation, export.source.model
-    translation.put(f"{key}.name", model.path, "model")
-    translation.put(f"{key}.seq_len", length)
     if model.revision:
         export.notes.append(
             f"prime-rl loads the newest revision of {model.path}; the stage uses {model.revision}. To pin it, download "
