@@ -191,5 +191,5 @@ $(AXOLOTL)/.ready: | $(AXOLOTL)/bin/python
 $(VERL)/.ready: | $(VERL)/bin/python
 	$(VERL)/bin/python -m pip install --no-deps verl==0.9.1
 	$(VERL)/bin/python -m pip install torch==2.13.0 'transformers>=5.5.3,<5.11,!=5.6.0' hydra-core 'tensordict>=0.8,<=0.10' \
-	  codetiming dill pandas peft 'pyarrow>=19' 'ray>=2.41' torchdata datasets accelerate
+	  codetiming dill pandas peft 'pyarrow>=19' 'ray>=2.41' torchdata datasets accelerate pillow pydantic uvicorn fastapi
 	@touch $@

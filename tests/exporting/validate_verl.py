@@ -8,6 +8,7 @@ A folder may have `expected.json`, what training has to get for each dialogue. P
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -38,7 +39,7 @@ def unknown(folder: Path) -> list[str]:
     def missing(ours: dict, theirs: object, path: str) -> list[str]:
         found = []
         for key, value in ours.items():
-            if not isinstance(theirs, DictConfig) or key not in theirs:
+            if not isinstance(theirs, DictConfig) or key not in theirs.keys():  # noqa: SIM118 - `in` skips values to fill in
                 found.append(path + key)
             elif isinstance(value, dict):
                 found += missing(value, theirs._get_node(key), f"{path}{key}.")
@@ -80,7 +81,10 @@ def grpo(config: DictConfig) -> dict:
     from verl.utils.dataset.rl_dataset import RLHFDataset
 
     beta = config.actor_rollout_ref.actor.use_kl_loss
-    validate_config(config, use_reference_policy=beta, use_critic=False)
+    whole = OmegaConf.create(OmegaConf.to_container(config))
+    if find_spec("vllm") is None:
+        whole.actor_rollout_ref.model.lora_rank = 0  # its last check, of the rank, reads vLLM
+    validate_config(whole, use_reference_policy=beta, use_critic=False)
     omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
     omega_conf_to_dataclass(config.actor_rollout_ref.model)
     omega_conf_to_dataclass(config.algorithm)
