@@ -39,7 +39,7 @@ def unknown(folder: Path) -> list[str]:
     def missing(ours: dict, theirs: object, path: str) -> list[str]:
         found = []
         for key, value in ours.items():
-            if not isinstance(theirs, DictConfig) or key not in theirs.keys():  # noqa: SIM118 - `in` skips values to fill in
+            if not isinstance(theirs, DictConfig) or key not in theirs.keys():  # noqa: SIM118
                 found.append(path + key)
             elif isinstance(value, dict):
                 found += missing(value, theirs._get_node(key), f"{path}{key}.")
