@@ -18,6 +18,7 @@ from astro_factory.engines.config import ScriptedConfig
 from astro_factory.search.ray_actors import RayActors
 from astro_factory.stages.generation import Batch, Generator, Sampling, conversation_about
 from tests.ray_nodes import cluster_of, node
+from tests.search.ray_functions import dies, full_store, visible_gpus
 from tests.stages.test_generation import area_rewritten, model  # noqa: F401  (a fixture)
 from tests.stages.test_practice import Recorded
 from tests.stages.test_search import Items
@@ -100,22 +101,6 @@ def test_gpus_of_nodes_that_will_join_are_waited_for(cluster, monkeypatch):
         waiting.wait(place)
     place.close()
     assert said and all("waits up to 1 s for room" in line for line in said)
-
-
-def visible_gpus(_: object) -> Iterator[list[str]]:
-    yield os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-
-
-def full_store(_: object) -> Iterator[None]:
-    from ray.exceptions import ObjectStoreFullError
-
-    raise ObjectStoreFullError("no space")
-    yield
-
-
-def dies(_: object) -> Iterator[None]:
-    os.kill(os.getpid(), signal.SIGKILL)
-    yield
 
 
 def test_an_engine_gets_its_gpus_on_one_node(cluster):

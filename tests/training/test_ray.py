@@ -41,7 +41,7 @@ def test_two_workers_on_one_ray_node_give_the_bytes_of_two_local_processes(one_n
 
 def test_what_ends_one_rank_ends_the_stage_with_its_words(one_node, inputs, tmp_path):  # noqa: F811
     with pytest.raises(UserError, match="E501"):
-        sft.run(context(tmp_path, inputs), sft_config(max_length=5, launch=ON_RAY | {"nodes": 1}))
+        sft.run(context(tmp_path, inputs), sft_config(max_length=5, launch={"backend": "ray"}))
 
 
 @pytest.mark.nightly
