@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,8 +55,9 @@ def connect() -> None:
     except Exception as error:
         cause = f"{_where()} does not answer: {(str(error).splitlines() or [type(error).__name__])[0]}"
         raise UserError.of("E640", cause, "see `ray status` there; all nodes need one version of Ray") from error
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)  # Ray replaces it
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray replaces it
 
 
 def uses_ray(config: Any) -> bool:
@@ -193,11 +194,10 @@ class Room:
     def _lacking(self) -> str:
         import ray
 
-        needed, free = self.bundle, ray.available_resources()
-        there = ", ".join(f"{free.get(name, 0):g} {name}" for name in needed)
-        return f"it needs {', '.join(f'{amount:g} {name}' for name, amount in needed.items())} on one node, and " + (
-            f"{there} are free in all"
-        )
+        free = ray.available_resources()
+        needed = ", ".join(f"{amount:g} {name}" for name, amount in self.bundle.items())
+        there = ", ".join(f"{free.get(name, 0):g} {name}" for name in self.bundle)
+        return f"it needs {needed} on one node, and {there} are free in all"
 
 
 class Place:
@@ -263,9 +263,8 @@ def _full(error: Exception) -> UserError:
     return UserError.of("E642", cause, remedy + "command again: finished work is kept")
 
 
-def other_nodes(nodes: Sequence[Mapping[str, Any]] | None = None) -> bool:
+def other_nodes() -> bool:
     """Whether workers may run on a machine other than this process's: there are more nodes, or there may be."""
     import ray
 
-    found = ray.nodes() if nodes is None else nodes
-    return sum(node["Alive"] for node in found) > 1 or _greatest("CPU") > 0 or WAIT in os.environ
+    return sum(node["Alive"] for node in ray.nodes()) > 1 or _greatest("CPU") > 0 or WAIT in os.environ

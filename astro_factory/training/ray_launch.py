@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import Diagnostic, UserError
-from astro_factory.core.ray_cluster import Place, Room, connect, gpus_for, store_errors
+from astro_factory.core.ray_cluster import Room, connect, gpus_for, store_errors
 from astro_factory.training.failures import clear_failures, log_tail, raise_first, read_failures
 from astro_factory.training.head import Meeting, NodeLost
 from astro_factory.training.launch_settings import Launch
@@ -144,7 +144,7 @@ def _nodes(room: Room, launch: Launch, job: _Job) -> Iterator[list[Any]]:
     """
     import ray
 
-    place: Place = room.place(launch.nodes)
+    place = room.place(launch.nodes)
     nodes: list[Any] = []  # of Any, because Ray's stubs do not know the methods of an actor
     grace_s = job.grace_s
     try:
