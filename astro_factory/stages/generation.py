@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, NamedTuple, TypedDict, TypeVar
 
 from pydantic import Field
@@ -31,6 +32,8 @@ from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import WorkerPool, worker_count
 
 T = TypeVar("T")
+_HAND_OVER_S = 1.0
+"""How long an actor keeps samples: a message costs about as much as a short sample, and a lost actor loses them."""
 _VERSION = 2
 """Part of every key; raise it when a sample may differ for equal settings."""
 
@@ -215,8 +218,15 @@ def generate(missing: _Missing) -> _Samples:
 
 
 def generate_on_ray(missing: _MissingOnRay) -> Iterator[_Samples]:
-    """Generate samples and hand them over as they are done; runs in an actor."""
-    yield from _generate(replace(missing.sampling, folder=missing.model.here()), missing.samples)
+    """Generate samples and hand over those that are done, about once a second; runs in an actor."""
+    done, handed_over = _Samples(), monotonic()
+    for made in _generate(replace(missing.sampling, folder=missing.model.here()), missing.samples):
+        done += made
+        if monotonic() - handed_over > _HAND_OVER_S:
+            yield done
+            done, handed_over = _Samples(), monotonic()
+    if done:
+        yield done
 
 
 def _rest(missing: _MissingOnRay, made: Sequence[_Samples]) -> _MissingOnRay | None:
