@@ -1,15 +1,25 @@
 """Ray clusters on this machine for tests."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_STORE_BYTES = 80 << 20
+
 
 def node(**resources: Any) -> dict[str, Any]:
     """The arguments of a node with these resources and a small object store."""
-    return {"object_store_memory": 80 << 20, **resources}
+    return {"object_store_memory": _STORE_BYTES, **resources}
+
+
+def join(address: str, num_cpus: int) -> subprocess.Popen[bytes]:
+    """Add a node to a cluster from any thread; it lives as long as the process."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={address}", "--block"]
+    resources = [f"--num-cpus={num_cpus}", f"--object-store-memory={_STORE_BYTES}"]
+    return subprocess.Popen([*command, *resources], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from tests.stages.test_search import Items
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed; `make test` installs it"),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.slow,
 ]
 GPUS = 3
