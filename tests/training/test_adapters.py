@@ -236,9 +236,9 @@ def test_two_processes_train_the_adapter_of_one_and_resume(inputs, tmp_path, sta
     assert max((first[name] - second[name]).abs().max() for name in first) < 1e-3
     assert contents(one.out).keys() == contents(two.out).keys()
 
-    checkpoint = "checkpoints/checkpoint-4"
+    checkpoint = "checkpoints/checkpoint-8"
     rest = context(tmp_path / "rest", inputs)
     shutil.copytree(two.scratch / checkpoint, rest.scratch / checkpoint)
     run(rest, config(**settings, launch=launch))
-    assert rest.events.steps == list(range(5, 11))
+    assert rest.events.steps == [9, 10]
     assert contents(rest.out) == contents(two.out)
