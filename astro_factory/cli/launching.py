@@ -69,8 +69,9 @@ def launch(
     """
     spec, graph, stage = read_target(target, sets, profile)
     config = graph.nodes[stage].config
-    by_hand = isinstance(config, TrainingConfig) and config.launch.backend == "local"  # Ray starts its nodes itself
-    nodes = config.launch.nodes if by_hand else 1
+    nodes = 1
+    if isinstance(config, TrainingConfig) and config.launch.backend == "local":  # Ray starts its nodes itself
+        nodes = config.launch.nodes
     if slurm:
         print(_script(graph, spec, stage, nodes), end="")
         return
