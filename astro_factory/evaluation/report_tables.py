@@ -69,7 +69,7 @@ def headline_grids(report: Report) -> list[Grid]:
         if e.sample_and_check
     }
     pairs |= {
-        f"{e.arm} - the same with a check that reads the steps": e.check_steps
+        f"{e.arm} - sampling {e.baseline} with a check of its steps": e.check_steps
         for e in report.equal_tokens
         if e.check_steps
     }

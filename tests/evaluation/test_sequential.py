@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from astro_factory.core.problems import Problem
+from astro_factory.evaluation.report_schema import Report
+from astro_factory.evaluation.report_tables import headline_grids
 from astro_factory.evaluation.samples import domain_check
 from astro_factory.evaluation.sequential import Attempts, has_check, one_response
 from astro_factory.verifiers import get_verifier
@@ -105,6 +107,8 @@ def test_the_report_has_both_controls_where_steps_show_failures():
     compared = comparison(2, arms=("a", "b"), equal_tokens=[("a", "b")], samples_for={"b": 4}, suite={"max_tokens": 40})
     (entry,) = report_of(samples, compared)["equal_tokens"]
     assert (entry["sample_and_check"]["tokens"], entry["check_steps"]["tokens"]) == (25, 17.5)
+    lines = str(headline_grids(Report.model_validate(report_of(samples, compared))))
+    assert "a - sampling b until the check accepts" in lines and "a - sampling b with a check of its steps" in lines
     controls = [curve["control"] for curve in report_of(samples, compared)["curves"] if curve["arm"] == "b"]
     assert controls == ["one_response", "sample_and_check", "check_steps"]
 
