@@ -10,8 +10,10 @@ No model is needed: verdicts are computed again from the texts of the responses,
 
 import argparse
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import docs.evidence as evidence
@@ -20,16 +22,19 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.evaluation_results import Evaluation
-from astro_factory.evaluation.report import report_from_samples
+from astro_factory.evaluation.metrics import solved_at
+from astro_factory.evaluation.report import by_problem, clusters_of, report_from_samples
 from astro_factory.evaluation.report_schema import Report
 from astro_factory.evaluation.samples import domain_check
+from astro_factory.evaluation.seeds import mean_over_seeds
+from astro_factory.evaluation.sequential import Attempts
 from astro_factory.verifiers import get_verifier
 from docs.evidence import Claim, Figure
 from docs.token_picture import picture
 
 TOLERANCE = 1e-4
 """Largest difference that counts as none."""
-_DROPPED = ("seed", "detail")
+_DROPPED = ("seed", "detail", "fails_after")
 """Columns of `samples.parquet` that no figure needs."""
 _ROWS = 1 << 20
 """Rows in a group: all, since the same question stands in many rows."""
@@ -87,14 +92,46 @@ def figure_of(report: Report, figure: Figure) -> tuple[float, float, float]:
     return control.difference, control.low, control.high
 
 
+def over_seeds(figure: Figure, exports: Sequence[Export]) -> tuple[list[float], tuple[float, float, float]]:
+    """The figure of each seed's export, and their mean with an interval over seeds and clusters of problems."""
+    rows, each = [], []
+    for seed, export in enumerate(exports):
+        differences = _differences(figure, export)
+        each.append(fmean(differences))
+        clusters = clusters_of(by_problem(export.rows))
+        rows += [(value, cluster, seed) for value, cluster in zip(differences, clusters, strict=True)]
+    found = mean_over_seeds(*zip(*rows, strict=True))
+    return each, (found.value, found.low, found.high)
+
+
+def _differences(figure: Figure, export: Export) -> list[float]:
+    """The difference of each problem: pass@1 of the arm minus what the figure compares it with."""
+    samples = Comparison.model_validate(export.about["comparison"]).suite.samples
+    table = by_problem(export.rows)
+    ours = [arms[figure.arm][:samples] for arms in table]
+    solved = [solved_at(rows, 1) for rows in ours]
+    if figure.kind == "paired":
+        theirs = [solved_at(arms[figure.baseline][:samples], 1) for arms in table]
+    else:
+        attempts = Attempts([arms[figure.baseline] for arms in table], check_steps=figure.kind == "check_steps")
+        tokens = fmean(fmean(row["tokens"] for row in rows) for rows in ours)
+        theirs = list(attempts.at(attempts.limit_for(tokens)).correct)
+    return [own - other for own, other in zip(solved, theirs, strict=True)]
+
+
 def recomputed(rows: list[Claim], exports: dict[str, Export]) -> list[Claim]:
     """The claims with the figures that follow from the exports, to five decimals; the others as they are."""
     found = []
     for row in rows:
         if row.figure is not None:
-            numbers = figure_of(exports[row.figure.samples].report, row.figure)
+            each = row.each
+            if row.figure.others:
+                each, numbers = over_seeds(row.figure, [exports[name] for name in row.figure.exports])
+            else:
+                numbers = figure_of(exports[row.figure.samples].report, row.figure)
             value, low, high = (round(number, 5) for number in numbers)
-            row = row.model_copy(update={"value": value, "low": low, "high": high})
+            update = {"value": value, "low": low, "high": high, "each": [round(one, 5) for one in each]}
+            row = row.model_copy(update=update)
         found.append(row)
     return found
 
@@ -154,7 +191,7 @@ def main() -> None:
     if options.export:
         return export(*options.export, options.set, options.store)
     rows = evidence.claims()
-    exports = {name: Export(name) for name in {row.figure.samples for row in rows if row.figure}}
+    exports = {name: Export(name) for name in {name for row in rows if row.figure for name in row.figure.exports}}
     found = recomputed(rows, exports)
     for name, samples in sorted(exports.items()):
         print(f"{name}: {len(samples.rows)} samples, {samples.changed_verdicts()} with another verdict than before")

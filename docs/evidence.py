@@ -44,6 +44,14 @@ class Figure(BaseModel):
     metric: str = ""
     limit: float = 0
     """Budget in tokens, for `at_limit`."""
+    others: list[str] = Field(default_factory=list)
+    """Exports of other seeds. The figure, a `paired` pass@1, `sample_and_check` or `check_steps`, is then the mean over
+    all of them, with an interval over seeds and clusters."""
+
+    @property
+    def exports(self) -> list[str]:
+        """Every export that the figure rests on."""
+        return [self.samples, *self.others]
 
 
 class Claim(BaseModel):
