@@ -122,7 +122,8 @@ and their samples are not shipped.
 Values are differences of pass@1 with 95 % intervals unless the claim states something else. Over one seed, intervals
 come from a bootstrap over clusters of puzzles; over three seeds, from Student's t over seeds and clusters. They are not
 corrected for the number of rows. **All rows rest on one base model per domain, of one to two million parameters**, and
-on one set of test puzzles; all choices were made on the same puzzles on which they are reported."""
+on one set of test puzzles, with choices made on the same puzzles; those of the clean bases rest on bases of their own,
+with choices made on other puzzles (`dev`)."""
     yield table(
         ("Status", "Rows", "Meaning"), [(name, str(counts[name]), meaning) for name, meaning in _STATUSES.items()]
     )
