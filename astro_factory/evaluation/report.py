@@ -16,6 +16,7 @@ from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES, Bootstrap,
 from astro_factory.evaluation.metrics import Row, Samples, interpolated, metric_name, per_problem, solved_at, voted_at
 from astro_factory.evaluation.report_schema import (
     BacktrackCount,
+    Control,
     CurvePoint,
     EqualTokens,
     PairedDifference,
@@ -221,7 +222,7 @@ def _curves(table: Table, comparison: Comparison) -> list[TokenCurve]:
         single = [point(limit, one_response(ours, limit)) for limit in limits if limit <= suite.max_tokens]
         curves.append(TokenCurve(arm=arm, control="one_response", points=single))
         if has_check(all_samples := [arms[arm] for arms in table]):
-            controls = {"sample_and_check": Attempts(all_samples)}
+            controls: dict[Control, Attempts] = {"sample_and_check": Attempts(all_samples)}
             if shows_failures(all_samples):
                 controls["check_steps"] = Attempts(all_samples, check_steps=True)
             for control, attempts in controls.items():

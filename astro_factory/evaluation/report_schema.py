@@ -107,12 +107,15 @@ class CurvePoint(Layout):
     """Share of runs with budget left when the samples ran out."""
 
 
+Control = Literal["one_response", "sample_and_check", "check_steps"]
+
+
 class TokenCurve(Layout):
     """Accuracy against tokens."""
 
     arm: str
     """The arm, by its name in the spec."""
-    control: Literal["one_response", "sample_and_check", "check_steps"]
+    control: Control
     """One response, cut off at the budget; or responses one after the other until the domain's check accepts one; or
     the same with a check that reads the steps, where a failed response costs its tokens up to the step that shows it"""
     points: list[CurvePoint]

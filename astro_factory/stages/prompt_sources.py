@@ -54,7 +54,7 @@ def tally_of(ends: Ends, group_size: int) -> "Tally":
     """A known rate; it counts as at most one group, because the policy of then is another one."""
     from astro_factory.training.difficulty import Tally
 
-    weight = min(ends.count, group_size)
+    weight = min(ends.number, group_size)
     return Tally(ends.rate * weight, weight)
 
 

@@ -16,8 +16,8 @@ class Ends(NamedTuple):
 
     rate: float
     """Share of right ends, each counted by how likely the policy reaches it."""
-    count: int
-    """Number of ends with a verdict."""
+    number: int
+    """How many of them have a verdict."""
 
 
 class TreeState(NamedTuple):

@@ -184,7 +184,7 @@ class Reward(Config):
     """Reward of an answer whose comparison used up its computing time; defaults to `incorrect`."""
     truncated: float | None = None
     """Reward of a response that was cut off at the length limit; by default it depends on the outcome."""
-    length_cost: Annotated[float, LATER] = Field(0.0, ge=0)
+    length_cost: Annotated[float, Field(ge=0), LATER] = 0.0
     """What a correct response of `max_new_tokens` tokens loses of its reward; a shorter one loses in proportion. Then a
     group of correct responses teaches something too: to need fewer tokens (Arora and Zanette, arXiv 2502.04463). Other
     responses pay nothing, so that giving up early never pays."""

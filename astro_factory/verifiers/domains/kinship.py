@@ -111,7 +111,7 @@ class Kinship(ReasoningGymVerifier, PuzzleDomain):
         """The step, if the story states it and it goes on from the current person to a new one."""
         match = _STEP.fullmatch(text.strip())
         link = Link(match[1], _LINKS[match[2]], match[3]) if match else None
-        return link.text if link in self._next(problem, steps) else None
+        return link.text if link and link in self._next(problem, steps) else None
 
     def is_terminal(self, problem: Problem, steps: Sequence[str]) -> bool:
         at_end = _place(problem, steps) == _asked(problem)[1] or len(steps) == MOST_STEPS
