@@ -135,7 +135,8 @@ one response of astro_rl 0.76 with 149. Sampling the base until the check accept
 tokens.](images/tokens.svg)
 
 The quickstart, seed 0. A solid line is one response of an arm, cut off at budgets of up to 320 tokens. A dashed line
-samples the arm again until the domain's check accepts, with budgets of up to 960 tokens."""
+samples the arm again until the domain's check accepts, with budgets of up to 960 tokens. The dotted line samples the
+base with a check of its steps."""
     for section in dict.fromkeys(row.section for row in rows):
         own = [row for row in rows if row.section == section]
         yield f"## {section}"
