@@ -1,5 +1,5 @@
 """Recomputes the figures of docs/evidence.json from the samples in docs/samples, and writes
-docs/evidence.md with its picture.
+docs/evidence.md with its pictures.
 
     python -m benchmarks.evidence                  # recompute; exit code 1 if a figure differs from the file
     python -m benchmarks.evidence --update         # store the recomputed figures
@@ -205,7 +205,8 @@ def main() -> None:
     for name in bad:
         print(f"{name}: the status does not follow from the interval")
     evidence.write(found if options.update else rows)
-    evidence.PICTURE.write_text(picture(exports[evidence.PICTURED].report), encoding="utf-8")
+    for path, name in evidence.PICTURES.items():
+        path.write_text(picture(exports[name].report), encoding="utf-8")
     if bad or (wrong and not options.update):
         raise SystemExit(1)
 

@@ -13,9 +13,12 @@ from docs.markdown import table
 
 DOCS = Path(__file__).parent
 FILE, PAGE = DOCS / "evidence.json", DOCS / "evidence.md"
-PICTURE = DOCS / "images" / "tokens.svg"
 PICTURED = "quickstart_seed0"
-"""The export whose curves the picture shows."""
+PICTURES = {
+    DOCS / "images" / "tokens.svg": PICTURED,
+    DOCS / "images" / "tokens_recipe.svg": "best_recipe_0",
+}
+"""Each picture and the export whose curves it shows."""
 SAMPLES = DOCS / "samples"
 """Compact exports of evaluations, from which figures are recomputed."""
 
@@ -136,7 +139,12 @@ tokens.](images/tokens.svg)
 
 The quickstart, seed 0. A solid line is one response of an arm, cut off at budgets of up to 320 tokens. A dashed line
 samples the arm again until the domain's check accepts, with budgets of up to 960 tokens. The dotted line samples the
-base with a check of its steps."""
+base with a check of its steps.
+
+![On a clean base, one response of the recipe solves 0.77 with 142 tokens. Sampling its base until the check accepts
+solves 0.68 with as many, and 0.79 with a check of the steps.](images/tokens_recipe.svg)
+
+The same for [a recipe on a clean base](findings.md#search-in-the-model-against-search-around-it)."""
     for section in dict.fromkeys(row.section for row in rows):
         own = [row for row in rows if row.section == section]
         yield f"## {section}"

@@ -1,4 +1,4 @@
-"""docs/images/tokens.svg: accuracy against tokens, from the curves of a report. Drawn by `make evidence`."""
+"""Pictures of accuracy against tokens, from the curves of a report. Drawn by `make evidence`."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -8,7 +8,7 @@ from astro_factory.evaluation.report_schema import Report, TokenCurve
 
 WIDTH, HEIGHT = 720, 430
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 196, 18, 52
-_TOKENS = (40, 80, 160, 240)
+_TOKENS = (40, 80, 160, 240, 320)
 _SCORES = (0.4, 0.6, 0.8, 1.0)
 _COLOURS = {
     "base": "#6b7280",
@@ -16,6 +16,9 @@ _COLOURS = {
     "astro_sft": "#2563eb",
     "direct_rl": "#b45309",
     "astro_rl": "#172e7c",
+    "clean_base": "#6b7280",
+    "recipe_direct_sft": "#d97706",
+    "recipe_sft": "#2563eb",
 }
 _OTHER = "#111827"
 _STYLES = {
@@ -24,8 +27,8 @@ _STYLES = {
     "check_steps": ' stroke-dasharray="1.5 3"',
 }
 _NAMES = {"one_response": "", "sample_and_check": ", checked", "check_steps": ", steps checked"}
-_STRICTEST = "base"
-"""The one arm whose curve with a check of steps is drawn; those of the others lie close to it."""
+_STRICTEST = ("base", "clean_base")
+"""The arms whose curve with a check of steps is drawn; those of the others lie close to it."""
 _FONT = 'font-family="sans-serif" font-size="12"'
 _GAP = 15
 """Least distance between the labels of two lines."""
@@ -43,17 +46,17 @@ class Line(NamedTuple):
 def picture(report: Report) -> str:
     """The picture as SVG: a solid line is one response of an arm cut off at budgets, a dashed one samples the arm until
     the domain's check accepts, a dotted one with a check that reads the steps."""
-    drawn = [curve for curve in report.curves if curve.control != "check_steps" or curve.arm == _STRICTEST]
+    drawn = [curve for curve in report.curves if curve.control != "check_steps" or curve.arm in _STRICTEST]
     return "\n".join(_parts([_line(curve) for curve in drawn])) + "\n"
 
 
 def _x(tokens: float) -> float:
-    low, high = 30, 280
+    low, high = 30, 330
     return _LEFT + (tokens - low) / (high - low) * (WIDTH - _LEFT - _RIGHT)
 
 
 def _y(score: float) -> float:
-    low, high = 0.35, 1.0
+    low, high = 0.25, 1.0
     return HEIGHT - _BOTTOM - (score - low) / (high - low) * (HEIGHT - _TOP - _BOTTOM)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.evidence import Export, contradicts, differs, figure_of, recomputed
-from docs.evidence import PAGE, PICTURE, PICTURED, SAMPLES, claims, page_text
+from docs.evidence import PAGE, PICTURED, PICTURES, SAMPLES, claims, page_text
 from docs.token_picture import picture
 
 ROOT = Path(__file__).parents[2]
@@ -72,8 +72,9 @@ def test_verdicts_follow_from_the_texts(exports):
     assert {name: export.changed_verdicts() for name, export in exports.items()} == dict.fromkeys(exports, 0)
 
 
-def test_picture_is_current(exports):
-    assert PICTURE.read_text(encoding="utf-8") == picture(exports[PICTURED].report), "run `make evidence` and commit"
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
+def test_pictures_are_current(exports, path):
+    assert path.read_text(encoding="utf-8") == picture(exports[PICTURES[path]].report), "run `make evidence` and commit"
 
 
 def test_the_readme_shows_the_recomputed_figures(exports):
