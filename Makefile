@@ -185,7 +185,8 @@ $(PEERS)/.ready: | $(PEERS)/bin/python
 $(AXOLOTL)/.ready: | $(AXOLOTL)/bin/python
 	$(AXOLOTL)/bin/python -m pip install --no-deps axolotl==0.19.0
 	$(AXOLOTL)/bin/python -m pip install torch==2.13.0 transformers==5.16.1 datasets==4.8.4 trl==1.9.0 peft==0.20.0 \
-	  accelerate==1.13.0 pydantic==2.12.5 PyYAML==6.0.3 addict colorama python-dotenv pillow
+	  accelerate==1.13.0 pydantic==2.12.5 PyYAML==6.0.3 addict colorama python-dotenv pillow \
+	  posthog==6.7.11 numba
 	@touch $@
 
 $(VERL)/.ready: | $(VERL)/bin/python

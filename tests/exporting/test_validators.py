@@ -79,7 +79,12 @@ def validated(trainer: str, folders: list[Path]) -> list[dict]:
     if not python.exists():
         pytest.skip(f"needs .venv-{trainer}: make exporters-setup")
     command = [str(python), str(ROOT / f"tests/exporting/validate_{trainer}.py"), *map(str, folders)]
-    env = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    env = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "HF_HUB_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "AXOLOTL_DO_NOT_TRACK": "1",
+    }
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"folder"')]

@@ -17,9 +17,20 @@ from axolotl.utils.dict import DictDefault
 _MACHINE = {"bf16": True, "fp8": False, "tf32": True, "n_gpu": 2, "n_node": 1, "compute_capability": "sm_90"}
 
 
-def lost(written: dict, found: dict) -> list[str]:
-    """Keys that validation dropped or changed."""
-    return [key for key, value in written.items() if json.dumps(found.get(key), default=str) != json.dumps(value)]
+def lost(written: dict, found: dict, path: str = "") -> list[str]:
+    """Keys whose values validation dropped or changed; it adds defaults beside them."""
+    names = []
+    for key, value in written.items():
+        there = found.get(key)
+        pairs = [(value, there)]
+        if isinstance(value, list) and isinstance(there, list) and len(value) == len(there):
+            pairs = list(zip(value, there, strict=True))
+        for ours, theirs in pairs:
+            if isinstance(ours, dict) and isinstance(theirs, dict):
+                names += lost(ours, theirs, f"{path}{key}.")
+            elif ours != theirs:
+                names.append(path + key)
+    return names
 
 
 def tokens(config: DictDefault) -> list[dict]:
@@ -73,7 +84,7 @@ def main() -> None:
             found["rewards"] = rewards(config)
         elif Path("expected.json").exists():
             found["equal"] = tokens(config) == json.loads(Path("expected.json").read_text())
-        print(json.dumps(found))
+        print(json.dumps(found), flush=True)
         os.chdir(home)
 
 
