@@ -253,12 +253,12 @@ def store_errors() -> Iterator[None]:
         if isinstance(cause, UserError):
             raise cause from None
         if isinstance(cause, ObjectStoreFullError | OutOfDiskError):
-            raise _full(cause) from error
+            raise _full(str(cause)) from error
         raise
 
 
-def _full(error: Exception) -> UserError:
-    cause = f"the object store of the Ray cluster is full: {str(error).strip().splitlines()[0]}"
+def _full(message: str) -> UserError:
+    cause = f"the object store of the Ray cluster is full: {message.strip().splitlines()[0]}"
     remedy = "start its nodes with more --object-store-memory, or with a spill folder on a larger disk; then run the "
     return UserError.of("E642", cause, remedy + "command again: finished work is kept")
 
