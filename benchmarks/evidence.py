@@ -25,10 +25,10 @@ from astro_factory.evaluation.evaluation_results import Evaluation
 from astro_factory.evaluation.metrics import solved_at
 from astro_factory.evaluation.report import by_problem, clusters_of, report_from_samples
 from astro_factory.evaluation.report_schema import Report
-from astro_factory.evaluation.samples import domain_check
 from astro_factory.evaluation.seeds import mean_over_seeds
 from astro_factory.evaluation.sequential import Attempts
 from astro_factory.verifiers import get_verifier
+from astro_factory.verifiers.domain_check import domain_check
 from docs.evidence import Claim, Figure
 from docs.token_picture import picture
 

@@ -1,11 +1,9 @@
 """The columns of `samples.parquet`, from which reports are computed."""
 
 import json
-import re
 from typing import TYPE_CHECKING
 
 from astro_factory.core.problems import Problem
-from astro_factory.verifiers import get_verifier
 
 if TYPE_CHECKING:
     import pyarrow
@@ -21,8 +19,6 @@ no states; backtracks in the template's words."""
 
 LATER_COLUMNS = ("accepted", "fails_after", *LATER_MEASURES)
 """Columns that files written by earlier versions lack."""
-
-_PIECES = re.compile(r"\S+|\n")
 
 
 def sample_schema() -> "pyarrow.Schema":
@@ -41,21 +37,6 @@ def sample_schema() -> "pyarrow.Schema":
     columns |= {"outcome": text, "extracted": text, "detail": text, "accepted": pa.bool_(), "fails_after": pa.float32()}
     columns |= dict.fromkeys((*MEASURES, *LATER_MEASURES), number)
     return pa.schema(list(columns.items()))
-
-
-def domain_check(problem: Problem, text: str, tokens: int) -> dict[str, bool | float | None]:
-    """The columns `accepted` and `fails_after` of a sample.
-
-    The tokens up to a place are `tokens` in proportion to the words and line breaks up to it: exact for a word-level
-    tokenizer, an estimate for others.
-    """
-    verifier = get_verifier(problem.verifier)
-    accepted = verifier.accepts(problem, text)
-    place = None if accepted is not False else verifier.fails_at(problem, text)
-    if place is None:
-        return {"accepted": accepted, "fails_after": None}
-    read, rest = (len(_PIECES.findall(part)) for part in (text[:place], text[place:]))
-    return {"accepted": accepted, "fails_after": tokens * read / (read + rest + 1)}  # 1 for the terminator
 
 
 def cluster_of(source: str, problem: Problem, key: str) -> str:

@@ -26,7 +26,7 @@ from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workload import Rows, Workload, times, total
 from astro_factory.engines.config import EngineField
 from astro_factory.evaluation.comparison import Comparison
-from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES, cluster_of, domain_check, sample_schema
+from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES, cluster_of, sample_schema
 from astro_factory.evaluation.votes import representatives
 from astro_factory.stages.generation import (
     Batch,
@@ -41,6 +41,7 @@ from astro_factory.stages.sampling_hooks import Backend, cores, gpus, lighter
 from astro_factory.stages.worked_examples import worked_examples
 from astro_factory.traces.response_parser import response_measures
 from astro_factory.verifiers import get_verifier
+from astro_factory.verifiers.domain_check import domain_check
 from astro_factory.verifiers.pool import worker_count
 
 OUTPUT = ArtifactType.REPORT

@@ -8,9 +8,9 @@ import pytest
 from astro_factory.core.problems import Problem
 from astro_factory.evaluation.report_schema import Report
 from astro_factory.evaluation.report_tables import headline_grids
-from astro_factory.evaluation.samples import domain_check
 from astro_factory.evaluation.sequential import Attempts, has_check, one_response
 from astro_factory.verifiers import get_verifier
+from astro_factory.verifiers.domain_check import domain_check
 from tests.evaluation.test_report import comparison, report_of, rows_of
 
 
