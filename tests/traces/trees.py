@@ -17,7 +17,8 @@ def countdown_tree(numbers: tuple[int, ...] = (4, 10, 3), target: int = 17, name
 
 
 def _facts(left: tuple[int, ...], target: int) -> dict[str, str]:
-    return {"left": " ".join(map(str, left)), "target": str(target)}
+    numbers = " ".join(map(str, left))
+    return {"left": numbers, "state": numbers, "target": str(target)}
 
 
 def _grow(tree: Tree, parent: int, numbers: tuple[int, ...], target: int) -> None:
@@ -26,9 +27,8 @@ def _grow(tree: Tree, parent: int, numbers: tuple[int, ...], target: int) -> Non
         for sign, result in (("+", high + low), ("-", high - low)):
             left = (*(n for k, n in enumerate(numbers) if k not in (i, j)), result)
             text = f"{high} {sign} {low} = {result} left {' '.join(map(str, left))}"
-            node = TreeNode(
-                parent, text, prior=1 / (1 + len(tree.nodes)), facts=_facts(left, target) | {"result": str(result)}
-            )
+            facts = _facts(left, target) | {"result": str(result), "check": f"{result} {target}"}
+            node = TreeNode(parent, text, prior=1 / (1 + len(tree.nodes)), facts=facts)
             tree.nodes.append(node)
             if len(left) == 1:
                 node.terminal, node.answer = True, str(result)
@@ -46,6 +46,7 @@ def random_trees(draw: st.DrawFn) -> Tree:
     for index, choice in enumerate(parents, start=1):
         prior, value = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0])), draw(st.sampled_from([0.0, 0.5, 1.0]))
         facts = {"left": f"state {index}", "result": str(index), "target": "7"}
+        facts |= {"check": f"{index} is not 7", "state": f"place {index}"}
         nodes.append(
             TreeNode(choice % index, f"step {index} {'x' * (choice % 3)}", prior=prior, value=value, facts=facts)
         )
