@@ -81,10 +81,11 @@ def _like_entry(section: str, entry: Any) -> type[BaseModel]:
 def _like_value(annotations: list[Any]) -> Any:
     """The type of a field in an entry with `like`, whose mappings may be incomplete.
 
-    It is known if the field is the same model in all kinds, one without required fields.
+    It is known if the field is the same model in all kinds, or null, and the model has no required fields.
     """
-    one = annotations[0]
-    same = isinstance(one, type) and issubclass(one, Config) and all(other is one for other in annotations)
+    members = [tuple(unwrap(option)[0] for option in alternatives(annotation)) for annotation in annotations]
+    one = members[0][0]
+    same = isinstance(one, type) and issubclass(one, Config) and all(other == (one,) for other in members)
     return one | None if same and not any(f.is_required() for f in one.model_fields.values()) else Any
 
 
