@@ -100,7 +100,7 @@ class SharedFolder:
 
 
 class SharedFolders:
-    """The folders of one stage, and the actor that reads them; it ends when nobody can ask it any more."""
+    """The folders of one stage, and the actor that reads them; it ends with the last handle to it."""
 
     def __init__(self) -> None:
         self._reader: Any = None

@@ -9,6 +9,7 @@ adds is used by the equal-token control alone.
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from astro_factory.core.canonical import seed_for
 from astro_factory.evaluation.comparison import Comparison
@@ -16,7 +17,6 @@ from astro_factory.evaluation.intervals import CONFIDENCE, RESAMPLES, Bootstrap,
 from astro_factory.evaluation.metrics import Row, Samples, interpolated, metric_name, per_problem, solved_at, voted_at
 from astro_factory.evaluation.report_schema import (
     BacktrackCount,
-    Control,
     CurvePoint,
     EqualTokens,
     PairedDifference,
@@ -27,7 +27,7 @@ from astro_factory.evaluation.report_schema import (
     TokenCurve,
     ValueInterval,
 )
-from astro_factory.evaluation.sequential import LIMITS, AtLimit, Attempts, has_check, one_response, shows_failures
+from astro_factory.evaluation.sequential import LIMITS, AtLimit, Attempts, controls, one_response
 
 _DIGITS = 6
 
@@ -163,12 +163,9 @@ def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, s
     voted = [interpolated(voted_at, rows, votes) for rows in theirs]
     oracle = [interpolated(solved_at, rows, votes) for rows in theirs]
     difference = _difference(bootstrap, solved, voted)
-    sequential = {}
-    if has_check(theirs):
-        sequential["sample_and_check"] = _sample_and_check(bootstrap, solved, Attempts(theirs), tokens[arm])
-        if shows_failures(theirs):
-            attempts = Attempts(theirs, check_steps=True)
-            sequential["check_steps"] = _sample_and_check(bootstrap, solved, attempts, tokens[arm])
+    sequential: dict[str, Any] = {
+        name: _sequential(bootstrap, solved, attempts, tokens[arm]) for name, attempts in controls(theirs).items()
+    }
     return EqualTokens(
         arm=arm,
         baseline=baseline,
@@ -188,9 +185,7 @@ def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, s
     )
 
 
-def _sample_and_check(
-    bootstrap: Bootstrap, solved: Sequence[float], attempts: Attempts, tokens: float
-) -> SampleAndCheck:
+def _sequential(bootstrap: Bootstrap, solved: Sequence[float], attempts: Attempts, tokens: float) -> SampleAndCheck:
     limit = attempts.limit_for(tokens)
     found = attempts.at(limit)
     difference = _difference(bootstrap, solved, list(found.correct))
@@ -221,13 +216,9 @@ def _curves(table: Table, comparison: Comparison) -> list[TokenCurve]:
         ours = [arms[arm][: suite.samples] for arms in table]
         single = [point(limit, one_response(ours, limit)) for limit in limits if limit <= suite.max_tokens]
         curves.append(TokenCurve(arm=arm, control="one_response", points=single))
-        if has_check(all_samples := [arms[arm] for arms in table]):
-            controls: dict[Control, Attempts] = {"sample_and_check": Attempts(all_samples)}
-            if shows_failures(all_samples):
-                controls["check_steps"] = Attempts(all_samples, check_steps=True)
-            for control, attempts in controls.items():
-                points = [point(limit, attempts.at(limit)) for limit in limits]
-                curves.append(TokenCurve(arm=arm, control=control, points=points))
+        for control, attempts in controls([arms[arm] for arms in table]).items():
+            points = [point(limit, attempts.at(limit)) for limit in limits]
+            curves.append(TokenCurve(arm=arm, control=control, points=points))
     return curves
 
 

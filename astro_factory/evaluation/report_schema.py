@@ -117,7 +117,7 @@ class TokenCurve(Layout):
     """The arm, by its name in the spec."""
     control: Control
     """One response, cut off at the budget; or responses one after the other until the domain's check accepts one; or
-    the same with a check that reads the steps, where a failed response costs its tokens up to the step that shows it"""
+    the same with a check that reads the steps, where a failed response costs its tokens up to the step showing it."""
     points: list[CurvePoint]
     """By growing budget."""
 

@@ -63,16 +63,15 @@ def headline_grids(report: Report) -> list[Grid]:
     grids = [Grid(_title(report), ["arm", first, *(name.partition("[")[0] for name in others)], rows)]
     pairs = {f"{e.arm} - {e.baseline}": e for e in report.paired if e.metric == first}
     pairs |= {f"{e.arm} - {e.baseline}'s vote at equal tokens": e for e in report.equal_tokens}
-    pairs |= {
-        f"{e.arm} - sampling {e.baseline} until the check accepts": e.sample_and_check
-        for e in report.equal_tokens
-        if e.sample_and_check
-    }
-    pairs |= {
-        f"{e.arm} - sampling {e.baseline} with a check of its steps": e.check_steps
-        for e in report.equal_tokens
-        if e.check_steps
-    }
+    for control, ending in (
+        ("sample_and_check", "until the check accepts"),
+        ("check_steps", "with a check of its steps"),
+    ):
+        pairs |= {
+            f"{e.arm} - sampling {e.baseline} {ending}": found
+            for e in report.equal_tokens
+            if (found := getattr(e, control))
+        }
     if pairs:
         cells = [
             [name, _one_line(interval_cell(e.difference, e.low, e.high, signed=True))] for name, e in pairs.items()

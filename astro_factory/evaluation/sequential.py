@@ -13,6 +13,7 @@ import numpy as np
 
 from astro_factory.core.verdicts import Outcome
 from astro_factory.evaluation.metrics import Samples
+from astro_factory.evaluation.report_schema import Control
 
 LIMITS = (0.25, 0.375, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 """Token budgets of a curve, as multiples of the suite's `max_tokens`."""
@@ -75,9 +76,15 @@ def has_check(problems: Sequence[Samples]) -> bool:
     return all(row.get("accepted") is not None for rows in problems for row in rows)
 
 
-def shows_failures(problems: Sequence[Samples]) -> bool:
-    """Whether the steps of a rejected sample show that it fails before its end."""
-    return any(row.get("fails_after") is not None for rows in problems for row in rows)
+def controls(problems: Sequence[Samples]) -> dict[Control, Attempts]:
+    """The sequential controls that an arm's samples allow: none without a check of the domain, that of the steps only
+    where some rejected sample shows before its end that it fails."""
+    if not has_check(problems):
+        return {}
+    found: dict[Control, Attempts] = {"sample_and_check": Attempts(problems)}
+    if any(row.get("fails_after") is not None for rows in problems for row in rows):
+        found["check_steps"] = Attempts(problems, check_steps=True)
+    return found
 
 
 def _run(samples: Samples, check_steps: bool) -> tuple[float, float, float]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.chat import encode_dialogues
+from astro_factory.core.dialogues import dialogue_table
 from astro_factory.core.tables import read_columns
 from astro_factory.exporting.source import Source
-from astro_factory.training.batches import plan_steps
+from astro_factory.training.batches import steps_of
 from astro_factory.training.settings import SFTSettings
 
 if TYPE_CHECKING:
@@ -95,19 +95,8 @@ def read_dialogues(source: Source) -> Dialogues:
     if settings.match_tokens:
         matched = load_corpus(source.input(settings.match_tokens), source.tokenizer, longest)
         target = settings.epochs * sum(matched.lengths())
-    steps = plan_steps(
-        corpus.lengths(),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        batch_tokens=settings.batch_tokens,
-        max_steps=settings.max_steps,
-        tokens=target,
-        length_window=settings.length_window,
-        seed=settings.seed,
-    )
-    types = (ArtifactType.TRACES, ArtifactType.DIALOGUES)
-    table = next(path for type in types if (path := folder / TABLE_FILES[type]).is_file())
-    messages: list[Any] = [row["messages"] for row in read_columns(table, ["messages"])]
+    steps = steps_of(settings, corpus.lengths(), target)
+    messages: list[Any] = [row["messages"] for row in read_columns(dialogue_table(folder), ["messages"])]
     if corpus.dropped:
         encoded = encode_dialogues(source.tokenizer, messages)
         messages = [one for one, ids in zip(messages, encoded, strict=True) if len(ids.ids) <= longest]

@@ -71,7 +71,7 @@ class Translation:
         }
 
     def finish(self, trainer: str) -> None:
-        """Turn the settings that nobody dealt with into differences, if they are not at their defaults."""
+        """Turn settings that are neither written nor explained into differences, if they are not at their defaults."""
         for name in sorted(self._open - self._defaults):
             self.differs(name, f"{trainer} has no such setting")
 

@@ -45,7 +45,7 @@ def known_rates(source: str, folder: Path, problems: Sequence[Problem], group_si
 
 
 def without_rates(source: str) -> Diagnostic:
-    """The error for problems that nobody tried."""
+    """The error for a source without pass rates."""
     cause = f"difficulty.rates names '{source}', which has no pass rates"
     return Diagnostic("E525", cause, "name a source of kind pass_rate, or search trees")
 

@@ -6,7 +6,10 @@ from pathlib import Path
 from astro_factory.core.chat import Message
 from astro_factory.core.dialogues import dialogue_table
 from astro_factory.core.errors import UserError
-from astro_factory.core.tables import read_table
+from astro_factory.core.tables import read_batches
+
+_BATCH = 256
+"""Dialogues read at a time: the first few are enough."""
 
 
 def worked_examples(folder: Path, count: int, asked: Collection[str]) -> list[Message]:
@@ -18,7 +21,8 @@ def worked_examples(folder: Path, count: int, asked: Collection[str]) -> list[Me
         UserError: E808 if there are fewer.
     """
     messages: list[Message] = []
-    for row in read_table(dialogue_table(folder)):
+    rows = (row for batch in read_batches(dialogue_table(folder), _BATCH) for row in batch.to_pylist())
+    for row in rows:
         dialogue = [Message(role=message["role"], content=message["content"]) for message in row["messages"]]
         if row.get("num_backtracks") != 0 and not any(message["content"] in asked for message in dialogue):
             messages += dialogue

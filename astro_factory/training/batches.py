@@ -11,6 +11,7 @@ from itertools import accumulate
 from random import Random
 
 from astro_factory.core.canonical import seed_for
+from astro_factory.training.settings import SFTSettings
 
 _WIDTH_UNIT = 16
 
@@ -21,6 +22,20 @@ def padded_width(longest: int) -> int:
     CPU libraries compile and cache a kernel for each shape; a new shape at every step costs time and ever more memory.
     """
     return -(-longest // _WIDTH_UNIT) * _WIDTH_UNIT
+
+
+def steps_of(settings: SFTSettings, lengths: Sequence[int], tokens: int | None = None) -> list[list[int]]:
+    """`plan_steps` with the settings of a stage; with `tokens`, as many steps as have nearly that many tokens."""
+    return plan_steps(
+        lengths,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        batch_tokens=settings.batch_tokens,
+        max_steps=settings.max_steps,
+        tokens=tokens,
+        length_window=settings.length_window,
+        seed=settings.seed,
+    )
 
 
 def plan_steps(

@@ -24,7 +24,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from astro_factory.core.context import Events
 from astro_factory.core.errors import UserError
 from astro_factory.training.adapters import Trained, keep_single_precision, require_libraries
-from astro_factory.training.batches import plan_steps, split_step
+from astro_factory.training.batches import split_step, steps_of
 from astro_factory.training.corpus import IGNORED, Collator, Corpus, load_corpus
 from astro_factory.training.microbatching import flatten_rows
 from astro_factory.training.saving import save_model
@@ -191,18 +191,8 @@ def plan_micro_batches(settings: SFTSettings, corpus: Corpus, tokens: int | None
     With `tokens` there are as many steps as have nearly that many tokens.
     """
     lengths = corpus.lengths()
-    steps = plan_steps(
-        lengths,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        batch_tokens=settings.batch_tokens,
-        max_steps=settings.max_steps,
-        tokens=tokens,
-        length_window=settings.length_window,
-        seed=settings.seed,
-    )
     parts = settings.launch.processes * settings.micro_batches
-    return [part for step in steps for part in split_step(step, lengths, parts)]
+    return [part for step in steps_of(settings, lengths, tokens) for part in split_step(step, lengths, parts)]
 
 
 def make_arguments(settings: SFTSettings, work: Path, rows: int) -> SFTConfig:

@@ -34,7 +34,7 @@ def solve(random: Random, rules: PuzzleRules) -> Document | None:
     return question_text(path.numbers, path.end), path.solution
 
 
-def attempt(random: Random, rules: PuzzleRules) -> Document | None:
+def attempt(random: Random, rules: PuzzleRules, checked: bool = True) -> Document | None:
     """Random steps to a single number, honest and mostly wrong, then a check or copies of earlier states.
 
     try numbers 4 10 3 target 17
@@ -46,7 +46,7 @@ def attempt(random: Random, rules: PuzzleRules) -> Document | None:
     if drawn is None:
         return None
     path, target = drawn
-    return f"try {question_text(path.numbers, target)}", "\n".join(_attempt_lines(random, path, target))
+    return f"try {question_text(path.numbers, target)}", "\n".join(_attempt_lines(random, path, target, checked))
 
 
 def series(random: Random, rules: PuzzleRules, checked: bool = True) -> Document | None:
@@ -60,11 +60,7 @@ def series(random: Random, rules: PuzzleRules, checked: bool = True) -> Document
 
 def unchecked_attempt(random: Random, rules: PuzzleRules) -> Document | None:
     """As `attempt`, but no document compares its end with the target: it ends there, or copies earlier states."""
-    drawn = _draw_attempt(random, rules)
-    if drawn is None:
-        return None
-    path, target = drawn
-    return f"try {question_text(path.numbers, target)}", "\n".join(_attempt_lines(random, path, target, checked=False))
+    return attempt(random, rules, checked=False)
 
 
 def unchecked_series(random: Random, rules: PuzzleRules) -> Document | None:

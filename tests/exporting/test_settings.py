@@ -79,8 +79,8 @@ def inputs(tmp_path_factory):
 def said(made) -> str:
     """All that an export says: its config, and how the trainer differs."""
     config = {key: value for key, value in made.translation.config.items() if key != "folder"}
-    told = made.as_json()
-    text = json.dumps([config, told["differences"], told["commands"]], default=str)
+    summary = made.as_json()
+    text = json.dumps([config, summary["differences"], summary["commands"]], default=str)
     return text.replace(str(made.folder), "FOLDER")
 
 
