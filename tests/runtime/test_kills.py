@@ -40,6 +40,11 @@ def made(store: Store, results: dict) -> dict:
     }
 
 
+def finished(store: Store, expected: dict) -> list[str]:
+    """The stages whose results are stored."""
+    return [name for name, (key, *_) in expected["results"].items() if store.result(key)]
+
+
 def start(bench: Bench) -> int:
     """Begin a build in a fork of this process; its id."""
     if pid := os.fork():
@@ -88,11 +93,16 @@ def test_a_build_killed_at_random_moments(bench, tmp_path, uninterrupted, number
         bench = Bench(tmp_path / str(index))
         bench.write(SPEC)
         pid = start(bench)
-        time.sleep(rng.uniform(0, seconds))
+        if index % 2:  # once so many stages are finished, however fast the machine is
+            enough = rng.randrange(len(expected["results"]))
+            while len(finished(bench.store, expected)) < enough:
+                time.sleep(0.005)
+        else:  # at any time
+            time.sleep(rng.uniform(0, seconds))
         os.kill(pid, number)
         os.waitpid(pid, 0)
         assert gone(pid)
-        there = [name for name, (key, *_) in expected["results"].items() if bench.store.result(key)]
+        there = finished(bench.store, expected)
         runs = {name: bench.note(f"{name}.finished") for name in there}
         finished_before.append(len(there))
         done = bench.build(jobs=2)
@@ -115,7 +125,7 @@ def test_two_builds_of_one_spec_killed_together_and_begun_again_together(bench, 
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    there = {name for name, (key, *_) in expected["results"].items() if bench.store.result(key)}
+    there = set(finished(bench.store, expected))
     before = {name: len(bench.note(f"{name}.finished")) for name in there}
     for pid in [start(bench), start(bench)]:
         os.waitpid(pid, 0)

@@ -31,26 +31,34 @@ SETTINGS = {
 
 
 class CountedItems(StoredItems):
-    """Writes down in a file `made` beside its folder which items were put."""
+    """Writes down in a file `made` beside its folder which items were put; may kill its process once it has put some."""
+
+    killed_after: int | None = None
 
     def put(self, key: str, value: bytes) -> None:
         super().put(key, value)
         with (self.root.parent / "made").open("a") as file:
             file.write(key + "\n")
+        if self.killed_after is not None:
+            self.killed_after -= 1
+            if self.killed_after <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
-def attempt(root: Path, out: Path, items: Path) -> None:
+def attempt(root: Path, out: Path, items: Path, killed_after: int | None = None) -> None:
     """One run, from the items that are there; its folder of outputs is new, as the runtime's is."""
     out.mkdir()
     inputs = {"base": root / "base", "rl": root / "base", "test": root / "test"}
     digests = {"base": "one", "rl": "another", "test": "test"}
-    run(StageContext("report", inputs, digests, out, root, CountedItems(items), Recorded()), Config(**SETTINGS))
+    stored = CountedItems(items)
+    stored.killed_after = killed_after
+    run(StageContext("report", inputs, digests, out, root, stored, Recorded()), Config(**SETTINGS))
 
 
-def forked(*arguments: Path) -> int:
+def forked(root: Path, out: Path, items: Path, killed_after: int | None = None) -> int:
     child = os.fork()
     if child == 0:
-        attempt(*arguments)
+        attempt(root, out, items, killed_after)
         os._exit(0)
     return child
 
@@ -60,15 +68,18 @@ def main(root: Path, times: int, seed: int) -> None:
     start = time.time()
     child = forked(root, root / "whole", root / "items_whole" / "items")
     assert os.waitpid(child, 0)[1] == 0
-    whole, sampling = time.time() - start, (root / "items_whole" / "made").stat().st_mtime - start
+    seconds, puts = time.time() - start, len((root / "items_whole" / "made").read_text().splitlines())
     rng, killed, kept = random.Random(seed), 0, []
     for number in range(10 * times):
         if killed == times:
             break
         items = root / f"items{number // 5}" / "items"  # anew now and then: what is there already takes no time
-        child = forked(root, root / f"out{number}", items)
-        time.sleep(rng.random() * rng.choice((sampling, whole)))  # sampling is the shorter part, and has more to lose
-        os.kill(child, signal.SIGKILL)
+        if number % 2:  # after so many items: moments of sampling, however fast the machine is
+            child = forked(root, root / f"out{number}", items, rng.randint(1, puts // 3))
+        else:  # at any time
+            child = forked(root, root / f"out{number}", items)
+            time.sleep(rng.random() * seconds)
+            os.kill(child, signal.SIGKILL)
         killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         kept.append(sum(path.is_file() for path in items.rglob("*")))
     attempt(root, root / "resumed", items)
