@@ -31,7 +31,7 @@ SETTINGS = {
 
 
 class CountedItems(StoredItems):
-    """Writes down in a file `made` beside its folder which items were put; may kill its process once it has put some."""
+    """Writes down in a file `made` beside its folder which items were put; may kill its process after some of them."""
 
     killed_after: int | None = None
 
