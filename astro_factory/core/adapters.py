@@ -21,20 +21,27 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from astro_factory.core.config import Config
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.core.models import ADAPTER_CONFIG, BASE, POINTER, model_source
+from astro_factory.core.weight_files import read_head
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 OTHER_FORM = "use a LoRA adapter that astro-factory saved, or merge it into its base with `merge_and_unload` of peft"
 """What to do with an adapter that cannot be loaded."""
+VLLM_HIGHEST_RANK = 512
 _REPOSITORY, _COMMIT = re.compile(r"[\w.-]+/[\w.-]+"), re.compile(r"[0-9a-f]{40}")
 _MAX_CONFIG = 1 << 20
 """Largest adapter_config.json in bytes."""
+TENSOR_PREFIX, A_SUFFIX, B_SUFFIX = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
+"""Parts of the names of an adapter's tensors: `base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight`."""
 _OTHER_FORMS = (
     "alora_invocation_tokens",
     "alpha_pattern",
+    "arrow_config",
     "fan_in_fan_out",
+    "kasa_config",
     "layer_replication",
     "lora_bias",
     "modules_to_save",
+    "monteclora_config",
     "rank_pattern",
     "target_parameters",
     "trainable_token_indices",
@@ -44,6 +51,9 @@ _OTHER_FORMS = (
     "use_rslora",
 )
 """Fields of PEFT's config that change what an adapter computes, and are not supported."""
+_OTHER_BASES = ("corda", "loftq", "lora_ga", "olora", "pissa")
+"""What `init_lora_weights` begins with if PEFT subtracts the first adapter from the base: the trained one belongs to
+that base, and not to the one that the config names."""
 
 
 class NoBase(ValueError):
@@ -78,6 +88,9 @@ class AdapterConfig(Config):
         others = [name for name in _OTHER_FORMS if isinstance(fields, dict) and fields.get(name)]
         if others:
             raise ValueError(f"{others[0]} is not supported")
+        first = fields.get("init_lora_weights") if isinstance(fields, dict) else None
+        if isinstance(first, str) and first.lower().startswith(_OTHER_BASES):
+            raise ValueError(f"init_lora_weights '{first}' has changed the base, and is not supported")
         return fields
 
     @property
@@ -127,10 +140,33 @@ def parse_adapter(source: Path) -> AdapterConfig:
     for name in (ADAPTER_WEIGHTS, "config.json"):
         if not (source / name).is_file():
             raise ValueError(f"it is an adapter, and {name} is missing")
+    if fault := _tensor_fault(source / ADAPTER_WEIGHTS, config):
+        raise ValueError(f"its {ADAPTER_WEIGHTS}: {fault}")
+    if (source / BASE / ADAPTER_CONFIG).is_file():
+        raise ValueError(f"it is an adapter of an adapter: the model in {BASE}/ is one too")
     if not (source / BASE).is_dir() and not config.base_on_hub:
         named = f"names '{config.base_model_name_or_path}' without a commit of the Hub"
         raise NoBase(f"it is an adapter, the folder {BASE}/ is missing, and its {ADAPTER_CONFIG} {named}")
     return config
+
+
+def _tensor_fault(file: Path, config: AdapterConfig) -> str:
+    """Why an adapter's tensors are not two matrices of its rank for each module; empty if they are.
+
+    A tensor that nothing reads would mean that another model is loaded than the one that was trained.
+    """
+    tensors, _ = read_head(file)
+    for name, tensor in sorted(tensors.items()):
+        module = name.removesuffix(A_SUFFIX).removesuffix(B_SUFFIX)
+        if module == name or not name.startswith(TENSOR_PREFIX):
+            return f"the tensor '{name}' is not part of a LoRA adapter of linear layers"
+        if not any(module.endswith(f".{wanted}") for wanted in config.target_modules):
+            return f"the tensor '{name}' belongs to no module of target_modules"
+        if not {module + A_SUFFIX, module + B_SUFFIX} <= tensors.keys():
+            return f"the tensor '{name}' lacks its counterpart"
+        if len(tensor["shape"]) != 2 or tensor["shape"][0 if name.endswith(A_SUFFIX) else 1] != config.r:
+            return f"the tensor '{name}' has the shape {tensor['shape']}, which is not of rank {config.r}"
+    return "" if tensors else "it has no tensors"
 
 
 def base_source(source: Path) -> Path:
@@ -145,13 +181,37 @@ def base_source(source: Path) -> Path:
         return model_source(Path(folder))
 
 
-def missing_modules(wanted: Iterable[str], there: Collection[str]) -> Diagnostic | None:
-    """E530 if a model has only some of the linear layers that an adapter names."""
+def module_fault(wanted: Iterable[str], there: Collection[str]) -> Diagnostic | None:
+    """E530 if a model has only some of the linear layers that an adapter names, or none at all."""
+    if not there:
+        cause = "the model has no linear layers that an adapter could change"
+        return Diagnostic("E530", cause, "leave the adapter out: the stage then trains all weights")
     missing = [name for name in wanted if name not in there]
     if not missing:
         return None
     cause = f"the model has no linear layers called {_listed(missing)}, which adapter.target_modules names"
     return Diagnostic("E530", cause, f"it has {_listed(sorted(there))}")
+
+
+def rank_fault(rank: int, sides: Iterable[int]) -> Diagnostic | None:
+    """E534 if an adapter's rank is larger than that of every matrix it changes.
+
+    Args:
+        sides: the shorter side of each of these matrices.
+    """
+    highest = max(sides, default=rank)
+    if rank <= highest:
+        return None
+    cause = f"the adapter has rank {rank:,}, and no matrix that it changes has a rank above {highest:,}"
+    return Diagnostic("E534", cause, "lower adapter.rank, or leave the adapter out to train all weights")
+
+
+def vllm_rank_fault(rank: int, name: str) -> Diagnostic | None:
+    """E534 if vLLM cannot load an adapter of this rank."""
+    if rank <= VLLM_HIGHEST_RANK:
+        return None
+    cause = f"vLLM loads adapters up to rank {VLLM_HIGHEST_RANK}, and that of '{name}' has rank {rank:,}"
+    return Diagnostic("E534", cause, "let the stage that makes it write `save: merged`, or lower its adapter.rank")
 
 
 def base_name(folder: Path) -> tuple[str, str | None]:

@@ -28,7 +28,7 @@ from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 
-from astro_factory.core.adapters import base_source, read_adapter
+from astro_factory.core.adapters import base_source, read_adapter, vllm_rank_fault
 from astro_factory.core.errors import UserError
 from astro_factory.core.models import check_weights
 from astro_factory.engines.async_engine import AsyncEngine
@@ -46,7 +46,9 @@ class VllmEngine(AsyncEngine):
         os.environ["VLLM_NO_USAGE_STATS"] = "1"
         self.tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         check_weights(folder)
-        self._adapter = LoRARequest("adapter", 1, str(folder)) if read_adapter(folder) else None
+        if (adapter := read_adapter(folder)) and (fault := vllm_rank_fault(adapter.r, str(folder))):
+            raise UserError(fault)
+        self._adapter = LoRARequest("adapter", 1, str(folder)) if adapter else None
         self.timeout_s = config.timeout_s
         self._numbers = count()
         self._loop = asyncio.new_event_loop()

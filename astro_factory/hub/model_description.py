@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
 from astro_factory.core.adapters import ADAPTER_WEIGHTS, BASE, read_adapter
+from astro_factory.core.weight_files import count_values
 from astro_factory.hub.provenance import Provenance, UpstreamStage
 
 TOY_PARAMETERS = 100_000_000
@@ -49,13 +49,13 @@ def model_facts(folder: Path) -> list[tuple[str, str]]:
     count = parameters(folder)
     facts += [("parameters", f"{count:,}")] if count else []
     if adapter := read_adapter(folder):
-        changed = _values(folder / ADAPTER_WEIGHTS)
+        changed = count_values(folder / ADAPTER_WEIGHTS)
         facts.append(("adapter", f"LoRA of rank {adapter.r} with {changed:,} parameters; its base is unchanged"))
     return facts
 
 
 def parameters(folder: Path) -> int:
-    """Number of values in the safetensors files, read from their headers: a length of 8 bytes, then JSON.
+    """Number of values in the safetensors files, read from their headers.
 
     Those of an adapter count with its base; 0 if the base is on the Hub.
     """
@@ -63,13 +63,7 @@ def parameters(folder: Path) -> int:
     if (folder / ADAPTER_WEIGHTS).is_file():
         files += (found := [*(folder / BASE).glob("*.safetensors")])
         files = files if found else []
-    return sum(map(_values, files))
-
-
-def _values(path: Path) -> int:
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    return sum(map(count_values, files))
 
 
 def origin(lineage: Sequence[UpstreamStage], count: int) -> str:

@@ -1,30 +1,58 @@
-"""Finds adapters of modules that their model does not have, from its config alone."""
+"""Finds adapters that do not fit their model, or the engine that samples from them, from configs alone."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from astro_factory.core.adapters import missing_modules
+from astro_factory.core.adapters import module_fault, rank_fault, vllm_rank_fault
 from astro_factory.core.errors import Diagnostic
 from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.model_shapes import ModelShape, read_shape_file
+from astro_factory.engines.config import VllmConfig
 from astro_factory.stages import stage_kind
-from astro_factory.training.settings import TrainingConfig
+from astro_factory.training.settings import LoraAdapter, TrainingConfig
 
 
 def adapter_faults(graph: Graph, names: Collection[str]) -> list[Diagnostic]:
-    """E530 for each of these stages whose adapter names a module that its model, of known shape, does not have."""
+    """For these stages: E530 for an adapter of a module that its model, of known shape, does not have, and E534 for one
+    of a rank that the model, or the engine that is to sample from it, cannot have."""
     shapes: dict[str, ModelShape] = {}
     found: list[Diagnostic] = []
     for name, node in graph.nodes.items():
         known = shapes_by_config_name(node, shapes)
         if shape := shape_of(node, known):
             shapes[name] = shape
-        if name in names and isinstance(node.config, TrainingConfig) and node.config.adapter:
-            wanted, model = node.config.adapter.target_modules, known.get(node.config.model)
-            if model and wanted != "all-linear" and (fault := missing_modules(wanted, model.linear_layers)):
-                found.append(replace(fault, place=node.locate(("adapter", "target_modules")) or node.place))
+        if name not in names:
+            continue
+        if isinstance(node.config, TrainingConfig) and node.config.adapter:
+            model = known.get(node.config.model)
+            if model and (found_here := _fault(node.config.adapter, model)):
+                field, fault = found_here
+                found.append(replace(fault, place=node.locate(("adapter", field)) or node.place))
+        found += _too_large_for_vllm(graph, node)
     return found
+
+
+def _fault(adapter: LoraAdapter, model: ModelShape) -> tuple[str, Diagnostic] | None:
+    """A field of an adapter and what is wrong with it."""
+    layers = model.linear_layers
+    wanted = list(layers) if adapter.target_modules == "all-linear" else adapter.target_modules
+    if fault := module_fault(wanted, layers):
+        return "target_modules", fault
+    fault = rank_fault(adapter.rank, (min(layers[name]) for name in wanted))
+    return ("rank", fault) if fault else None
+
+
+def _too_large_for_vllm(graph: Graph, node: GraphNode) -> Iterator[Diagnostic]:
+    """E534 for each adapter from which a stage is to sample with vLLM, and whose rank vLLM does not support."""
+    if not isinstance(getattr(node.config, "engine", None), VllmConfig):
+        return
+    for source in dict.fromkeys(node.reads.values()):
+        config = graph.nodes[source].config
+        if not (isinstance(config, TrainingConfig) and config.adapter and config.save == "adapter"):
+            continue
+        if fault := vllm_rank_fault(config.adapter.rank, source):
+            yield replace(fault, place=graph.nodes[source].locate(("adapter", "rank")) or node.place)
 
 
 def shape_of(node: GraphNode, shapes: Mapping[str, ModelShape]) -> ModelShape | None:

@@ -1,12 +1,10 @@
 """What a person asks of an output first: how much there is, what it is like, two examples."""
 
-import json
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import prod
 
 from astro_factory.core.artifacts import ArtifactType
+from astro_factory.core.weight_files import count_values
 from astro_factory.report.built import BuiltStage, Section
 from astro_factory.report.data import histogram, problem_facts, trace_facts
 from astro_factory.report.rows import rows_of
@@ -149,10 +147,7 @@ def _parameters(stage: BuiltStage) -> int:
     total = 0
     for name in stage.result.outputs:
         if name.endswith(".safetensors"):
-            with open(stage.folder / name, "rb") as file:
-                (size,) = struct.unpack("<Q", file.read(8))
-                head = json.loads(file.read(size))
-            total += sum(prod(tensor["shape"]) for key, tensor in head.items() if key != "__metadata__")
+            total += count_values(stage.folder / name)
     return total
 
 

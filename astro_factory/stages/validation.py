@@ -14,6 +14,7 @@ from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.errors import UserError
 from astro_factory.core.models import POINTER
 from astro_factory.core.results import Result
+from astro_factory.core.weight_files import read_head
 from astro_factory.stages import REGISTRIES, load_kind
 from astro_factory.stages.table_decoding import pages_fault
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MAX_JSON = 64 << 20
-"""Largest JSON file and largest safetensors header that are read, in bytes."""
+"""Largest JSON file that is read, in bytes."""
 _REQUIRED = {
     ArtifactType.REPORT: ("report.json", "analysis.json", "samples.parquet"),
     ArtifactType.PUBLICATION: ("publication.json",),
@@ -141,13 +142,6 @@ def _readable_as(expected: "pa.DataType", found: "pa.DataType") -> bool:
 
 
 def _safetensors_fault(path: Path) -> str | None:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(size - 8, _MAX_JSON):
-            return "its header is cut or too large"
-        header = json.loads(file.read(length))
-    if not isinstance(header, dict):
-        return "its header is not a JSON object"
-    ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
-    return None if max(ends, default=0) == size - 8 - length else "its size is not the one that its header declares"
+    tensors, start = read_head(path)
+    end = start + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
+    return None if end == path.stat().st_size else "its size is not the one that its header declares"

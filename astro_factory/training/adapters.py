@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from astro_factory.core.adapters import ADAPTER_WEIGHTS, AdapterConfig, missing_modules, read_adapter
+from astro_factory.core.adapters import ADAPTER_WEIGHTS, AdapterConfig, module_fault, rank_fault, read_adapter
 from astro_factory.core.devices import torch_device
 from astro_factory.core.errors import UserError
 from astro_factory.training.settings import LoraAdapter, TrainingConfig
@@ -57,7 +57,8 @@ def add_adapter(model: PreTrainedModel, settings: TrainingConfig, source: Path) 
         source: folder of the model artifact; if it is an adapter, its weights are the start.
 
     Raises:
-        UserError: E530 if the model lacks a module, E531 if an adapter to continue has other settings.
+        UserError: E530 if the model lacks a module, E534 if the rank is too large, E531 if an adapter to continue has
+            other settings.
     """
     from peft import LoraConfig, get_peft_model
     from peft.utils.save_and_load import set_peft_model_state_dict
@@ -92,10 +93,11 @@ def keep_single_precision(model: nn.Module) -> None:
 
 
 def adapter_config(adapter: LoraAdapter, model: PreTrainedModel) -> AdapterConfig:
-    """The adapter's config with the names of the modules. Raises `UserError` E530 if the model lacks one."""
+    """The adapter's config with the names of the modules. Raises `UserError` E530 if the model lacks one, E534."""
     there = linear_layers(model)
-    wanted = there if adapter.target_modules == "all-linear" else sorted(adapter.target_modules)
-    if fault := missing_modules(wanted, there):
+    wanted = sorted(there if adapter.target_modules == "all-linear" else adapter.target_modules)
+    fault = module_fault(wanted, there) or rank_fault(adapter.rank, (there[name] for name in wanted))
+    if fault:
         raise UserError(fault)
     return AdapterConfig(r=adapter.rank, lora_alpha=adapter.alpha, target_modules=wanted)
 
@@ -106,11 +108,15 @@ def config_of(model: "PeftModel") -> AdapterConfig:
     return AdapterConfig(r=lora.r, lora_alpha=lora.lora_alpha, target_modules=sorted(lora.target_modules))
 
 
-def linear_layers(model: PreTrainedModel) -> list[str]:
-    """Names of the linear layers below the output layer, each once, without the path."""
+def linear_layers(model: PreTrainedModel) -> dict[str, int]:
+    """Names of the linear layers below the output layer, without the path, with the shorter side of the largest."""
     output = model.get_output_embeddings()
-    named = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    return sorted({name.rpartition(".")[2] for name, module in named if module is not output})
+    found: dict[str, int] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, nn.Linear) and module is not output:
+            name = path.rpartition(".")[2]
+            found[name] = max(found.get(name, 0), min(module.in_features, module.out_features))
+    return found
 
 
 def adapter_of(model: nn.Module) -> "PeftModel | None":

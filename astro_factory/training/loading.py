@@ -14,12 +14,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from astro_factory.core.adapters import ADAPTER_WEIGHTS, AdapterConfig, base_source, read_adapter
+from astro_factory.core.adapters import (
+    A_SUFFIX,
+    ADAPTER_WEIGHTS,
+    B_SUFFIX,
+    TENSOR_PREFIX,
+    AdapterConfig,
+    base_source,
+    read_adapter,
+)
 from astro_factory.core.errors import UserError
 from astro_factory.core.models import check_weights
-
-_PREFIX, _A, _B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
-"""Parts of the names of tensors in PEFT's layout."""
 
 
 def load_causal_model(source: Path, dtype: str | torch.dtype = "auto", **options: Any) -> PreTrainedModel:
@@ -53,10 +58,10 @@ def merge(model: PreTrainedModel, adapter: dict[str, Tensor], config: AdapterCon
         UserError: E432 if the model lacks a module of the adapter or has another shape; `source` is named as its place.
     """
     with torch.no_grad():
-        for name in sorted(name.removesuffix(_A) for name in adapter if name.endswith(_A)):
+        for name in sorted(name.removesuffix(A_SUFFIX) for name in adapter if name.endswith(A_SUFFIX)):
             try:
-                weight = model.get_parameter(f"{name.removeprefix(_PREFIX)}.weight")
-                weight += config.scale * (adapter[name + _B].float() @ adapter[name + _A].float())
+                weight = model.get_parameter(f"{name.removeprefix(TENSOR_PREFIX)}.weight")
+                weight += config.scale * (adapter[name + B_SUFFIX].float() @ adapter[name + A_SUFFIX].float())
             except (AttributeError, KeyError, RuntimeError) as error:
                 cause = f"the model in '{source}' cannot be used: its adapter does not fit its base at {name}: {error}"
                 raise UserError.of("E432", cause, "use the adapter with the base that it was trained on") from error

@@ -43,6 +43,8 @@ class LoraAdapter(Config):
     def _inside(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
         if not names:
             raise ValueError("name at least one module, or leave it out for all-linear")
+        if isinstance(names, tuple) and (twice := [name for name in names if names.count(name) > 1]):
+            raise ValueError(f"it names '{twice[0]}' twice; name each module once")
         if isinstance(names, tuple) and (outer := [name for name in names if name in _OUTER]):
             raise ValueError(f"'{outer[0]}' cannot have an adapter: the loss reads its weights directly; leave it out")
         return names

@@ -65,6 +65,33 @@ def test_a_missing_module_is_found_in_every_model_of_known_shape(folder, base):
         preflight(make_plan(graph, Store(folder / "store")), online=False)
 
 
+@pytest.mark.parametrize(("modules", "highest"), [("all-linear", 64), ("[k_proj, down_proj]", 64)])
+def test_a_rank_above_that_of_every_matrix(folder, modules, highest):
+    for rank in (highest, highest + 1):
+        graph = compiled(folder, BASES["a folder"], f"{modules}, rank: {rank}")
+        found = adapter_faults(graph, graph.nodes)
+        assert [fault.code for fault in found] == ["E534"] * (rank > highest)
+    assert found[0].place and found[0].place.line == 12 and "above 64" in found[0].cause
+
+
+def test_an_adapter_that_vllm_could_not_load_is_found_before_it_is_trained(folder):
+    spec = folder / "spec.yaml"
+    compiled(folder, BASES["on the Hub"], "all-linear, rank: 513")
+    text = (
+        spec.read_text()
+        + """\
+    save: adapter
+problems:
+  puzzles: {kind: countdown, count: 4}
+  rates: {kind: pass_rate, model: tuned, engine: {kind: ENGINE}, problems: puzzles}
+"""
+    )
+    for engine, codes in (("vllm", ["E534"]), ("transformers", [])):
+        spec.write_text(text.replace("ENGINE", engine))
+        graph = compile_spec(spec)
+        assert [fault.code for fault in adapter_faults(graph, graph.nodes)] == codes
+
+
 @pytest.mark.parametrize("modules", ["all-linear", "[q_proj, down_proj]"])
 def test_modules_that_are_there(folder, modules):
     graph = compiled(folder, BASES["a folder"], modules)

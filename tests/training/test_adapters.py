@@ -8,8 +8,8 @@ import signal
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from astro_factory.core.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from astro_factory.core.errors import UserError
@@ -144,6 +144,12 @@ def test_weights_for_an_engine_are_merged_and_the_model_stays(trained):
             "the model has no linear layers called 'query', which adapter.target_modules names",
             "it has 'down_proj', 'gate_proj', 'k_proj', 'o_proj', 'q_proj', 'up_proj', 'v_proj'",
         ),
+        (
+            {"adapter": LORA | {"rank": 1000}},
+            "E534",
+            "the adapter has rank 1,000, and no matrix that it changes has a rank above 64",
+            "lower adapter.rank",
+        ),
         ({"quantize": "nf4", "precision": "bf16"}, "E532", "quantize: nf4 needs a GPU", "leave out quantize"),
         ({"optimizer": "adamw_8bit"}, "E532", "optimizer: adamw_8bit needs a GPU", "use adamw"),
     ],
@@ -184,6 +190,7 @@ def test_an_adapter_with_other_settings_cannot_continue(trained, inputs, tmp_pat
         ({"quantize": "nf4"}, "quantize: nf4 computes in bf16"),
         ({"adapter": LORA | {"target_modules": ["lm_head"]}}, "'lm_head' cannot have an adapter"),
         ({"adapter": LORA | {"target_modules": []}}, "name at least one module"),
+        ({"adapter": LORA | {"target_modules": ["q_proj", "v_proj", "q_proj"]}}, "it names 'q_proj' twice"),
     ],
 )
 def test_settings_that_contradict_each_other(changes, cause):
@@ -198,17 +205,67 @@ def test_settings_that_contradict_each_other(changes, cause):
         ({"peft_type": "IA3"}, "peft_type"),
         ({"r": 0}, "r: Input should be greater"),
         ({"target_modules": None}, "target_modules"),
+        ({"target_modules": "(q|v)_proj"}, "target_modules"),
+        ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights 'pissa_niter_4' has changed the base"),
+        ({"init_lora_weights": "olora"}, "init_lora_weights 'olora' has changed the base"),
+        ({"r": 8}, ", which is not of rank 8"),
+        ({"target_modules": ["q_proj"]}, "belongs to no module of target_modules"),
     ],
 )
 def test_adapters_of_other_forms_are_refused(trained, tmp_path, change, cause):
-    for name, data in contents(trained["adapter"]).items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(data)
-    file = tmp_path / ADAPTER_CONFIG
+    folder = shutil.copytree(trained["adapter"], tmp_path / "other")
+    file = folder / ADAPTER_CONFIG
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises(UserError, match="E432") as error:
-        load_causal_model(tmp_path)
+        load_causal_model(folder)
     assert cause in str(error.value)
+
+
+def renamed(tensors):
+    """As an older PEFT, or a training script of one's own, names them."""
+    return {name.replace(".weight", ".default.weight"): value for name, value in tensors.items()}
+
+
+def with_embedding(tensors):
+    """As PEFT saves an adapter whose tokenizer got more tokens."""
+    return tensors | {"base_model.model.model.embed_tokens.weight": torch.zeros(8, 64)}
+
+
+def half(tensors):
+    return {name: value for name, value in tensors.items() if "0.self_attn.q_proj.lora_B" not in name}
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (renamed, "lora_A.default.weight' is not part of a LoRA adapter of linear layers"),
+        (with_embedding, "embed_tokens.weight' is not part of a LoRA adapter of linear layers"),
+        (half, "0.self_attn.q_proj.lora_A.weight' lacks its counterpart"),
+        (lambda tensors: {}, "it has no tensors"),
+    ],
+)
+def test_no_tensor_of_an_adapter_is_left_out_silently(trained, tmp_path, change, cause):
+    """What is loaded would be the base, or another model than the one that was trained."""
+    folder = shutil.copytree(trained["adapter"], tmp_path / "other")
+    save_file(change(load_file(folder / ADAPTER_WEIGHTS)), folder / ADAPTER_WEIGHTS)
+    with pytest.raises(UserError, match="E432") as error:
+        load_causal_model(folder)
+    assert cause in str(error.value)
+
+
+def test_an_adapter_of_an_adapter_is_refused(trained, tmp_path):
+    folder = shutil.copytree(trained["adapter"], tmp_path / "upper")
+    shutil.rmtree(folder / "base")
+    shutil.copytree(trained["adapter"], folder / "base")
+    with pytest.raises(UserError, match=r"E432 .* it is an adapter of an adapter"):
+        load_causal_model(folder)
+
+
+def test_a_model_without_linear_layers_is_named():
+    """GPT-2's layers are of another class, which PEFT's `all-linear` leaves out too."""
+    model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=16, vocab_size=50, n_positions=32))
+    with pytest.raises(UserError, match="E530 the model has no linear layers that an adapter could change"):
+        adapters.adapter_config(LoraAdapter(kind="lora"), model)
 
 
 def test_all_linear_leaves_out_the_output_layer(inputs):
