@@ -8,6 +8,7 @@ from astro_factory.exporting.common import (
     clipping,
     divided,
     explain_machine,
+    explain_on_policy,
     explain_rounds,
     explain_steps,
     explain_warm_up,
@@ -68,6 +69,7 @@ def export_grpo(export: ExportFolder) -> None:
     text = "groups without a signal are not replaced"
     translation.differs("max_replacements", text, when=settings.max_replacements > 0)
     explain_rounds(translation, settings)
+    explain_on_policy(translation, settings)
     export.text(_CONFIG, _yaml(translation))
 
 

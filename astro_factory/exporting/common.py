@@ -60,9 +60,22 @@ def explain_rounds(translation: Translation, settings: GRPOSettings) -> None:
     translation.differs("match_tokens", text, when=settings.match_tokens is not None)
     translation.differs("count_tokens", "sampled tokens are not counted", when=settings.count_tokens)
     translation.differs("alarm", "there are no alarms")
+    text = "every problem is asked as often as any other, whatever its pass rate"
+    translation.differs("difficulty", text, when=settings.difficulty is not None)
+    translation.differs("start_from", "every response begins anew", when=settings.start_from is not None)
     counted = getattr(settings, "template", None) is not None  # a field of the stage's kind
     translation.differs("template", "the training curves do not count backtracks", when=counted)
     translation.done("response_steps")
+
+
+def explain_on_policy(translation: Translation, settings: GRPOSettings) -> None:
+    text = "responses come from the weights that train on them"
+    translation.differs("off_policy_steps", text, when=settings.off_policy_steps > 0)
+
+
+def explain_length_cost(translation: Translation, settings: GRPOSettings) -> None:
+    text = "reward functions do not see how many tokens a response has: a correct one earns `correct`"
+    translation.differs("reward.length_cost", text, when=settings.reward.length_cost > 0)
 
 
 def explain_unjudged(translation: Translation) -> None:

@@ -8,6 +8,7 @@ from astro_factory.exporting.common import (
     LINEAR_LAYERS,
     divided,
     explain_decay,
+    explain_length_cost,
     explain_machine,
     explain_rounds,
     explain_steps,
@@ -241,9 +242,9 @@ def _put_orchestrator(export: ExportFolder, settings: GRPOSettings) -> None:
     translation, key = export.translation, "orchestrator"
     translation.put(f"{key}.batch_size", settings.prompts_per_step * settings.group_size, "prompts_per_step")
     translation.put(f"{key}.group_size", settings.group_size, "group_size")
-    translation.put(f"{key}.max_off_policy_steps", 1)
+    translation.put(f"{key}.max_off_policy_steps", 1, "off_policy_steps")
     text = "the next round is sampled while this one trains: responses are up to one step old"
-    translation.differs("rollouts", text)
+    translation.differs("rollouts", text, when=not settings.off_policy_steps)
     translation.put(f"{key}.renderer.name", "default")
     translation.put(f"{key}.algo.type", "grpo")
     translation.put(f"{key}.train.sampling.temperature", settings.temperature, "temperature")
@@ -270,6 +271,7 @@ def _put_objective(translation: Translation, settings: GRPOSettings) -> None:
     translation.differs("mask_truncated", "cut-off responses count in the loss", when=settings.mask_truncated)
     translation.differs("max_replacements", "groups without a signal are left out", when=settings.max_replacements > 0)
     explain_rounds(translation, settings)
+    explain_length_cost(translation, settings)
     explain_unjudged(translation)
     translation.differs("micro_batch_size", "responses are packed into rows of seq_len tokens")
 

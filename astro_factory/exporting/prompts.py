@@ -36,9 +36,9 @@ def longest_prompt(source: Source, problems: list[Problem]) -> int:
 
 def write_judge(export: ExportFolder, problems: list[Problem]) -> None:
     """Write the reward's settings, and say what the trainer's environment needs for them."""
-    settings = export.source.grpo.reward
-    ends = [] if settings.truncated is None else [terminator(export.source.tokenizer)]
-    Judge(settings, frozenset(ends)).save(export.file(REWARD_FILE))
+    settings = export.source.grpo
+    ends = [] if settings.reward.truncated is None else [terminator(export.source.tokenizer)]
+    Judge(settings.reward, frozenset(ends), settings.max_new_tokens).save(export.file(REWARD_FILE))
     export.notes.append(
         "The rewards come from astro-factory's verifiers: install it beside the trainer, with `pip install --no-deps "
         "astro-factory` and `pip install sympy`."

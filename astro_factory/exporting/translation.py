@@ -86,7 +86,9 @@ def _leaves(settings: Config, prefix: str = "") -> Iterator[tuple[str, Any, Any]
     for name, field in type(settings).model_fields.items():
         value, default = getattr(settings, name), field.get_default(call_default_factory=True)
         if isinstance(value, Config):
-            yield from _leaves(value, f"{prefix}{name}.")
+            inner = _leaves(value, f"{prefix}{name}.")
+            # a part that is off by default is a difference, also where its own fields are at their defaults
+            yield from inner if default is not None else ((path, leaf, ...) for path, leaf, _ in inner)
         else:
             default = list(default) if isinstance(default, tuple) else default
             yield prefix + name, plain[name], default

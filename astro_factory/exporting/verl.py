@@ -9,7 +9,9 @@ from astro_factory.exporting.common import (
     clipping,
     divided,
     explain_decay,
+    explain_length_cost,
     explain_machine,
+    explain_on_policy,
     explain_rounds,
     explain_steps,
     explain_unjudged,
@@ -262,6 +264,7 @@ def _put_rounds(export: ExportFolder, settings: GRPOSettings, problems: list[Pro
     translation.put("actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu", micro)
     translation.put(f"{_ACTOR}.ppo_epochs", settings.num_iterations, "num_iterations")
     explain_rounds(translation, settings)
+    explain_on_policy(translation, settings)
     if settings.max_replacements:
         translation.put("algorithm.filter_groups.enable", True, "max_replacements")
         most = 1 + settings.max_replacements
@@ -333,4 +336,5 @@ def _put_reward(translation: Translation, settings: GRPOSettings) -> None:
     translation.put("reward.custom_reward_function.name", "compute_score")
     text = "verl's reward functions do not see whether a response was cut off: its verdict decides"
     translation.differs("reward.truncated", text, when=settings.reward.truncated is not None)
+    explain_length_cost(translation, settings)
     explain_unjudged(translation)

@@ -1,9 +1,12 @@
 """A small spec with real inputs, and exports of its stages."""
 
 import itertools
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+from safetensors.torch import save_file
 from transformers import AutoTokenizer
 
 from astro_factory.core.adapters import ADAPTER_CONFIG, ADAPTER_WEIGHTS, BASE, AdapterConfig
@@ -27,6 +30,8 @@ problems:
 templates:
   talk: reflection/countdown.jinja
 stages:
+  trees: {kind: search, model: blank, problems: puzzles, engine: {kind: transformers}, 
+    policy: {kind: best_of_n, n: 2}}
   lessons: {kind: practice, count: 40, numbers: {3: 1.0}}
   tuned: {kind: sft, model: blank, data: lessons, learning_rate: 0.01, batch_size: 8}
   trained: {kind: grpo, model: tuned, problems: puzzles, steps: 3, prompts_per_step: 4, group_size: 2,
@@ -48,9 +53,13 @@ def make_inputs(folder: Path) -> dict[str, Path]:
 
 def make_adapter(folder: Path) -> Path:
     """The artifact of an adapter on a model."""
-    make_model(folder)
-    (folder / "model.safetensors").rename(folder / ADAPTER_WEIGHTS)
-    make_model(folder / BASE)
+    model = make_model(folder / BASE)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copyfile(model / name, folder / name)
+    module = "base_model.model.model.layers.0.self_attn.q_proj.lora"
+    save_file(
+        {f"{module}_A.weight": torch.zeros(4, 64), f"{module}_B.weight": torch.zeros(64, 4)}, folder / ADAPTER_WEIGHTS
+    )
     config = AdapterConfig(r=4, lora_alpha=8, target_modules=["q_proj"], base_model_name_or_path=BASE)
     (folder / ADAPTER_CONFIG).write_text(config.text())
     return folder

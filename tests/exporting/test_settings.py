@@ -1,6 +1,7 @@
 """Every setting of a stage stands in the trainer's config or among the differences."""
 
 import json
+import re
 from importlib import import_module
 
 import pytest
@@ -11,6 +12,8 @@ from astro_factory.core.errors import UserError
 from astro_factory.exporting import export_stage
 from astro_factory.exporting.common import divided
 from astro_factory.exporting.toml import toml
+from astro_factory.stages import grpo, sft
+from astro_factory.training.settings import Reward
 from tests.exporting.stages import SPEC, TRAINERS, export, make_adapter, make_inputs, source
 
 SHARED = {
@@ -30,6 +33,7 @@ SHARED = {
     "save_every": "3",
     "save_every_minutes": "5",
     "adapter": "{kind: lora, rank: 4, alpha: 8.5, target_modules: [q_proj]}",
+    "adapter of defaults": "{kind: lora}",
     "launch.processes": "2",
     "launch.device": "cpu",
     "launch": "{processes: 4, nodes: 2}",
@@ -64,11 +68,26 @@ GRPO = SHARED | {
     "mask_truncated": "true",
     "micro_batch_size": "2",
     "template": "talk",
+    "difficulty": "{}",
+    "start_from": "{trees: trees}",
+    "off_policy_steps": "1",
+    "reward.correct": "{correct: 2}",
+    "reward.incorrect": "{incorrect: -1}",
+    "reward.no_answer": "{no_answer: -2}",
+    "reward.timeout": "{timeout: -2}",
+    "reward.truncated": "{truncated: -2}",
+    "reward.length_cost": "{length_cost: 0.5}",
     "rollouts": VLLM + "}",
     "rollouts.correction": VLLM + ", correction: {mode: sequence_mask, max_ratio: 3, min_ratio: 0.5}}",
     "rollouts.mode": VLLM + ", mode: server, server_url: 'http://host:9000'}",
     "rollouts.tensor_parallel_size": VLLM + ", tensor_parallel_size: 2}",
 }
+
+
+ELSEWHERE = {"kind", "model", "data", "problems", "match_tokens", "alarm", "loss", "quantize", "save"}
+"""Fields that other tests change, or that are a difference whatever their value."""
+MEANINGLESS = {"budget", "heartbeat_s", "grace_s", "log_every", "response_steps"}
+"""Fields about the run of a stage here; those of a budget become differences by themselves."""
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +96,20 @@ def inputs(tmp_path_factory):
 
 
 def said(made) -> str:
-    """All that an export says: its config, and how the trainer differs."""
+    """All that an export says: its config, its reward, and how the trainer differs."""
     config = {key: value for key, value in made.translation.config.items() if key != "folder"}
-    summary = made.as_json()
-    text = json.dumps([config, summary["differences"], summary["commands"]], default=str)
+    summary, reward = made.as_json(), made.file("reward.json")
+    judge = reward.read_text() if reward.exists() else ""
+    text = json.dumps([config, judge, summary["differences"], summary["commands"]], default=str)
     return text.replace(str(made.folder), "FOLDER")
+
+
+@pytest.mark.parametrize(("kind", "changes"), [(sft.Config, SFT), (grpo.Config, GRPO)], ids=["sft", "grpo"])
+def test_every_setting_is_tried(kind, changes):
+    tried = {setting.partition(".")[0] for setting in changes} | ELSEWHERE | MEANINGLESS
+    assert kind.model_fields.keys() <= tried
+    if kind is grpo.Config:
+        assert {f"reward.{name}" for name in Reward.model_fields} <= changes.keys()
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
@@ -89,12 +117,20 @@ def said(made) -> str:
 def test_no_setting_is_dropped_silently(inputs, tmp_path, trainer, stage, changes):
     base, dropped = said(export(tmp_path, inputs, trainer, stage)), []
     for setting, value in changes.items():
-        name = setting if setting.startswith("launch.") else setting.partition(".")[0]
+        name = setting if setting.startswith("launch.") else re.split("[. ]", setting)[0]
         changed = export(tmp_path, inputs, trainer, stage, [f"stages.{stage}.{name}={value}"])
         unexplained = [d for d in changed.translation.differences if "no such setting" in d.text]
         if said(changed) == base or unexplained:
             dropped.append((setting, unexplained))
     assert not dropped
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("setting", ["quantize=nf4", "save=adapter"])
+def test_no_setting_of_an_adapter_is_dropped_silently(inputs, tmp_path, trainer, setting):
+    sets = ["stages.trained.adapter={kind: lora}", "stages.trained.precision=bf16"]
+    base = export(tmp_path, inputs, trainer, "trained", sets)
+    assert said(export(tmp_path, inputs, trainer, "trained", [*sets, f"stages.trained.{setting}"])) != said(base)
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
