@@ -69,20 +69,22 @@ def estimates(plan: Plan, store: Store) -> dict[str, Estimate]:
         return {}
     machine = machine_kind(environment())
     rows: dict[str, float | None] = {}
+    limits: dict[str, float | None] = {}  # rows at most: earlier runs may have had fewer
     found: dict[str, Estimate] = {}
     history: dict[tuple[str, str], list[Cost]] = {}
     for name, item in plan.nodes.items():
         workload = workload_of(item.node, input_rows(item.node, rows))
+        most = workload_of(item.node, input_rows(item.node, limits))
         if isinstance(item, Hit | Import):
-            rows[name] = item.result.provenance.get("rows", workload.rows)
+            rows[name] = limits[name] = item.result.provenance.get("rows", workload.rows)
             continue
         kind = (item.node.section, item.node.kind)
         if kind not in history:
             history[kind] = read_costs(store, item.node)
-        estimate = _estimate(item.node, plan.graph.name, workload, history[kind], machine)
-        estimate = replace(estimate, most_calls=workload.calls, most_tokens=workload.tokens)
+        estimate = _estimate(item.node, plan.graph.name, workload, most, history[kind], machine)
         found[name] = _with_items(estimate, extrapolation(plan, item, store), processors(item.node)[0])
-        rows[name] = found[name].rows
+        limits[name] = most.rows or getattr(item.node.config, "limit", None)
+        rows[name] = min((count for count in (found[name].rows, limits[name]) if count is not None), default=None)
     return found
 
 
@@ -124,7 +126,10 @@ def _with_items(estimate: Estimate, found: Extrapolation | None, count: float) -
     )
 
 
-def _estimate(node: GraphNode, spec: str, workload: Workload, history: list[Cost], machine: str) -> Estimate:
+def _estimate(
+    node: GraphNode, spec: str, workload: Workload, most: Workload, history: list[Cost], machine: str
+) -> Estimate:
+    """An estimate from the work that is likely, or without earlier runs the most that the config allows."""
     comparable = [cost for cost in history if cost.unit == workload.unit]
     stage = node.name.partition("[")[0]
     own = [cost for cost in comparable if (cost.spec, cost.stage) == (spec, stage)][-_RUNS:]
@@ -133,8 +138,8 @@ def _estimate(node: GraphNode, spec: str, workload: Workload, history: list[Cost
     processor = timed[-1].processor if timed else processors(node)[1]
     units = workload.units
     if not runs or units is None:
-        basis = AT_MOST if workload.calls is not None or workload.tokens is not None else ""
-        return Estimate(workload.calls, workload.tokens, None, processor, None, workload.rows, basis)
+        basis = AT_MOST if most.calls is not None or most.tokens is not None else ""
+        return Estimate(most.calls, most.tokens, None, processor, None, most.rows, basis, most.calls, most.tokens)
     rows = _scaled(units, runs, lambda cost: cost.rows)
     size = _scaled(units, runs, lambda cost: cost.bytes) if rows is not None else sum(c.bytes for c in runs) / len(runs)
     return Estimate(
@@ -145,6 +150,8 @@ def _estimate(node: GraphNode, spec: str, workload: Workload, history: list[Cost
         bytes=size,
         rows=rows,
         basis=f"from {len(runs)} earlier run{'s' * (len(runs) > 1)}{'' if own else f' of {node.kind}'}",
+        most_calls=most.calls,
+        most_tokens=most.tokens,
     )
 
 

@@ -151,6 +151,17 @@ def test_rows_of_what_is_there_are_known(bench):
     assert estimates(plan, bench.store)["their_trees"].calls == 8 * 30
 
 
+def test_rows_of_earlier_runs_are_no_limit(bench):
+    """Another file may have had fewer problems; a `limit` holds for every file."""
+    keep(bench, "problems.hub", replace(RUN, unit="runs", units=1.0, rows=8, calls=0, tokens=0))
+    keep(bench, "stages.search", RUN)
+    trees = estimated(bench)["their_trees"]
+    assert (trees.calls, trees.most_calls) == (800 * 8 * 30 / 1000, None)
+    bench.path.write_text(SPEC.replace("org/problems,", "org/problems, limit: 5,"))
+    trees = estimated(bench)["their_trees"]
+    assert (trees.calls, trees.most_calls) == (800 * 5 * 30 / 1000, 5 * 30)
+
+
 def test_calls_per_tree_or_trace_are_estimated_from_earlier_runs(bench):
     """No config gives the number of correct terminals per tree or of lines per trace; a rewritten trace is one row."""
     before = estimated(bench)
