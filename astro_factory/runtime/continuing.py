@@ -16,6 +16,7 @@ from astro_factory.core.differences import leaves
 from astro_factory.core.errors import UserError
 from astro_factory.core.plans import MISSING, ToRun
 from astro_factory.runtime.limits import SPENT
+from astro_factory.runtime.stored_curve import CURVE
 from astro_factory.store import Store
 from astro_factory.store.files import write_atomic
 
@@ -80,8 +81,9 @@ def _take(source: Path, record: Mapping[str, Any], staging: Path, planned: ToRun
     write_atomic(staging / _CONTINUED, json.dumps([*continuations(source), step]).encode())
     shutil.rmtree(staging / "work", ignore_errors=True)
     (source / "work").rename(staging / "work")
-    if (source / SPENT).exists():
-        (source / SPENT).replace(staging / SPENT)
+    for name in (SPENT, CURVE):
+        if (source / name).exists():
+            (source / name).replace(staging / name)
     shutil.rmtree(source, ignore_errors=True)
     return f"continues the checkpoint of an earlier run across {', '.join(changed)}"
 

@@ -22,6 +22,7 @@ from astro_factory.runtime.processes import ProcessPool
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.publication import write_provenance
 from astro_factory.runtime.stage_job import Job, append_line, staging_lock
+from astro_factory.runtime.stored_curve import StoredCurve
 from astro_factory.stages import stage_kind
 from astro_factory.stages.validation import output_fault
 from astro_factory.store import Store
@@ -167,12 +168,12 @@ def _run(
     staging = _staging(store, planned.key, on_event)
     describe_run(staging, planned)
     limits = Limits(planned.config, staging)
-    curve: list[dict[str, Any]] = []
+    curve = StoredCurve(staging)
     rows: dict[str, int] = {}
 
     def record(event: StageEvent) -> None:
         if event["event"] == "metric":
-            curve.append({"step": event["step"], **event["values"]})
+            curve.add(event["step"], event["values"])
         elif event["event"] == "rows":
             rows["rows"] = event["count"]
         on_event(event)
@@ -197,7 +198,7 @@ def _run(
         **({"continued": steps} if (steps := continuations(staging)) else {}),
         **limits.spent(),
         **rows,
-        "metrics": curve,
+        "metrics": curve.points(),
     }
     result = store.commit(planned.key, planned.record, staging / "out", provenance, staging / ITEMS)
     known = {name: results[name].provenance.get("rows") for name in planned.node.references}

@@ -49,6 +49,13 @@ def test_provenance_is_beside_the_output_not_in_it(bench):
     assert str(bench.folder) not in text and "notes" not in text
 
 
+def test_the_curve_of_a_resumed_run_begins_at_the_first_step(bench):
+    bench.write("a: {kind: heavy, do: [curve_in_two_runs]}")
+    assert not bench.build().ok
+    points = bench.build().results["a"].provenance["metrics"]
+    assert [(point["step"], point["loss"]) for point in points] == [(1, 10.0), (2, 20.0), (3, 31.0), (4, 41.0)]
+
+
 @pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize(

@@ -140,6 +140,18 @@ def curve(ctx, config):
     ctx.events.progress(3, 3, "steps", loss=1.0)
 
 
+def curve_in_two_runs(ctx, config):
+    """Four steps with a checkpoint after the second; the first run dies after the third."""
+    checkpoint = ctx.scratch / "checkpoint"
+    resumes = checkpoint.exists()
+    for step in range(3 if resumes else 1, 5):
+        ctx.events.metric(step, {"loss": 10.0 * step + resumes})
+        if step == 2:
+            checkpoint.touch()
+        if step == 3 and not resumes:
+            die(ctx, config)
+
+
 def learn(ctx, config):
     """Half of a training run; the other half when the test writes the note `go`."""
     ctx.events.phase("train")
