@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from astro_factory.core.code_folders import looking_in
 from astro_factory.core.graph import GraphNode
