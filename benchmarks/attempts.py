@@ -15,6 +15,7 @@ A model that remembers what it has tried is above the independent column; one th
 import argparse
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import nan
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,14 +47,18 @@ class Attempt(NamedTuple):
 
 
 def independent(correct: Sequence[int], samples: int, most: int) -> list[float]:
-    """Chance that the k-th of independent samples is correct if none before it is, for k from 1 to `most`.
+    """Chance that the k-th of independent samples is correct if none before it is, for k from 1 to `most`; NaN where
+    one before it always is.
 
     Args:
         correct: how many of a puzzle's samples are correct, for each puzzle.
         samples: how many samples each has, at least `most`.
     """
     solved = [sum(pass_at_k(count, samples, k) for count in correct) / len(correct) for k in range(1, most + 1)]
-    return [(now - before) / (1 - before) for before, now in zip([0.0, *solved], solved, strict=False)]
+    return [
+        (now - before) / (1 - before) if before < 1 else nan
+        for before, now in zip([0.0, *solved], solved, strict=False)
+    ]
 
 
 def in_context(responses: Iterable[Answered], most: int) -> list[Attempt]:
@@ -76,7 +81,9 @@ def in_context(responses: Iterable[Answered], most: int) -> list[Attempt]:
 def _repeats(problem: Problem, text: str) -> list[bool]:
     """For each completed attempt of a response whether it repeats an earlier one."""
     verifier = get_verifier(problem.verifier)
-    steps = verifier.stated_steps(problem, text) or []
+    steps = verifier.stated_steps(problem, text)
+    if steps is None:
+        raise SystemExit(f"the domain '{problem.verifier}' reads no states from steps, so it knows no attempts")
     ends = [index + 1 for index, step in enumerate(steps) if step.ends]
     counts = [state_moves(verifier.start(problem), steps[:end]).repeated for end in ends]
     return [now > before for before, now in zip([0, *counts], counts, strict=False)]
@@ -93,6 +100,10 @@ def main() -> None:
     options = parser.parse_args()
     spec, graph, stage = read_target(options.target, options.set, None)
     store, config = open_store(options.store), graph.nodes[stage].config
+    if unknown := [name for name in (options.arm, options.base) if name not in config.arms]:
+        parser.error(f"'{unknown[0]}' is not an arm of '{stage}'; its arms are {', '.join(config.arms)}")
+    if options.most > config.samples_of(options.base):
+        parser.error(f"--most is at most {config.samples_of(options.base)}, the number of samples of '{options.base}'")
     results = built_results(graph, spec, store, stage, config.suite.problems)
     folders = {name: store.output(result) for name, result in results.items()}
     evaluation = Evaluation(graph.name, stage, results[stage], config, folders[stage], folders)

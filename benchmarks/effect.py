@@ -11,9 +11,8 @@ import json
 import time
 from collections import defaultdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 from astro_factory.core.tables import read_table
 from astro_factory.evaluation.metrics import solved_at
@@ -22,6 +21,9 @@ from astro_factory.plan import make_plan
 from astro_factory.runtime import BuildOptions, build
 from astro_factory.spec import compile_spec
 from astro_factory.store import Store
+
+Place = tuple[str, str, str]
+"""Source, problem and cluster."""
 
 
 def built(spec: Path, stage: str, seed: int, store: Store, profile: str | None, jobs: int | None) -> tuple[Path, float]:
@@ -39,18 +41,28 @@ def _say(name: str, event: dict[str, Any]) -> None:
         print(f"{name} {event.get('outcome', 'starts')}", flush=True)
 
 
-def pass_rates(folder: Path, samples: int) -> dict[str, dict[tuple[str, str], float]]:
-    """Arm to (cluster, problem) to the share of its first `samples` samples that are right."""
+def pass_rates(folder: Path, samples: int) -> dict[str, dict[Place, float]]:
+    """Arm to (source, problem, cluster) to the share of its first `samples` samples that are right."""
     rows = defaultdict(lambda: defaultdict(list))
     for row in read_table(folder / "samples.parquet"):
         if row["sample"] < samples:
-            rows[row["arm"]][row["cluster"], row["problem"]].append(row)
+            rows[row["arm"]][row["source"], row["problem"], row["cluster"]].append(row)
     return {arm: {key: solved_at(found, 1) for key, found in problems.items()} for arm, problems in rows.items()}
 
 
-def pooled(differences: list[dict[tuple[str, str], float]]) -> dict[str, float]:
-    """Mean over seeds of per-problem differences; its interval covers other seeds and other clusters of problems."""
-    rows = [(value, cluster, seed) for seed, own in enumerate(differences) for (cluster, _), value in own.items()]
+def differences(ours: dict[Place, float], theirs: dict[Place, float]) -> dict[Place, float]:
+    """The difference of each problem that both have."""
+    return {place: ours[place] - theirs[place] for place in ours if place in theirs}
+
+
+def pooled(differences: list[dict[Place, float]]) -> dict[str, float]:
+    """Mean over seeds of per-problem differences; its interval covers other seeds and other clusters of problems.
+
+    With one seed it covers other problems alone. Raises `ValueError` where there are no differences.
+    """
+    rows = [(value, cluster, seed) for seed, own in enumerate(differences) for (*_, cluster), value in own.items()]
+    if not rows:
+        raise ValueError("the arms have no problem in common")
     found = mean_over_seeds(*zip(*rows, strict=True))
     return {"difference": round(found.value, 4), "low": round(found.low, 4), "high": round(found.high, 4)}
 
@@ -67,8 +79,8 @@ def compare(folders: list[Path]) -> dict[str, Any]:
     }
     paired = []
     for arm, baseline in pairs:
-        seeds = [{key: seed[arm][key] - seed[baseline][key] for key in seed[arm]} for seed in rates]
-        each = [round(float(np.mean(list(seed.values()))), 4) for seed in seeds]
+        seeds = [differences(seed.get(arm, {}), seed.get(baseline, {})) for seed in rates]
+        each = [round(fmean(seed.values()), 4) for seed in seeds if seed]
         paired.append({"arm": arm, "baseline": baseline, "seeds": each, **pooled(seeds)})
     names = ("arm", "baseline", "votes", "arm_value", "baseline_value", "difference", "sample_and_check")
     control = [

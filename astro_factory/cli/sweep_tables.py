@@ -46,7 +46,8 @@ def print_table(table: Mapping[str, Any], folder: Path) -> None:
         for cells in zip(*columns.values(), strict=True):
             shown.add_row(*map(Text, cells))
         console.print(shown)
-        console.print(f"{_seeds(rows[0]['seeds'])}; intervals of 95% over problems and seeds", highlight=False)
+        over = "problems and seeds" if rows[0]["seeds"] > 1 else "problems only, which say nothing about other seeds"
+        console.print(f"{_seeds(rows[0]['seeds'])}; intervals of 95% over {over}", highlight=False, soft_wrap=True)
         if any(row.get("dropped_after") for row in rows):
             console.print(
                 "dropped variants have intervals from fewer seeds (with one seed, over problems only); "

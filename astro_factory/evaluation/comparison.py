@@ -49,6 +49,8 @@ class Comparison(Config):
         for arm, baseline in (*self.compare, *self.equal_tokens):
             if arm == baseline:
                 raise ValueError(f"'{arm}' is compared with itself")
+        if self.samples_for and self.suite.temperature == 0:
+            raise ValueError("at temperature 0 all samples of a problem are equal; leave samples_for out")
         for name, samples in self.samples_for.items():
             if samples < self.suite.samples:
                 raise ValueError(f"samples_for.{name} is less than the suite's {self.suite.samples} samples")

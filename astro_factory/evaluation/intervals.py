@@ -14,7 +14,7 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 
 
-_POWER = 0.8
+POWER = 0.8
 """Power at which a difference counts as detectable."""
 
 
@@ -23,7 +23,7 @@ def detectable(low: float, high: float) -> float:
     power of 80 % (Miller 2024, arXiv 2411.00640, section 5)."""
     normal = NormalDist()
     quantile = normal.inv_cdf((1 + CONFIDENCE) / 2)
-    return (high - low) / 2 / quantile * (quantile + normal.inv_cdf(_POWER))
+    return (high - low) / 2 / quantile * (quantile + normal.inv_cdf(POWER))
 
 
 class Interval(NamedTuple):

@@ -7,11 +7,16 @@ it is about as wide as a bootstrap's; where three seeds scatter, it is far wider
 """
 
 from collections.abc import Hashable, Sequence
+from math import exp, lgamma, pi, sqrt
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
-from astro_factory.evaluation.intervals import CONFIDENCE
+from astro_factory.evaluation.intervals import CONFIDENCE, POWER
+
+_NOTHING = 1e-18
+"""Variances below this are rounding errors."""
 
 
 class MeanOverSeeds(NamedTuple):
@@ -21,22 +26,34 @@ class MeanOverSeeds(NamedTuple):
     low: float
     high: float
     p: float
+    detectable: float
+    """The true mean that would be found with a power of 80 %; NaN where nothing varies, so that nothing is known."""
 
 
 def mean_over_seeds(
     values: Sequence[float], clusters: Sequence[Hashable], seeds: Sequence[Hashable], confidence: float = CONFIDENCE
 ) -> MeanOverSeeds:
-    """The mean of `values`, one for each problem under each seed, all three sequences in the same order."""
+    """The mean of `values`, one for each problem under each seed, all three sequences in the same order.
+
+    Where all clusters show the same mean, there is no variance to use, and the interval has no width. The p-value is
+    then that of the sign test, which depends on the number of clusters: one problem alone proves nothing.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not len(values):
+        raise ValueError("no problem is in both")
     array = np.asarray(values, dtype=np.float64)
     mean = float(array.mean())
     parts = [_variance(array, clusters), _variance(array, seeds)]
     variance = sum(variance for variance, _ in parts)
-    if variance <= 0:
-        return MeanOverSeeds(mean, mean, mean, 1.0 if mean == 0 else 0.0)
+    if variance <= _NOTHING:
+        return MeanOverSeeds(mean, mean, mean, 1.0 if mean == 0 else 2.0 ** (1 - len(set(clusters))), float("nan"))
     freedom = variance**2 / sum(own**2 / others for own, others in parts if own)
     error = variance**0.5
-    half = _t_quantile((1 + confidence) / 2, freedom) * error
-    return MeanOverSeeds(mean, mean - half, mean + half, 2 * _t_tail(abs(mean) / error, freedom))
+    quantile = _t_quantile((1 + confidence) / 2, freedom)
+    half, detectable = quantile * error, (quantile + _t_quantile(POWER, freedom)) * error
+    return MeanOverSeeds(mean, mean - half, mean + half, 2 * _t_tail(abs(mean) / error, freedom), detectable)
 
 
 def _variance(values: np.ndarray, groups: Sequence[Hashable]) -> tuple[float, int]:
@@ -58,11 +75,13 @@ def _t_tail(t: float, freedom: float) -> float:
 
 
 def _t_quantile(share: float, freedom: float) -> float:
-    """The t below which `share` of the distribution lies, by bisection."""
-    low, high = 0.0, 1.0
-    while _t_tail(high, freedom) > 1 - share:
-        low, high = high, 2 * high
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_tail(middle, freedom) > 1 - share else (low, middle)
-    return high
+    """The t below which `share` (above a half) of the distribution lies, by Newton's method: the tail is convex, and
+    the normal distribution's quantile lies below it, so the steps never pass it."""
+    t, scale = NormalDist().inv_cdf(share), exp(lgamma((freedom + 1) / 2) - lgamma(freedom / 2)) / sqrt(freedom * pi)
+    for _ in range(30):
+        density = scale * (1 + t * t / freedom) ** (-(freedom + 1) / 2)
+        step = (_t_tail(t, freedom) - (1 - share)) / density
+        t += step
+        if step < 1e-9:
+            break
+    return t

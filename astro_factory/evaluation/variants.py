@@ -8,12 +8,12 @@ other problems and other seeds (`evaluation.seeds`); p-values get Holm's correct
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from typing import NotRequired
 
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12 on
 
-from astro_factory.evaluation.intervals import detectable
 from astro_factory.evaluation.metrics import Row, per_problem
 from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES
 from astro_factory.evaluation.seeds import MeanOverSeeds, mean_over_seeds
@@ -53,7 +53,8 @@ class VariantRow(TypedDict):
     search_tokens: int | None
     """Tokens that search sampled for a repetition, on average; null where the variant has no search."""
     difference: NotRequired[float]
-    """Mean difference from the baseline; absent for the baseline itself, as are the next five."""
+    """Mean difference from the baseline; absent for the baseline itself and where no problem is in both, as are the
+    next five."""
     low: NotRequired[float]
     """Lower end of its 95 % interval."""
     high: NotRequired[float]
@@ -63,7 +64,8 @@ class VariantRow(TypedDict):
     p_holm: NotRequired[float]
     """Its p-value after Holm's correction over the variants."""
     detectable: NotRequired[float]
-    """The smallest true difference that a comparison of this size would have found in four of five cases."""
+    """The smallest true difference that a comparison of this size would have found in four of five cases; absent also
+    where all problems differ by as much."""
     dropped_after: NotRequired[int | None]
     """With halving: the number of seeds after which the variant was dropped, null if it never was."""
 
@@ -103,12 +105,13 @@ def compare(variants: Sequence[VariantRuns], metrics: Sequence[str], samples: in
         base = columns[id(baseline)]
         name = next(iter(base))
         arm_rows = [_row(variant, arm, columns[id(variant)], name) for variant in ordered]
-        differences = [_difference(columns[id(v)][name], base[name]) for v in others]
-        corrected = holm([difference.p for difference in differences])
-        for row, difference, p in zip(arm_rows[1:], differences, corrected, strict=True):
-            row["difference"], row["low"], row["high"], row["p"] = difference
+        found = [_difference(columns[id(v)][name], base[name]) for v in others]
+        compared = [(row, one) for row, one in zip(arm_rows[1:], found, strict=True) if one]
+        for (row, difference), p in zip(compared, holm([one.p for _, one in compared]), strict=True):
+            row["difference"], row["low"], row["high"], row["p"], detectable = difference
             row["p_holm"] = round(p, _DIGITS)
-            row["detectable"] = round(detectable(difference.low, difference.high), _DIGITS)
+            if not isnan(detectable):
+                row["detectable"] = detectable
         rows += arm_rows
     return rows
 
@@ -161,9 +164,11 @@ def _by_seed(column: Column) -> dict[str, float]:
     return {seed: _mean({place: value for place, value in column.items() if place[0] == seed}) for seed in seeds}
 
 
-def _difference(ours: Column, theirs: Column) -> MeanOverSeeds:
-    """The mean difference over the problems and seeds that both have."""
+def _difference(ours: Column, theirs: Column) -> MeanOverSeeds | None:
+    """The mean difference over the problems and seeds that both have; None if there are none."""
     places = [place for place in ours if place in theirs]
+    if not places:
+        return None
     differences = [ours[place][0] - theirs[place][0] for place in places]
     found = mean_over_seeds(differences, [ours[place][1] for place in places], [place[0] for place in places])
     return MeanOverSeeds(*(round(value, _DIGITS) for value in found))

@@ -189,7 +189,19 @@ class Reward(Config):
     length_cost: Annotated[float, Field(ge=0), LATER] = 0.0
     """What a correct response of `max_new_tokens` tokens loses of its reward; a shorter one loses in proportion. Then a
     group of correct responses teaches something too: to need fewer tokens (Arora and Zanette, arXiv 2502.04463). Other
-    responses pay nothing, so that giving up early never pays."""
+    responses pay nothing, and it may not exceed what a correct answer earns above others, so that giving up early never
+    pays."""
+
+    @model_validator(mode="after")
+    def _correct_pays(self) -> "Reward":
+        others = (reward for reward in (self.incorrect, self.no_answer, self.timeout) if reward is not None)
+        gain = self.correct - max(others)
+        if self.length_cost > max(gain, 0):
+            raise ValueError(
+                f"length_cost ({self.length_cost:g}) is more than a correct answer earns above others ({gain:g}); "
+                "a long correct response would earn less than a wrong one"
+            )
+        return self
 
 
 class GRPOSettings(TrainingConfig):

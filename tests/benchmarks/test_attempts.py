@@ -1,5 +1,7 @@
 """Success by number of the attempt, on responses written by hand."""
 
+from math import nan
+
 import pytest
 
 from astro_factory.core.problems import Problem
@@ -15,6 +17,16 @@ HIT = "10 + 3 = 13 left 4 13\n13 + 4 = 17 left 17\nanswer ( 10 + 3 ) + 4"
 def test_independent_samples_get_less_likely_to_succeed_after_failures():
     # one puzzle is always solved, one never, one by half of two samples
     assert independent([2, 0, 1], samples=2, most=2) == pytest.approx([1 / 2, (2 / 3 - 1 / 2) / (1 - 1 / 2)])
+
+
+def test_after_a_certain_success_nothing_is_left_to_ask():
+    assert independent([2, 2], samples=2, most=2) == pytest.approx([1, nan], nan_ok=True)
+    assert independent([0], samples=2, most=2) == [0, 0]
+
+
+def test_attempts_need_a_domain_with_states():
+    with pytest.raises(SystemExit, match="'math' reads no states"):
+        in_context([(Problem("m", "1 + 1 ?", "2", "math"), "2", Outcome.CORRECT)], 1)
 
 
 def test_attempts_in_context_are_counted_by_states():

@@ -20,7 +20,7 @@ ONE_SEARCH = """\
 astro      pass@1  difference               p (Holm)  tokens  backtracks
 countdown  0.707   baseline                           157.3   2.3
 terse      0.448   -0.260 [-0.282, -0.235]  0.008     92.6    1.4
-1 seed; intervals of 95% over problems and seeds
+1 seed; intervals of 95% over problems only, which say nothing about other seeds
 searches: 1 run, 0 reused; 1,579,302 tokens a variant
   out/sweep.json
   out/sweep.parquet

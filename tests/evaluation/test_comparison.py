@@ -19,6 +19,10 @@ COMPARISONS = {
     "unknown baseline": {"equal_tokens": [["astro_rl", "other"]]},
     "samples for unknown arm": {"samples_for": {"bases": 9}},
     "fewer samples": {"samples_for": {"base": 4}},
+    "more greedy samples": {
+        "suite": {"problems": ["p"], "temperature": 0, "samples": 1},
+        "samples_for": {"base": 8},
+    },
     "with itself": {"compare": [["base", "base"]]},
 }
 

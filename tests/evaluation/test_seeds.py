@@ -7,7 +7,9 @@ from astro_factory.evaluation.intervals import detectable
 from astro_factory.evaluation.seeds import _t_quantile, mean_over_seeds
 
 
-@pytest.mark.parametrize("freedom, expected", [(1, 12.706), (2, 4.303), (5, 2.571), (30, 2.042), (1000, 1.962)])
+@pytest.mark.parametrize(
+    "freedom, expected", [(1, 12.706), (2, 4.303), (5, 2.571), (30, 2.042), (1000, 1.962), (1e9, 1.960)]
+)
 def test_quantiles_are_those_of_the_tables(freedom, expected):
     assert _t_quantile(0.975, freedom) == pytest.approx(expected, abs=5e-4)
 
@@ -25,9 +27,36 @@ def test_three_seeds_that_scatter_say_little():
     assert scattered.high - scattered.value == pytest.approx(4.303 * 0.12 / 3**0.5, rel=0.1)
 
 
-def test_constant_values_have_no_interval():
-    assert mean_over_seeds([0.0] * 4, [1, 2, 1, 2], [0, 0, 1, 1]) == (0, 0, 0, 1)
-    assert mean_over_seeds([0.5] * 4, [1, 2, 1, 2], [0, 0, 1, 1]) == (0.5, 0.5, 0.5, 0)
+@pytest.mark.parametrize("value, clusters, p", [(0.0, 2, 1), (1.0, 1, 1), (0.1, 2, 0.5), (-1.0, 12, 2**-11)])
+def test_where_nothing_varies_the_number_of_clusters_decides(value, clusters, p):
+    """All right against all wrong: with few problems even that is no evidence. .1 has no exact mean of three."""
+    found = mean_over_seeds([value] * 3 * clusters, [*range(clusters)] * 3, np.repeat(range(3), clusters))
+    assert found[:4] == pytest.approx((value, value, value, p))
+    assert np.isnan(found.detectable)
+
+
+def test_without_a_value_there_is_no_mean():
+    with pytest.raises(ValueError, match="no problem is in both"):
+        mean_over_seeds([], [], [])
+
+
+def test_one_problem_has_an_interval_over_seeds_alone():
+    found = mean_over_seeds([0.1, 0.2, 0.3], ["c"] * 3, [0, 1, 2])
+    assert found.high - found.value == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize("seed_sd", [0.0, 0.2])
+def test_a_detectable_mean_is_found_in_four_of_five_cases(seed_sd):
+    """Also where the interval rests on three seeds: there the quantiles of the normal distribution would ask for 15 %
+    more. The variance of problems is known to be small then, so the degrees of freedom are 2."""
+    random, runs = np.random.default_rng(3), 60
+    error = (0.1**2 / 40 + seed_sd**2 / 3) ** 0.5
+    true, found = (2.8 if seed_sd == 0 else 4.303 + 1.061) * error, []
+    for _ in range(runs):
+        values = true + random.normal(0, 0.1, 40)[None] + random.normal(0, seed_sd, 3)[:, None] + np.zeros((3, 40))
+        found.append(mean_over_seeds(values.ravel(), list(range(40)) * 3, np.repeat(range(3), 40)))
+    assert np.median([one.detectable for one in found]) == pytest.approx(true, rel=0.2)
+    assert np.mean([one.p < 0.05 for one in found]) == pytest.approx(0.8, abs=0.1)
 
 
 def test_the_interval_and_the_p_value_agree():

@@ -36,7 +36,9 @@ def test_each_variant_is_compared_with_the_baseline_on_the_same_problems_and_see
     )
     assert 0 < better["low"] < better["difference"] < better["high"]
     assert better["p_holm"] < 1e-4
-    assert better["detectable"] == pytest.approx((better["high"] - better["low"]) / 2 * 2.8 / 1.96, rel=1e-3)
+    half = (better["high"] - better["low"]) / 2  # Student's t: less than with the normal distribution's 2.8 / 1.96
+    assert (1 + 1.061 / 4.303) * half < better["detectable"] < 2.8 / 1.96 * half
+    assert "detectable" not in same  # nothing varies
     assert (same["difference"], same["low"], same["high"], same["p"], same["p_holm"]) == (0, 0, 0, 1, 1)
     assert (base["seeds"], base["problems"], base["search_tokens"]) == (3, 180, 100)
     assert base["means"]["tokens[mean]"] == 10
@@ -61,6 +63,16 @@ def test_a_missing_repetition_leaves_the_others(tmp_path):
     del short.repetitions[1:]
     found = compare([variant("base", 0.4, True), short], ["pass@1"], 4)[1]
     assert found["seeds"] == 1 and found["difference"] > 0
+
+
+def test_variants_without_a_problem_in_common_are_not_compared():
+    other = variant("other", 0.7)
+    for repetition in other.repetitions:
+        for row in repetition.samples:
+            row["source"] = "t"
+    rows = compare([variant("base", 0.4, True), other, variant("better", 0.7)], ["pass@1"], 4)
+    assert [row.get("p_holm") is not None for row in rows] == [False, False, True]
+    assert rows[2]["p_holm"] == rows[2]["p"]  # one comparison, no correction
 
 
 def test_every_arm_has_its_rows():

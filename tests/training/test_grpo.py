@@ -3,6 +3,7 @@ from threading import Barrier
 
 import pytest
 import torch
+from pydantic import ValidationError
 from trl import GRPOTrainer
 
 from astro_factory.core.problems import Problem
@@ -135,3 +136,12 @@ def test_a_correct_response_pays_for_its_tokens_and_a_wrong_one_does_not():
     assert reward_of(reward, Outcome.CORRECT, False, length=0.25) == 0.9
     assert reward_of(reward, Outcome.CORRECT, False, length=1.0) == 0.6
     assert reward_of(reward, Outcome.INCORRECT, False, length=1.0) == 0.0
+    assert Reward(length_cost=1.0).length_cost == 1.0
+
+
+@pytest.mark.parametrize(
+    "reward", [{"length_cost": 1.1}, {"incorrect": 0.8, "length_cost": 0.3}, {"no_answer": 0.9, "length_cost": 0.2}]
+)
+def test_no_price_makes_a_wrong_response_pay_more_than_a_right_one(reward):
+    with pytest.raises(ValidationError, match="more than a correct answer earns above others"):
+        Reward(**reward)

@@ -6,7 +6,7 @@ the rotary embedding is in a tensor, `rope_freqs.weight`. All of it is undone he
 """
 
 from collections.abc import Iterator
-from math import pi
+from math import inf, pi
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from astro_factory.stages.models.gguf_file import QUANTIZATIONS, GgufFile, TensorEntry
@@ -16,14 +16,19 @@ if TYPE_CHECKING:
 
 ARCHITECTURE = "llama"
 _EMBEDDING, _OUTPUT, _FREQUENCIES = "token_embd.weight", "output.weight", "rope_freqs.weight"
+_EPSILON = "attention.layer_norm_rms_epsilon"
 _NEEDED = (
     "block_count",
     "context_length",
     "embedding_length",
     "feed_forward_length",
     "attention.head_count",
-    "attention.layer_norm_rms_epsilon",
+    _EPSILON,
 )
+_OPTIONAL = ("attention.head_count_kv", "attention.key_length", "rope.dimension_count", "rope.freq_base")
+_FRACTIONS = (_EPSILON, "rope.freq_base")
+"""All these values are numbers above 0, and whole but for these."""
+_TOKENS = ("bos", "eos", "padding")
 _LOW, _HIGH, _ORIGINAL = 1.0, 4.0, 8192
 """Llama 3's `low_freq_factor`, `high_freq_factor` and `original_max_position_embeddings`, equal in all its models."""
 
@@ -56,30 +61,35 @@ def llama_config(file: GgufFile) -> dict[str, Any]:
         for name, value in file.metadata.items()
         if name.startswith(f"{ARCHITECTURE}.")
     }
-    if missing := [name for name in _NEEDED if not isinstance(values.get(name), int | float)]:
-        raise Unsupported(f"its metadata has no number '{ARCHITECTURE}.{missing[0]}'")
+    _check_numbers(values)
     if values.get("expert_count"):
         raise Unsupported(f"it is a mixture of {values['expert_count']} experts")
     if (scaling := values.get("rope.scaling.type", "none")) != "none":
         raise Unsupported(f"its rotary embedding is scaled by '{scaling}'")
     hidden, heads = values["embedding_length"], values["attention.head_count"]
-    if heads < 1 or _EMBEDDING not in file.tensors:
-        raise Unsupported(f"it has {heads} heads" if heads < 1 else f"it has no tensor '{_EMBEDDING}'")
-    head_dim = values.get("attention.key_length", hidden // heads)
+    kv_heads, head_dim = (
+        values.get("attention.head_count_kv", heads),
+        values.get("attention.key_length", hidden // heads),
+    )
+    if heads % kv_heads or head_dim % 2 or not head_dim:
+        raise Unsupported(f"it has {heads} heads of {head_dim} dimensions for {kv_heads} of keys")
     if values.get("rope.dimension_count", head_dim) != head_dim:
         raise Unsupported(f"its rotary embedding turns {values['rope.dimension_count']} of {head_dim} dimensions")
-    ids = {name: file.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos", "padding")}
+    if _EMBEDDING not in file.tensors:
+        raise Unsupported(f"it has no tensor '{_EMBEDDING}'")
+    rows = file.tensors[_EMBEDDING].shape[0]
+    ids = _token_ids(file, rows)
     return {
         "architectures": ["LlamaForCausalLM"],
-        "vocab_size": file.tensors[_EMBEDDING].shape[0],
+        "vocab_size": rows,
         "hidden_size": hidden,
         "intermediate_size": values["feed_forward_length"],
         "num_hidden_layers": values["block_count"],
         "num_attention_heads": heads,
-        "num_key_value_heads": values.get("attention.head_count_kv", heads),
+        "num_key_value_heads": kv_heads,
         "head_dim": head_dim,
         "max_position_embeddings": values["context_length"],
-        "rms_norm_eps": _short(values["attention.layer_norm_rms_epsilon"]),
+        "rms_norm_eps": _short(values[_EPSILON]),
         "rope_parameters": {"rope_type": "default", "rope_theta": _short(values.get("rope.freq_base", 1e4))},
         "tie_word_embeddings": _OUTPUT not in file.tensors,
         "bos_token_id": ids["bos"],
@@ -94,10 +104,12 @@ def llama_tensors(file: GgufFile, config: dict[str, Any]) -> dict[str, Tensor]:
     Raises:
         Unsupported: the file's tensors are not exactly those of a Llama of this shape, or have an unknown quantization.
     """
-    wanted = dict(_expected(config))
+    wanted: dict[str, Tensor] = {}
+    for name, tensor in _expected(config):  # the header may claim any number of layers
+        if tensor.source not in file.tensors:
+            raise Unsupported(f"it has no tensor '{tensor.source}'")
+        wanted[name] = tensor
     sources = {tensor.source for tensor in wanted.values()} | {_FREQUENCIES}
-    if missing := [tensor.source for tensor in wanted.values() if tensor.source not in file.tensors]:
-        raise Unsupported(f"it has no tensor '{missing[0]}'")
     if others := [name for name in file.tensors if name not in sources]:
         raise Unsupported(f"its tensor '{others[0]}' is not one of a Llama")
     for tensor in wanted.values():
@@ -115,6 +127,30 @@ def unreadable_quantization(file: GgufFile) -> str:
         if entry.shape[-1] % block:
             return f"the rows of its tensor '{name}' are no whole blocks"
     return ""
+
+
+def _check_numbers(values: dict[str, Any]) -> None:
+    """Raises `Unsupported` where a value of the shape is missing, or cannot be one of a Llama."""
+    for name in (*_NEEDED, *_OPTIONAL):
+        if name not in values and name in _OPTIONAL:
+            continue
+        value, place = values.get(name), f"'{ARCHITECTURE}.{name}'"
+        if type(value) not in (int, float):
+            raise Unsupported(f"its metadata has no number {place}")
+        if not 0 < value < inf or (type(value) is float and name not in _FRACTIONS):
+            raise Unsupported(f"its metadata has {value:g} as {place}")
+
+
+def _token_ids(file: GgufFile, rows: int) -> dict[str, int | None]:
+    """The special tokens; None for one that the file does not name. Raises `Unsupported` for one without a row."""
+    tokens = file.metadata.get("tokenizer.ggml.tokens", [])
+    if isinstance(tokens, list) and len(tokens) > rows:
+        raise Unsupported(f"it has {len(tokens):,} tokens, but its tensor '{_EMBEDDING}' has {rows:,} rows")
+    ids = {name: file.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in _TOKENS}
+    for name, found in ids.items():
+        if found is not None and not (type(found) is int and 0 <= found < rows):
+            raise Unsupported(f"its 'tokenizer.ggml.{name}_token_id' is not the number of a token")
+    return ids
 
 
 def _expected(config: dict[str, Any]) -> Iterator[tuple[str, Tensor]]:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _MODEL = "gpt2"
 """GGUF's name of byte-level BPE."""
-_LISTS = ("tokens", "merges", "token_type")
+_LISTS = {"tokens": str, "merges": str, "token_type": int}
+"""The lists that it needs, with the type of their values."""
 _CONTROL, _USER_DEFINED = 3, 4
 """Types of tokens that text is searched for before it is split: control tokens, which are special, and plain ones."""
 _ROLES = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
@@ -53,19 +54,23 @@ def tokenizer_fault(file: GgufFile) -> str:
     model, splitting = _value(file, "model"), _value(file, "pre")
     if model != _MODEL:
         return f"its tokenizer is of the type '{model}', not '{_MODEL}'" if model else "it has no tokenizer"
-    if splitting not in _SPLITTINGS:
+    if not isinstance(splitting, str) or splitting not in _SPLITTINGS:
         return f"its tokenizer splits text as '{splitting}', which is not one of {', '.join(sorted(_SPLITTINGS))}"
-    if missing := [name for name in _LISTS if not isinstance(_value(file, name), list)]:
+    if missing := [name for name, type in _LISTS.items() if not _is_list(_value(file, name), type)]:
         return f"its tokenizer has no list '{missing[0]}'"
     tokens, merges = _value(file, "tokens"), _value(file, "merges")
     if len(_value(file, "token_type")) != len(tokens):
         return f"its tokenizer has {len(tokens)} tokens and {len(_value(file, 'token_type'))} types"
     known = set(tokens)
     for merge in merges:
-        parts = str(merge).split(" ")
+        parts = merge.split(" ")
         if len(parts) != 2 or not known.issuperset([*parts, "".join(parts)]):
             return f"its tokenizer merges '{merge}', which are not tokens"
     return "" if isinstance(file.metadata.get(CHAT_TEMPLATE), str) else "it has no chat template"
+
+
+def _is_list(found: object, type: type) -> bool:
+    return isinstance(found, list) and all(isinstance(value, type) for value in found)
 
 
 def build_tokenizer(file: GgufFile) -> "PreTrainedTokenizerFast":

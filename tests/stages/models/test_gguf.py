@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from astro_factory.core.errors import UserError
 from astro_factory.stages.models import gguf as kind
 from astro_factory.stages.models.gguf_file import QUANTIZATIONS, Damaged, read_gguf
+from astro_factory.stages.models.gguf_llama import Unsupported, llama_config, llama_tensors
+from astro_factory.stages.models.gguf_tokenizer import tokenizer_fault
 from tests.stages.models.llama_gguf import TEXTS, make_llama, write_gguf
 from tests.training.tiny import contents, context
 
@@ -235,6 +238,40 @@ def test_what_is_no_llama_is_refused_when_checked_and_when_run(llama, tmp_path, 
     golden(str(found))
     with pytest.raises(UserError, match="E438"):
         convert(tmp_path, path)
+
+
+SHAPE = (
+    "block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
+    "attention.head_count_kv", "attention.key_length", "rope.dimension_count",
+)  # fmt: skip
+ODD: tuple[object, ...] = ("x", -1, 0, [1, 2], ["a"], True, float("nan"), float("inf"))
+REFUSED = {
+    **{f"llama.{name}": (*ODD, 1.5, 1 << 40) for name in SHAPE},
+    "llama.context_length": (*ODD, 1.5),
+    "llama.attention.layer_norm_rms_epsilon": ODD,
+    "llama.rope.freq_base": ODD,
+    **{f"tokenizer.ggml.{name}_token_id": ("x", -1, 1.5, [1], True, 320) for name in ("bos", "eos", "padding")},
+    "tokenizer.ggml.tokens": ([f"t{index}" for index in range(321)],),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_no_value_of_the_metadata_is_taken_on_trust(file, name):
+    """A file may hold values of any type, and claim any number of layers."""
+    whole = read_gguf(file)
+    llama_tensors(whole, llama_config(whole))
+    for value in REFUSED[name]:
+        odd = replace(whole, metadata=whole.metadata | {name: value})
+        with pytest.raises(Unsupported):
+            llama_tensors(odd, llama_config(odd))
+
+
+@pytest.mark.parametrize("name", ["model", "pre", "tokens", "merges", "token_type"])
+def test_no_value_of_the_tokenizer_is_taken_on_trust(file, name):
+    whole = read_gguf(file)
+    assert not tokenizer_fault(whole)
+    for value in ("x", 1.5, [1.5], [["a"]]):
+        assert tokenizer_fault(replace(whole, metadata=whole.metadata | {f"tokenizer.ggml.{name}": value}))
 
 
 def test_frequencies_of_another_formula_are_refused(tmp_path):
