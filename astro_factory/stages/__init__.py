@@ -33,6 +33,7 @@ KINDS: dict[str, dict[str, str]] = {
         "word_practice": "astro_factory.stages.word_practice",
         "dialogues": "astro_factory.stages.dialogues",
         "worked_solutions": "astro_factory.stages.worked_solutions",
+        "distill": "astro_factory.stages.distill",
         "search": "astro_factory.stages.search",
         "linearize": "astro_factory.stages.linearize",
         "judge": "astro_factory.stages.judge",

@@ -20,6 +20,8 @@ class Node:
     parent: "Node | None" = None
     action: str = ""
     ends: bool = False
+    step: int = field(default=-1, compare=False)
+    """Which step of the response reached it last."""
 
     def actions(self) -> Iterator[str]:
         """The actions from the start to here, latest first."""
@@ -33,6 +35,8 @@ class Node:
 class StateMoves:
     """The moves of one response."""
 
+    last: Node
+    """Where the response ends."""
     backtracks: int = 0
     """Jumps to another state than the current one."""
     unresolved: int = 0
@@ -58,9 +62,10 @@ def state_moves(start: Hashable, steps: Iterable[StatedStep]) -> StateMoves:
     A step from an unknown state is a jump to nowhere if an attempt is complete, and otherwise a slip: a step that
     continues the attempt with a copying error.
     """
-    moves, current = StateMoves(), Node(start)
+    current = Node(start)
+    moves = StateMoves(current)
     visited, attempts = {current: None}, set()
-    for step in steps:
+    for number, step in enumerate(steps):
         if step.before != current.state:
             target = next((node for node in reversed(visited) if node.state == step.before), None)
             if target is not None or current.ends:
@@ -69,7 +74,7 @@ def state_moves(start: Hashable, steps: Iterable[StatedStep]) -> StateMoves:
                 moves.left.add(current)
                 current = target or Node(step.before)
         moves.continued.add(current)
-        current = Node(step.after, current, step.action, step.ends)
+        current = Node(step.after, current, step.action, step.ends, number)
         moves.revisited += current in visited
         visited.pop(current, None)  # visited again: it is the latest now
         visited[current] = None
@@ -77,4 +82,5 @@ def state_moves(start: Hashable, steps: Iterable[StatedStep]) -> StateMoves:
             attempt = frozenset(Counter(current.actions()).items())
             moves.repeated += attempt in attempts
             attempts.add(attempt)
+    moves.last = current
     return moves
