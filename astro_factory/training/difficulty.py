@@ -24,6 +24,8 @@ from astro_factory.training.rollout_schedule import RoundPrompt
 _FADING = 0.5
 """Weight of a problem's groups so far when another one comes."""
 _NEVER = -1
+_ROUNDING = 1e-9
+"""Added to the ends of the band: a known rate of 0.1 is a little more after a multiplication by 3 and its inverse."""
 _STATE = "difficulty.json"
 """File in a checkpoint."""
 
@@ -33,6 +35,9 @@ class Tally(NamedTuple):
 
     right: float
     judged: float
+
+
+_UNKNOWN = Tally(0, 0)
 
 
 class DifficultyBand:
@@ -74,17 +79,23 @@ class DifficultyBand:
         """The problems that may replace one of the current round: those of the band, if the round left any."""
         return next(spare for pool, spare in zip(self._pools, self._spare, strict=True) if problem in pool)
 
-    def record(self, number: int, results: Iterable[tuple[int, bool]]) -> None:
-        """Take in a round's judged responses, from all processes: the problem, and whether the response is right."""
+    def record(self, number: int, results: Iterable[tuple[int, bool | None]]) -> None:
+        """Take in a round's responses, from all processes.
+
+        Args:
+            results: for each response its problem, and whether it is right; None if it could not be judged. A problem
+                that cannot be judged has been asked all the same: it waits until its turn comes again.
+        """
         right: Counter[int] = Counter()
         judged: Counter[int] = Counter()
         for problem, correct in results:
-            right[problem] += correct
-            judged[problem] += 1
-        for problem, count in judged.items():
-            before = self._tallies.get(problem, Tally(0, 0))
-            self._tallies[problem] = Tally(_FADING * before.right + right[problem], _FADING * before.judged + count)
             self._asked[problem] = number
+            if correct is not None:
+                right[problem] += correct
+                judged[problem] += 1
+        for problem, count in judged.items():
+            before = self._tallies.get(problem, _UNKNOWN)
+            self._tallies[problem] = Tally(_FADING * before.right + right[problem], _FADING * before.judged + count)
 
     def measures(self, chosen: Sequence[RoundPrompt]) -> dict[str, float]:
         """Numbers of problems inside the band and outside (tried, so skipped), and the share of prompts from outside.
@@ -97,13 +108,17 @@ class DifficultyBand:
 
     def save(self, folder: Path) -> None:
         """Write the state to a checkpoint."""
-        state = {str(problem): [*tally, self._asked.get(problem, _NEVER)] for problem, tally in self._tallies.items()}
+        state = {
+            str(problem): [*self._tallies.get(problem, _UNKNOWN), self._asked.get(problem, _NEVER)]
+            for problem in {**self._tallies, **self._asked}
+        }
         (folder / _STATE).write_text(json.dumps(state), encoding="utf-8")
 
     def restore(self, folder: Path) -> None:
         """Continue from a checkpoint."""
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-        self._tallies = {int(problem): Tally(right, judged) for problem, (right, judged, _) in state.items()}
+        tallies = {int(problem): Tally(right, judged) for problem, (right, judged, _) in state.items()}
+        self._tallies = {problem: tally for problem, tally in tallies.items() if tally != _UNKNOWN}
         self._asked = {int(problem): number for problem, (_, _, number) in state.items() if number != _NEVER}
 
     def _draw(self, number: int, pool: range, count: int) -> list[int]:
@@ -124,7 +139,7 @@ class DifficultyBand:
     def _is_inside(self, problem: int) -> bool:
         tally = self._tallies.get(problem)
         low, high = self._settings.band
-        return tally is not None and low <= tally.right / tally.judged <= high
+        return tally is not None and low - _ROUNDING <= tally.right / tally.judged <= high + _ROUNDING
 
     def _turn(self, problem: int) -> tuple[int, int]:
         """The longest not asked comes first, then a random order."""

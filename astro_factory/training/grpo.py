@@ -77,8 +77,8 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self._rows: list[PromptRow] = []
         self._replaced: list[Sequence[GeneratedSample]] = []
         """Groups of the current round that were sampled and not kept."""
-        self._results: list[tuple[int, bool]] = []
-        """Judged responses of the current round in this process: the problem, and whether the response is right."""
+        self._results: list[tuple[int, bool | None]] = []
+        """Responses of the current round that are not kept, as the difficulty band takes them."""
         colocated = isinstance(settings.rollouts, VLLMRollouts) and not settings.served
         rollout = None if colocated else _roll_out
         super().__init__(rollout_func=rollout, reward_funcs=[self.score], processing_class=tokenizer, **kwargs)
@@ -135,12 +135,12 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         return texts, outcomes, [reward_of(self.settings.reward, *response) for response in judged]
 
     def are_flat(self, asked: Sequence[Asked], groups: Sequence[Sequence[GeneratedSample]]) -> list[bool]:
-        """For each group whether all its responses earn the same reward."""
+        """For each group whether all its responses that could be judged earn the same reward."""
         size = self.settings.group_size
         problems = [one.problem for one in asked for _ in range(size)]
         _, outcomes, rewards = self._judged(problems, [sample.ids for group in groups for sample in group])
         shares = [slice(start, start + size) for start in range(0, len(rewards), size)]
-        flat = [len(set(rewards[share])) == 1 for share in shares]
+        flat = [len(set(rewards[share]) - {None}) <= 1 for share in shares]
         for share, is_flat in zip(shares, flat, strict=True):
             if is_flat:  # it will not be among the responses that are scored
                 self._results += _results(problems[share], outcomes[share])
@@ -149,7 +149,7 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
     def _record(self, problems: Sequence[int], outcomes: Sequence[Outcome]) -> None:
         """Let the difficulty band know how all responses of the round were judged."""
         if self.band:
-            found: list[tuple[int, bool]] = gather_object(self._results + _results(problems, outcomes))
+            found: list[tuple[int, bool | None]] = gather_object(self._results + _results(problems, outcomes))
             self.band.record(self._round, found)
 
     def _show(
@@ -377,7 +377,7 @@ def _roll_out(prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
     return {"prompt_ids": prompt_ids, "completion_ids": responses, "logprobs": logprobs}
 
 
-def _results(problems: Sequence[int], outcomes: Sequence[Outcome]) -> list[tuple[int, bool]]:
-    """The problem of each response that could be judged, and whether the response is right."""
+def _results(problems: Sequence[int], outcomes: Sequence[Outcome]) -> list[tuple[int, bool | None]]:
+    """The problem of each response, and whether the response is right; None if it could not be judged."""
     pairs = zip(problems, outcomes, strict=True)
-    return [(problem, outcome is Outcome.CORRECT) for problem, outcome in pairs if outcome not in UNJUDGED]
+    return [(problem, None if outcome in UNJUDGED else outcome is Outcome.CORRECT) for problem, outcome in pairs]

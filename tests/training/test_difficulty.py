@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from astro_factory.stages.prompt_sources import tally_of
+from astro_factory.traces.tree_states import Ends
 from astro_factory.training.difficulty import DifficultyBand, Tally
 from astro_factory.training.prompt_settings import Difficulty
 from astro_factory.training.rollout_schedule import RoundPrompt, plan_rounds
@@ -77,6 +79,31 @@ def test_rates_follow_the_policy():
         inside.append(band.measures([RoundPrompt(0, 0)])["in_band"])
         band.record(number, responses(0, right))
     assert inside == [0, 0, 1, 1, 0, 0], "no rate, 0 of 8, 8 of 12, 12 of 14, 14 of 15: the first group counts less"
+
+
+def test_a_problem_that_cannot_be_judged_waits_for_its_turn_like_others(tmp_path):
+    """Its answer may be one that no verifier can parse. Asked first in every round, it would leave no room to try
+    others."""
+    band, broken = made(12, explore=0.5), {0, 1, 2, 3}
+    asked: list[int] = []
+    plan = plan_rounds(12, rounds=6, prompts=4, seed=0)
+    for number in range(6):
+        chosen = [prompt.problem for prompt in band.choose(number, plan[number])]
+        asked += chosen
+        right = {problem: None if problem in broken else False for problem in chosen}
+        band.record(number, [(problem, right[problem]) for problem in chosen for _ in range(SIZE)])
+        band.save(tmp_path)
+        band = made(12, explore=0.5)
+        band.restore(tmp_path)
+    assert set(Counter(asked).values()) == {2}, "each comes twice in six rounds of four"
+    assert band.measures([RoundPrompt(0, 0)])["skipped"] == 12 - len(broken), "their rates stay unknown"
+
+
+@pytest.mark.parametrize("ends", [(0.1, 0.1), (0.3, 0.3), (0.9, 0.9), (0.0, 0.0), (1.0, 1.0)])
+@pytest.mark.parametrize("size", [3, 7, 10, 64])
+def test_both_ends_of_a_band_are_inside(ends, size):
+    band = made(1, {0: tally_of(Ends(ends[0], 100), size)}, band=ends)
+    assert band.measures([RoundPrompt(0, 0)])["in_band"] == 1
 
 
 def test_known_rates_count_before_the_first_round():

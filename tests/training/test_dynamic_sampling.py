@@ -1,6 +1,7 @@
 """Dynamic sampling with an engine that answers as the test says, and in the trainer with a real model."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from astro_factory.stages.grpo import Config, estimate
 from astro_factory.training.dynamic_sampling import Asked, sample_round
 from astro_factory.training.grpo import make_arguments, make_trainer
 from astro_factory.training.rollout_schedule import replacement
+from astro_factory.training.rounds_ahead import StoredSample
 from astro_factory.training.weights import load_model, load_tokenizer
 from tests.training.test_grpo import PROBLEMS, settings_of, task_of
 from tests.training.tiny import make_model
@@ -84,6 +86,21 @@ def test_a_round_in_the_trainer_replaces_flat_groups_and_counts_their_tokens(tmp
     ((tokens, responses),) = spent
     assert responses == 4 * (4 + len(trainer._replaced)) and len(trainer._replaced) >= 3
     assert tokens > batch["completion_mask"].sum()
+
+
+def test_a_group_is_flat_if_its_judged_responses_earn_the_same(tmp_path):
+    """A response that cannot be judged has no advantage, so it gives a group no signal."""
+    base = make_model(tmp_path / "base")
+    fates = [Outcome.CORRECT, Outcome.ERROR, Outcome.CORRECT, Outcome.UNPARSEABLE_GOLD] + 4 * [Outcome.ERROR]
+    fates += [Outcome.CORRECT, Outcome.ERROR, Outcome.INCORRECT, Outcome.ERROR]
+    outcomes = iter(fates)
+    settings = settings_of(max_replacements=1, max_new_tokens=4)
+    task = replace(task_of(settings), judge=lambda problem, response: Verdict(next(outcomes)))
+    model, tokenizer = load_model(settings, base), load_tokenizer(base)
+    trainer = make_trainer(settings, task, make_arguments(settings, tmp_path), model, tokenizer)
+    asked = [Asked(number, []) for number in range(3)]
+    groups = [[StoredSample([5, 2], [0.0, 0.0])] * settings.group_size for _ in asked]
+    assert trainer.are_flat(asked, groups) == [True, True, False]
 
 
 def test_the_budget_is_in_the_estimate_and_vllm_is_refused():
