@@ -73,7 +73,9 @@ def launch(
     if isinstance(config, TrainingConfig) and config.launch.backend == "local":  # Ray starts its nodes itself
         nodes = config.launch.nodes
     if slurm:
-        print(_script(graph, spec, stage, nodes), end="")
+        options = [f"--{name}={value}" for name, value in (("store", store), ("profile", profile)) if value]
+        options += [f"--set={text}" for text in sets or []] + ["--json"] * as_json
+        print(_script(graph, spec, stage, nodes, [target, *options]), end="")
         return
     place = open_store(store)
     planned = _ready(graph, spec, place, stage)
@@ -82,7 +84,8 @@ def launch(
     elif nodes == 1:
         _build(graph, place, spec, stage, as_json)
     elif not isinstance(config, TrainingConfig) or head is None or node is None or node >= nodes:
-        cause = f"'{stage}' runs on {nodes} nodes, and this one does not know its number or its head"
+        lacks = "its head" if head is None else "its number" if node is None else f"a number below {nodes}"
+        cause = f"'{stage}' runs on {nodes} nodes, and this one does not have {lacks}"
         remedy = f"give each node --node, from 0 to {nodes - 1}, and --head with the host name of node 0"
         raise UserError.of("E547", cause, remedy)
     elif node == 0:
@@ -159,11 +162,10 @@ def _join(config: TrainingConfig, staging: Path, head: str, node: int, as_json: 
     raise typer.Exit(1)
 
 
-def _script(graph: Graph, spec: Path, stage: str, nodes: int) -> str:
+def _script(graph: Graph, spec: Path, stage: str, nodes: int, arguments: list[str]) -> str:
     from astro_factory.training.slurm import slurm_script
 
     needs, config = declared(graph.nodes[stage]), graph.nodes[stage].config
-    arguments = [word for word in sys.argv[2:] if word != "--slurm"]
     servers = server_commands(graph, [stage], lambda name: command_line("show", f"{spec}:{name}", "--path"))
     return slurm_script(
         f"{graph.name}-{stage}",

@@ -1,9 +1,12 @@
 """The servers that have to run before a stage does, as commands for a shell."""
 
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 
+from astro_factory.core.adapters import read_adapter
 from astro_factory.core.graph import Graph, GraphNode
+from astro_factory.core.models import BASE
 from astro_factory.stages import stage_kind
 
 
@@ -33,4 +36,15 @@ def _word(node: GraphNode, show_path: Callable[[str], str]) -> str:
     """A model as a word of the shell: its repository on the Hub, or a command that prints its folder."""
     if node.kind == "hub" and (repo := getattr(node.config, "repo", "")):
         return shlex.quote(repo)
-    return f'"$({show_path(node.name)})"'
+    return next(_bases(node, show_path), f'"$({show_path(node.name)})"')
+
+
+def _bases(node: GraphNode, show_path: Callable[[str], str]) -> Iterator[str]:
+    """The base of an adapter in a local folder."""
+    for folder in map(Path, node.files.values()):
+        if not (adapter := read_adapter(folder)):
+            continue
+        if (folder / BASE).is_dir() or not adapter.base_on_hub:
+            yield f'"$({show_path(node.name)})/{BASE}"'
+        else:
+            yield shlex.quote(str(adapter.base_model_name_or_path))

@@ -16,7 +16,14 @@ from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.prompt_sources import known_rates, states_of, tally_of, without_rates
 from astro_factory.stages.training_hooks import cores, gpus, lighter, requirements, threads
 from astro_factory.training.launch import is_training_process, run_distributed
-from astro_factory.training.rollout_server import base_url, served_model, server_command, server_of, whole_model
+from astro_factory.training.rollout_server import (
+    base_url,
+    check_server,
+    served_model,
+    server_command,
+    server_of,
+    whole_model,
+)
 from astro_factory.training.rollout_settings import EngineRollouts, VLLMRollouts
 from astro_factory.training.settings import GRPOSettings
 from astro_factory.training.totals import not_counted, sampled_by
@@ -82,9 +89,8 @@ def servers(config: Config, models: Mapping[str, str]) -> list[str]:
 
 
 def run(ctx: StageContext, config: Config) -> None:
-    if config.served and not is_training_process():
-        from astro_factory.training.rollout_server import check_server
-
+    # on Ray the machine that builds need not have a GPU, nor reach the server
+    if config.served and is_training_process() == (config.launch.backend == "ray"):
         check_server(config, config.served, ctx.inputs[config.model])
     if config.launch.is_distributed and not is_training_process():
         return run_distributed(__name__, ctx, config, config.launch)

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 from importlib.util import find_spec
@@ -252,14 +253,18 @@ def main() -> None:
     events = _FileEvents(work / "processes.events", os.environ["RANK"] == "0")
     inputs = {name: Path(path) for name, path in job["inputs"].items()}
     ctx = StageContext(job["name"], inputs, {}, Path(job["out"]), work, _NoItems(), events)
+    code = 0
     try:
         module.run(ctx, module.Config.model_validate(job["config"]))
     except BaseException as error:
         record_failure(work, int(os.environ["RANK"]), error)
-        raise
+        traceback.print_exc()
+        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # destructors of C++ libraries may abort while a thread runs, which would look like a failure
+    # destructors of C++ libraries may abort while a thread runs, which would look like a failure; and a thread that
+    # samples the next round would hold up the end of a process that has failed
+    os._exit(code)
 
 
 if __name__ == "__main__":

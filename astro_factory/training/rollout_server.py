@@ -4,6 +4,7 @@ TRL sends it the weights over NCCL, through endpoints that vLLM opens in its dev
 it for its configuration before training starts, so that a wrong flag costs no GPU time.
 """
 
+import http.client
 import json
 import shlex
 import urllib.error
@@ -32,6 +33,10 @@ _LOGPROBS = "processed_logprobs"
 """vLLM's name for log-probabilities at the sampling temperature, which the loss compares with the model's own."""
 _PORT = 8000
 """vLLM's default."""
+_PORTS = {"http": 80, "https": 443}
+"""Ports of addresses that name none."""
+_NO_ANSWER = (OSError, http.client.HTTPException)
+"""What urllib raises if there is no server, or one of something else."""
 _GONE = ("E603", "E626")
 """Errors of the engine that say that a server does not answer."""
 
@@ -50,7 +55,8 @@ def server_command(rollouts: VLLMRollouts, model: str) -> str:
     Args:
         model: a word of the shell: a folder or the name of a repository on the Hub.
     """
-    port = urlsplit(str(rollouts.server_url)).port or _PORT
+    address = urlsplit(str(rollouts.server_url))
+    port = address.port or _PORTS[address.scheme]
     options = ["--weight-transfer-config", '{"backend": "nccl"}', "--logprobs-mode", _LOGPROBS]
     options += ["--generation-config", "vllm"]
     if rollouts.max_model_len:
@@ -84,12 +90,12 @@ def check_server(settings: GRPOSettings, rollouts: VLLMRollouts, model: Path) ->
         )
     if fault := _fault(settings, url):
         raise UserError.of("E621", f"the vLLM server at {url} {fault}", command)
-    ours, theirs = _installed_version(), str(_ask(url, "/version").get("version", ""))
+    ours, theirs = _installed_version(), _version(url)
     if _release(ours) != _release(theirs):
         raise UserError.of(
             "E621",
-            f"the vLLM server at {url} has version {theirs}, and training has {ours}: weights may be sent in another "
-            "form than the server expects",
+            f"the vLLM server at {url} has version {theirs or 'unknown'}, and training has {ours}: weights may be sent "
+            "in another form than the server expects",
             f"install vllm=={ours} where the server runs, or the server's version here",
         )
 
@@ -100,12 +106,13 @@ def base_url(rollouts: VLLMRollouts) -> str:
 
 
 def served_model(url: str) -> ServedModel:
-    """The model of a server. Raises `OSError` and `ValueError`."""
+    """The model of a server. Raises `OSError` and `HTTPException`, and `UserError` E621 for another kind of server."""
     try:
         [model, *_] = _ask(url, "/v1/models")["data"]
         return ServedModel(str(model["id"]), int(model["max_model_len"]))
-    except (LookupError, TypeError) as error:
-        raise ValueError(f"the server lists its models in another form than vLLM ({error!r})") from error
+    except (LookupError, TypeError, ValueError) as error:
+        cause = f"the server at {url} lists its models in another form than vLLM ({error!r})"
+        raise UserError.of("E621", cause, "name the address of `vllm serve` in rollouts.server_url") from error
 
 
 @contextmanager
@@ -119,7 +126,7 @@ def server_of(url: str) -> Iterator[None]:
         if error.diagnostics[0].code not in _GONE:
             raise
         raise _lost(url, error.diagnostics[0].cause) from error
-    except (requests.RequestException, OSError) as error:
+    except (requests.RequestException, *_NO_ANSWER) as error:
         raise _lost(url, str(error)) from error
     except Exception as error:
         if type(error) is not Exception:  # TRL raises this one for a status other than 200
@@ -171,8 +178,16 @@ def _release(text: str) -> list[str]:
     return text.split(".")[:2]
 
 
+def _version(url: str) -> str:
+    """The version that a server says it has; empty if it says none."""
+    try:
+        return str(_ask(url, "/version").get("version", ""))
+    except (*_NO_ANSWER, TypeError, ValueError):
+        return ""
+
+
 def _ask(url: str, path: str) -> dict[str, Any]:
-    """A server's answer in JSON. Raises `OSError` and `ValueError`."""
+    """A server's answer in JSON. Raises `_NO_ANSWER`, and `TypeError` or `ValueError` for another form."""
     with urllib.request.urlopen(url + path, timeout=_TIMEOUT_S) as response:
         return dict(json.loads(response.read(_MAX_BYTES)))
 
@@ -188,8 +203,8 @@ def _fault(settings: GRPOSettings, url: str) -> str:
         if error.code == 404:
             return "does not offer its development endpoints, through which it receives weights"
         return f"responds with status {error.code}"
-    except OSError as error:
-        return f"cannot be reached: {getattr(error, 'reason', error)}"
+    except _NO_ANSWER as error:
+        return f"cannot be reached: {getattr(error, 'reason', error) or type(error).__name__}"
     except (KeyError, TypeError, ValueError) as error:
         return f"describes its configuration in another form than vLLM 0.31 and 0.32 ({error!r})"
     if not transfer or transfer.get("backend") != "nccl":

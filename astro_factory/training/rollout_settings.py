@@ -61,6 +61,8 @@ class VLLMRollouts(Config):
     def _served(self) -> "VLLMRollouts":
         if self.mode == "server" and self.server_url is None:
             raise ValueError("the mode server needs server_url, such as http://host:8000")
+        if self.server_url and self.server_url.rstrip("/").endswith("/v1"):
+            raise ValueError("server_url is the address of the server itself, without /v1")
         if self.mode == "colocate" and self.server_url is not None:
             raise ValueError("server_url needs `mode: server`; a colocated engine has no server")
         return self

@@ -1,11 +1,14 @@
 """The commands that start servers before a stage, for a shell."""
 
+import json
 import shlex
+import shutil
 
 import pytest
 
 from astro_factory.plan.servers import server_commands
 from astro_factory.spec import compile_spec
+from tests.exporting.stages import make_adapter
 
 SPEC = """\
 factory: 1
@@ -28,6 +31,23 @@ stages:
     max_new_tokens: 8
     rollouts: {kind: vllm, mode: server, server_url: "http://h:8100"}
 """
+
+
+@pytest.mark.parametrize(
+    ("base", "served"), [({}, '"$(show base)/base"'), ({"base_model_name_or_path": "org/llama"}, "org/llama")]
+)
+def test_the_base_of_an_adapter_of_others_is_served(tmp_path, base, served):
+    make_adapter(tmp_path / "lora")
+    if base:
+        shutil.rmtree(tmp_path / "lora/base")
+        file = tmp_path / "lora/adapter_config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | base | {"revision": "c" * 40}))
+    spec = SPEC.replace("{kind: hub, repo: org/model}", "{kind: local, path: lora}").replace("MODEL", "base")
+    (tmp_path / "dialogues.jsonl").write_text('{"messages": [{"role": "user", "content": "a"}]}\n')
+    (tmp_path / "spec.yaml").write_text(spec)
+    graph = compile_spec(tmp_path / "spec.yaml")
+    [command] = server_commands(graph, ["rl"], lambda name: f"show {name}")["rl"]
+    assert f"vllm serve {served} --" in command
 
 
 @pytest.mark.parametrize(

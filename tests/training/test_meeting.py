@@ -1,12 +1,16 @@
 """What keeps nodes from training together is an error in bounded time."""
 
+import os
+import shlex
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+import astro_factory
 from astro_factory.core.errors import UserError
 from astro_factory.stages import sft
 from astro_factory.training import head, joining, nodes
@@ -15,6 +19,16 @@ from astro_factory.training.head import NodeLost
 from astro_factory.training.nodes import HEAD_HOST, HUB_PORT, Address, Hub, call
 from astro_factory.training.slurm import slurm_script
 from tests.training.tiny import context
+
+ROOT = str(Path(astro_factory.__file__).parents[1])
+SPEC = """\
+factory: 1
+name: small
+models: {blank: {kind: init}}
+stages:
+  lessons: {kind: practice, count: 40, numbers: {3: 1.0}}
+  tuned: {kind: sft, model: blank, data: lessons, learning_rate: 0.01, launch: {processes: 2, nodes: 2}}
+"""
 
 
 def config(nodes: int = 2, rendezvous_s: float = 0.5) -> sft.Config:
@@ -173,6 +187,24 @@ def script(tmp_path, monkeypatch) -> str:
 
 def test_the_slurm_script(script, golden):
     golden(script)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--set", "stages.tuned.epochs=1", "--set=stages.tuned.loss=all", "--store", "my store", "--json"],
+        ["--set=stages.tuned.epochs=1", "--set", "stages.tuned.loss=all", "--store=my store", "--json", "--node", "0"],
+        ["--json", "--head", "h", "--store=my store", "--set=stages.tuned.epochs=1", "--set=stages.tuned.loss=all"],
+    ],
+)
+def test_the_script_has_the_options_of_the_stage_and_none_of_a_node(tmp_path, options):
+    """Each node of the job has a number and a head of its own."""
+    (tmp_path / "a spec.yaml").write_text(SPEC)
+    command = [sys.executable, "-m", "astro_factory", "launch", "--slurm", "a spec.yaml:tuned", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": ROOT})
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("srun ")]
+    given = ["a spec.yaml:tuned", "--store=my store", "--set=stages.tuned.epochs=1", "--set=stages.tuned.loss=all"]
+    assert shlex.split(line)[6:] == ["launch", *given, "--json"] and f"cd {tmp_path} " in done.stdout
 
 
 @pytest.mark.parametrize("code", [0, 1, 130])

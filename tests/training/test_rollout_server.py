@@ -10,6 +10,7 @@ import trl.generation.vllm_client as client
 import trl.generation.vllm_generation as generation
 
 from astro_factory.core.errors import UserError
+from astro_factory.stages import grpo
 from astro_factory.stages.grpo import Config, run
 from astro_factory.training import rollout_server, round_sampling
 from astro_factory.training.rollout_server import server_of
@@ -142,3 +143,33 @@ def test_other_errors_stay_what_they_are(cause):
     with pytest.raises(type(cause)) as caught, server_of("http://h:1"):
         raise cause
     assert caught.value is cause
+
+
+class Checked(Exception):
+    """The server was asked."""
+
+
+class Started(Exception):
+    """Training began, or its processes did."""
+
+
+@pytest.mark.parametrize(("backend", "in_builder", "in_training"), [("local", True, False), ("ray", False, True)])
+def test_a_server_is_checked_where_training_reaches_it(tmp_path, monkeypatch, backend, in_builder, in_training):
+    """The machine that builds with a Ray cluster need not have a GPU, nor be in the network of the server."""
+
+    def ends_with(error):
+        def function(*_):
+            raise error
+
+        return function
+
+    monkeypatch.setattr(grpo, "check_server", ends_with(Checked))
+    for name in ("run_distributed", "make_task"):
+        monkeypatch.setattr(grpo, name, ends_with(Started))
+    rollouts = {"kind": "vllm", "mode": "server", "server_url": "http://h:8000"}
+    settings = Config(**grpo_fields() | {"rollouts": rollouts, "launch": {"processes": 2, "backend": backend}})
+    ctx = context(tmp_path, {"base": tmp_path, "problems": tmp_path})
+    for is_training, is_checked in ((False, in_builder), (True, in_training)):
+        monkeypatch.setattr(grpo, "is_training_process", lambda answer=is_training: answer)
+        with pytest.raises(Checked if is_checked else Started):
+            run(ctx, settings)

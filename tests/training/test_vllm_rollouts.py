@@ -1,6 +1,8 @@
 """What is checked of a vLLM server before training sends it weights; the server is a stand-in with vLLM's answers."""
 
+import contextlib
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -94,6 +96,37 @@ def test_the_command_holds_what_the_rollouts_need():
     )
 
 
+@pytest.mark.parametrize(("url", "port"), [("http://h", 80), ("https://h", 443), ("http://h:8000", None)])
+def test_the_command_listens_where_training_asks(url, port):
+    words = server_command(config(mode="server", server_url=url).rollouts, "org/model").split()
+    assert words[-2:] == ["--port", str(port)] if port else "--port" not in words
+
+
+@pytest.fixture
+def other_service():
+    """The address of something that is no web server."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connected, _ = server.accept()
+                    connected.recv(1 << 16)
+                    connected.sendall(b"SSH-2.0-OpenSSH\r\n")
+                    connected.close()
+
+        threading.Thread(target=greet, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_an_address_of_another_service_is_a_mistake_of_the_user(other_service, serve, tmp_path):
+    settings = config(mode="server", server_url=other_service)
+    with pytest.raises(UserError, match=r"E621 the vLLM server at \S+ cannot be reached: SSH-2.0"):
+        check_server(settings, settings.rollouts, tmp_path)
+    with pytest.raises(UserError, match="E627"), rollout_server.server_of(other_service):
+        rollout_server.served_model(other_service)
+
+
 def test_a_server_that_is_not_there_and_a_process_without_gpu(tmp_path, monkeypatch, golden):
     settings = config(mode="server", server_url="http://127.0.0.1:9")
     with pytest.raises(UserError, match="E621") as caught:
@@ -110,6 +143,7 @@ def test_a_server_that_is_not_there_and_a_process_without_gpu(tmp_path, monkeypa
     [
         ({"mode": "server"}, "needs server_url"),
         ({"server_url": "http://host:8000"}, "a colocated engine has no server"),
+        ({"mode": "server", "server_url": "http://host:8000/v1/"}, "the server itself, without /v1"),
         ({"max_model_len": 32}, "leaves no room for a prompt"),
     ],
 )
