@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -131,14 +132,20 @@ def _arms(graph: "Graph", stage: str, wanted: list[str] | None) -> list[str]:
 
 
 def _evaluation(spec: Path, graph: "Graph", stage: str, store: "Store", models: Sequence[str] = ()) -> "Evaluation":
-    """The built stage, with its problems and the named models. Raises `UserError` E802, E152."""
+    """The built stage, with its problems, its worked examples and the named models. Raises `UserError` E802, E152."""
     from astro_factory.evaluation.evaluation_results import Evaluation
+    from astro_factory.stages.worked_examples import worked_examples
 
     config = _config(graph, stage)
-    sources = {name: graph.nodes[stage].reads[name] for name in (*config.suite.problems, *models)}
+    shown = [config.examples] if config.examples else []
+    sources = {name: graph.nodes[stage].reads[name] for name in (*config.suite.problems, *models, *shown)}
     results = built_results(graph, spec, store, stage, list(sources.values()))
     inputs = {name: store.output(results[source]) for name, source in sources.items()}
-    return Evaluation(graph.name, stage, results[stage], config, store.output(results[stage]), inputs)
+    found = Evaluation(graph.name, stage, results[stage], config, store.output(results[stage]), inputs)
+    if not config.examples:
+        return found
+    asked = {problem.question for problem in found.problems.values()}
+    return replace(found, examples=worked_examples(inputs[config.examples], config.example_count, asked))
 
 
 COMMANDS = (samples, harness)

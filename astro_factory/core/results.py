@@ -154,6 +154,10 @@ class ResultProvider(ABC):
     def fetch(self, sha256: str, path: Path) -> None:
         """Write a blob to a new file. The caller checks the bytes. Raises `UserError` if the blob is unavailable."""
 
+    def why_empty(self) -> str:
+        """Why nothing at all can be found here; empty where something may be."""
+        return ""
+
     def damaged(self, sha256: str) -> UserError:
         """The error to raise for a fetched blob that does not match its digest."""
         cause = f"blob {sha256[:12]} of {self.name} does not match its digest"

@@ -1,11 +1,12 @@
 """A built `evaluate` stage, for export to other tools: its problems, its samples and where they come from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
+from astro_factory.core.chat_templates import Message
 from astro_factory.core.problems import Problem
 from astro_factory.core.results import Result
 from astro_factory.core.tables import read_table
@@ -32,6 +33,8 @@ class Evaluation:
     """Output folder with `samples.parquet` and `report.json`."""
     inputs: Mapping[str, Path]
     """Folders of the problem sources and, if requested, of the arms' models."""
+    examples: Sequence[Message] = ()
+    """Worked examples in front of every question."""
 
     @cached_property
     def problems(self) -> dict[ProblemKey, Problem]:

@@ -23,7 +23,7 @@ import yaml
 
 from astro_factory.core.adapters import base_source, read_adapter
 from astro_factory.core.canonical import seed_for
-from astro_factory.core.chat_templates import PROMPT_DATE
+from astro_factory.core.chat_templates import PROMPT_DATE, Message
 from astro_factory.core.errors import Diagnostic, UserError, shown
 from astro_factory.core.models import check_weights, model_source
 from astro_factory.core.problems import Problem
@@ -113,7 +113,11 @@ def harness_version() -> str:
 
 
 def write_task(folder: Path, evaluation: Evaluation, problems: Mapping[ProblemKey, Problem]) -> Path:
-    """Write the suite's problems, or some of them, as a task; returns the path of its YAML file."""
+    """Write the suite's problems, or some of them, as a task; returns the path of its YAML file.
+
+    Raises `UserError` E809 for worked examples that the harness cannot show.
+    """
+    shots = _shots(evaluation.examples)
     folder.mkdir(parents=True, exist_ok=True)
     docs = (folder / _DOCS).absolute()
     rows = [{"source": source} | problem.as_row() for (source, _), problem in problems.items()]
@@ -134,11 +138,24 @@ def write_task(folder: Path, evaluation: Evaluation, problems: Mapping[ProblemKe
         "metric_list": [{"metric": name, "aggregation": "mean", "higher_is_better": True} for name in _METRICS],
         "metadata": {"version": 1, "key": evaluation.result.key},
     }
+    if shots:
+        task["fewshot_config"] = {"sampler": "first_n", "samples": shots}
     text = yaml.safe_dump(task, sort_keys=False, allow_unicode=True)
     # the harness's tag for a function in a file of the same folder
     text += f"process_results: !function {Path(_JUDGING).stem}.process_results\n"
     (folder / _TASK).write_text(text, encoding="utf-8")
     return folder / _TASK
+
+
+def _shots(examples: Sequence[Message]) -> list[dict[str, str]]:
+    """Worked examples in the form of `docs.jsonl`. Raises `UserError` E809 if they are not questions with answers."""
+    questions, answers = examples[::2], examples[1::2]
+    roles = [(question["role"], answer["role"]) for question, answer in zip(questions, answers, strict=False)]
+    if len(examples) % 2 or any(pair != ("user", "assistant") for pair in roles):
+        cause = "the examples are not questions with their answers alone, which is all that the harness can show"
+        raise UserError.of("E809", cause, "name dialogues without a system message in 'examples', or leave it out")
+    pairs = zip(questions, answers, strict=True)
+    return [{"question": question["content"], "answer": answer["content"]} for question, answer in pairs]
 
 
 def _sampling(temperature: float) -> dict[str, float | bool]:
@@ -175,6 +192,8 @@ def run_task(
         "seed": [seed_for(evaluation.comparison.seed, "harness") % 2**32] * 4,
     }
     settings |= {} if options.device == "auto" else {"device": options.device}
+    if evaluation.examples:
+        settings |= {"num_fewshot": len(evaluation.examples) // 2, "fewshot_as_multiturn": True}
     config = folder / f"{arm}.yaml"
     config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     command = [sys.executable, "-m", "lm_eval", "run", "--config", str(config)]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astro_factory.core.canonical import digest
+from astro_factory.core.chat_templates import Message
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
@@ -21,6 +22,7 @@ from astro_factory.evaluation.suite import parse_metric
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalScore, EvalSpec, EvalStats
+    from inspect_ai.model import ChatMessage
 
 _SCORER = "verdict"
 _VALUES = {Outcome.CORRECT: "C", Outcome.NO_ANSWER: "N"}
@@ -65,7 +67,7 @@ def _samples(evaluation: Evaluation, arm: str) -> "Iterator[EvalSample]":
 
 def _sample(evaluation: Evaluation, arm: str, key: ProblemKey, row: Row) -> "EvalSample":
     from inspect_ai.log import EvalSample, EvalSampleLimit
-    from inspect_ai.model import ChatCompletionChoice, ChatMessageAssistant, ChatMessageUser, ModelOutput, ModelUsage
+    from inspect_ai.model import ChatCompletionChoice, ChatMessageAssistant, ModelOutput, ModelUsage
     from inspect_ai.scorer import Score
 
     problem, model, truncated = evaluation.problems[key], _model(evaluation, arm), row["finish"] == "length"
@@ -78,9 +80,9 @@ def _sample(evaluation: Evaluation, arm: str, key: ProblemKey, row: Row) -> "Eva
         uuid=digest(["sample", evaluation.result.key, arm, *key, row["sample"]])[:_ID_LENGTH],
         id=_name(evaluation, key),
         epoch=row["sample"] + 1,
-        input=problem.question,
+        input=_input(evaluation, problem) if evaluation.examples else problem.question,
         target=problem.answer,
-        messages=[ChatMessageUser(content=problem.question, source="input"), message],
+        messages=[*_input(evaluation, problem), message],
         output=ModelOutput(
             model=model,
             choices=[ChatCompletionChoice(message=message, stop_reason="max_tokens" if truncated else "stop")],
@@ -91,6 +93,15 @@ def _sample(evaluation: Evaluation, arm: str, key: ProblemKey, row: Row) -> "Eva
         model_usage={model: usage},
         limit=EvalSampleLimit(type="token", limit=evaluation.comparison.suite.max_tokens) if truncated else None,
     )
+
+
+def _input(evaluation: Evaluation, problem: Problem) -> "list[ChatMessage]":
+    """What the model was asked: worked examples, if there are any, and the question."""
+    from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
+
+    kinds = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
+    asked = [*evaluation.examples, Message(role="user", content=problem.question)]
+    return [kinds[one["role"]](content=one["content"], source="input") for one in asked]
 
 
 def _sample_metadata(problem: Problem, row: Row) -> dict[str, object]:

@@ -43,9 +43,7 @@ class Attempts:
         With `check_steps` a sample that is rejected costs its tokens up to the step that shows it (`fails_after`): the
         check reads the steps while they are sampled. Otherwise each costs all its tokens.
         """
-        runs = np.array(
-            [[_run([*rows[i:], *rows[:i]], check_steps) for i in range(len(rows))] for rows in problems], dtype=float
-        )
+        runs = np.array([_runs(rows, check_steps) for rows in problems])
         self._cost, self._correct, self._total = runs[..., 0], runs[..., 1], runs[..., 2]
 
     def at(self, limit: float) -> AtLimit:
@@ -87,12 +85,16 @@ def controls(problems: Sequence[Samples]) -> dict[Control, Attempts]:
     return found
 
 
-def _run(samples: Samples, check_steps: bool) -> tuple[float, float, float]:
-    """Tokens until the first sample is accepted (infinite if none is), whether it is correct, tokens of all samples."""
-    spent, cost, correct = 0.0, float("inf"), False
-    for row in samples:
-        early = row.get("fails_after") if check_steps else None
-        spent += row["tokens"] if early is None else early
-        if row["accepted"] and cost == float("inf"):
-            cost, correct = spent, row["outcome"] == Outcome.CORRECT
-    return cost, float(correct), spent
+def _runs(samples: Samples, check_steps: bool) -> np.ndarray:
+    """For the run from each sample on: tokens until the first one is accepted (infinite if none is), whether that one
+    is correct, tokens of all samples; shape [samples, 3]."""
+    early = [row.get("fails_after") if check_steps else None for row in samples]
+    costs = np.array([row["tokens"] if own is None else own for row, own in zip(samples, early, strict=True)], float)
+    accepted = np.array([bool(row["accepted"]) for row in samples])
+    correct = np.array([row["outcome"] == Outcome.CORRECT for row in samples])
+    starts = np.arange(len(samples))
+    order = (starts[:, None] + starts) % len(samples)
+    spent, first = np.cumsum(costs[order], axis=1), np.argmax(accepted[order], axis=1)
+    found = accepted.any()
+    cost = np.where(found, spent[starts, first], np.inf)
+    return np.stack([cost, found & correct[order[starts, first]], spent[:, -1]], axis=1)

@@ -59,8 +59,7 @@ class Config(StageConfig, Comparison):
     """Problems that a process samples together: many keep the engine full, few spread evenly over processes."""
     examples: Annotated[DialoguesRef | None, LATER] = None
     """Traces or dialogues, of which the first stand in front of every question as worked examples: a primed prompt.
-    Traces without a backtrack and questions of the suite are skipped. `astro-factory harness` asks without them. By
-    default there are none."""
+    Traces without a backtrack and questions of the suite are skipped. By default there are none."""
     example_count: Annotated[int, Field(gt=0), LATER] = 1
     """How many of them, with `examples`."""
     processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1

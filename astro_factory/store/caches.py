@@ -24,7 +24,7 @@ class Cache(ResultProvider):
         self.name, self.failed_fetches = provider.name, 0
         """`failed_fetches` counts the blobs and results that a plan counted on and that the cache could not deliver."""
         self._provider, self._warn = provider, warn
-        self._reachable = True
+        self._reachable, self._known = True, False
         self._refused: set[str] = set()
         """Digests of blobs."""
         self._rejected: set[str] = set()
@@ -33,7 +33,11 @@ class Cache(ResultProvider):
 
     def result(self, key: str) -> Result | None:
         if key not in self._results:
-            self._results[key] = self._query(lambda: self._provider.result(key), f"result {key[:12]}")
+            found = self._results[key] = self._query(lambda: self._provider.result(key), f"result {key[:12]}")
+            if found is None and not self._known:  # a wrong address must not be silent
+                self._known = True
+                if cause := self._query(self._provider.why_empty, "the store"):
+                    self._give_up(FileNotFoundError(cause))
         return self._results[key] if self._reachable and key not in self._rejected else None
 
     def has_blobs(self, result: Result) -> bool:

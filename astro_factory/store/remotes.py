@@ -43,6 +43,9 @@ class RemoteStore(ResultProvider):
             raise ValueError("a result is stored under another key")
         return result
 
+    def why_empty(self) -> str:
+        return "" if self._files.exists(f"{self._root}/results") else "no store was pushed there"
+
     def has_blobs(self, result: Result) -> bool:
         return all(self._size("blobs", entry["sha256"]) == entry["size"] for entry in result.outputs.values())
 

@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from astro_factory.cli.main import main
+from astro_factory.core.chat import prompt_text
 from astro_factory.core.shipped import shipped_folder
+from astro_factory.core.tables import read_table
 from astro_factory.spec import compile_spec
 
 SPECS = shipped_folder("specs")
@@ -30,6 +32,15 @@ SPEC = {
             "suite": {"problems": ["test"], "samples": 1, "temperature": 0, "max_tokens": 60, "cluster": "numbers"},
             "arms": ["base"],
             "engine": "cpu",
+        },
+        "shown": STAGES["practice"] | {"count": 3},
+        "primed": {
+            "kind": "evaluate",
+            "suite": {"problems": ["test"], "samples": 1, "temperature": 0, "max_tokens": 8},
+            "arms": ["base"],
+            "engine": "cpu",
+            "examples": "shown",
+            "example_count": 2,
         },
         "drawn": {
             "kind": "evaluate",
@@ -115,6 +126,26 @@ def test_the_harness_draws_as_often_as_we_do(run, built):
     rows = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
     assert [row["doc"]["source"] for row in rows] == ["test"] * 12 + ["three"] * 2
     assert all(len(row["resps"][0]) == 3 for row in rows) and any(len(set(row["resps"][0])) > 1 for row in rows)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_the_harness_shows_the_worked_examples(run, built):
+    pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+    from astro_factory.training.weights import load_tokenizer
+
+    spec, store = built
+    code, _, err = run("harness", f"{spec}:primed", "task", "--store", store, "--limit", "2")
+    assert code == 0, err
+    [samples] = Path("task/base").rglob("samples_*.jsonl")
+    rows = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
+    _, shown, _ = run("show", f"{spec}:shown", "--path", "--store", store)
+    examples = [m for row in read_table(Path(shown.strip()) / "dialogues.parquet")[:2] for m in row["messages"]]
+    _, base, _ = run("show", f"{spec}:base", "--path", "--store", store)
+    tokenizer = load_tokenizer(Path(base.strip()))
+    for row in rows:
+        asked = [*examples, {"role": "user", "content": row["doc"]["question"]}]
+        assert row["arguments"]["gen_args_0"]["arg_0"] == prompt_text(tokenizer, asked)
 
 
 @pytest.mark.parametrize("command", ["samples", "harness"])

@@ -34,7 +34,7 @@ def make_evaluation(
         kind="evaluate",
         suite={"problems": list(sources), "samples": samples, "max_tokens": 9, **suite},
         arms=["a", "b"],
-        samples_for={"b": samples + spare},
+        samples_for={"b": samples + spare} if spare else {},
         engine={"kind": "transformers", "dtype": "float32", "device": "cpu"},
         seed=seed,
     )

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def answered_as_ours(evaluation, arm):
 
 
 def greedy(root, **settings):
-    return make_evaluation(root, samples=1, temperature=0.0, **settings)
+    return make_evaluation(root, samples=1, temperature=0.0, spare=0, **settings)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def greedy(root, **settings):
     ],
 )
 def test_a_task_asks_what_the_suite_asks(tmp_path, temperature, samples, sampling):
-    evaluation = make_evaluation(tmp_path, temperature=temperature, samples=samples)
+    evaluation = make_evaluation(tmp_path, temperature=temperature, samples=samples, spare=2 if temperature else 0)
     folder = tmp_path / "task"
     path = write_task(folder, evaluation, evaluation.problems)
     task = yaml.load(path.read_text(), Loader)
@@ -73,6 +74,27 @@ def test_a_task_asks_what_the_suite_asks(tmp_path, temperature, samples, samplin
     docs = [json.loads(line) for line in docs.splitlines()]
     assert {(doc.pop("source"), doc["id"]): Problem.from_row(doc) for doc in docs} == evaluation.problems
     assert [doc["id"] for doc in docs] == [name for _, name in evaluation.problems]
+
+
+ASKED, ANSWERED = ({"role": "user", "content": "1 + 1 ?"}, {"role": "assistant", "content": "2"})
+
+
+def test_worked_examples_become_the_harness_s_own(tmp_path):
+    evaluation = replace(make_evaluation(tmp_path), examples=[ASKED, ANSWERED, ASKED, ANSWERED])
+    task = yaml.load(write_task(tmp_path / "task", evaluation, evaluation.problems).read_text(), Loader)
+    shot = {"question": "1 + 1 ?", "answer": "2"}
+    assert task["fewshot_config"] == {"sampler": "first_n", "samples": [shot, shot]}
+
+
+@pytest.mark.parametrize(
+    "examples", [[{"role": "system", "content": "."}, ASKED, ANSWERED], [ANSWERED, ASKED], [ASKED]]
+)
+def test_examples_that_the_harness_cannot_show_are_refused(tmp_path, examples, golden):
+    evaluation = replace(make_evaluation(tmp_path), examples=examples)
+    with pytest.raises(UserError, match="E809") as caught:
+        write_task(tmp_path / "task", evaluation, evaluation.problems)
+    golden(str(caught.value))
+    assert not (tmp_path / "task").exists()
 
 
 def test_equal_answers_make_equal_numbers(tmp_path):

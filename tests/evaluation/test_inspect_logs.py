@@ -1,6 +1,7 @@
 """Logs for inspect-ai, read back by inspect-ai."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,17 @@ def test_a_log_holds_what_the_arm_is_reported_on(inspect_log, tmp_path):
         assert log.stats.model_usage[log.eval.model].output_tokens == tokens
         one = inspect_log.read_eval_log_sample(path, id="q/1", epoch=3)
         assert one.output.completion == rows["q/1", 3]["text"]
+
+
+def test_a_log_shows_worked_examples_in_front_of_the_question(inspect_log, tmp_path):
+    asked, answered = {"role": "user", "content": "1 + 1 ?"}, {"role": "assistant", "content": "2"}
+    evaluation = replace(make_evaluation(tmp_path), examples=[asked, answered])
+    path, _ = write_logs(evaluation, tmp_path / "logs")
+    for sample in inspect_log.read_eval_log(path).samples:
+        shown = [("user", "1 + 1 ?"), ("assistant", "2"), ("user", sample.input[-1].text)]
+        assert [(m.role, m.text) for m in sample.input] == shown
+        assert [(m.role, m.text) for m in sample.messages[:-1]] == shown
+        assert sample.input[-1].text.startswith("What is ")
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -209,6 +209,14 @@ def test_a_url_that_names_nothing(run, url, message):
     assert code == 2 and found["errors"][0]["code"] == message[:4]
 
 
+@pytest.mark.parametrize("url", ["file:empty", "file:nowhere", "memory://nothing"])
+def test_a_place_without_a_store_is_noticed_when_planning(run, url):
+    Path("empty/other").mkdir(parents=True)
+    code, _, err = run("plan", "spec.yaml", "--store", "ours", "--cache", url)
+    assert code == 0
+    assert err == f"warning: {url} cannot be used (no store was pushed there); the build continues without it\n"
+
+
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(UserError) as caught:
