@@ -180,7 +180,7 @@ def _setting(plan: Plan, node: GraphNode, path: str) -> str:
 
 
 def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _gb(size: float) -> float:

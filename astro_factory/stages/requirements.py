@@ -9,7 +9,13 @@ from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.workload import Workload
 from astro_factory.engines.config import EngineSettings, TransformersConfig, VllmConfig
 from astro_factory.engines.memory import Serving, cache_tokens, sampling_memory, serving_memory
-from astro_factory.training.memory import TrainingStep, adapter_parameters, offloaded_memory, training_memory
+from astro_factory.training.memory import (
+    TrainingStep,
+    adapter_parameters,
+    offloaded_memory,
+    saving_memory,
+    training_memory,
+)
 from astro_factory.training.rollout_settings import EngineRollouts, VLLMRollouts
 from astro_factory.training.settings import GRPOSettings, SFTSettings, TrainingConfig
 
@@ -47,7 +53,9 @@ def training_needs(
     deepspeed = config.launch.deepspeed
     whole = 4 * shape.parameters  # to load it, or to merge an adapter, in single precision
     loading = 5 * GB if deepspeed and deepspeed.zero_stage == 3 else whole
-    host = here * (_PROCESS + loading + offloaded_memory(shape, step))
+    merges = config.adapter is not None and config.save == "merged"
+    loaded_or_saved = max(here * loading, saving_memory(shape, step, merges))
+    host = here * (_PROCESS + offloaded_memory(shape, step)) + loaded_or_saved
     if not gpus:
         host = here * (sum(parts.values()) - parts["runtime"] + _CPU_PROCESS)
     saved = 16 if step.sharded_bf16 else 12
@@ -177,7 +185,9 @@ def lighter_training(config: SFTSettings | GRPOSettings, machine: Machine) -> It
         for share in (0.6, 0.5, 0.4, 0.3):
             yield changes | {"rollouts.gpu_memory_utilization": share}
         changes["rollouts.gpu_memory_utilization"] = 0.5
-    stage = config.launch.deepspeed.zero_stage if config.launch.deepspeed else 0
+    if config.launch.fsdp:  # it shards as much as ZeRO-3, which can also offload
+        changes["launch.fsdp"] = None
+    stage = 3 if config.launch.fsdp else config.launch.deepspeed.zero_stage if config.launch.deepspeed else 0
     available = machine.all_gpus or config.launch.processes
     for processes in sorted({config.launch.processes, available}):
         changes["launch.processes"] = processes

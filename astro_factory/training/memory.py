@@ -94,8 +94,23 @@ def training_memory(shape: ModelShape, step: TrainingStep) -> dict[str, float]:
 
 
 def offloaded_memory(shape: ModelShape, step: TrainingStep) -> float:
-    """Bytes in main memory of one process that hold what is not on the GPU: DeepSpeed's offloaded optimizer states."""
-    return 12 * shape.parameters / step.processes if step.offload_optimizer else 0.0
+    """Bytes in main memory of one process that hold what is not on the GPU: DeepSpeed's offloaded optimizer states.
+
+    These are a copy of what is trained, an adapter or all weights, in single precision, and two moments.
+    """
+    count = adapter_parameters(shape, step) or shape.parameters
+    moment = 1 if step.eight_bit_moments else _FP32
+    return (_FP32 + 2 * moment) * count / step.processes if step.offload_optimizer else 0.0
+
+
+def saving_memory(shape: ModelShape, step: TrainingStep, merges: bool) -> float:
+    """Bytes in main memory of the first process while it saves: all weights, which it gathers from the others.
+
+    Args:
+        merges: whether it merges an adapter into the checkpoint, which it loads in single precision for that.
+    """
+    gathered = step.compute_bytes if step.bf16_weights else _FP32
+    return (gathered + (_FP32 if merges else 0)) * shape.parameters
 
 
 def adapter_parameters(shape: ModelShape, step: TrainingStep) -> int:

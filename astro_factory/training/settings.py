@@ -119,6 +119,8 @@ class TrainingConfig(StageConfig):
         sharding = "DeepSpeed" if self.launch.deepspeed else "FSDP" if self.launch.fsdp else ""
         if self.optimizer == "muon" and sharding:
             raise ValueError(f"muon needs whole matrices, but {sharding} shards them; set optimizer to adamw")
+        if self.optimizer == "adamw_8bit" and self.launch.fsdp:
+            raise ValueError("bitsandbytes cannot update the shards of FSDP; set optimizer to adamw, or use deepspeed")
         if self.adapter and self.launch.fsdp:
             raise ValueError("fsdp trains whole models; with an adapter leave it out, or use deepspeed")
         return self

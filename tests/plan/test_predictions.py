@@ -119,6 +119,16 @@ def test_what_does_not_fit_has_a_remedy_that_fits(tmp_path, machine, sets, stage
         assert predictions(planned(tmp_path, *sets, *fewer), target)[stage].fault
 
 
+def test_what_fsdp_cannot_hold_deepspeed_can_offload(tmp_path):
+    sets = ["stages.tuned.launch={processes: 4, fsdp: {}}", "stages.tuned.gradient_checkpointing=true"]
+    machine = parse_machine("4xA30-24GB")
+    fault = predictions(planned(tmp_path, *sets), machine)["tuned"].fault
+    assert fault and fault.code == "E182"
+    given = fault.remedy.removeprefix("set ").split(", ")
+    assert "stages.tuned.launch.fsdp=null" in given and "stages.tuned.launch.deepspeed.offload_optimizer=true" in given
+    assert predictions(planned(tmp_path, *sets, *given), machine)["tuned"].fault is None
+
+
 def test_the_message(tmp_path, golden):
     fault = predictions(planned(tmp_path, "stages.tuned.launch.deepspeed=null"), H100S)["tuned"].fault
     golden(str(fault))

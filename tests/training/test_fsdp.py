@@ -73,6 +73,7 @@ def test_what_transformers_makes_of_our_settings(tmp_path):
         ({"launch": {"processes": 2, "fsdp": {}, "deepspeed": {}}}, "choose one"),
         ({"launch": {"fsdp": {}}}, "set processes"),
         ({"launch": {"processes": 2, "fsdp": {}}, "optimizer": "muon"}, "FSDP shards them"),
+        ({"launch": {"processes": 2, "fsdp": {}}, "optimizer": "adamw_8bit"}, "the shards of FSDP"),
         ({"launch": {"processes": 2, "fsdp": {}}, "adapter": {"kind": "lora"}}, "trains whole models"),
     ],
 )

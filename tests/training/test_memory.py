@@ -14,7 +14,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
 from astro_factory.core.model_shapes import ModelShape
-from astro_factory.training.memory import TrainingStep, adapter_parameters, offloaded_memory, training_memory
+from astro_factory.training.memory import (
+    TrainingStep,
+    adapter_parameters,
+    offloaded_memory,
+    saving_memory,
+    training_memory,
+)
 from astro_factory.training.sft import losses_from_logits
 
 TINY = ModelShape(256, 768, 3, 8, 2, 32, 2000, 2048, False, 4)
@@ -172,3 +178,15 @@ def test_sharding_divides_what_zero_says():
     offloaded = replace(step, zero_stage=2, offload_optimizer=True)
     assert training_memory(EIGHT_B, offloaded)["optimizer"] == 0
     assert offloaded_memory(EIGHT_B, offloaded) == pytest.approx(12 * count / 8)
+    adapter = replace(offloaded, adapter_rank=32)  # only what is trained has states
+    assert offloaded_memory(EIGHT_B, adapter) == pytest.approx(12 * adapter_parameters(EIGHT_B, adapter) / 8)
+    halved = replace(offloaded, eight_bit_moments=True)
+    assert offloaded_memory(EIGHT_B, halved) == pytest.approx(6 * count / 8)
+
+
+def test_one_process_gathers_what_it_saves():
+    step = TrainingStep(1, processes=8, zero_stage=3)
+    count = EIGHT_B.parameters
+    assert saving_memory(EIGHT_B, step, merges=False) == 2 * count
+    assert saving_memory(EIGHT_B, replace(step, bf16=False), merges=False) == 4 * count
+    assert saving_memory(EIGHT_B, replace(step, adapter_rank=8), merges=True) == 6 * count
