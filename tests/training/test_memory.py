@@ -161,6 +161,7 @@ def test_two_layers_of_8b(bf16, checkpointing, monkeypatch):
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("accumulates", [False, True])
 @pytest.mark.parametrize(("bf16", "checkpointing"), [(True, True), (True, False), (False, True), (False, False)])
 def test_8b(bf16, checkpointing, accumulates, monkeypatch):
