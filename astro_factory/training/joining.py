@@ -13,7 +13,7 @@ from astro_factory.core.devices import gpus
 from astro_factory.core.errors import Diagnostic, UserError
 from astro_factory.training.failures import log_tail, read_failures, user_failure
 from astro_factory.training.head import Meeting
-from astro_factory.training.launch import end, start
+from astro_factory.training.launch import end, hide_gpus, start
 from astro_factory.training.nodes import Address, Line, Message, call
 from astro_factory.training.settings import TrainingConfig
 
@@ -38,6 +38,7 @@ def take_part(config: TrainingConfig, address: Address, node: int, staging: Path
         UserError: E543 if the head cannot be reached, E541 if it has this node already, E181 if there are too few
             GPUs here.
     """
+    hide_gpus(config.launch)
     needed = config.launch.gpus_per_node
     if gpus() and len(gpus()) < needed:
         raise UserError.of("E181", f"node {node} needs {needed} GPUs, and has {len(gpus())}", "lower launch.processes")

@@ -27,7 +27,7 @@ from typing import IO, Any, TextIO
 from astro_factory.core import stack_dumps
 from astro_factory.core.canonical import digest
 from astro_factory.core.context import Events, Items, StageContext
-from astro_factory.core.devices import torch_device
+from astro_factory.core.devices import torch_device, visible_to
 from astro_factory.core.errors import UserError
 from astro_factory.core.user_code import import_target
 from astro_factory.training.failures import clear_failures, log_tail, raise_first, read_failures, record_failure
@@ -124,6 +124,15 @@ def check_sharding(launch: Launch) -> None:
     if launch.fsdp and torch_device() != "cuda":
         cause = "launch.fsdp needs GPUs: on a CPU, accelerate trains with plain data parallelism and does not say so"
         raise UserError.of("E548", cause, "leave out launch.fsdp here, for example in a profile")
+
+
+def hide_gpus(launch: Launch) -> None:
+    """Hide the GPUs of this machine from this process and its children if training is to run on CPUs everywhere.
+
+    A builder does so for its stages; other nodes are not in its hands.
+    """
+    if launch.device == "cpu":
+        os.environ |= visible_to([])
 
 
 def start(

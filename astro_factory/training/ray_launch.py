@@ -60,8 +60,9 @@ class _Node:
 
     def describe(self, job: _Job) -> dict[str, str]:
         """Versions, the digest of the job's file as this node sees it, and its name. Raises `UserError` E506, E548."""
-        from astro_factory.training.launch import check_sharding
+        from astro_factory.training.launch import check_sharding, hide_gpus
 
+        hide_gpus(job.launch)  # Ray shows them all to an actor that asks for none
         check_sharding(job.launch)
         file = Path(job.file)
         seen = sha256(file.read_bytes()).hexdigest() if file.is_file() else ""

@@ -1,5 +1,6 @@
 """What keeps nodes from training together is an error in bounded time."""
 
+import json
 import os
 import shlex
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import astro_factory
+from astro_factory.core.devices import INVENTORY, VISIBLE, gpus
 from astro_factory.core.errors import UserError
 from astro_factory.stages import sft
 from astro_factory.training import head, joining, nodes
@@ -107,6 +109,21 @@ def test_a_head_that_cannot_be_reached(tmp_path, host):
     )
     assert code == "E543" and f"{host}:{port} cannot be reached after 1.5 s" in cause
     assert shown == [f"waits up to 1.5 s for the head at {host}:{port}"]
+
+
+@pytest.mark.parametrize(("device", "seen"), [("auto", ["GPU-0", "GPU-1"]), ("cpu", [])])
+def test_a_node_trains_on_its_cpu_if_the_stage_says_so(tmp_path, monkeypatch, device, seen):
+    """Whatever GPUs it has; else it would differ from the head, whose stages see the GPUs that the build gives them."""
+    found = {"gpus": [{"id": f"GPU-{number}", "name": "H100", "memory_gb": 80.0} for number in range(2)]}
+    (tmp_path / "inventory.json").write_text(json.dumps(found))
+    monkeypatch.setenv(INVENTORY, str(tmp_path / "inventory.json"))
+    monkeypatch.setenv(VISIBLE, "")  # so that the test's end restores it
+    monkeypatch.delenv(VISIBLE)
+    launch = {"processes": 2, "nodes": 2, "rendezvous_s": 0.1, "device": device}
+    settings = sft.Config(kind="sft", model="m", data="d", learning_rate=1, launch=launch)
+    address = Address("no-such-host.invalid", 29400)
+    assert error_of(joining.take_part, settings, address, 1, staging(tmp_path), print)[0][0] == "E543"
+    assert gpus() == seen
 
 
 def test_something_else_that_listens_at_the_heads_address(tmp_path, monkeypatch):
