@@ -62,6 +62,23 @@ def test_every_difference_of_the_findings_has_a_row():
     assert not [number for number in printed if min(abs(number - value) for value in known) > 0.00051]
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/findings.md"])
+def test_every_interval_of_a_page_is_that_of_a_row(page):
+    """The same difference has the same interval wherever it is printed, whichever arm stands first."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    number = r"([+-]?[01]?\.\d{3,4})"
+    printed = re.findall(rf"{number} \[{number}, {number}\]", text)
+    known = [(c.value, c.low, c.high) for c in CLAIMS if c.value is not None and c.low is not None]
+    known += [(-value, -high, -low) for value, low, high in known]
+    assert len(printed) > 25
+    wrong = [
+        found
+        for found in printed
+        if not any(all(abs(float(a) - b) <= 0.00051 for a, b in zip(found, row, strict=True)) for row in known)
+    ]
+    assert not wrong
+
+
 def test_figures_follow_from_the_samples(exports):
     assert [
         claim.id for claim, new in zip(CLAIMS, recomputed(CLAIMS, exports), strict=True) if differs(claim, new)
