@@ -138,7 +138,8 @@ class Countdown(Verifier):
         return self.verify(problem, response).correct
 
     def fails_at(self, problem: Problem, response: str) -> int | None:
-        """The end of the last step that leaves one number: it is the target or not, before any answer line."""
+        """The end of the last step that leaves one number. A check of the steps knows there that the attempt fails: the
+        number is not the target, or a step on the way used a number that was not left or was miscalculated."""
         ends = [step.end() for step in _STATED.finditer(response) if len(step[5].split()) == 1]
         return ends[-1] if ends else None
 

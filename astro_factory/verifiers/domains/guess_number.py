@@ -19,6 +19,8 @@ from astro_factory.verifiers.base import StatedStep
 from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain
 
 CONDITIONS = 2
+LARGEST = 999
+"""Numbers have at most three digits."""
 _STEP = re.compile(r"(?:try )?([0-9]{1,3})(?: :.*)?")
 _STATED = re.compile(r"^try ([0-9]{1,3}) : ", re.MULTILINE)
 _ANSWER = re.compile(r"^[ \t]*answer\b(.*)$", re.MULTILINE)
@@ -76,14 +78,16 @@ class GuessNumber(PuzzleDomain):
 
     def check_problem(self, problem: Problem) -> str | None:
         largest, conditions = problem.info.get("largest"), problem.info.get("conditions")
-        if type(largest) is not int or largest < 1:
-            return "info needs 'largest', a whole number above 0"
+        if type(largest) is not int or not 1 <= largest <= LARGEST:
+            return f"info needs 'largest', a whole number from 1 to {LARGEST}"
         if not isinstance(conditions, list) or not conditions or not all(map(_is_condition, conditions)):
             return "info needs 'conditions', each four whole numbers: factor, term, modulus above 0, remainder"
         if problem.answer:
             verdict = self.verify(problem, f"answer {problem.answer}")
             if not verdict.correct:
                 return f"the answer '{problem.answer}' is wrong: {verdict.detail or 'not a whole number'}"
+        elif not any(all(c.meets(x) for c in _conditions(problem)) for x in range(1, largest + 1)):
+            return f"no number from 1 to {largest} meets the conditions"
         return None
 
     def verify(self, problem: Problem, response: str) -> Verdict:

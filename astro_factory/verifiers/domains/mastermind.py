@@ -88,12 +88,14 @@ class Mastermind(PuzzleDomain):
         pegs, clues = problem.info.get("pegs"), problem.info.get("clues")
         if type(pegs) is not int or not 1 <= pegs <= len(COLOURS):
             return f"info needs 'pegs', a whole number from 1 to {len(COLOURS)}"
-        if not isinstance(clues, list) or not all(_is_clue(found, pegs) for found in clues):
+        if not isinstance(clues, list) or not clues or not all(_is_clue(found, pegs) for found in clues):
             return f"info needs 'clues', each a guess of {pegs} different colours and two counts"
         if problem.answer:
             verdict = self.verify(problem, f"answer {problem.answer}")
             if not verdict.correct:
                 return f"the answer '{problem.answer}' is wrong: {verdict.detail or 'not a code'}"
+        elif not any(all(clue(c.guess, code) == c for c in _clues(problem)) for code in permutations(COLOURS, pegs)):
+            return "no code agrees with the clues"
         return None
 
     def verify(self, problem: Problem, response: str) -> Verdict:

@@ -83,7 +83,9 @@ def changed(problem: Problem, answer: str | None = None, **info) -> Problem:
 REFUSED = [
     (changed(GUESS, "3"), "the answer '3' is wrong: x = 3 does not meet 3 x + 5 mod 7 = 1"),
     (changed(GUESS, "eight"), "the answer 'eight' is wrong: not a whole number"),
-    (changed(GUESS, largest="12"), "info needs 'largest', a whole number above 0"),
+    (changed(GUESS, largest="12"), "info needs 'largest', a whole number from 1 to 999"),
+    (changed(GUESS, largest=1000), "info needs 'largest', a whole number from 1 to 999"),
+    (changed(GUESS, "", largest=7), "no number from 1 to 7 meets the conditions"),
     (
         changed(GUESS, conditions=[[3, 5, 0, 1]]),
         "info needs 'conditions', each four whole numbers: factor, term, modulus above 0, remainder",
@@ -97,6 +99,8 @@ REFUSED = [
         changed(CODE, clues=[[["red", "red", "blue"], 0, 1]]),
         "info needs 'clues', each a guess of 3 different colours and two counts",
     ),
+    (changed(CODE, clues=[]), "info needs 'clues', each a guess of 3 different colours and two counts"),
+    (changed(CODE, "", clues=[[["red", "blue", "green"], 2, 1]]), "no code agrees with the clues"),
     (changed(SORT, "41 23 7"), "the answer '41 23 7' is not the numbers in ascending order"),
     (changed(SORT, numbers=[3, 3]), "no two numbers may be equal"),
     (changed(SORT, numbers=[]), "info needs 'numbers', a list of whole numbers"),
