@@ -6,7 +6,6 @@ batch to its longest row. Responses with advantage 0 add nothing to the gradient
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,13 +21,13 @@ from astro_factory.core.chat import Message, encode_prompt
 from astro_factory.core.context import Events
 from astro_factory.core.verdicts import Outcome
 from astro_factory.training.adapters import Trained, keep_single_precision, require_libraries
-from astro_factory.training.alarms import UNJUDGED, Alarms, verdict_rates, wording_drift
+from astro_factory.training.alarms import Alarms, verdict_rates, wording_drift
 from astro_factory.training.difficulty import DifficultyBand, SavesDifficulty
 from astro_factory.training.dynamic_sampling import Asked
 from astro_factory.training.grpo_arguments import make_arguments, most_rounds
 from astro_factory.training.grpo_task import GeneratedSample, PromptRow, Rollout, Task
 from astro_factory.training.microbatching import PASS_TOKENS, forward_passes, split_by_length, token_statistics
-from astro_factory.training.rewards import reward_of
+from astro_factory.training.response_judge import Judged, ResponseJudge, Result
 from astro_factory.training.rollout_mismatch import log_prob_differences, mismatch
 from astro_factory.training.rollout_schedule import RoundPrompt, plan_mixed_rounds
 from astro_factory.training.rollout_server import base_url, guard_transfer
@@ -77,11 +76,12 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
         self._rows: list[PromptRow] = []
         self._replaced: list[Sequence[GeneratedSample]] = []
         """Groups of the current round that were sampled and not kept."""
-        self._results: list[tuple[int, bool | None]] = []
-        """Responses of the current round that are not kept, as the difficulty band takes them."""
+        self._results: list[Result] = []
+        """Of the responses of the current round that are not kept."""
         colocated = isinstance(settings.rollouts, VLLMRollouts) and not settings.served
         rollout = None if colocated else _roll_out
         super().__init__(rollout_func=rollout, reward_funcs=[self.score], processing_class=tokenizer, **kwargs)
+        self._judge = ResponseJudge(settings, task, tokenizer, self.eos_token_ids)
         self.rounds = RoundSampler(self, task, tokenizer, plan)
         if settings.off_policy_steps and not settings.served:
             self.use_vllm, self.vllm_generation = True, OwnWeights()  # TRL corrects the loss only with vLLM
@@ -106,61 +106,36 @@ class Trainer(RecipeMixin[GRPOSettings], GRPOTrainer):
             self.sampled.add(int(total.item()))
         if self.settings.max_replacements:
             log_metric("replaced", len(replaced) / len(completion_ids))
-        texts, outcomes, rewards = self._judged(problem, completion_ids)
-        self._record(problem, outcomes)
-        problems = [self._task.problems[index] for index in problem]
-        for judged, text, found in zip(problems, texts, outcomes, strict=True):
+        judged = self._judge.judge(problem, completion_ids)
+        self._record(judged.results)
+        for index, text, found in zip(problem, judged.texts, judged.outcomes, strict=True):
             for outcome in Outcome:
                 log_metric(_rate(outcome), float(found is outcome))
-            for name, value in self._task.measures(judged, text).items():
+            for name, value in self._task.measures(self._task.problems[index], text).items():
                 if value is not None:
                     log_metric(name, float(value))
-        self._show(texts, problem, outcomes, rewards)
-        return rewards
-
-    def _judged(
-        self, problems: Sequence[int], responses: Sequence[Sequence[int]]
-    ) -> tuple[list[str], list[Outcome], list[float | None]]:
-        """Text, outcome and reward of each response."""
-        pairs = zip(problems, responses, strict=True)
-        whole = [[*self._task.beginning_ids(self._text_tokenizer, problem), *ids] for problem, ids in pairs]
-        texts = self._text_tokenizer.batch_decode(whole, skip_special_tokens=True)
-        asked = [self._task.problems[index] for index in problems]
-        # in threads: an answer whose comparison takes seconds holds up one of them, and not all processes
-        with ThreadPoolExecutor(self._task.judges) as threads:
-            outcomes = [verdict.outcome for verdict in threads.map(self._task.judge, asked, texts)]
-        truncated = [ids[-1] not in self.eos_token_ids for ids in responses]
-        lengths = [len(ids) / self.settings.max_new_tokens for ids in responses]
-        judged = zip(outcomes, truncated, lengths, strict=True)
-        return texts, outcomes, [reward_of(self.settings.reward, *response) for response in judged]
+        self._show(judged)
+        return judged.rewards
 
     def are_flat(self, asked: Sequence[Asked], groups: Sequence[Sequence[GeneratedSample]]) -> list[bool]:
-        """For each group whether all its responses that could be judged earn the same reward."""
-        size = self.settings.group_size
-        problems = [one.problem for one in asked for _ in range(size)]
-        _, outcomes, rewards = self._judged(problems, [sample.ids for group in groups for sample in group])
-        shares = [slice(start, start + size) for start in range(0, len(rewards), size)]
-        flat = [len(set(rewards[share]) - {None}) <= 1 for share in shares]
-        for share, is_flat in zip(shares, flat, strict=True):
-            if is_flat:  # it will not be among the responses that are scored
-                self._results += _results(problems[share], outcomes[share])
+        """For each group whether it teaches nothing, and so is not kept."""
+        flat, results = self._judge.flat_groups(asked, groups)
+        self._results += results
         return flat
 
-    def _record(self, problems: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+    def _record(self, results: list[Result]) -> None:
         """Let the difficulty band know how all responses of the round were judged."""
         if self.band:
-            found: list[tuple[int, bool | None]] = gather_object(self._results + _results(problems, outcomes))
+            found: list[Result] = gather_object(self._results + results)
             self.band.record(self._round, found)
 
-    def _show(
-        self, texts: list[str], problems: list[int], outcomes: list[Outcome], rewards: list[float | None]
-    ) -> None:
+    def _show(self, judged: Judged) -> None:
         """Hand on the first responses of about `_SHOWN_STEPS` evenly chosen steps."""
         step = self.state.global_step // self.settings.num_iterations
         if step % -(-self.settings.steps // _SHOWN_STEPS) or not self.accelerator.is_main_process:
             return
         shown: list[Rollout] = []
-        for text, index, outcome, reward in zip(texts, problems, outcomes, rewards, strict=True):
+        for index, text, outcome, reward in zip(*judged, strict=True):
             name = self._task.problems[index].id
             shown.append({"problem": name, "text": text[:_SHOWN_CHARS], "verdict": str(outcome), "reward": reward})
         # two responses to each of the first problems
@@ -375,9 +350,3 @@ def _roll_out(prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
     prompt_ids, responses = trainer.sample()
     logprobs = trainer.sampled_logprobs if trainer.use_vllm else None
     return {"prompt_ids": prompt_ids, "completion_ids": responses, "logprobs": logprobs}
-
-
-def _results(problems: Sequence[int], outcomes: Sequence[Outcome]) -> list[tuple[int, bool | None]]:
-    """The problem of each response, and whether the response is right; None if it could not be judged."""
-    pairs = zip(problems, outcomes, strict=True)
-    return [(problem, None if outcome in UNJUDGED else outcome is Outcome.CORRECT) for problem, outcome in pairs]
