@@ -21,6 +21,7 @@ from astro_factory.training.prompt_settings import Difficulty, StartFrom
 from astro_factory.training.rollout_schedule import state_slots
 from astro_factory.training.rollout_settings import EngineRollouts, RolloutCorrection, VLLMRollouts
 
+_Decay = Annotated[float, Field(ge=0, lt=1)]
 _OUTER = ("lm_head", "embed_tokens")
 """Layers that cannot have an adapter."""
 _CISPO_HIGHEST_RATIO = 5.0
@@ -77,7 +78,7 @@ class TrainingConfig(StageConfig):
     matrices and AdamW for the rest, at one learning rate."""
     weight_decay: float = Field(0.0, ge=0)
     """Decoupled weight decay of matrices; norms and biases have none."""
-    adam_betas: tuple[float, float] = (0.9, 0.999)
+    adam_betas: tuple[_Decay, _Decay] = (0.9, 0.999)
     """Decay rates of AdamW's two moments."""
     max_grad_norm: float = Field(1.0, ge=0)
     """Gradients are clipped to this norm; 0 turns clipping off."""
@@ -310,6 +311,16 @@ class GRPOSettings(TrainingConfig):
             raise ValueError(
                 f"max_new_tokens ({self.max_new_tokens}) leaves no room for a prompt "
                 f"in rollouts.max_model_len ({longest})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shared_engines(self) -> "GRPOSettings":
+        rollouts, here = self.rollouts, self.launch.processes_per_node
+        if isinstance(rollouts, VLLMRollouts) and not self.served and here % rollouts.tensor_parallel_size:
+            raise ValueError(
+                f"rollouts.tensor_parallel_size ({rollouts.tensor_parallel_size}) must divide the processes of a node "
+                f"({here}): that many of them share one engine"
             )
         return self
 

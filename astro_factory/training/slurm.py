@@ -10,6 +10,8 @@ from astro_factory.training.nodes import DEFAULT_PORT
 
 _SAVING_S = 60
 """Between the signal that announces the end of a job and the end, besides the time to save a checkpoint."""
+_LONGEST_NOTICE_S = 65535
+"""What Slurm takes at most."""
 _SCRIPT = """\
 #!/bin/bash
 #SBATCH --job-name={name}
@@ -64,7 +66,7 @@ def slurm_script(
         gpus=f"#SBATCH --gpus-per-node={gpus}\n" if gpus else "",
         cores=cores,
         servers=started and f"{started}\n",
-        notice=math.ceil(grace_s) + _SAVING_S,
+        notice=min(math.ceil(grace_s) + _SAVING_S, _LONGEST_NOTICE_S),
         folder=shlex.quote(str(folder)),
         port=DEFAULT_PORT,
         command=shlex.join(command),

@@ -80,7 +80,6 @@ GRPO = SHARED | {
     "rollouts": VLLM + "}",
     "rollouts.correction": VLLM + ", correction: {mode: sequence_mask, max_ratio: 3, min_ratio: 0.5}}",
     "rollouts.mode": VLLM + ", mode: server, server_url: 'http://host:9000'}",
-    "rollouts.tensor_parallel_size": VLLM + ", tensor_parallel_size: 2}",
 }
 
 
@@ -126,11 +125,19 @@ def test_no_setting_is_dropped_silently(inputs, tmp_path, trainer, stage, change
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
-@pytest.mark.parametrize("setting", ["quantize=nf4", "save=adapter"])
-def test_no_setting_of_an_adapter_is_dropped_silently(inputs, tmp_path, trainer, setting):
-    sets = ["stages.trained.adapter={kind: lora}", "stages.trained.precision=bf16"]
-    base = export(tmp_path, inputs, trainer, "trained", sets)
-    assert said(export(tmp_path, inputs, trainer, "trained", [*sets, f"stages.trained.{setting}"])) != said(base)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["adapter={kind: lora}", "precision=bf16", "quantize=nf4"],
+        ["adapter={kind: lora}", "save=adapter"],
+        ["launch.processes=2", f"rollouts={VLLM}}}", "rollouts.tensor_parallel_size=2"],
+    ],
+    ids=lambda settings: settings[-1],
+)
+def test_no_setting_that_needs_others_is_dropped_silently(inputs, tmp_path, trainer, settings):
+    *needed, _ = sets = [f"stages.trained.{setting}" for setting in settings]
+    base = export(tmp_path, inputs, trainer, "trained", needed)
+    assert said(export(tmp_path, inputs, trainer, "trained", sets)) != said(base)
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)

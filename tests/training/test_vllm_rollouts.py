@@ -145,6 +145,7 @@ def test_a_server_that_is_not_there_and_a_process_without_gpu(tmp_path, monkeypa
         ({"server_url": "http://host:8000"}, "a colocated engine has no server"),
         ({"mode": "server", "server_url": "http://host:8000/v1/"}, "the server itself, without /v1"),
         ({"max_model_len": 32}, "leaves no room for a prompt"),
+        ({"tensor_parallel_size": 2}, r"must divide the processes of a node \(1\)"),
     ],
 )
 def test_settings_that_contradict_each_other(rollouts, cause):
