@@ -7,9 +7,11 @@ The stage, an `evaluate` in a domain that reads states from steps, must be built
     independent    chance that a sample of the base is correct, given that k - 1 others of the same puzzle were not
     in context     share of the arm's responses that are correct with the k-th attempt, of those that make so many
     let through    share of them that answer wrongly with it
-    repeated       share of the k-th attempts that take the steps of an earlier one, in any order
+    repeated       share of the k-th attempts that take the steps of an earlier one, in any order; and the same of
+                   independent samples
 
-A model that remembers what it has tried is above the independent column; one that only samples and checks is not.
+A model that remembers what it has tried repeats less than independent samples do. To succeed more often than they do is
+no sign of memory alone: training also changes single attempts.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from astro_factory.core.tables import read_table
 from astro_factory.core.verdicts import Outcome
 from astro_factory.evaluation.estimators import pass_at_k
 from astro_factory.evaluation.evaluation_results import Evaluation
+from astro_factory.evaluation.metrics import Samples
 from astro_factory.evaluation.report import by_problem
 from astro_factory.traces.state_moves import state_moves
 from astro_factory.verifiers import get_verifier
@@ -59,6 +62,22 @@ def independent(correct: Sequence[int], samples: int, most: int) -> list[float]:
         (now - before) / (1 - before) if before < 1 else nan
         for before, now in zip([0.0, *solved], solved, strict=False)
     ]
+
+
+def independent_repeats(puzzles: Iterable[tuple[Problem, Samples]], most: int) -> list[float]:
+    """Share of the k-th of independent samples that repeat an earlier one, if none before it is correct.
+
+    Samples count as attempts of one response, which ends with the first that is correct; one such response starts at
+    each sample and goes round.
+    """
+    runs = (_joined(problem, [*rows[i:], *rows[:i]][:most]) for problem, rows in puzzles for i in range(len(rows)))
+    return [attempt.repeated for attempt in in_context(runs, most)]
+
+
+def _joined(problem: Problem, rows: Samples) -> Answered:
+    correct = next((i for i, row in enumerate(rows) if row["outcome"] == Outcome.CORRECT), None)
+    text = "\n".join(row["text"] for row in rows[: None if correct is None else correct + 1])
+    return problem, text, Outcome.NO_ANSWER if correct is None else Outcome.CORRECT
 
 
 def in_context(responses: Iterable[Answered], most: int) -> list[Attempt]:
@@ -115,9 +134,20 @@ def main() -> None:
         for key, rows in evaluation.samples_of(options.arm).items()
         for row in rows
     ]
-    print(f"{'attempt':>7} {'made':>6} {'independent':>11} {'in context':>10} {'let through':>11} {'repeated':>8}")
-    for number, (chance, own) in enumerate(zip(alone, in_context(responses, options.most), strict=True), 1):
-        print(f"{number:7} {own.made:6} {chance:11.3f} {own.right:10.3f} {own.let_through:11.3f} {own.repeated:8.3f}")
+    puzzles = [
+        (evaluation.problems[rows[0]["source"], rows[0]["problem"]], rows)
+        for arms in samples
+        for rows in [arms[options.base]]
+    ]
+    repeats = independent_repeats(puzzles, options.most)
+    print(f"{'':14} {'correct':>22} {'':11} {'repeated':>22}")
+    print(f"{'attempt':>7} {'made':>6} {'independent':>11} {'in context':>10} {'let through':>11}", end="")
+    print(f" {'independent':>11} {'in context':>10}")
+    for number, (chance, repeat, own) in enumerate(
+        zip(alone, repeats, in_context(responses, options.most), strict=True), 1
+    ):
+        print(f"{number:7} {own.made:6} {chance:11.3f} {own.right:10.3f} {own.let_through:11.3f}", end="")
+        print(f" {repeat:11.3f} {own.repeated:10.3f}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
-from benchmarks.attempts import Attempt, in_context, independent
+from benchmarks.attempts import Attempt, in_context, independent, independent_repeats
 
 PUZZLE = Problem("p", "numbers 4 10 3 target 17", "", "countdown", info={"numbers": [4, 10, 3], "target": 17})
 MISS = "10 - 3 = 7 left 4 7\n7 + 4 = 11 left 11"
@@ -17,6 +17,15 @@ HIT = "10 + 3 = 13 left 4 13\n13 + 4 = 17 left 17\nanswer ( 10 + 3 ) + 4"
 def test_independent_samples_get_less_likely_to_succeed_after_failures():
     # one puzzle is always solved, one never, one by half of two samples
     assert independent([2, 0, 1], samples=2, most=2) == pytest.approx([1 / 2, (2 / 3 - 1 / 2) / (1 - 1 / 2)])
+
+
+def test_independent_samples_repeat_too():
+    """Rounds of a miss, the same miss, another miss and a hit: the run from the first sees one repeat at its second
+    attempt, and the run from the third none, since it ends with the hit."""
+    texts = [MISS, MISS, OTHER_MISS, HIT]
+    rows = [{"text": text, "outcome": "correct" if text == HIT else "incorrect"} for text in texts]
+    # second attempts: MISS after MISS repeats; OTHER after MISS, HIT after OTHER do not; the run from HIT has one
+    assert independent_repeats([(PUZZLE, rows)], 3) == pytest.approx([0, 1 / 3, 0])
 
 
 def test_after_a_certain_success_nothing_is_left_to_ask():
