@@ -135,9 +135,9 @@ def _check_numbers(values: dict[str, Any]) -> None:
         if name not in values and name in _OPTIONAL:
             continue
         value, place = values.get(name), f"'{ARCHITECTURE}.{name}'"
-        if type(value) not in (int, float):
+        if not isinstance(value, int | float) or isinstance(value, bool):
             raise Unsupported(f"its metadata has no number {place}")
-        if not 0 < value < inf or (type(value) is float and name not in _FRACTIONS):
+        if not 0 < value < inf or (isinstance(value, float) and name not in _FRACTIONS):
             raise Unsupported(f"its metadata has {value:g} as {place}")
 
 
