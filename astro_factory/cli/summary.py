@@ -96,8 +96,10 @@ def print_summary(found: dict[str, Any], spec: Path) -> None:
             console.print(f"  log: {found['logs'][name]}", markup=False, highlight=False, soft_wrap=True)
     if found["failures"]:
         if (more := len(found["failures"]) - _MOST) > 0:
-            console.print(f"and {more:,} more failures; `{command_line('build', spec)} --json` lists them all")
-        console.print(f"finished stages are kept; fix the cause and run `{command_line('build', spec)}` again")
+            text = f"and {more:,} more failures; `{command_line('build', spec)} --json` lists them all"
+            console.print(text, markup=False, soft_wrap=True)
+        text = f"finished stages are kept; fix the cause and run `{command_line('build', spec)}` again"
+        console.print(text, markup=False, soft_wrap=True)
         return
     ran = [stage for stage in found["stages"] if stage["took"] and stage["took"]["seconds"] >= _WORTH_A_LINE_S]
     ends = [s for s in found["stages"] if s["path"] and s["kind"] in ("evaluate", "grpo", "linearize", "publish")]
@@ -105,9 +107,9 @@ def print_summary(found: dict[str, Any], spec: Path) -> None:
         for stage in ran:
             console.print(f"  {stage['name']:<16} took {_cost(stage)}", highlight=False, markup=False, soft_wrap=True)
         for stage in ends[:_MOST]:
-            console.print(f"  {stage['name']:<16} {stage['path']}", highlight=False, soft_wrap=True)
+            console.print(f"  {stage['name']:<16} {stage['path']}", highlight=False, markup=False, soft_wrap=True)
     for name in reports:
-        console.print(f"look closer: {command_line('show', f'{spec}:{name}')}")
+        console.print(f"look closer: {command_line('show', f'{spec}:{name}')}", markup=False, soft_wrap=True)
 
 
 def _cost(stage: Mapping[str, Any]) -> str:

@@ -61,7 +61,7 @@ def print_table(table: Mapping[str, Any], folder: Path) -> None:
     for stage, cause in list(table["failures"].items())[:20]:
         console.print(f"{stage} failed: {cause}", markup=False, highlight=False, style="red", soft_wrap=True)
     for file in FILES:
-        console.print(f"  {folder / file}", highlight=False, soft_wrap=True)
+        console.print(f"  {folder / file}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -306,7 +306,8 @@ def test_a_users_mistake_in_a_stage_exits_with_1(run):
     assert ended.code == 1 and "Traceback" not in ended.out + ended.err
     assert "mine failed: mine.jsonl:121:2 E427 not valid JSON: " in ended.out and "    {oops}\n     ^" in ended.out
     assert "publish.data   skipped (needs mine)" in ended.out
-    assert "finished stages are kept; fix the cause and run `astro-factory build spec.yaml --set " in ended.out
+    again = shlex.join(["astro-factory", "build", *args])  # whole, and in one line, to be copied
+    assert f"finished stages are kept; fix the cause and run `{again}` again" in ended.out
     found = run("build", *args, "--json")
     assert found.code == 1 and found.json["ok"] is False and set(found.json["failures"]) == {"mine"}
     assert found.json["counts"] == {"hit": 1, "failed": 1, "skipped": 1}

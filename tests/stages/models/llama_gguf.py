@@ -37,7 +37,7 @@ def make_llama(folder: Path, tied: bool = True, scaled: bool = False) -> Path:
     )
     bpe.train_from_iterator(TEXTS * 3, trainer)
     roles = {"bos_token": "<|start|>", "eos_token": "<|end|>", "pad_token": "<|end|>", "unk_token": "<|none|>"}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, model_max_length=128, **roles)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, model_max_length=512, **roles)
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
     rope: dict[str, Any] = {"rope_type": "default", "rope_theta": 5e5 if scaled else 1e5}
@@ -46,7 +46,7 @@ def make_llama(folder: Path, tied: bool = True, scaled: bool = False) -> Path:
         rope["original_max_position_embeddings"] = 8192
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=128, rms_norm_eps=1e-5, rope_parameters=rope,
+        num_key_value_heads=2, max_position_embeddings=512, rms_norm_eps=1e-5, rope_parameters=rope,
         tie_word_embeddings=tied, bos_token_id=1, eos_token_id=2, pad_token_id=2, initializer_range=0.2,
     )  # fmt: skip
     torch.manual_seed(0)
