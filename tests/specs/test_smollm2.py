@@ -65,7 +65,7 @@ def test_local_files_take_the_place_of_the_hub_as_the_guide_says(tiny, tmp_path,
 @pytest.mark.parametrize("which", ["tiny", "smollm2"])
 def test_an_adapter_from_the_first_step_to_transformers(tiny, tmp_path, which):
     import torch
-    from peft import AutoPeftModelForCausalLM
+    from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if which == "smollm2" and not SMOLLM:
@@ -81,10 +81,11 @@ def test_an_adapter_from_the_first_step_to_transformers(tiny, tmp_path, which):
     program(tmp_path, "pull", "file:out/smollm2-show", "pulled")
     pulled = tmp_path / "pulled"
     assert (pulled / "adapter_model.safetensors").is_file()
-    model, tokenizer = AutoPeftModelForCausalLM.from_pretrained(pulled), AutoTokenizer.from_pretrained(pulled)
+    tokenizer = AutoTokenizer.from_pretrained(pulled)  # and the model as the card says
     prompt = [{"role": "user", "content": "Ann has 3 pears and buys 4. How many has she?"}]
     ids = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_tensors="pt")["input_ids"]
     with torch.no_grad():
         base = AutoModelForCausalLM.from_pretrained(pulled / "base")(ids).logits
+        model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(pulled / "base"), pulled)
         assert (model(ids).logits - base).abs().max() > 1e-3
     assert model.generate(input_ids=ids, max_new_tokens=4).shape[1] > ids.shape[1]
