@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from astro_factory.core.adapters import ADAPTER_WEIGHTS, AdapterConfig
+from astro_factory.core.adapters import A_SUFFIX, ADAPTER_WEIGHTS, B_SUFFIX, TENSOR_PREFIX, AdapterConfig
 from astro_factory.core.models import ADAPTER_CONFIG
 from tests.hub.server import HubServer, Repo
 
@@ -65,6 +65,15 @@ def test_only_files_that_loading_needs_are_downloaded(tmp_path):
     assert sorted(path.name for path in source.iterdir()) == sorted(NEEDED)
 
 
+def adapter_weights() -> bytes:
+    """The matrices of an adapter of rank 4."""
+    import numpy as np
+    from safetensors.numpy import save
+
+    module = f"{TENSOR_PREFIX}model.layers.0.self_attn.q_proj"
+    return save({module + A_SUFFIX: np.zeros((4, 8), np.float32), module + B_SUFFIX: np.zeros((8, 4), np.float32)})
+
+
 def test_an_adapter_brings_its_base(tmp_path):
     """In the folder `base/`, as astro-factory publishes it, or in the repository and commit that the adapter names."""
     model = {"config.json": b"{}", "model.safetensors": b"weights", "tokenizer.json": b"{}"}
@@ -72,7 +81,7 @@ def test_an_adapter_brings_its_base(tmp_path):
         base = hub.create("org/llama", "model", **model)
         names = AdapterConfig(r=4, lora_alpha=16, target_modules=["q_proj"])
         named = names.model_copy(update={"base_model_name_or_path": "org/llama", "revision": base.head.oid})
-        files = {"config.json": b"{}", "tokenizer.json": b"{}", ADAPTER_WEIGHTS: b"weights"}
+        files = {"config.json": b"{}", "tokenizer.json": b"{}", ADAPTER_WEIGHTS: adapter_weights()}
         inside = {f"base/{name}": data for name, data in model.items()} | {"base/README.md": b""}
         for number, more in enumerate(
             ({ADAPTER_CONFIG: names.text().encode(), **inside}, {ADAPTER_CONFIG: named.text().encode()})
