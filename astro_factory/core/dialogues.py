@@ -20,6 +20,12 @@ def dialogue_schema() -> Any:
     return pa.schema([("id", pa.string()), ("skill", pa.string()), ("messages", pa.list_(message_type()))])
 
 
+def dialogue_row(name: str, skill: str, question: str, answer: str) -> dict[str, Any]:
+    """A row of `dialogues.parquet`: one question with its answer."""
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return {"id": name, "skill": skill, "messages": messages}
+
+
 def dialogue_table(folder: Path) -> Path:
     """The table of an artifact that holds traces or dialogues; both have a column `messages`."""
     for type in (ArtifactType.TRACES, ArtifactType.DIALOGUES):

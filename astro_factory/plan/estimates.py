@@ -74,10 +74,10 @@ def estimates(plan: Plan, store: Store) -> dict[str, Estimate]:
     history: dict[tuple[str, str], list[Cost]] = {}
     for name, item in plan.nodes.items():
         workload = workload_of(item.node, input_rows(item.node, rows))
-        most = workload_of(item.node, input_rows(item.node, limits))
         if isinstance(item, Hit | Import):
             rows[name] = limits[name] = item.result.provenance.get("rows", workload.rows)
             continue
+        most = workload_of(item.node, input_rows(item.node, limits))
         kind = (item.node.section, item.node.kind)
         if kind not in history:
             history[kind] = read_costs(store, item.node)

@@ -6,22 +6,22 @@ alone, without the way there.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
-from astro_factory.core.config import NOT_SEMANTIC, ModelRef, ProblemsRef, StageConfig, TemplateField
+from astro_factory.core.config import TemplateField
 from astro_factory.core.context import StageContext
-from astro_factory.core.dialogues import dialogue_schema
+from astro_factory.core.dialogues import dialogue_row, dialogue_schema
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.step_format import LINES, StepsField
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.workload import Rows, Workload, times
-from astro_factory.engines.config import EngineField
-from astro_factory.stages.generation import Batch, conversation_about, sample_all, sampling_of, verify_all
-from astro_factory.stages.sampling_hooks import Backend, cores, gpus, lighter, requirements
+from astro_factory.stages.answering import Answer, AnsweringConfig, answers_of
+from astro_factory.stages.generation import verify_all
+from astro_factory.stages.sampling_hooks import cores, gpus, lighter, requirements
 from astro_factory.traces.final_path import final_path
 from astro_factory.traces.response_parser import ResponseParser
 
@@ -32,14 +32,8 @@ HEAVY = True
 __all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "estimate", "gpus", "lighter", "requirements", "run"]
 
 
-class Config(StageConfig):
+class Config(AnsweringConfig):
     kind: Literal["distill"]
-    problems: ProblemsRef
-    """The problems to answer."""
-    model: ModelRef
-    """The model whose responses are kept."""
-    engine: EngineField
-    """How text is generated."""
     branches: Literal["keep", "drop"] = "keep"
     """`keep`: responses as they are. `drop`: only the steps that lead to the answer; responses whose path is not known,
     or that are wrong without their branches, are left out."""
@@ -51,18 +45,6 @@ class Config(StageConfig):
     """Responses to each problem."""
     per_problem: int = Field(1, gt=0)
     """Dialogues of each problem, at most: the first different ones."""
-    temperature: float = Field(1.0, gt=0)
-    """Sampling temperature."""
-    max_tokens: int = Field(1024, gt=0)
-    """Longest response, in tokens."""
-    seed: int = 0
-    """Source of randomness."""
-    group: int = Field(32, gt=0)
-    """Problems that a process samples together: many keep the engine full, few spread evenly over processes."""
-    processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
-    """Processes that sample side by side, each with its own copy of the model; they share the machine's GPUs."""
-    backend: Annotated[Backend, NOT_SEMANTIC] = "local"
-    """Where the processes run: on this machine, or as actors of the Ray cluster at `RAY_ADDRESS`."""
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
@@ -76,7 +58,7 @@ def run(ctx: StageContext, config: Config) -> None:
     """Raises `UserError` E440 if no response is left."""
     rows = read_table(ctx.inputs[config.problems] / TABLE_FILES[ArtifactType.PROBLEMS])
     problems = [Problem.from_row(row) for row in rows]
-    responses = _responses(ctx, config, problems)
+    responses = answers_of(ctx, config, problems)
     right = _correct(ctx, responses)
     kept = right if config.branches == "keep" else _correct(ctx, list(_without_branches(config, right)))
     dialogues = list(_first_different(kept, config.per_problem))
@@ -91,25 +73,12 @@ def run(ctx: StageContext, config: Config) -> None:
     )
 
 
-_Pair = tuple[Problem, str]
-"""A problem and a response."""
-
-
-def _responses(ctx: StageContext, config: Config, problems: Sequence[Problem]) -> list[_Pair]:
-    sampling = sampling_of(ctx, config)
-    questions = [conversation_about(problem, config.seed, range(config.samples)) for problem in problems]
-    starts = range(0, len(questions), config.group)
-    batches = [Batch(sampling, questions[start : start + config.group]) for start in starts]
-    sampled = [own for batch in sample_all(ctx, batches, config.processes, config.backend) for own in batch]
-    return [(problem, sample["text"]) for problem, own in zip(problems, sampled, strict=True) for sample in own]
-
-
-def _correct(ctx: StageContext, pairs: Sequence[_Pair]) -> list[_Pair]:
+def _correct(ctx: StageContext, pairs: Sequence[Answer]) -> list[Answer]:
     verdicts = verify_all(ctx, pairs)
     return [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.correct]
 
 
-def _without_branches(config: Config, pairs: Sequence[_Pair]) -> Iterator[_Pair]:
+def _without_branches(config: Config, pairs: Sequence[Answer]) -> Iterator[Answer]:
     parser = ResponseParser(config.template, steps=config.response_steps)
     for problem, text in pairs:
         path = final_path(problem, text, parser, config.response_steps or LINES)
@@ -117,13 +86,12 @@ def _without_branches(config: Config, pairs: Sequence[_Pair]) -> Iterator[_Pair]
             yield problem, path
 
 
-def _first_different(pairs: Sequence[_Pair], most: int) -> Iterator[dict[str, Any]]:
+def _first_different(pairs: Sequence[Answer], most: int) -> Iterator[dict[str, Any]]:
     seen: dict[str, list[str]] = {}
     for problem, text in pairs:
         texts = seen.setdefault(problem.id, [])
         if text in texts or len(texts) == most:
             continue
         texts.append(text)
-        messages = [{"role": "user", "content": problem.question}, {"role": "assistant", "content": text}]
         name = f"{problem.id}/{len(texts) - 1}" if most > 1 else problem.id
-        yield {"id": name, "skill": "solve", "messages": messages}
+        yield dialogue_row(name, "solve", problem.question, text)

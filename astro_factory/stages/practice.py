@@ -15,6 +15,7 @@ from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import LATER, StageConfig
 from astro_factory.core.context import StageContext
+from astro_factory.core.dialogues import dialogue_row
 from astro_factory.core.errors import UserError, near
 from astro_factory.core.problems import Problem
 from astro_factory.core.workload import Rows, Workload
@@ -110,9 +111,7 @@ def make_document(config: Config, index: int) -> dict[str, Any]:
     random = Random(seed_for(config.seed, "practice", index))
     skill = random.choices(list(config.skills), list(config.skills.values()))[0]
     make = _countdown if config.domain == _COUNTDOWN else _of_domain
-    user, assistant = make(config, skill, random)
-    messages = [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
-    return {"id": f"{skill}-{index}", "skill": skill, "messages": messages}
+    return dialogue_row(f"{skill}-{index}", skill, *make(config, skill, random))
 
 
 def _countdown(config: Config, skill: str, random: Random) -> Document:

@@ -13,6 +13,7 @@ from astro_factory.core.artifacts import ArtifactType
 from astro_factory.core.canonical import seed_for
 from astro_factory.core.config import StageConfig
 from astro_factory.core.context import StageContext
+from astro_factory.core.dialogues import dialogue_row
 from astro_factory.core.workload import Rows, Workload
 from astro_factory.stages.documents import weighted, write_documents
 from astro_factory.stages.word_problems.rules import FamilyRules
@@ -66,8 +67,7 @@ def make_document(config: Config, index: int) -> dict[str, Any]:
     document = None
     while document is None:  # every family gives a problem in a few draws
         document = SKILLS[skill](random, config.families)
-    user, assistant = document
-    messages = [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    row = dialogue_row(f"{skill}-{index}", skill, *document)
     if skill == "solve" and config.system_prompt and random.random() < config.system_share:
-        messages.insert(0, {"role": "system", "content": config.system_prompt})
-    return {"id": f"{skill}-{index}", "skill": skill, "messages": messages}
+        row["messages"].insert(0, {"role": "system", "content": config.system_prompt})
+    return row

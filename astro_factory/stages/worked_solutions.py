@@ -12,7 +12,7 @@ from pydantic import Field
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
 from astro_factory.core.config import ProblemsRef, StageConfig
 from astro_factory.core.context import StageContext
-from astro_factory.core.dialogues import dialogue_schema
+from astro_factory.core.dialogues import dialogue_row, dialogue_schema
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.step_format import StepFormat, StepsField
@@ -66,14 +66,7 @@ def run(ctx: StageContext, config: Config) -> None:
     if not right:
         cause = f"none of {len(problems)} solutions in '{config.solution}' ends with the known answer"
         raise UserError.of("E433", cause, "name the column of the worked solutions, or raise 'max_steps'")
-    rows = (
-        {
-            "id": problem.id,
-            "skill": "solve",
-            "messages": [{"role": "user", "content": problem.question}, {"role": "assistant", "content": text}],
-        }
-        for problem, text in right
-    )
+    rows = (dialogue_row(problem.id, "solve", problem.question, text) for problem, text in right)
     write_table(ctx.out / TABLE_FILES[OUTPUT], rows, dialogue_schema())
     long, wrong = len(solved) - len(short), len(written) - len(right)
     ctx.events.log(f"{len(right)} solutions; left out: {long} with more steps, {wrong} that do not end with the answer")

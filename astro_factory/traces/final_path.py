@@ -5,6 +5,7 @@ from astro_factory.core.step_format import LINES, StepLayout, written
 from astro_factory.traces.response_parser import ResponseParser
 from astro_factory.traces.state_moves import state_moves
 from astro_factory.verifiers import get_verifier
+from astro_factory.verifiers.base import StatedStep
 
 
 def final_path(problem: Problem, response: str, parser: ResponseParser, layout: StepLayout = LINES) -> str | None:
@@ -21,13 +22,14 @@ def final_path(problem: Problem, response: str, parser: ResponseParser, layout: 
         start where the one before ended, or a line states several steps.
     """
     verifier = get_verifier(problem.verifier)
-    if not response.strip():
-        return None
-    if verifier.stated_steps(problem, response) is None:
-        return _by_words(problem, response, parser, layout)
     lines = [line for line in response.split("\n") if line.strip()]
-    stated = [verifier.stated_steps(problem, line) or [] for line in lines]
-    if any(len(steps) > 1 for steps in stated):
+    stated: list[list[StatedStep]] = []
+    for line in lines:
+        steps = verifier.stated_steps(problem, line)
+        if steps is None:
+            return _by_words(problem, response, parser, layout)
+        stated.append(steps)
+    if not lines or any(len(steps) > 1 for steps in stated):
         return None
     places = [index for index, steps in enumerate(stated) if steps]
     node = state_moves(verifier.start(problem), [stated[index][0] for index in places]).last

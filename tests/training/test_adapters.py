@@ -222,7 +222,7 @@ def test_adapters_of_other_forms_are_refused(trained, tmp_path, change, cause):
 
 
 def renamed(tensors):
-    """As an older PEFT, or a training script of one's own, names them."""
+    """Names of tensors as older versions of PEFT or other training scripts write them."""
     return {name.replace(".weight", ".default.weight"): value for name, value in tensors.items()}
 
 

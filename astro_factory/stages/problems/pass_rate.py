@@ -6,23 +6,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from astro_factory.core.artifacts import TABLE_FILES, ArtifactType
-from astro_factory.core.config import LATER, NOT_SEMANTIC, ModelRef, ProblemsRef, StageConfig
+from astro_factory.core.config import LATER
 from astro_factory.core.context import StageContext
 from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.core.workload import Rows, Workload, times
-from astro_factory.engines.config import EngineField
-from astro_factory.stages.generation import (
-    Batch,
-    conversation_about,
-    sample_all,
-    sampling_of,
-    verify_all,
-)
+from astro_factory.stages.answering import AnsweringConfig, answers_of
+from astro_factory.stages.generation import verify_all
 from astro_factory.stages.problems.own_verifier import schema_like
-from astro_factory.stages.sampling_hooks import Backend, cores, gpus, lighter, requirements
+from astro_factory.stages.sampling_hooks import cores, gpus, lighter, requirements
 
 OUTPUT = ArtifactType.PROBLEMS
 VERSION = 1
@@ -35,32 +29,12 @@ RATES_FILE = "pass_rates.parquet"
 _UNJUDGED = (Outcome.UNPARSEABLE_GOLD, Outcome.ERROR)
 
 
-class Config(StageConfig):
+class Config(AnsweringConfig):
     kind: Literal["pass_rate"]
-    problems: ProblemsRef
-    """The problems to try."""
-    model: ModelRef
-    """The model that tries them."""
-    engine: EngineField
-    """How text is generated."""
     keep: tuple[float, float] = (0.1, 0.9)
     """Range of the solved share, both ends included, in which a problem is kept."""
     limit: Annotated[int | None, Field(gt=0), LATER] = None
     """Most problems; of more, as many are kept at equal distances in the table. Default: all."""
-    samples: int = Field(8, gt=0)
-    """Responses to each problem."""
-    temperature: float = Field(1.0, gt=0)
-    """Sampling temperature."""
-    max_tokens: int = Field(1024, gt=0)
-    """Longest response, in tokens."""
-    seed: int = 0
-    """Source of randomness."""
-    group: int = Field(32, gt=0)
-    """Problems that a process samples together: many keep the engine full, few spread evenly over processes."""
-    processes: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 1
-    """Processes that sample side by side, each with its own copy of the model; they share the machine's GPUs."""
-    backend: Annotated[Backend, NOT_SEMANTIC] = "local"
-    """Where the processes run: on this machine, or as actors of the Ray cluster at `RAY_ADDRESS`."""
 
     @model_validator(mode="after")
     def _range(self) -> "Config":
@@ -95,13 +69,7 @@ def run(ctx: StageContext, config: Config) -> None:
 
 def _rates(ctx: StageContext, config: Config, problems: Sequence[Problem]) -> list[dict[str, Any]]:
     """How often each problem was solved. Responses that could not be judged do not count."""
-    sampling = sampling_of(ctx, config)
-    questions = [conversation_about(problem, config.seed, range(config.samples)) for problem in problems]
-    starts = range(0, len(questions), config.group)
-    batches = [Batch(sampling, questions[start : start + config.group]) for start in starts]
-    responses = [own for batch in sample_all(ctx, batches, config.processes, config.backend) for own in batch]
-    tries = [(problem, sample["text"]) for problem, own in zip(problems, responses, strict=True) for sample in own]
-    verdicts = verify_all(ctx, tries)
+    verdicts = verify_all(ctx, answers_of(ctx, config, problems))
     size = config.samples
     return [_rate(problem, verdicts[index * size : (index + 1) * size]) for index, problem in enumerate(problems)]
 
