@@ -10,7 +10,7 @@ from rich.table import Table
 
 from astro_factory.cli.options import JsonOption, print_json
 
-_COMMENT = re.compile(r"\A\{#-?\s*(.*?)\s*-?#\}", re.DOTALL)
+_COMMENT = re.compile(r"\{#-?(.*?)-?#\}", re.DOTALL)
 
 
 def stages(as_json: JsonOption = False) -> None:
@@ -36,7 +36,7 @@ def templates(as_json: JsonOption = False) -> None:
     for folder in (shipped_folder("templates"), Path("templates")):
         for path in sorted(folder.rglob("*.jinja")):
             comment = _COMMENT.match(path.read_text(encoding="utf-8", errors="replace"))
-            found[path.relative_to(folder).as_posix()] = _sentence(comment[1] if comment else "")
+            found[path.relative_to(folder).as_posix()] = _sentence(comment[1].strip() if comment else "")
     _print(found, as_json)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _QUERY = ["--query-gpu=uuid,name,memory.total,driver_version,mig.mode.current", "--format=csv,noheader,nounits"]
-_MIG = re.compile(r"^\s+MIG (?P<profile>\S+)\s.*UUID: (?P<id>MIG-[^)]+)\)", re.MULTILINE)
+_MIG = re.compile(r"^[ \t]+MIG (?P<profile>\S+)\s.*UUID: (?P<id>MIG-[^)]+)\)", re.MULTILINE)
 _TIMEOUT_S = 60
 """Without persistence mode the driver takes seconds per GPU to start."""
 

@@ -15,7 +15,7 @@ from astro_factory.hub.layout import CARD, MANIFEST, Manifest, Notice, Payload, 
 from astro_factory.hub.places import is_local, place_link
 
 _START, _END = "<!-- notice of astro-factory -->", "<!-- end of notice -->"
-_BLOCK = re.compile(rf"{_START}\n.*?{_END}\n\n?", re.DOTALL)
+_BLOCK = re.compile(rf"{_START}\n.*?(?:(?P<end>{_END}\n\n?)|\Z)", re.DOTALL)
 _CARD = re.compile(r"---\n(?P<metadata>.*?)---\n(?P<body>.*)", re.DOTALL)
 _ABOUT_FILES = ("configs", "model-index", "datasets", "size_categories")
 """Metadata that describes files which `delete_files` removes."""
@@ -86,7 +86,7 @@ def _marked_card(card: str, notice: Notice | None, delete_files: bool, model: bo
 
     found = _CARD.fullmatch(card)
     metadata, body = (found["metadata"], found["body"]) if found else ("", card)
-    body = _BLOCK.sub("", body).lstrip("\n")
+    body = _BLOCK.sub(lambda block: "" if block["end"] else block[0], body).lstrip("\n")
     fields = yaml.safe_load(metadata) or {}
     changed = {name: value for name, value in fields.items() if name != "new_version"}
     if delete_files:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from astro_factory.core.errors import UserError, near
 
 Row = Mapping[str, object]
-_CONDITION = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*", re.DOTALL)
+_CONDITION = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)(.*)", re.DOTALL)
 _ORDERS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
@@ -69,7 +69,7 @@ def parse_filter(text: str, keys: Mapping[str, type]) -> list[Condition]:
         found = _CONDITION.fullmatch(part)
         if found is None:
             raise _wrong(f"'{part.strip()}' is not a condition", "write key=value or key>number, joined by commas")
-        condition = Condition(*found.groups())
+        condition = Condition(found[1], found[2], found[3].strip())
         if condition.key not in keys:
             raise _wrong(f"rows have no key '{condition.key}'", near(condition.key, sorted(keys)))
         number = keys[condition.key] in (int, float)

@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from xml.etree import ElementTree
 
-FORMULA = re.compile(r"\$\$([^$]+?)\$\$|\$([^$\n]+?)\$|\\\((.+?)\\\)|\\\[([\s\S]+?)\\\]")
-MOST_FORMULAS = 3000
 _MAX_CHARS = 400
 """Longer formulas are left as text."""
+FORMULA = re.compile(
+    r"\$\$([^$]+?)\$\$|\$([^$\n]+?)\$" rf"|\\\((.{{1,{_MAX_CHARS}}}?)\\\)|\\\[([\s\S]{{1,{_MAX_CHARS}}}?)\\\]"
+)
+MOST_FORMULAS = 3000
 
 MathNode = list[object]
 """Tag, attributes, then children: texts and further nodes."""

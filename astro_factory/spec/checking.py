@@ -190,10 +190,13 @@ _SCALARS = {bool: "true or false", int: "an integer", float: "a number", str: "a
 _MIXES = [{str, bool}, {str, int}, {str, float}, {bool, int}, {bool, float}]
 
 
+_INTEGER = re.compile(r"\s*[+-]?\d+\s*")
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
+
+
 def _is_quoted_number(value: Any, forms: Sequence[str]) -> bool:
-    whole = "an integer" in forms
-    pattern = r"\s*[+-]?\d+\s*" if whole else r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
-    return isinstance(value, str) and bool({"an integer", "a number"} & {*forms}) and bool(re.fullmatch(pattern, value))
+    matches = _INTEGER.fullmatch if "an integer" in forms else _NUMBER.fullmatch
+    return isinstance(value, str) and bool({"an integer", "a number"} & {*forms}) and matches(value) is not None
 
 
 def _described(value: Any) -> str:

@@ -32,7 +32,7 @@ from astro_factory.spec.reader import (
 APART = ("profiles", "sweeps")
 """Sections that contain overrides. Their values are interpolated where they are applied."""
 MAX_FILES = 100
-_REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_REFERENCE = re.compile(r"\$\{([^}]*)(\}?)")  # to the end where nothing closes it, so that no part is read twice
 _PARAM = re.compile(r"\$\{\s*params\.([^.}\s]+)")
 
 
@@ -328,14 +328,14 @@ class Interpolation:
             return [self.resolve(item, (*path, index), trail) for index, item in enumerate(value)]
         if not isinstance(value, str) or "${" not in value:
             return value
-        if whole := _REFERENCE.fullmatch(value):
+        if (whole := _REFERENCE.fullmatch(value)) and whole[2]:
             return self._look_up(whole[1], path, trail)
-        parts = [self._text(match[1], path, trail) for match in _REFERENCE.finditer(value)]
+        parts = [self._text(match[1], path, trail) for match in _REFERENCE.finditer(value) if match[2]]
         if UNRESOLVED in parts:
             return UNRESOLVED
         texts = iter(parts)
         self.document.joined.add(path)
-        return _REFERENCE.sub(lambda match: next(texts), value)
+        return _REFERENCE.sub(lambda match: next(texts) if match[2] else match[0], value)
 
     def _look_up(self, name: str, path: KeyPath, trail: tuple[KeyPath, ...]) -> Any:
         value: Any = self.document.data

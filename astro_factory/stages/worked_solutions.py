@@ -26,7 +26,7 @@ HEAVY = False
 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 """GSM8K's notes for a calculator: `48/2 = <<48/2=24>>24`."""
-_STATED = re.compile(r"^\s*####.*$", re.MULTILINE)
+_STATED = re.compile(r"^[^\S\n]*####.*$", re.MULTILINE)
 """GSM8K's line with the answer."""
 _LINES = StepFormat(format="line")
 

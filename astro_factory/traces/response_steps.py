@@ -24,12 +24,12 @@ _REDO = re.compile(
     r"\s+step\s+(\d+)",
     re.IGNORECASE,
 )
-_ANSWER = re.compile(r"\W*(?:so|thus|therefore|hence)?\W*(?:the|our)?\s*(?:final )?answer\b", re.IGNORECASE)
+_ANSWER = re.compile(r"\W*+(?:so|thus|therefore|hence)?\W*+(?:the|our)?\s*+(?:final )?answer\b", re.IGNORECASE)
 _DOUBT = re.compile(r"(?:but )?(?:wait|hold on|hmm+|hang on|oops)\b", re.IGNORECASE)
 _STEP_NUMBER = re.compile(r"\bstep\s+(\d+)", re.IGNORECASE)
 _BEGINNING = re.compile(r"\b(?:beginning|start|scratch|original|(?:statement of the |the )problem)\b", re.IGNORECASE)
 _ONE_BACK = re.compile(r"\b(?:previous|last) step\b|\bone step\b", re.IGNORECASE)
-_QUOTE = re.compile(r'["“](.+)["”]', re.DOTALL)
+_QUOTE = re.compile(r'[^"“]*+["“](.+)["”]', re.DOTALL)
 _NOISE = re.compile(r"\\[\[\]()]|[$*#&\"'“”]|\.\.\.")
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
@@ -104,7 +104,7 @@ def target_of(text: str, words: Words) -> Target:
     rest = text[max(0, end - len("step ")) :]  # the words of a template may end with "step"
     if number := _STEP_NUMBER.search(rest):
         return Target("after_step", int(number[1]))
-    if quote := _QUOTE.search(rest):
+    if quote := _QUOTE.match(rest):
         return Target("quote", quote=quote[1])
     if _ONE_BACK.search(rest):
         return Target("one_back")

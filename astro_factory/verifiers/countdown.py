@@ -28,7 +28,7 @@ _ANSWER = re.compile(r"^[ \t]*answer\b[ \t]*(.*)$", re.MULTILINE)
 _STEP = re.compile(r"(?<!\s)\s*([0-9]{1,9})\s*([-+*/])\s*([0-9]{1,9})\s*(?:=.*)?", re.DOTALL)
 
 _STATED = re.compile(
-    r"^\s*([0-9]{1,9}) *([-+*/]) *([0-9]{1,9}) *= *([0-9]{1,9}) +left((?: +[0-9]{1,9})+)", re.MULTILINE
+    r"^[^\S\n]*([0-9]{1,9}) *([-+*/]) *([0-9]{1,9}) *= *([0-9]{1,9}) +left((?: +[0-9]{1,9})+)", re.MULTILINE
 )
 
 

@@ -137,7 +137,7 @@ function legend(names, colors) {
 const say = (text) => clear(document.getElementById("status"), text);
 
 // Formulas: the pieces of a text between LaTeX delimiters that could be converted when the report was made.
-const FORMULA = /\$\$([^$]+?)\$\$|\$([^$\n]+?)\$|\\\((.+?)\\\)|\\\[([\s\S]+?)\\\]/g;
+const FORMULA = /\$\$([^$]+?)\$\$|\$([^$\n]+?)\$|\\\((.{1,400}?)\\\)|\\\[([\s\S]{1,400}?)\\\]/g;
 const MATH_TAGS = new Set("math mrow mi mn mo ms mtext mspace msup msub msubsup mfrac msqrt mroot mover munder munderover mtable mtr mtd mstyle mpadded menclose mfenced".split(" "));
 const MATH_ATTRIBUTES = new Set(["display", "mathvariant", "stretchy", "fence", "form", "linethickness", "columnalign", "displaystyle", "scriptlevel", "width", "accent"]);
 let formulas = {};

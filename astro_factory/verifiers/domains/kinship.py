@@ -57,7 +57,7 @@ _LINKS = {"is a parent of": "parent", "is a child of": "child", "is married to":
 _PHRASES = {link: phrase for phrase, link in _LINKS.items()}
 _STEP = re.compile(rf"([A-Z][a-z]+) ({'|'.join(_LINKS)}) ([A-Z][a-z]+)[ .]*")
 _STATED = re.compile(rf"^[ \t]*([A-Z][a-z]+) ({'|'.join(_LINKS)}) ([A-Z][a-z]+)[ .]*$", re.MULTILINE)
-_COUPLE = re.compile(r"(\w+) is married to (\w+)\.(?: They have (?:a child|children) called ([^.]+)\.)?")
+_COUPLE = re.compile(r"\b(\w+) is married to (\w+)\.(?: They have (?:a child|children) called ([^.]+)\.)?")
 
 
 class Link(NamedTuple):
