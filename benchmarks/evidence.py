@@ -9,6 +9,7 @@ No model is needed: verdicts are computed again from the texts of the responses,
 """
 
 import argparse
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -61,6 +62,10 @@ class Export:
     @cached_property
     def report(self) -> Report:
         return report_from_samples(self.rows, Comparison.model_validate(self.about["comparison"]))
+
+    def is_whole(self) -> bool:
+        """Whether the table has the digest that its description holds."""
+        return self.about.get("table") == _digest(self.table)
 
     def changed_verdicts(self) -> int:
         """How many samples get another verdict than when they were generated."""
@@ -138,14 +143,22 @@ def recomputed(rows: list[Claim], exports: dict[str, Export]) -> list[Claim]:
 
 def differs(row: Claim, new: Claim) -> bool:
     """Whether a recorded figure is another than the recomputed one."""
-    pairs = ((row.value, new.value), (row.low, new.low), (row.high, new.high))
+    pairs = [(row.value, new.value), (row.low, new.low), (row.high, new.high)]
+    if len(row.each) != len(new.each):
+        return True
+    pairs += zip(row.each, new.each, strict=True)
     return any(a is not b and (a is None or b is None or abs(a - b) > TOLERANCE) for a, b in pairs)
 
 
 def contradicts(row: Claim) -> bool:
-    """Whether a status says something else than the interval."""
+    """Whether the numbers of a row contradict each other or its status."""
+    if row.value is None:
+        return row.status != "not shown"
     if row.low is None or row.high is None:
-        return False
+        agree = len({value > 0 for value in row.each or [row.value]}) == 1
+        return row.status in ("null", "refuted") or (row.status == "holds" and not agree)
+    if not row.low <= row.value <= row.high:
+        return True
     excludes = row.low > 0 or row.high < 0
     return {"holds": not excludes, "refuted": not excludes, "null": excludes}.get(row.status, False)
 
@@ -168,8 +181,9 @@ def export(name: str, target: str, sets: list[str] | None, store_folder: Path | 
     pq.write_table(
         table, evidence.SAMPLES / f"{name}.parquet", compression="zstd", compression_level=19, row_group_size=_ROWS
     )
-    digest = results[stage].outputs["samples.parquet"]["sha256"]
-    about = {"target": target, "set": sets or [], "key": results[stage].key, "samples.parquet": digest}
+    about: dict[str, Any] = {"target": target, "set": sets or [], "key": results[stage].key}
+    about["samples.parquet"] = results[stage].outputs["samples.parquet"]["sha256"]
+    about["table"] = _digest(evidence.SAMPLES / f"{name}.parquet")
     about["comparison"] = {
         key: value
         for key, value in config.model_dump(mode="json").items()
@@ -177,6 +191,10 @@ def export(name: str, target: str, sets: list[str] | None, store_folder: Path | 
     }
     text = json.dumps(about, indent=1, ensure_ascii=False)
     (evidence.SAMPLES / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def main() -> None:
@@ -203,7 +221,11 @@ def main() -> None:
     print(f"{len(found)} claims, {shipped} recomputed, {len(wrong)} differ from the file")
     bad = [row.id for row in found if contradicts(row)]
     for name in bad:
-        print(f"{name}: the status does not follow from the interval")
+        print(f"{name}: the numbers contradict each other or the status")
+    changed = [name for name, samples in sorted(exports.items()) if not samples.is_whole()]
+    for name in changed:
+        print(f"{name}: the table has another digest than its description says")
+    bad += changed + [name for name, samples in exports.items() if samples.changed_verdicts()]
     evidence.write(found if options.update else rows)
     for path, name in evidence.PICTURES.items():
         path.write_text(picture(exports[name].report), encoding="utf-8")

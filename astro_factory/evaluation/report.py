@@ -36,8 +36,13 @@ Table = Sequence[dict[str, Samples]]
 
 
 def report_from_samples(samples: Sequence[Row], comparison: Comparison) -> Report:
-    """The content of `report.json`. `samples` are the rows of `samples.parquet` of all arms, in any order."""
+    """The content of `report.json`. `samples` are the rows of `samples.parquet` of all arms, in any order.
+
+    Raises:
+        ValueError: an arm lacks samples of some problem, or all of them.
+    """
     table, suite = by_problem(samples), comparison.suite
+    _check_complete(table, comparison)
     overall = _group(table, comparison)
     sources = _by_column(table, "source", comparison)
     levels = _by_column(table, "level", comparison) if suite.levels else {}
@@ -77,6 +82,18 @@ def by_problem(samples: Sequence[Row]) -> Table:
     for row in sorted(samples, key=lambda row: (row["source"], row["problem"], row["sample"])):
         table[row["source"], row["problem"]][row["arm"]].append(row)
     return [{**arms} for arms in table.values()]
+
+
+def _check_complete(table: Table, comparison: Comparison) -> None:
+    """Every figure compares arms on the same problems, with as many samples of each."""
+    if not table:
+        raise ValueError("there are no samples")
+    for arm in comparison.arms:
+        counts = [len(arms.get(arm, ())) for arms in table]
+        if min(counts) < max(max(counts), 1):
+            row = next(iter(table[counts.index(min(counts))].values()))[0]
+            place = f"problem '{row['problem']}' of '{row['source']}'"
+            raise ValueError(f"arm '{arm}' has {min(counts)} samples of {place} and {max(counts)} of others")
 
 
 def clusters_of(table: Table) -> list[str]:
@@ -156,7 +173,7 @@ def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, s
     ours = [arms[arm][:samples] for arms in table]
     theirs = [arms[baseline] for arms in table]
     tokens = {arm: _mean_tokens(ours), baseline: _mean_tokens(theirs)}
-    wanted = tokens[arm] / tokens[baseline]
+    wanted = tokens[arm] / max(tokens[baseline], 1.0)  # no sample costs less than a token
     available = len(theirs[0])
     votes = min(max(wanted, 1.0), float(available))
     solved = [solved_at(rows, 1) for rows in ours]

@@ -149,6 +149,8 @@ def warnings_of(report: Report) -> list[str]:
     if count < ENOUGH_CLUSTERS:
         what = "problem" if count == report.problems else "cluster"
         lines = [f"{count} {what}{'s' * (count != 1)}: below {ENOUGH_CLUSTERS} the intervals are too narrow"]
+    else:
+        lines = list(filter(None, (_all_alike(report, arm) for arm in report.arms)))
     for arm, outcomes in report.outcomes.items():
         unjudged = ", ".join(f"{count} {name}" for name, count in outcomes.items() if name not in _VERDICTS)
         if unjudged:
@@ -157,11 +159,25 @@ def warnings_of(report: Report) -> list[str]:
     return lines
 
 
+def _all_alike(report: Report, arm: str) -> str:
+    """What is not excluded where all responses are right, or all wrong, so that resamples do not differ."""
+    metric, found = next(iter(report.arms[arm].items()))
+    if not (found.low == found.high in (0, 1)):
+        return ""
+    reach = ((1 - report.settings.confidence) / 2) ** (1 / report.clusters)
+    bound = f"down to {reach:.3f}" if found.value else f"up to {1 - reach:.3f}"
+    return f"{arm}: {metric} is {found.value:g} everywhere, so the interval has no width; {bound} is not excluded"
+
+
 def _title(report: Report) -> str:
     problems = _problems(report)
     if report.clusters != report.problems:
-        problems += f" in {report.clusters} clusters"
+        problems += f" in {_clusters(report.clusters)}"
     return f"{report.suite}: {problems}, {report.settings.confidence:.0%} intervals"
+
+
+def _clusters(count: int) -> str:
+    return f"{count} cluster{'s' * (count != 1)}"
 
 
 def _problems(group: ProblemGroup) -> str:
@@ -187,7 +203,11 @@ def _paired(report: Report) -> Grid:
 def _equal_tokens(report: Report) -> Grid:
     rows = []
     for entry in report.equal_tokens:
-        votes = f"{entry.votes:.2f}" + (" (too few samples)" if entry.capped else "")
+        votes = f"{entry.votes:.2f}"
+        if entry.capped:
+            votes += " (too few samples)"
+        elif entry.votes < 1:
+            votes += " (one costs more)"
         arm = f"{entry.arm}\n{entry.arm_metric}"
         baseline = f"{entry.baseline}\n{entry.baseline_metric}"
         difference = interval_cell(entry.difference, entry.low, entry.high, signed=True)
@@ -196,16 +216,21 @@ def _equal_tokens(report: Report) -> Grid:
 
 
 def _sequential(report: Report, name: str) -> Grid | None:
+    """Over all problems; of a suite in which only some sources have a check, over those."""
+    checked = [("", report)]
+    if not any(getattr(entry, name) for entry in report.equal_tokens):
+        checked = [(f"\non {source} alone", group) for source, group in report.sources.items()]
     rows = []
-    for entry in report.equal_tokens:
-        control: SampleAndCheck | None = getattr(entry, name)
-        if control is None:
-            continue
-        tokens = f"{entry.tokens[entry.arm]:.0f}\n{control.tokens:.0f}"
-        limit = f"{control.limit}" + (" (too few samples)" if control.exhausted > _EXHAUSTED else "")
-        difference = interval_cell(control.difference, control.low, control.high, signed=True)
-        row = [f"{entry.arm}\n{entry.baseline}", tokens, limit, value_cell(entry.arm_value), value_cell(control.value)]
-        rows.append([*row, difference])
+    for place, group in checked:
+        for entry in group.equal_tokens:
+            control: SampleAndCheck | None = getattr(entry, name)
+            if control is None:
+                continue
+            tokens = f"{entry.tokens[entry.arm]:.0f}\n{control.tokens:.0f}"
+            limit = f"{control.limit}" + (" (too few samples)" if control.exhausted > _EXHAUSTED else "")
+            difference = interval_cell(control.difference, control.low, control.high, signed=True)
+            pair = f"{entry.arm}\n{entry.baseline}{place}"
+            rows.append([pair, tokens, limit, value_cell(entry.arm_value), value_cell(control.value), difference])
     header = ["arm\nbaseline", "tokens", "limit", "arm's", "baseline's", "difference"]
     return Grid(_SEQUENTIAL[name], header, rows) if rows else None
 

@@ -4,6 +4,9 @@ Both vary: other problems would give another difference, and so would other seed
 over clusters of problems, that of seeds over the seeds' means. Each is known only as well as its number of clusters or
 seeds allows, so the interval uses Student's t with the degrees of freedom of Satterthwaite (1946). Where seeds agree,
 it is about as wide as a bootstrap's; where three seeds scatter, it is far wider.
+
+Chance that acts on single problems under single seeds, such as sampling, is part of both variances. Where nothing else
+varies, the interval is up to 1.4 times as wide as it had to be and covers the mean in 98 to 99 of 100 cases.
 """
 
 from collections.abc import Hashable, Sequence
@@ -56,15 +59,21 @@ def mean_over_seeds(
     return MeanOverSeeds(mean, mean - half, mean + half, 2 * _t_tail(abs(mean) / error, freedom), detectable)
 
 
-def _variance(values: np.ndarray, groups: Sequence[Hashable]) -> tuple[float, int]:
-    """The variance of the mean if whole groups are drawn, and its degrees of freedom (0 and 1 for a single group)."""
+def _variance(values: np.ndarray, groups: Sequence[Hashable]) -> tuple[float, float]:
+    """The variance of the mean if whole groups are drawn, and its degrees of freedom (0 and 1 for a single group).
+
+    A large group pulls the mean towards itself, which hides its own deviation. So each deviation is divided by the
+    share of the values outside its group, and a few large groups count as few (Bell and McCaffrey 2002). With equal
+    groups this is the usual variance with one degree of freedom less than there are groups.
+    """
     numbers: dict[Hashable, int] = {}
     group = np.array([numbers.setdefault(name, len(numbers)) for name in groups])
-    count = len(numbers)
-    if count == 1:
-        return 0.0, 1
-    sums = np.bincount(group, values - values.mean())
-    return float((sums**2).sum()) * count / (count - 1) / len(values) ** 2, count - 1
+    if len(numbers) == 1:
+        return 0.0, 1.0
+    sums, share = np.bincount(group, values - values.mean()), np.bincount(group) / len(values)
+    pull = share**2 / (1 - share)
+    freedom = 1 / ((share**2).sum() + pull.sum() ** 2 - (pull**2).sum())
+    return float((sums**2 / (1 - share)).sum()) / len(values) ** 2, float(freedom)
 
 
 def _t_tail(t: float, freedom: float) -> float:

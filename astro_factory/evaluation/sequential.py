@@ -54,8 +54,14 @@ class Attempts:
         return AtLimit((done * self._correct).mean(axis=1), tokens.mean(axis=1), float(out.mean()))
 
     def limit_for(self, tokens: float) -> int:
-        """The largest budget under which the runs spend at most `tokens` on average."""
+        """The largest budget under which the runs spend at most `tokens` on average.
+
+        Where the samples run out before that, the budget lies above them all, and `at` counts runs that would go on.
+        """
         low, high = 0, int(self._total.max()) + 1
+        beyond = self.at(high)
+        if beyond.exhausted and beyond.tokens.mean() <= tokens:
+            return high
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self.at(middle).tokens.mean() <= tokens else (low, middle)

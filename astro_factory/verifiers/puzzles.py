@@ -120,6 +120,11 @@ def state_line(state: str) -> str:
     return f"back to {state}"
 
 
+def evenly_spaced(response: str) -> str:
+    """A response with single spaces in its lines and none around them, so that a step is read however it is spaced."""
+    return "\n".join(" ".join(line.split()) for line in response.split("\n"))
+
+
 def _asked(word: str, attempts: list[tuple[str, list[str]]]) -> Document:
     """Attempts in one document: the first question is the user's, the others stand above their attempts."""
     (first, lines), *others = attempts

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from astro_factory.evaluation.report_tables import headline_grids
 from benchmarks.evidence import Export, contradicts, differs, figure_of, recomputed
 from docs.evidence import PAGE, PICTURED, PICTURES, SAMPLES, claims, page_text
 from docs.token_picture import picture
@@ -79,6 +80,52 @@ def test_every_interval_of_a_page_is_that_of_a_row(page):
     assert not wrong
 
 
+def _tables(text: str) -> list[list[dict[str, str]]]:
+    """The tables of a page: each row by the names of its columns."""
+    blocks = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
+    rows = [[[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()] for block in blocks]
+    return [[dict(zip(header, row, strict=True)) for row in others] for header, _, *others in rows]
+
+
+def test_seeds_means_and_differences_of_a_table_agree():
+    """A figure of a run whose samples are not shipped stands in several places of its table."""
+    score, seeds, difference = "pass@1[avg-of-8]", "seeds 0, 1, 2", "difference, 95%"
+    tables, checked = _tables((ROOT / "docs/findings.md").read_text(encoding="utf-8")), 0
+    for table in tables:
+        baselines: dict[str, float] = {}
+        for row in table:
+            if "each seed" in row:
+                row |= {score: row["difference"].split()[0], seeds: row["each seed"]}
+            if seeds not in row:
+                continue
+            own = [float(value) for value in row[seeds].split()]
+            assert sum(own) / 3 == pytest.approx(float(row[score]), abs=0.0011), row
+            baseline = baselines.setdefault(row.get("arm", ""), float(row[score]))
+            if row.get(difference):
+                assert float(row[difference].split()[0]) == pytest.approx(float(row[score]) - baseline, abs=0.0016), row
+            checked += 1
+    assert checked > 40
+
+
+def test_every_score_of_the_readme_stands_elsewhere(exports):
+    """In a row, in the report that the README prints, or in the findings."""
+    text, findings = ((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/findings.md"))
+    known = [value for c in CLAIMS for value in (c.value, c.low, c.high, *c.each) if value is not None]
+    known += [found.value for arm in exports[PICTURED].report.arms.values() for found in arm.values()]
+    known += [float(number) for number in re.findall(r"(?<![\d.])0?\.\d{3}", findings)]
+    printed = re.findall(r"(?<![\d.])[+-]?[01]\.\d{3}", text)
+    assert len(printed) > 100
+    assert not [one for one in printed if min(abs(abs(float(one)) - abs(value)) for value in known) > 0.00051]
+
+
+def test_the_readme_shows_the_tables_of_the_report(exports):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [re.split(" {2,}", line.strip()) for line in text.splitlines()]
+    arms, pairs = headline_grids(exports[PICTURED].report)
+    assert [row for row in arms.rows if row not in lines] == []
+    assert [row for row in pairs.rows if row not in lines and "check of its steps" not in row[0]] == []
+
+
 def test_figures_follow_from_the_samples(exports):
     assert [
         claim.id for claim, new in zip(CLAIMS, recomputed(CLAIMS, exports), strict=True) if differs(claim, new)
@@ -119,6 +166,13 @@ def test_the_readme_shows_the_recomputed_figures(exports):
     )
 
 
+def test_tables_are_those_that_were_exported(exports, tmp_path):
+    assert [name for name, export in exports.items() if not export.is_whole()] == []
+    for ending, more in ((".json", b""), (".parquet", b" ")):
+        (tmp_path / f"{PICTURED}{ending}").write_bytes((SAMPLES / f"{PICTURED}{ending}").read_bytes() + more)
+    assert not Export(PICTURED, tmp_path).is_whole()
+
+
 def test_every_export_is_used(exports):
     assert {path.stem for path in SAMPLES.glob("*.parquet")} == set(exports)
 
@@ -129,5 +183,16 @@ def test_a_wrong_figure_and_a_wrong_status_are_found(exports):
     assert differs(claim, claim.model_copy(update={"value": value + 0.001}))
     assert differs(claim, claim.model_copy(update={"low": None}))
     assert contradicts(claim.model_copy(update={"status": "null"}))
+    assert contradicts(claim.model_copy(update={"value": high + 0.001}))
     assert contradicts(claim.model_copy(update={"low": -high, "high": high}))
     assert low > 0
+
+
+def test_a_wrong_seed_and_seeds_that_disagree_are_found():
+    claim = next(claim for claim in RECOMPUTED if claim.each)
+    assert differs(claim, claim.model_copy(update={"each": [claim.each[0] + 0.001, *claim.each[1:]]}))
+    assert differs(claim, claim.model_copy(update={"each": claim.each[1:]}))
+    unpublished = claim.model_copy(update={"low": None, "high": None, "status": "holds"})
+    assert not contradicts(unpublished.model_copy(update={"each": [0.1, 0.2, 0.1]}))
+    assert contradicts(unpublished.model_copy(update={"each": [0.1, -0.2, 0.1]}))
+    assert contradicts(unpublished.model_copy(update={"status": "refuted"}))

@@ -165,3 +165,32 @@ def test_clusters_are_named_by_the_problems_info():
 
 def test_the_columns_are_those_of_a_row():
     assert set(rows_of("a", "1", "c")[0]) == set(sample_schema().names)
+
+
+@pytest.mark.parametrize(
+    "dropped, said",
+    [
+        (("b", "2", 1), "arm 'b' has 1 samples of problem '2' of 'p' and 2 of others"),
+        (("b", "2", None), "arm 'b' has 0 samples of problem '2' of 'p' and 2 of others"),
+        (("b", None, None), "arm 'b' has 0 samples of problem '1' of 'p' and 0 of others"),
+        ((None, None, None), "there are no samples"),
+    ],
+)
+def test_samples_that_are_missing_are_named(dropped, said):
+    samples = [row for arm in "ab" for problem in "12" for row in rows_of(arm, problem, "cw")]
+    kept = [
+        row
+        for row in samples
+        if any(
+            want is not None and row[name] != want
+            for name, want in zip(("arm", "problem", "sample"), dropped, strict=True)
+        )
+    ]
+    with pytest.raises(ValueError, match=said):
+        report_of(kept, comparison(2, ("a", "b"), equal_tokens=[("a", "b")]))
+
+
+def test_responses_without_tokens_cost_at_least_one():
+    samples = rows_of("a", "1", "cc", tokens=3) + rows_of("b", "1", "cw", tokens=0)
+    (entry,) = report_of(samples, comparison(2, ("a", "b"), equal_tokens=[("a", "b")]))["equal_tokens"]
+    assert (entry["votes"], entry["capped"]) == (3, True)

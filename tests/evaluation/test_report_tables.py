@@ -56,6 +56,38 @@ def test_levels_follow_and_the_problems_without_one_are_named():
     assert titles[1:] == ["no level: 2 problems", "easy: 1 problem"]
 
 
+def test_a_control_that_only_some_sources_have_stands_with_their_names():
+    samples = []
+    for source, check in (("p", True), ("q", None)):
+        for arm, outcomes in (("a", "ccc"), ("b", "wcw")):
+            rows = rows_of(arm, "1", outcomes, source=source, cluster=source)
+            samples += [row | {"accepted": check and row["outcome"] == "correct"} for row in rows]
+    pooled = comparison(3, ("a", "b"), equal_tokens=[("a", "b")], suite={"problems": ["p", "q"]})
+    report = report_from_samples(samples, pooled)
+    assert report.equal_tokens[0].sample_and_check is None
+    control = next(grid for grid in comparison_grids(report) if grid.title.startswith("sampling the baseline"))
+    assert [row[0] for row in control.rows] == ["a\nb\non p alone"]
+
+
+def test_a_vote_that_costs_more_than_the_arm_says_so():
+    samples = rows_of("a", "1", "c", tokens=3) + rows_of("b", "1", "c", tokens=10)
+    report = report_from_samples(samples, comparison(1, ("a", "b"), equal_tokens=[("a", "b")]))
+    (votes,) = (grid for grid in comparison_grids(report) if grid.title == "at equal tokens")
+    assert votes.rows[0][2] == "0.30 (one costs more)"
+    assert "1 problem: below 30" in comparison_text(report)
+
+
+@pytest.mark.parametrize(
+    "outcome, said", [("c", "is 1 everywhere, so the interval has no width; down to 0.912"), ("w", "up to 0.088")]
+)
+def test_an_interval_without_width_does_not_mean_certainty(outcome, said):
+    """With 40 problems, a share of .088 has been missed by all of them in one of 40 cases."""
+    samples = [row for index in range(40) for row in rows_of("a", str(index), outcome)]
+    assert said in comparison_text(report_from_samples(samples, comparison(1)))
+    samples += rows_of("a", "other", "w" if outcome == "c" else "c")
+    assert "no width" not in comparison_text(report_from_samples(samples, comparison(1)))
+
+
 @pytest.mark.parametrize("width", [50, 60, 80, 100])
 def test_a_narrow_terminal_gets_several_tables_and_every_cell_whole(width):
     stream = io.StringIO()

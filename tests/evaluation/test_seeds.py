@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from astro_factory.evaluation.intervals import detectable
-from astro_factory.evaluation.seeds import _t_quantile, mean_over_seeds
+from astro_factory.evaluation.seeds import _t_quantile, _variance, mean_over_seeds
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,42 @@ def test_intervals_cover_the_true_mean(seed_sd):
         found = mean_over_seeds(values.ravel(), list(range(40)) * 3, [seed for seed in range(3) for _ in range(40)])
         covered += found.low <= 0.05 <= found.high
     assert covered / runs > 0.9
+
+
+@pytest.mark.parametrize("sizes", [[100] + [1] * 40, [40, 20, 10, 5, 1, 1, 1, 1, 1]])
+def test_a_few_large_clusters_are_few(sizes):
+    """Counted like the small ones, the large clusters cover the mean in .26 and .81 of such cases."""
+    random, covered, runs = np.random.default_rng(5), 0, 60
+    clusters, seeds = np.repeat(range(len(sizes)), sizes), np.repeat(range(3), sum(sizes))
+    for _ in range(runs):
+        values = random.normal(0, 0.1, len(sizes))[clusters] + random.normal(0, 0.1, (3, len(clusters)))
+        found = mean_over_seeds(values.ravel(), [*clusters] * 3, seeds)
+        covered += found.low <= 0 <= found.high
+    assert covered / runs > 0.88
+
+
+@pytest.mark.parametrize("sizes", [[1] * 7, [4, 4], [5, 3, 2, 1, 1, 1], [9, 1]])
+def test_variance_and_freedom_are_those_of_bell_and_mccaffrey(sizes):
+    """From their matrices: residuals of the mean, each cluster's divided by the root of one less its leverage."""
+    share = np.array(sizes) / sum(sizes)
+    values = np.random.default_rng(6).normal(0, 1, sum(sizes))
+    clusters = np.repeat(range(len(sizes)), sizes)
+    indicator = (clusters[:, None] == np.arange(len(sizes))).astype(float)
+    residual = np.eye(len(values)) - 1 / len(values)
+    rows = (indicator / (1 - share) ** 0.5).T @ residual
+    covariance = rows @ rows.T
+    variance, freedom = _variance(values, list(clusters))
+    assert variance == pytest.approx(((rows @ values) ** 2).sum() / len(values) ** 2)
+    assert freedom == pytest.approx(np.trace(covariance) ** 2 / (covariance**2).sum())
+
+
+def test_seeds_with_unequal_problems_count_by_their_problems():
+    """A seed of 90 problems beside two of 5 is nearly alone, and its interval is wide."""
+    seeds = [0] * 90 + [1] * 5 + [2] * 5
+    values = np.array([0.1] * 90 + [0.3] * 5 + [-0.1] * 5) + np.random.default_rng(7).normal(0, 0.01, 100)
+    found = mean_over_seeds(values, range(100), seeds)
+    even = mean_over_seeds(values, range(100), [place % 3 for place in range(100)])
+    assert found.high - found.low > 3 * (even.high - even.low)
 
 
 def test_detectable_difference():

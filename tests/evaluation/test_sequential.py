@@ -34,6 +34,18 @@ def test_runs_without_samples_left_are_counted():
     assert found.tokens.tolist() == [20, 15]  # a run that starts with the wrong sample needs both
 
 
+@pytest.mark.parametrize("problems", [["www"], ["www", "www"], ["www", "cwc"]])
+@pytest.mark.parametrize("early", [None, 2.7])
+def test_a_budget_that_the_samples_cannot_spend_exhausts_them(problems, early):
+    """Also where all samples cost the same, so that a budget of just all of them looks as if it were spent."""
+    rows = [checked(rows_of("a", str(place), outcomes)) for place, outcomes in enumerate(problems)]
+    attempts = Attempts([[row | {"fails_after": early} for row in own] for own in rows], check_steps=early is not None)
+    limit = attempts.limit_for(100)
+    assert attempts.at(limit).exhausted == sum(outcomes == "www" for outcomes in problems) / len(problems)
+    assert attempts.at(limit).tokens == pytest.approx(attempts.at(10**6).tokens)
+    assert attempts.at(attempts.limit_for(5)).exhausted == 0
+
+
 def test_a_check_may_accept_a_wrong_answer():
     rows = [row | {"accepted": True} for row in rows_of("a", "1", "wc")]
     assert Attempts([rows]).at(100).correct.tolist() == [0.5]

@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.verifiers.base import StatedStep
-from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain
+from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain, evenly_spaced
 
 CONDITIONS = 2
 LARGEST = 999
@@ -126,7 +126,7 @@ class GuessNumber(PuzzleDomain):
 
     def stated_steps(self, problem: Problem, response: str) -> list[StatedStep]:
         """Every test starts anew, and its state is the number that it tests."""
-        return [StatedStep("", x, x, ends=True) for x in map(str, map(int, _STATED.findall(response)))]
+        return [StatedStep("", x, x, ends=True) for x in map(str, map(int, _STATED.findall(evenly_spaced(response))))]
 
     def facts(self, problem: Problem, steps: Sequence[str]) -> dict[str, str]:
         """After a test: the remainders `found` and `wanted`, and both as the `check`."""

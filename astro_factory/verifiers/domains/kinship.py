@@ -25,7 +25,7 @@ from typing import Any, ClassVar, NamedTuple
 from astro_factory.core.problems import Problem
 from astro_factory.verifiers.base import StatedStep
 from astro_factory.verifiers.gym import ReasoningGymVerifier, pack, require_gym
-from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain
+from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain, evenly_spaced
 
 TASK = "family_relationships"
 MOST_STEPS = 3
@@ -127,9 +127,17 @@ class Kinship(ReasoningGymVerifier, PuzzleDomain):
         return _asked(problem)[0]
 
     def stated_steps(self, problem: Problem, response: str) -> list[StatedStep]:
-        """A state is the person that is reached; an attempt is complete at the person who is asked for."""
-        asked = _asked(problem)[1]
-        return [StatedStep(a, f"{a} {link} {b}", b, b == asked) for a, link, b in _STATED.findall(response)]
+        """A state is the person that is reached. An attempt is complete where `is_terminal` says so of a path: at the
+        person who is asked for, after the last step allowed, or where the story leads to nobody new."""
+        asked, steps = _asked(problem)[1], []
+        ways: dict[str, tuple[str, ...]] = {}  # to each person, the persons of the latest way there
+        for person, phrase, other in _STATED.findall(evenly_spaced(response)):
+            way = (*ways.get(person, (person,)), other)
+            onward = (link.other for link in _links(problem.question) if link.person == other)
+            ends = other == asked or len(way) > MOST_STEPS or not any(next_one not in way for next_one in onward)
+            ways[other] = (other,) if ends else way
+            steps.append(StatedStep(person, f"{person} {phrase} {other}", other, ends))
+        return steps
 
     def facts(self, problem: Problem, steps: Sequence[str]) -> dict[str, str]:
         """The person reached (`state`); at the end that person and the one asked for (`check`)."""

@@ -20,7 +20,7 @@ from typing import ClassVar, NamedTuple
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.verifiers.base import StatedStep
-from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain
+from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain, evenly_spaced
 
 COLOURS = ("black", "blue", "green", "red", "white", "yellow")
 MOST_CLUES = 4
@@ -133,7 +133,7 @@ class Mastermind(PuzzleDomain):
 
     def stated_steps(self, problem: Problem, response: str) -> list[StatedStep]:
         """Every test starts anew, and its state is the code that it tests."""
-        return [StatedStep("", code, code, ends=True) for code in _STATED.findall(response)]
+        return [StatedStep("", code, code, ends=True) for code in _STATED.findall(evenly_spaced(response))]
 
     def facts(self, problem: Problem, steps: Sequence[str]) -> dict[str, str]:
         """The feedback `wanted`; after a test also what was `found`, and the `check`, which repeats what is wanted."""

@@ -16,11 +16,11 @@ from typing import ClassVar
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.verifiers.base import StatedStep
-from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain
+from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain, evenly_spaced
 
 LARGEST = 99
 _STEP = re.compile(r"(?:take )?([0-9]{1,9})(?: left.*)?")
-_STATED = re.compile(r"^take ([0-9]{1,9}) left((?: [0-9]{1,9})*)[ \t]*$", re.MULTILINE)
+_STATED = re.compile(r"^take ([0-9]{1,9}) left((?: [0-9]{1,9})*)$", re.MULTILINE)
 _ANSWER = re.compile(r"^[ \t]*answer\b(.*)$", re.MULTILINE)
 _NUMBERS = re.compile(r"(?:[ \t]*\b[0-9]{1,9}\b)+[ \t]*")
 
@@ -95,7 +95,7 @@ class Sorting(PuzzleDomain):
     def stated_steps(self, problem: Problem, response: str) -> list[StatedStep]:
         """A state is the set of numbers that are left. An action has its place: another order is another attempt."""
         steps = []
-        for taken, left in _STATED.findall(response):
+        for taken, left in _STATED.findall(evenly_spaced(response)):
             after = frozenset(map(int, left.split()))
             action = f"{int(taken)} of {len(after) + 1}"
             steps.append(StatedStep(after | {int(taken)}, action, after, ends=not after))

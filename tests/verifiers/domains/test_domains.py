@@ -96,6 +96,33 @@ def test_a_response_states_its_steps(name):
         assert moves.repeated == stated[-1].ends
 
 
+@pytest.mark.parametrize("name", [*DOMAINS, "countdown"])
+@pytest.mark.parametrize("old, new", [("\n", "\r\n"), ("\n", "\n \t"), (" ", "  "), ("\n", " \n\nNo .\n")])
+def test_steps_are_read_however_they_are_spaced(name, old, new):
+    if name == "countdown":
+        problem = Problem("c", "", "", name, {"numbers": [4, 10, 3], "target": 17})
+        steps = ["10 + 3 = 13 left 4 13", "13 + 4 = 17 left 17"]
+    else:
+        problem, *_ = puzzles(name)
+        steps = get_domain(name).solution(Random(8), problem)
+    read, text = get_verifier(name).stated_steps, "\n" + "\n".join(steps) + "\n"
+    assert len(read(problem, text)) == len(steps)
+    assert read(problem, text.replace(old, new)) == read(problem, text)
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_a_wrong_attempt_that_is_repeated_counts_as_repeated(name):
+    """Wherever it ends: a path of kinship that leads past the person who is asked for is complete as well."""
+    domain, random, wrong = get_domain(name), Random(9), 0
+    for problem in puzzles(name):
+        attempt = domain.attempt(random, problem)
+        moves = state_moves(domain.start(problem), domain.stated_steps(problem, "\n".join(attempt * 3)))
+        assert (moves.backtracks, moves.unresolved, moves.repeated) == (2, 0, 2)
+        assert moves.revisited == 2 * len(attempt)
+        wrong += not domain.is_right(problem, attempt)
+    assert wrong > 5
+
+
 @pytest.mark.parametrize("name", DOMAINS)
 def test_nothing_but_the_check_reads_the_answer(name):
     """A search must not know it."""
