@@ -4,7 +4,7 @@ graph = compile_spec(Path("specs/quickstart.yaml"), profile="smoke", sets=["para
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -25,6 +25,7 @@ from astro_factory.spec.named_code import named_code
 from astro_factory.spec.origins import Origins
 from astro_factory.spec.reader import UNRESOLVED, Document, KeyPath, in_reading_order
 from astro_factory.spec.sections import DEFINITION_SECTIONS, LANGUAGE, NODE_SECTIONS, OTHER_KEYS, definition_type
+from astro_factory.spec.sweeps import strings_in
 from astro_factory.stages import REGISTRIES, StageKind, load_kind
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}")
@@ -109,7 +110,7 @@ class Compiler:
             sweeps=sweeps,
             track=self._tracker(),
         )
-        return replace(graph, warnings=self._warnings(shown(path), graph.wanted()))
+        return replace(graph, warnings=self._warnings(shown(path), graph))
 
     def _top(self, key: str) -> Any:
         """The value of a top-level key, or None if it is missing or invalid."""
@@ -364,13 +365,12 @@ class Compiler:
             self._error("E122", (node.section, node.name), cause, "remove one of these references", key=True)
             return []
 
-    def _swept(self) -> list[Any]:
-        """The values of all axes: a name among them is used by some variant."""
-        sweeps = [sweep for _, sweep in self._entries("sweeps") if isinstance(sweep, dict)]
-        axes = [axes for sweep in sweeps if isinstance(axes := sweep.get("axes"), dict)]
-        return [value for axis in axes for values in axis.values() if isinstance(values, list) for value in values]
+    def _swept(self) -> set[str]:
+        """The strings among the values of all axes: a name among them is used by some variant."""
+        axes = [sweep.get("axes") for _, sweep in self._entries("sweeps") if isinstance(sweep, dict)]
+        return set(strings_in(axes))
 
-    def _warnings(self, main: str, wanted: Collection[str]) -> tuple[Diagnostic, ...]:
+    def _warnings(self, main: str, graph: Graph) -> tuple[Diagnostic, ...]:
         """Entries of the file `main` that have no effect, and what the kinds warn of. Includes may define more than the
         spec uses."""
         found = []
@@ -384,7 +384,7 @@ class Compiler:
             for name, _ in self._entries(section):
                 if (section, str(name)) not in self.used and name not in swept and (section, name) not in bases:
                     warn("W101", (section, name), f"{section}.{name} is never used", "remove it, or use it in a stage")
-        for name in self.nodes.keys() - wanted:
+        for name in graph.nodes.keys() - graph.closure(graph.wanted() | (graph.nodes.keys() & swept)):
             section = self.nodes[name].section
             if (section, name) in bases:
                 continue

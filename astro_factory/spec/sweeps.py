@@ -101,6 +101,15 @@ class Sweep(Config):
         return tuple(self.axes[path].index(chosen[path]) for path in self.axes)
 
 
+def strings_in(value: Any) -> Iterator[str]:
+    """All strings in nested lists and mappings, keys left aside."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from strings_in(inner)
+
+
 class Axis(NamedTuple):
     """One setting that a sweep varies."""
 

@@ -105,6 +105,16 @@ def test_warnings_are_only_about_entries_of_the_spec_itself(spec):
     assert ("W102", "no stage needs models.idle") in {(w.code, w.cause) for w in compile_spec(spec).warnings}
 
 
+@pytest.mark.parametrize(
+    ("axis", "values"), [("stages.base.model", "[m, other]"), ("suites.puzzles.problems", "[[test], [test, more]]")]
+)
+def test_what_an_axis_names_is_used(spec, axis, values):
+    text = SPEC.replace("engines:", "  other: {kind: init, like: m}\nproblems:\n  more: {like: extra}\nengines:", 1)
+    unused = "problems.more" if "model" in axis else "models.other"
+    spec.write_text(text + f"sweeps:\n  some:\n    axes: {{{axis}: {values}}}\n")
+    assert [found.cause for found in compile_spec(spec).warnings if found.code == "W102"] == [f"no stage needs {unused}"]
+
+
 def test_a_parameter_used_only_by_a_removed_value_counts_as_read(spec):
     overrides = ["stages.drill.seed=1", "models.m.seed=1"]
     assert not [found for found in compile_spec(spec, sets=overrides).warnings if found.code == "W103"]
