@@ -117,8 +117,9 @@ class Config(StageConfig):
     """Where a trace goes back to: the deepest state that the next branch shares with the text so far, any such state,
     or the root."""
     order: Order = "drawn"
-    """Order of wrong branches: as drawn, or sorted by how much of the right path they share (`near_last`,
-    `near_first`)."""
+    """Order of wrong branches: as drawn, sorted by how much of the right path they share (`near_last`, `near_first`),
+    or sorted by the text of their steps, with numbers compared as numbers (`by_steps`). In that order the last attempt
+    alone tells which attempts lie behind."""
     early: Early | None = None
     """Backtracks before the end of a branch. Default: only from wrong terminals, as in the paper."""
     distinct: bool = True

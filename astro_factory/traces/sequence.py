@@ -13,6 +13,7 @@ incorrect terminal or, with `early`, a step below which the search found no corr
     0 -> 4 -> 5 (correct)
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
@@ -27,7 +28,8 @@ from astro_factory.traces.branch_counts import Bounds, BranchCount, draw_count
 from astro_factory.traces.terminals import Draw, Terminals
 
 Merge = Literal["deepest", "any", "root"]
-Order = Literal["drawn", "near_last", "near_first"]
+Order = Literal["drawn", "near_last", "near_first", "by_steps"]
+_NUMBERS = re.compile(r"([0-9]+)")
 
 
 class Confirm(Config):
@@ -148,12 +150,19 @@ def _ordered(tree: Tree, wrong: list[int], correct: int, order: Order) -> list[i
     """Wrong branches in order; a branch is near if it shares many steps with the path to the correct terminal."""
     if order == "drawn":
         return wrong
+    if order == "by_steps":
+        return sorted(wrong, key=lambda leaf: [_natural(tree.nodes[index].text) for index in tree.path(leaf)])
     goal = tree.path(correct)
 
     def shared_steps(leaf: int) -> int:
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(tree.path(leaf), goal, strict=False)))
 
     return sorted(wrong, key=shared_steps, reverse=order == "near_first")
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """A key by which numbers in a text compare as numbers."""
+    return [(len(part.lstrip("0")), part) if part.isdecimal() else (0, part) for part in _NUMBERS.split(text)]
 
 
 def _with_pauses(tree: Tree, visited: list[int], confirm: Confirm, random: Random) -> list[int]:

@@ -80,6 +80,18 @@ def test_branches_can_be_ordered_by_distance(order):
         assert ends[2 if order == "near_last" else 0] == 6
 
 
+def test_branches_can_be_ordered_by_their_steps():
+    """Numbers compare as numbers, and the right end comes last wherever its steps would stand."""
+    texts = ["12 - 4", "9 + 1", "9 + 10", "9 + 2", "9 - 1", "take 3"]
+    nodes = [TreeNode(-1, "")]
+    nodes += [TreeNode(0, text, answer=text, **WRONG) for text in texts] + [TreeNode(0, "9 + 9", **RIGHT)]
+    tree = Tree(Problem("p", "?", "7", "sample"), nodes)
+    options = SequenceOptions(wrong_branches=9, merge="root", order="by_steps")
+    for seed in range(5):
+        visited = [tree.nodes[node].text for node in sample_sequence(tree, options, seed) if node]
+        assert visited == ["9 + 1", "9 + 2", "9 + 10", "9 - 1", "12 - 4", "take 3", "9 + 9"]
+
+
 def test_equal_answers_can_be_allowed():
     options = SequenceOptions(wrong_branches=9, distinct=False)
     assert all(set(sample_sequence(small_tree(), options, seed)) >= {2, 3, 6} for seed in range(20))
@@ -122,7 +134,7 @@ options = st.builds(
     draw=st.sampled_from(["policy", "uniform"]),
     confirm=st.sampled_from([None, Confirm(min_value=0.5, share=0.5)]),
     early=st.sampled_from([None, Early(share=1.0), Early(share=0.5, steps=(2, 3))]),
-    order=st.sampled_from(["drawn", "near_last", "near_first"]),
+    order=st.sampled_from(["drawn", "near_last", "near_first", "by_steps"]),
     distinct=st.booleans(),
 )
 
