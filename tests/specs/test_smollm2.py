@@ -58,6 +58,9 @@ def test_local_files_take_the_place_of_the_hub_as_the_guide_says(tiny, tmp_path,
     graph = compile_spec(SPEC, profile=profile, sets=local_files(tiny, tmp_path / "data"))
     wanted = graph.wanted() if profile == "laptop" else graph.closure({"publish.model"})
     assert graph.warnings == () and "hub" not in {graph.nodes[name].kind for name in wanted}
+    if profile == "laptop":  # the limits of the profile hold for local files, too
+        asked = graph.nodes["report"].config.suite.problems
+        assert [graph.nodes[name].config.limit for name in asked] == [100, 50]
 
 
 @pytest.mark.nightly
