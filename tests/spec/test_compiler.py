@@ -109,7 +109,8 @@ def test_warnings_are_only_about_entries_of_the_spec_itself(spec):
     ("axis", "values"), [("stages.base.model", "[m, other]"), ("suites.puzzles.problems", "[[test], [test, more]]")]
 )
 def test_what_an_axis_names_is_used(spec, axis, values):
-    text = SPEC.replace("engines:", "  other: {kind: init, like: m}\nproblems:\n  more: {like: extra}\nengines:", 1)
+    more = "  other: {kind: init, like: m}\nproblems:\n  more: {like: extra}\n"
+    text = SPEC.replace("engines:", f"{more}engines:", 1)
     unused = "problems.more" if "model" in axis else "models.other"
     spec.write_text(text + f"sweeps:\n  some:\n    axes: {{{axis}: {values}}}\n")
     assert [found.cause for found in compile_spec(spec).warnings if found.code == "W102"] == [f"no stage needs {unused}"]
