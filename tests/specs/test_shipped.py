@@ -240,13 +240,17 @@ def test_small_llamas_fit_one_gpu_and_three_hours_of_an_h100(path, size, tmp_pat
 
 @pytest.mark.parametrize(("path", "sweep"), SWEPT, ids=name)
 def test_sweep_shares_its_base_and_searches_once_a_seed(path, sweep):
-    """The base comes from a shipped export; trees are grown anew only where the search itself is varied."""
+    """The base comes from a shipped export, unless the sweep varies it; trees are grown anew only where the search itself
+    or its model is varied."""
     graph = compile_spec(path, sweep=sweep)
     nodes = list(graph.nodes.values())
     whole = "prose_tiny.yaml" if path.stem.startswith("prose") else "quickstart.yaml"
     base = compile_spec(SPECS / whole).nodes["base"]
-    (shared,) = [node for node in nodes if node.section == "stages" and node.name.partition("[")[0] == "base"]
-    assert shared.config == base.config
-    searched = {"best_of_n": 2, "search_cost": 3}.get(sweep, 1)
+    bases = [node for node in nodes if node.section == "stages" and node.name.partition("[")[0].endswith("base")]
+    if sweep == "size":
+        assert sorted(node.config.model for node in bases) == ["blank", "large", "small"]
+    else:
+        assert [node.config for node in bases] == [base.config]
+    searched = {"best_of_n": 2, "search_cost": 3, "size": 3}.get(sweep, 1)
     assert sum(node.kind == "search" for node in nodes) == 3 * searched
     assert not any(node.kind in ("grpo", "publish") for node in map(graph.nodes.get, graph.wanted()))
