@@ -240,8 +240,8 @@ def test_small_llamas_fit_one_gpu_and_three_hours_of_an_h100(path, size, tmp_pat
 
 @pytest.mark.parametrize(("path", "sweep"), SWEPT, ids=name)
 def test_sweep_shares_its_base_and_searches_once_a_seed(path, sweep):
-    """The base comes from a shipped export, unless the sweep varies it; trees are grown anew only where the search itself
-    or its model is varied."""
+    """The base comes from a shipped export unless the sweep varies it; trees are grown anew only where the search or
+    its model is varied."""
     graph = compile_spec(path, sweep=sweep)
     nodes = list(graph.nodes.values())
     whole = "prose_tiny.yaml" if path.stem.startswith("prose") else "quickstart.yaml"
