@@ -34,7 +34,7 @@ BOUNDED = {
     "astro_factory.verifiers.math": (2000, "the pool of verifiers refuses longer answers"),
     "astro_factory.verifiers.expressions": (400, "evaluate refuses longer expressions"),
     "astro_factory.traces.gist": (2000, "gist reads only the beginning of a step"),
-    "astro_factory.traces.rewording_checks": (4000, "linear, but each place is compared with up to 200 operands"),
+    "astro_factory.traces.rewording_checks": (2000, "the checker refuses rewordings much longer than a step"),
     "astro_factory.core.nvidia": (2000, "reads what the driver and an installed package say"),
 }
 """Modules whose expressions are tried on no more characters than this, where that is more than 0, and why."""

@@ -119,21 +119,23 @@ class StepFormat(Config):
         return self.separator.join(self.write(text, number) for number, text in enumerate(steps, start=1))
 
     def split(self, text: str) -> list[Piece]:
-        found: list[Piece] = []
+        found: list[list[Piece]] = []
         for block in self.blocks(text):
-            joined = bool(found) and (block.number is None if self.has_markers else continues(found[-1].text))
-            if joined:
-                first = found.pop()
-                block = self._piece(text, first.start, block.end, first.number)
-            found.append(block)
-        return found
+            if found and (block.number is None if self.has_markers else is_unfinished(found[-1])):
+                found[-1].append(block)
+            else:
+                found.append([block])
+        return [
+            first if first is last else self._piece(text, first.start, last.end, first.number)
+            for first, *_, last in ([*blocks, blocks[-1]] for blocks in found)
+        ]
 
     def blocks(self, text: str) -> list[Piece]:
         """The lines or paragraphs of a text, and a new one at each marker; formulas, code and tables are whole."""
         found: list[Piece] = []
         latest: int | None = None
         for start, end in self._spans(text):
-            number = self._number_at(text, start)
+            number = self._number_at(text, start, is_first=not found)
             if number is not None and not self._in_order(number, latest, found):
                 number = None
             latest = latest if number is None else number
@@ -185,9 +187,9 @@ class StepFormat(Config):
             )
         return re.compile(r"\*{0,2}(\d{1,4})[.)](?:\*\*)?(?:[ \t]+|$)", re.M)
 
-    def _number_at(self, text: str, start: int) -> int | None:
-        """The number of the marker at this place, which begins a line."""
-        if not self.has_markers or (start and text[start - 1] != "\n" and text[:start].strip()):
+    def _number_at(self, text: str, start: int, is_first: bool) -> int | None:
+        """The number of the marker at this place, which begins a line or the text."""
+        if not self.has_markers or not (is_first or text[start - 1] == "\n"):
             return None
         found = self._marker_pattern.match(text, start)
         return int(found[1]) if found else None
@@ -277,25 +279,33 @@ def written(layout: StepLayout, steps: Sequence[str], closing: str = "") -> str:
 
 def continues(block: str) -> bool:
     """Whether a line or paragraph goes on in the next one: a title, or one that ends with a colon or a comma."""
-    return block.rstrip("*_ \t").endswith((":", ",")) or _TITLE.fullmatch(block.rstrip()) is not None
+    return _ends_open(block) or _TITLE.fullmatch(block.rstrip()) is not None
+
+
+def is_unfinished(blocks: Sequence[Piece]) -> bool:
+    """`continues` for lines or paragraphs that were joined: several are no title."""
+    return _ends_open(blocks[-1].text) if len(blocks) > 1 else continues(blocks[0].text)
+
+
+def _ends_open(block: str) -> bool:
+    return block.rstrip("*_ \t").endswith((":", ","))
 
 
 def _regions(text: str) -> Iterator[tuple[int, int]]:
     """Start and end of each formula, code fence and drawing on several lines; one that never ends is none."""
     position = 0
-    missing: set[str] = set()
+    closings: dict[str, int] = {}  # the next place of each, so that no text is searched twice; -1 where there is none
     while (found := _REGIONS.search(text, position)) is not None:
+        position = found.end()
         closing = _closing(found)
-        end = -1 if closing in missing else text.find(closing, found.end())
-        if end < 0:
-            missing.add(closing)
-            position = found.end()
+        if 0 <= closings.get(closing, 0) < position:
+            closings[closing] = text.find(closing, position)
+        if closings[closing] < 0:
             continue
-        end += len(closing)
-        inside = text[found.end() : end]
-        if (found["open"] == "$$" and "\n\n" in inside) or (found["open"] == r"\[" and r"\[" in inside):
-            position = found.end()  # the end of this formula is missing, and this is the end of another one
-            continue
+        end = closings[closing] + len(closing)
+        between = {"$$": "\n\n", r"\[": r"\["}.get(found["open"])
+        if between and text.find(between, position, end) >= 0:
+            continue  # the end of this formula is missing, and this is the end of another one
         yield found.start(), end
         position = end
 

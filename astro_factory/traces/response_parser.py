@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from itertools import dropwhile, pairwise
+from itertools import chain, dropwhile, pairwise
 
 from astro_factory.core.config import TemplateSource
 from astro_factory.core.problems import Problem
@@ -34,6 +34,8 @@ class ReasoningGraph:
     parents: list[int] = field(default_factory=lambda: [-1])
     sequence: list[int] = field(default_factory=lambda: [0])
     """States in the order of the text, as in `traces.sequence`: each is a step, a pause (the same again) or a jump."""
+    recent: dict[int, None] = field(default_factory=lambda: {0: None})
+    """The visited states, the latest one last."""
     unresolved: int = 0
     """Jumps to a state that the text names but that does not exist; the current state stays the same."""
     children: dict[tuple[int, str], int] = field(default_factory=dict)
@@ -55,7 +57,7 @@ class ReasoningGraph:
     @property
     def dead_ends(self) -> int:
         """States that a jump leaves and that no step continues."""
-        return len({left for left, _ in self.jumps() if left not in self.parents})
+        return len({left for left, _ in self.jumps()} - set(self.parents))
 
     @property
     def revisited(self) -> int:
@@ -69,8 +71,14 @@ class ReasoningGraph:
         if target == len(self.texts):
             self.texts.append(line)
             self.parents.append(state)
-        self.sequence.append(target)
+        self.visit(target)
         return target
+
+    def visit(self, state: int) -> None:
+        """Be at a state, which is the latest one now."""
+        self.sequence.append(state)
+        self.recent.pop(state, None)
+        self.recent[state] = None
 
 
 class ResponseParser:
@@ -107,11 +115,11 @@ class ResponseParser:
                     graph.unresolved += 1
                 else:
                     state = target
-                    graph.sequence.append(state)
+                    graph.visit(state)
                 graph.lines.append(("unresolved" if target is None else "jump", state))
             elif self._find_words(line) is not None or not self._is_step(line):
                 if graph.sequence[-2:] != [state, state] and state:
-                    graph.sequence.append(state)
+                    graph.visit(state)
                 graph.lines.append(("words", state))
             else:
                 state = graph.add_step(state, line.strip())
@@ -134,9 +142,9 @@ def _graph(response: str, question: str, steps: StepFormat, words: Words) -> Rea
                 kind, graph.unresolved = "unresolved", graph.unresolved + 1
             else:
                 state = target
-                graph.sequence.append(state)
+                graph.visit(state)
         elif kind == "words" and state and graph.sequence[-2:] != [state, state]:
-            graph.sequence.append(state)
+            graph.visit(state)
         graph.lines.append((kind, state))
         graph.starts.append(start)
     return graph
@@ -150,7 +158,7 @@ def _state_of(graph: ReasoningGraph, target: Target, numbers: Mapping[int, int],
         case "before_step":
             return graph.parents[numbers[target.number]] if numbers.get(target.number) else None
         case "quote":
-            return latest(graph.sequence, graph.texts, target.quote)
+            return latest(reversed(graph.recent), graph.texts, target.quote)
         case "one_back":
             return max(0, graph.parents[state])
         case "beginning":
@@ -253,20 +261,18 @@ def _jump_target(graph: ReasoningGraph, words: str) -> int | None:
     name = list(dropwhile(_is_punctuation, name[::-1]))[::-1]
     if not name:
         return 0
-    visited = [state for state in dict.fromkeys(reversed(graph.sequence)) if state] + [0]
-    tokens = {state: _tokens(graph.texts[state]) for state in visited}
-    for state in visited:
-        if tokens[state][-len(name) :] == name:
-            return state
-    for state in visited:
-        if any(tokens[state][start : start + len(name)] == name for start in range(len(tokens[state]))):
-            return state
+    wanted = f" {' '.join(name)} "
+    for fits in (str.endswith, str.__contains__):
+        for state in chain(filter(None, reversed(graph.recent)), [0]):
+            if fits(_tokens(graph.texts[state]), wanted):
+                return state
     return None
 
 
 @lru_cache(maxsize=1 << 14)  # a text that goes back often names the same states repeatedly
-def _tokens(text: str) -> list[str]:
-    return _TOKENS.findall(text)
+def _tokens(text: str) -> str:
+    """The tokens of a text, each between two spaces."""
+    return f" {' '.join(_TOKENS.findall(text))} "
 
 
 def _is_punctuation(token: str) -> bool:

@@ -5,10 +5,12 @@ traces corrects itself, too: "Wait, that's not right. Let's go back to step 2."
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from astro_factory.core.step_format import Piece, StepFormat, continues
+from astro_factory.core.step_format import Piece, StepFormat, is_unfinished
 
 Kind = Literal["step", "jump", "words", "answer"]
 
@@ -21,12 +23,12 @@ _RESTART = re.compile(
 )
 _REDO = re.compile(
     r"\b(?:redo|re-do|recompute|recalculate|rework|correct|fix|revise|(?:mistake|error|slip) (?:is |was )?in)"
-    r"\s+step\s+(\d+)",
+    r"\s+step\s+(\d{1,9})",
     re.IGNORECASE,
 )
 _ANSWER = re.compile(r"\W*+(?:so|thus|therefore|hence)?\W*+(?:the|our)?\s*+(?:final )?answer\b", re.IGNORECASE)
 _DOUBT = re.compile(r"(?:but )?(?:wait|hold on|hmm+|hang on|oops)\b", re.IGNORECASE)
-_STEP_NUMBER = re.compile(r"\bstep\s+(\d+)", re.IGNORECASE)
+_STEP_NUMBER = re.compile(r"\bstep\s+(\d{1,9})", re.IGNORECASE)
 _BEGINNING = re.compile(r"\b(?:beginning|start|scratch|original|(?:statement of the |the )problem)\b", re.IGNORECASE)
 _ONE_BACK = re.compile(r"\b(?:previous|last) step\b|\bone step\b", re.IGNORECASE)
 _QUOTE = re.compile(r'[^"“]*+["“](.+)["”]', re.DOTALL)
@@ -54,7 +56,7 @@ class Words(NamedTuple):
 
 def items_of(response: str, steps: StepFormat, words: Words) -> list[Item]:
     """The steps of a response with the words between them, in order."""
-    found: list[tuple[Piece, Kind]] = []
+    found: list[tuple[list[Piece], Kind]] = []
     blocks = steps.blocks(response)
     for place, block in enumerate(blocks):
         kind = _kind(block, words)
@@ -62,14 +64,18 @@ def items_of(response: str, steps: StepFormat, words: Words) -> list[Item]:
         if kind == "step" and is_last and after_words and _ANSWER.match(block.text):
             kind = "answer"
         if kind == "step" and found and found[-1][1] == "step" and _goes_on(found[-1][0], block, steps):
-            first, _ = found.pop()
-            block = Piece(
-                f"{first.text}{response[first.end : block.start]}{block.text}", first.start, block.end, first.number
-            )
-        elif kind == "step" and steps.has_markers and block.number is None:
+            found[-1][0].append(block)
+            continue
+        if kind == "step" and steps.has_markers and block.number is None:
             kind = "words"  # an introduction, or a remark after a reflection
-        found.append((block, kind))
-    return [Item(kind, block.text, block.number, block.start) for block, kind in found]
+        found.append(([block], kind))
+    return [Item(kind, _joined(response, blocks), blocks[0].number, blocks[0].start) for blocks, kind in found]
+
+
+def _joined(response: str, blocks: Sequence[Piece]) -> str:
+    """The text of several blocks with what stands between them."""
+    between = (response[one.end : other.start] + other.text for one, other in pairwise(blocks))
+    return "".join([blocks[0].text, *between])
 
 
 def _kind(block: Piece, words: Words) -> Kind:
@@ -80,8 +86,8 @@ def _kind(block: Piece, words: Words) -> Kind:
     return "words" if words.any(block.text) is not None or _DOUBT.match(block.text.lstrip("*_ ")) else "step"
 
 
-def _goes_on(step: Piece, block: Piece, steps: StepFormat) -> bool:
-    return block.number is None if steps.has_markers else continues(step.text)
+def _goes_on(step: Sequence[Piece], block: Piece, steps: StepFormat) -> bool:
+    return block.number is None if steps.has_markers else is_unfinished(step)
 
 
 class Target(NamedTuple):
@@ -115,16 +121,16 @@ def target_of(text: str, words: Words) -> Target:
 
 def is_said_in(quote: str, step: str) -> bool:
     """Whether a step has these words, whatever the signs around its formulas."""
-    wanted, tokens = list(_plain(quote)), list(_plain(step))
-    return bool(wanted) and any(tokens[at : at + len(wanted)] == wanted for at in range(len(tokens) - len(wanted) + 1))
+    wanted = _plain(quote)
+    return wanted != "  " and wanted in _plain(step)
 
 
-def latest(states: Sequence[int], texts: Sequence[str], quote: str) -> int | None:
-    """The state visited last whose step has these words."""
-    return next((state for state in dict.fromkeys(reversed(states)) if is_said_in(quote, texts[state])), None)
+def latest(states: Iterable[int], texts: Sequence[str], quote: str) -> int | None:
+    """The first of some states, latest first, whose step has these words."""
+    return next((state for state in states if is_said_in(quote, texts[state])), None)
 
 
-def _plain(text: str) -> Iterator[str]:
-    for token in _TOKENS.findall(_NOISE.sub(" ", text)):
-        if token not in (".", ",", ":", ";"):
-            yield token
+@lru_cache(maxsize=1 << 14)  # a text that goes back often names the same states repeatedly
+def _plain(text: str) -> str:
+    """The tokens that count, each between two spaces."""
+    return f" {' '.join(t for t in _TOKENS.findall(_NOISE.sub(' ', text)) if t not in ('.', ',', ':', ';'))} "

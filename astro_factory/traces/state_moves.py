@@ -5,30 +5,26 @@ stand between the two. A model whose wording drifts in reinforcement learning st
 miss that.
 """
 
-from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
 
 from astro_factory.verifiers.base import StatedStep
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
     """A visited state, reached by a path of its own: a state that two paths reach is two nodes."""
 
     state: Hashable
+    path: int
+    """The number of its path; visits by the same path have the same."""
     parent: "Node | None" = None
-    action: str = ""
-    ends: bool = False
-    step: int = field(default=-1, compare=False)
-    """Which step of the response reached it last."""
-
-    def actions(self) -> Iterator[str]:
-        """The actions from the start to here, latest first."""
-        node = self
-        while node.parent is not None:
-            yield node.action
-            node = node.parent
+    taken: int = 0
+    """A sum over the actions from the start to here: equal for the same actions in any order."""
+    step: int = -1
+    """Which step of the response this visit is."""
 
 
 @dataclass
@@ -45,10 +41,10 @@ class StateMoves:
     """Steps to a node that an earlier step reached."""
     repeated: int = 0
     """Completed attempts that take the steps of an earlier one, in any order."""
-    left: set[Node] = field(default_factory=set)
-    """Nodes from which the response jumped."""
-    continued: set[Node | None] = field(default_factory=set)
-    """Nodes from which a step was taken."""
+    left: set[int] = field(default_factory=set)
+    """Paths from whose ends the response jumped."""
+    continued: set[int] = field(default_factory=set)
+    """Paths from whose ends a step was taken."""
 
     @property
     def dead_ends(self) -> int:
@@ -62,25 +58,34 @@ def state_moves(start: Hashable, steps: Iterable[StatedStep]) -> StateMoves:
     A step from an unknown state is a jump to nowhere if an attempt is complete, and otherwise a slip: a step that
     continues the attempt with a copying error.
     """
-    current = Node(start)
+    paths: dict[tuple[object, ...], int] = {(start,): 0}  # a first state, or a path and the step that continues it
+    current, has_ended = Node(start, 0), False
     moves = StateMoves(current)
-    visited, attempts = {current: None}, set()
+    visited, attempts = {0}, set[int]()
+    latest = {start: current}
     for number, step in enumerate(steps):
         if step.before != current.state:
-            target = next((node for node in reversed(visited) if node.state == step.before), None)
-            if target is not None or current.ends:
+            target = latest.get(step.before)
+            if target is not None or has_ended:
                 moves.backtracks += 1
                 moves.unresolved += target is None
-                moves.left.add(current)
-                current = target or Node(step.before)
-        moves.continued.add(current)
-        current = Node(step.after, current, step.action, step.ends, number)
-        moves.revisited += current in visited
-        visited.pop(current, None)  # visited again: it is the latest now
-        visited[current] = None
+                moves.left.add(current.path)
+                current = target or Node(step.before, paths.setdefault((step.before,), len(paths)))
+        moves.continued.add(current.path)
+        path = paths.setdefault((current.path, step.after, step.action, step.ends), len(paths))
+        current = Node(step.after, path, current, current.taken + _mark(step.action), number)
+        has_ended = step.ends
+        moves.revisited += path in visited
+        visited.add(path)
+        latest[step.after] = current
         if step.ends:
-            attempt = frozenset(Counter(current.actions()).items())
-            moves.repeated += attempt in attempts
-            attempts.add(attempt)
+            moves.repeated += current.taken in attempts
+            attempts.add(current.taken)
     moves.last = current
     return moves
+
+
+@lru_cache(maxsize=1 << 12)
+def _mark(action: str) -> int:
+    """A number whose sums differ for different sets of actions, but for a chance of about 1 in 2^100."""
+    return int.from_bytes(blake2b(action.encode("utf-8", "surrogatepass"), digest_size=16).digest())
