@@ -12,6 +12,7 @@ from typing import Any
 from astro_factory.core.errors import Diagnostic
 from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.stages.problems.presets import PRESETS
+from astro_factory.verifiers.splits import BUCKETS
 
 _READ_UNTIL = {
     "meta-llama/Meta-Llama-3-8B": "2023-03",
@@ -50,11 +51,14 @@ def _trained_on(graph: Graph, report: GraphNode) -> Iterator[Diagnostic]:
     config: Any = report.config
     for measured in config.suite.problems:
         suite = _sources(graph, {measured})
-        trained = _sources(graph, set(config.arms), compared_with=measured)
+        arms = set(config.arms)
+        trained = _sources(graph, arms, compared_with=measured) + _practised(graph, arms)
         for ours, theirs in product(suite, trained):
             if _share_rows(graph.nodes[ours], graph.nodes[theirs]):
                 cause = f"'{report.name}' measures '{measured}', and an arm trains on problems of it ('{theirs}')"
                 remedy = "divide the problems with `share`, or put `decontaminate` before training"
+                if _drawn(graph.nodes[ours]):
+                    remedy = "give generated problems different splits, or different `buckets` of the training split"
                 yield Diagnostic("W109", cause, remedy, report.place)
                 break
 
@@ -92,12 +96,31 @@ def _month(node: GraphNode) -> str | None:
 
 
 def _share_rows(one: GraphNode, other: GraphNode) -> bool:
-    """Whether two sources certainly have problems in common: the same entry, or the same rows in overlapping shares."""
+    """Whether two sources have problems in common: the same entry, the same rows in overlapping shares, or puzzles of
+    the same size and bucket."""
     if one.name == other.name:
         return True
+    if (drawn := _drawn(one)) and (others_drawn := _drawn(other)):
+        return bool(drawn & others_drawn)
     rows, (low, high) = _rows(one)
     others, (start, end) = _rows(other)
     return rows == others and max(low, start) < min(high, end)
+
+
+def _practised(graph: Graph, arms: Set[str]) -> list[str]:
+    """The stages upstream that write documents about puzzles of their own."""
+    return [name for name in sorted(_upstream(graph, arms)) if graph.nodes[name].kind == "practice"]
+
+
+def _drawn(node: GraphNode) -> set[tuple[str, int, int]]:
+    """Domain, size and bucket of the puzzles that a node may draw; empty for a node that generates none."""
+    config: Any = node.config
+    if node.kind not in ("countdown", "puzzles", "practice"):
+        return set()
+    domain = getattr(config, "domain", "countdown")
+    sizes = config.numbers if domain == "countdown" else config.sizes
+    buckets = config.buckets or BUCKETS[getattr(config, "split", "train")]
+    return {(domain, size, bucket) for size in sizes for bucket in buckets}
 
 
 def _rows(node: GraphNode) -> tuple[tuple[str, ...], tuple[float, float]]:

@@ -55,3 +55,52 @@ def test_contamination(tmp_path, changes, expected):
     for warning, text in zip(found, expected, strict=True):
         assert text[5:] in warning.cause and warning.remedy
         assert warning.place and warning.place.line == 17
+
+
+PUZZLES = """\
+factory: 1
+name: drawn
+models: {{blank: {{kind: hub, repo: org/own}}}}
+engines: {{local: {{kind: transformers}}}}
+search_policies: {{look: {{kind: best_of_n, n: 2}}}}
+problems:
+  train: {{kind: {kind}, count: 9, {train}}}
+  test: {{kind: {kind}, count: 9, {test}}}
+stages:
+  practice: {{kind: practice, count: 9, {practice}}}
+  base: {{kind: sft, model: blank, data: practice, learning_rate: 1.0e-3}}
+  trees: {{kind: search, model: base, engine: local, policy: look, problems: train}}
+  traces: {{kind: linearize, trees: trees, template: reflection/countdown.jinja}}
+  tuned: {{kind: sft, model: base, data: traces, learning_rate: 1.0e-5}}
+  report: {{kind: evaluate, engine: local, arms: [{arm}], suite: {{problems: [test], samples: 2}}}}
+"""
+SORTING = "domain: sorting, sizes: [4]"
+COUNTDOWN = {"kind": "countdown", "arm": "tuned", "practice": "numbers: [3, 4]", "train": "numbers: [4]"}
+SORTED = {"kind": "puzzles", "arm": "tuned", "practice": SORTING, "train": SORTING}
+DRAWN = {
+    "splits": (COUNTDOWN | {"test": "numbers: [4], split: test"}, ""),
+    "splits of a domain": (SORTED | {"test": f"{SORTING}, split: dev"}, ""),
+    "another seed of the training split": (COUNTDOWN | {"test": "numbers: [4], seed: 9"}, "train"),
+    "a size that is practised": (COUNTDOWN | {"test": "numbers: [3], seed: 9"}, "practice"),
+    "a size that nobody trains on": (COUNTDOWN | {"test": "numbers: [5], seed: 9"}, ""),
+    "buckets": (
+        COUNTDOWN
+        | {"practice": "buckets: [2]", "train": "numbers: [3], buckets: [3, 4]", "test": "numbers: [3], buckets: [5]"},
+        "",
+    ),
+    "a bucket of practice": (SORTED | {"practice": f"{SORTING}, buckets: [2, 3]", "train": f"{SORTING}, buckets: [4]",
+                                       "test": f"{SORTING}, buckets: [3]"}, "practice"),
+    "an arm that has not trained on it": (
+        COUNTDOWN | {"arm": "base", "practice": "numbers: [3]", "test": "numbers: [4], seed: 9"}, ""
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "shared"), DRAWN.values(), ids=DRAWN)
+def test_puzzles_of_the_same_buckets_are_problems_that_were_trained_on(tmp_path, changes, shared):
+    (tmp_path / "spec.yaml").write_text(PUZZLES.format(**changes))
+    found = contamination(compile_spec(tmp_path / "spec.yaml"))
+    assert [warning.code for warning in found] == ["W109"] * bool(shared)
+    for warning in found:
+        assert f"('{shared}')" in warning.cause
+        assert "buckets" in warning.remedy

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from astro_factory.core.config import StageConfig
 from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.shipped import shipped_folder
+from astro_factory.plan.contamination import _drawn, contamination
 from astro_factory.spec import compile_spec
 from astro_factory.spec.compose import load
 from astro_factory.verifiers.math.extraction import final_answer
@@ -35,7 +37,9 @@ def rows(name: str) -> list[dict]:
 
 @pytest.mark.parametrize(("path", "profile"), [(path, p) for path in SHIPPED for p in profiles(path)], ids=name)
 def test_spec_compiles_without_warnings(path, profile):
-    assert compile_spec(path, profile=profile).warnings == ()
+    graph = compile_spec(path, profile=profile)
+    assert graph.warnings == ()
+    assert [warning.cause for warning in contamination(graph) if warning.code == "W109"] == []
 
 
 @pytest.mark.slow
@@ -254,3 +258,26 @@ def test_sweep_shares_its_base_and_searches_once_a_seed(path, sweep):
     searched = {"best_of_n": 2, "search_cost": 3, "size": 3}.get(sweep, 1)
     assert sum(node.kind == "search" for node in nodes) == 3 * searched
     assert not any(node.kind in ("grpo", "publish") for node in map(graph.nodes.get, graph.wanted()))
+
+
+CLEAN = [
+    *(SPECS / "ablations" / f"{name}.yaml" for name in ("clean_base", "best_recipe")),
+    *SPECS.glob("domains/*.yaml"),
+]
+
+
+@pytest.mark.parametrize("path", CLEAN, ids=name)
+def test_a_clean_base_shares_no_puzzle_with_what_comes_after_it(path):
+    """Practice, search, reinforcement learning and evaluation of every arm whose base practises some buckets alone."""
+    graph, checked = compile_spec(path), 0
+    for report in [node for node in graph.nodes.values() if node.kind == "evaluate"]:
+        for arm in report.config.arms:
+            upstream = [graph.nodes[one] for one in graph.closure({arm})]
+            if any(node.kind == "practice" and node.config.buckets for node in upstream):
+                nodes = {node.name: node for node in upstream}
+                nodes |= {problems: graph.nodes[problems] for problems in report.config.suite.problems}
+                drawn = {one: found for one, node in nodes.items() if (found := _drawn(node))}
+                shared = [(a, b) for (a, ours), (b, theirs) in combinations(drawn.items(), 2) if ours & theirs]
+                assert shared == [], (report.name, arm)
+                checked += len(drawn) > 2
+    assert checked
