@@ -37,6 +37,7 @@ HEAVY = True
 
 _SHARD_BYTES = 4 << 30
 """Largest weight file; a conversion holds one in memory."""
+_AGAIN = "name a .gguf file, or download it again"
 _WITH_TOKENIZER = "name a folder with the model's tokenizer and chat template in `tokenizer`"
 
 
@@ -100,7 +101,7 @@ def _read(path: Path, config: Config) -> GgufFile:
         file = read_gguf(path)
     except Damaged as error:
         cause = f"'{config.path}' is no whole GGUF file: {error}"
-        raise UserError.of("E437", cause, "name a .gguf file, or download it again") from None
+        raise UserError.of("E437", cause, _AGAIN) from None
     if cause := unreadable_quantization(file):
         known = ", ".join(name for name, _, _ in QUANTIZATIONS.values())
         raise UserError.of("E439", f"'{config.path}' cannot be read: {cause}", f"take a file in one of {known}")
@@ -143,7 +144,11 @@ def _write_weights(ctx: StageContext, file: GgufFile, tensors: dict[str, Tensor]
     for shard, name in zip(shards, names, strict=True):
         weights = {}
         for wanted in shard:
-            weights[wanted] = torch.from_numpy(read_tensor(file, tensors[wanted])).to(stored).contiguous()
+            found = torch.from_numpy(read_tensor(file, tensors[wanted]))
+            if not found.isfinite().all():
+                cause = f"its tensor '{tensors[wanted].source}' has values that are no numbers"
+                raise UserError.of("E437", f"'{file.path.name}' is damaged: {cause}", _AGAIN)
+            weights[wanted] = found.to(stored).contiguous()
             done += 1
             ctx.events.progress(done, len(tensors), "tensors")
         save_file(weights, ctx.out / name, {"format": "pt"})

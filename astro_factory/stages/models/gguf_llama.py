@@ -194,10 +194,12 @@ def rope_parameters(file: GgufFile, config: dict[str, Any]) -> dict[str, Any]:
     if _FREQUENCIES not in file.tensors:
         return base
     factors = _read(file, file.tensors[_FREQUENCIES]).ravel().tolist()
-    largest, half = max(factors), config["head_dim"] // 2
-    formula = [_llama3_factor(base["rope_theta"] ** (-index / half), largest) for index in range(half)]
+    largest, half = max(factors, default=0.0), config["head_dim"] // 2
+    formula = []
+    if len(factors) == half and 0 < largest < inf:
+        formula = [_llama3_factor(base["rope_theta"] ** (-index / half), largest) for index in range(half)]
     close = (abs(one - other) <= 1e-3 * other for one, other in zip(factors, formula, strict=False))
-    if len(factors) != half or not all(close):
+    if not formula or not all(close):
         raise Unsupported(f"its '{_FREQUENCIES}' are not those of Llama 3's scaling")
     scaling = {"factor": _short(largest), "low_freq_factor": _LOW, "high_freq_factor": _HIGH}
     return base | scaling | {"rope_type": "llama3", "original_max_position_embeddings": _ORIGINAL}

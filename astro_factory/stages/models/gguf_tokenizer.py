@@ -4,6 +4,7 @@ A file names the pattern that splits text into words (`tokenizer.ggml.pre`) with
 are known here can be used: another one would give other tokens than the model was trained on.
 """
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from astro_factory.stages.models.gguf_file import GgufFile
@@ -62,6 +63,14 @@ def tokenizer_fault(file: GgufFile) -> str:
     if len(_value(file, "token_type")) != len(tokens):
         return f"its tokenizer has {len(tokens)} tokens and {len(_value(file, 'token_type'))} types"
     known = set(tokens)
+    if twice := [token for token, count in Counter(tokens).items() if count > 1]:
+        return f"its tokenizer has the token '{twice[0]}' twice"
+    for name in _ROLES.values():
+        index = _value(file, f"{name}_token_id")
+        if index is not None and not (type(index) is int and 0 <= index < len(tokens)):
+            return f"its 'tokenizer.ggml.{name}_token_id' is not the number of a token"
+    if _value(file, "eos_token_id") is None:
+        return "its tokenizer names no token that ends a response ('tokenizer.ggml.eos_token_id')"
     for merge in merges:
         parts = merge.split(" ")
         if len(parts) != 2 or not known.issuperset([*parts, "".join(parts)]):
@@ -93,9 +102,7 @@ def build_tokenizer(file: GgufFile) -> "PreTrainedTokenizerFast":
         found = (token for token, its in zip(tokens, types, strict=True) if its == kind)
         add([AddedToken(token, normalized=False, special=kind == _CONTROL) for token in found])
     roles = {
-        role: tokens[index]
-        for role, name in _ROLES.items()
-        if isinstance(index := _value(file, f"{name}_token_id"), int) and index < len(tokens)
+        role: tokens[index] for role, name in _ROLES.items() if (index := _value(file, f"{name}_token_id")) is not None
     }
     if _value(file, "add_bos_token", splitting.bos) and "bos_token" in roles:
         bpe.post_processor = _starting_with(roles["bos_token"], vocabulary[roles["bos_token"]])

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from astro_factory.core.errors import UserError
 from astro_factory.stages.models import gguf as kind
-from astro_factory.stages.models.gguf_file import QUANTIZATIONS, Damaged, read_gguf
-from astro_factory.stages.models.gguf_llama import Unsupported, llama_config, llama_tensors
+from astro_factory.stages.models.gguf_file import QUANTIZATIONS, Damaged, TensorEntry, read_gguf
+from astro_factory.stages.models.gguf_llama import Unsupported, llama_config, llama_tensors, rope_parameters
 from astro_factory.stages.models.gguf_tokenizer import tokenizer_fault
 from tests.stages.models.llama_gguf import TEXTS, make_llama, write_gguf
 from tests.training.tiny import contents, context
@@ -227,6 +227,8 @@ MODELS = {
     "wrong merges": {"tokenizer__ggml__merges": ["q q"]},
     "fewer types": {"tokenizer__ggml__token_type": [1, 1]},
     "no chat template": {"tokenizer__chat_template": None},
+    "no end of a response": {"tokenizer__ggml__eos_token_id": None},
+    "token twice": {"tokenizer__ggml__tokens": ["a", "b", "a"], "tokenizer__ggml__token_type": [1, 1, 1]},
 }
 
 
@@ -278,6 +280,36 @@ def test_frequencies_of_another_formula_are_refused(tmp_path):
     path = write_gguf(tmp_path / "m.gguf", make_llama(tmp_path / "model", scaled=True), llama__rope__freq_base=1e4)
     with pytest.raises(UserError, match=r"E438 .*not those of Llama 3's scaling"):
         convert(tmp_path, path)
+
+
+@pytest.mark.parametrize("factors", [[], [0.0] * 16, [float("nan")] * 16, [float("inf")] * 16, [1.0] * 15, [-1.0] * 16])
+def test_no_frequencies_are_taken_on_trust(file, tmp_path, factors):
+    """Of a file with heads of 32 dimensions, and so 16 frequencies."""
+    whole, place = read_gguf(file), tmp_path / "factors"
+    place.write_bytes(struct.pack(f"<{len(factors)}f", *factors) or b" ")
+    entry = TensorEntry((len(factors),), 0, 0)
+    odd = replace(whole, path=place, tensors=whole.tensors | {"rope_freqs.weight": entry})
+    with pytest.raises(Unsupported, match="not those of Llama 3's scaling"):
+        rope_parameters(odd, llama_config(odd))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(file, tmp_path, value):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(file.read_bytes())
+    damage(path, read_gguf(path).tensors["blk.1.ffn_up.weight"].offset + 400, struct.pack("<f", value))
+    with pytest.raises(UserError, match=r"E437 .*'blk\.1\.ffn_up\.weight' has values that are no numbers"):
+        convert(tmp_path, path)
+
+
+@pytest.mark.parametrize("name", ["bos", "eos", "unknown", "padding"])
+def test_every_named_token_is_one_of_the_tokenizer(file, name):
+    """The embedding may have more rows than there are tokens."""
+    whole = read_gguf(file)
+    tokens = len(whole.metadata["tokenizer.ggml.tokens"])
+    for value in (tokens, -1, "x", 1.5):
+        odd = replace(whole, metadata=whole.metadata | {f"tokenizer.ggml.{name}_token_id": value})
+        assert f"{name}_token_id" in tokenizer_fault(odd)
 
 
 def test_a_folder_without_a_tokenizer_is_refused_when_checked(file, tmp_path):
