@@ -29,6 +29,7 @@ from astro_factory.evaluation.estimators import pass_at_k
 from astro_factory.evaluation.evaluation_results import Evaluation
 from astro_factory.evaluation.metrics import Samples
 from astro_factory.evaluation.report import by_problem
+from astro_factory.evaluation.sequential import rounds
 from astro_factory.traces.state_moves import state_moves
 from astro_factory.verifiers import get_verifier
 
@@ -70,7 +71,9 @@ def independent_repeats(puzzles: Iterable[tuple[Problem, Samples]], most: int) -
     Samples count as attempts of one response, which ends with the first that is correct; one such response starts at
     each sample and goes round.
     """
-    runs = (_joined(problem, [*rows[i:], *rows[:i]][:most]) for problem, rows in puzzles for i in range(len(rows)))
+    runs = (
+        _joined(problem, [rows[i] for i in order[:most]]) for problem, rows in puzzles for order in rounds(len(rows))
+    )
     return [attempt.repeated for attempt in in_context(runs, most)]
 
 

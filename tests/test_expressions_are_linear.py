@@ -184,7 +184,6 @@ def check(found: Expression, size: int, bound: int, more: bool) -> None:
 
 @pytest.mark.parametrize("name", modules())
 def test_expressions_take_linear_time(name):
-    pytest.importorskip("vllm") if name.endswith("vllm_engine") else None
     for found in expressions(name):
         check(found, CI, bound_of(name), more=False)
 

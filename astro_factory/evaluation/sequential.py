@@ -68,6 +68,12 @@ class Attempts:
         return low
 
 
+def rounds(samples: int) -> np.ndarray:
+    """The order of the samples in the run that starts at each and goes round; shape [samples, samples]."""
+    starts = np.arange(samples)
+    return (starts[:, None] + starts) % samples
+
+
 def one_response(problems: Sequence[Samples], limit: float) -> AtLimit:
     """A single response of the arm, cut off without an answer if it is longer than `limit` tokens."""
     tokens = np.array([[row["tokens"] for row in rows] for rows in problems], dtype=float)
@@ -98,8 +104,7 @@ def _runs(samples: Samples, check_steps: bool) -> np.ndarray:
     costs = np.array([row["tokens"] if own is None else own for row, own in zip(samples, early, strict=True)], float)
     accepted = np.array([bool(row["accepted"]) for row in samples])
     correct = np.array([row["outcome"] == Outcome.CORRECT for row in samples])
-    starts = np.arange(len(samples))
-    order = (starts[:, None] + starts) % len(samples)
+    starts, order = np.arange(len(samples)), rounds(len(samples))
     spent, first = np.cumsum(costs[order], axis=1), np.argmax(accepted[order], axis=1)
     found = accepted.any()
     cost = np.where(found, spent[starts, first], np.inf)

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from astro_factory.core.adapters import BASE, read_adapter
+from astro_factory.core.adapters import ADAPTER_WEIGHTS, AdapterConfig, read_adapter
 from astro_factory.core.errors import UserError
 from astro_factory.core.graph import Graph, GraphNode
-from astro_factory.core.models import POINTER
+from astro_factory.core.models import BASE, POINTER
 from astro_factory.training.settings import GRPOSettings, SFTSettings, TrainingConfig
 
 PLACEHOLDER = "model"
@@ -76,23 +76,25 @@ class Source:
 
     @cached_property
     def model(self) -> Model:
-        """The stage's model. One that is not built has the path `PLACEHOLDER`.
+        """The stage's model. One that is not built has the path `PLACEHOLDER`; one of the Hub is known to be an adapter
+        if it is in the Hub's cache.
 
         Raises:
             UserError: E553 for an adapter that the stage would merge before it trains all weights.
         """
         name = self.node.reads[self.settings.model]
-        if (repository := _hub_model(self.graph.nodes[name], self.commits)) is not None:
-            return Model(*repository)
-        if name not in self.outputs:
-            return Model(PLACEHOLDER)
-        folder = self.outputs[name]
-        if read_adapter(folder) is None:
+        repository = _hub_model(self.graph.nodes[name], self.commits)
+        folder = _cached_adapter(*repository) if repository else self.outputs.get(name)
+        if folder is None:
+            return Model(*repository) if repository else Model(PLACEHOLDER)
+        adapter = read_adapter(folder)
+        if adapter is None:
             return Model(*_located(folder))
         if self.settings.adapter is None:
             cause = f"'{self.stage}' trains all weights of '{name}', an adapter, and other trainers do not merge it"
-            raise UserError.of("E553", cause, f"set `save: merged` in '{name}'")
-        return Model(*_located(folder / BASE), adapter=str(folder))
+            merge = "merge it into its base with `merge_and_unload` of peft, and name that model"
+            raise UserError.of("E553", cause, merge if repository else f"set `save: merged` in '{name}'")
+        return Model(*_base(folder, adapter), adapter=str(folder))
 
     @property
     def has_model(self) -> bool:
@@ -139,6 +141,22 @@ def _hub_model(node: GraphNode, commits: Mapping[str, str]) -> tuple[str, str] |
         return None
     config: Any = node.config
     return config.repo, commits.get(node.name, config.revision)
+
+
+def _cached_adapter(repo: str, revision: str) -> Path | None:
+    """The folder of an adapter of the Hub; None for a whole model, and for one that was not downloaded yet."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, ADAPTER_WEIGHTS, revision=revision)
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _base(folder: Path, adapter: AdapterConfig) -> tuple[str, str]:
+    """Path and revision of an adapter's base: beside it, or the repository that its config names."""
+    if (folder / BASE).is_dir() or not adapter.base_on_hub:
+        return _located(folder / BASE)
+    target = json.loads(adapter.base_on_hub)
+    return target["repo"], target["revision"]
 
 
 def _located(folder: Path) -> tuple[str, str]:

@@ -30,6 +30,13 @@ class MetricEvent(TypedDict):
     values: dict[str, Any]
 
 
+class CurveEvent(TypedDict):
+    """The training curves of earlier runs of the stage. The first metric makes its step and later ones again."""
+
+    event: Literal["curve"]
+    points: list[dict[str, Any]]
+
+
 class LogEvent(TypedDict):
     event: Literal["log"]
     text: str
@@ -90,7 +97,7 @@ class FailedMessage(TypedDict):
     cause: str
 
 
-StageEvent = ProgressEvent | MetricEvent | LogEvent | PhaseEvent | SpentEvent | RowsEvent
+StageEvent = ProgressEvent | MetricEvent | CurveEvent | LogEvent | PhaseEvent | SpentEvent | RowsEvent
 BuildEvent = StageEvent | StartEvent | EndEvent
 JobEnd = DoneMessage | UserErrorMessage | FailedMessage
 ProcessMessage = StageEvent | AcceptedMessage | JobEnd

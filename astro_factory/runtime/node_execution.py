@@ -31,6 +31,8 @@ from astro_factory.store.transfer import import_result
 
 _WAITING_FOR_PROCESS = "waiting for a stage process of a killed build to end"
 _WAITING_FOR_BUILD = "waiting for another build, which is running it"
+_EARLIER_POINTS = 1000
+"""Most points of the curves of earlier runs in an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ def _run(
     describe_run(staging, planned)
     limits = Limits(planned.config, staging)
     curve = StoredCurve(staging)
+    if earlier := curve.measures(_EARLIER_POINTS):
+        on_event({"event": "curve", "points": earlier})
     rows: dict[str, int] = {}
 
     def record(event: StageEvent) -> None:

@@ -38,6 +38,8 @@ class StageProgress:
     """The last responses that it showed: `step` and `rollouts`."""
     _first: tuple[float, float] | None = None
     """Time and amount of the first report of this phase; a resumed stage does not start at 0."""
+    _makes_again: bool = False
+    """Whether the curve is that of earlier runs, the last steps of which are made again."""
 
     def take(self, event: BuildEvent, now: float) -> None:
         if event["event"] == "start":
@@ -49,6 +51,8 @@ class StageProgress:
                 self._first = (now, event["done"])
             self.done, self.total, self.unit = event["done"], event["total"], event["unit"]
             self.figures = event["figures"]
+        elif event["event"] == "curve":
+            self.curve, self._makes_again = list(event["points"]), True
         elif event["event"] == "metric":
             self._add_point({"step": event["step"], **event["values"]})
         elif event["event"] == "end":
@@ -58,6 +62,9 @@ class StageProgress:
         if "rollouts" in point:
             self.rollouts = point
             return
+        if self._makes_again:
+            self.curve = [before for before in self.curve if before["step"] < point["step"]]
+            self._makes_again = False
         self.curve.append(point)
         if len(self.curve) > _CURVE_POINTS:
             self.curve = self.curve[::2]

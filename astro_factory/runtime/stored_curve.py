@@ -35,6 +35,11 @@ class StoredCurve:
     def points(self) -> list[Point]:
         return list(self._points)
 
+    def measures(self, most: int) -> list[Point]:
+        """At most so many of the points, evenly, without rollouts."""
+        found = [point for point in self._points if "rollouts" not in point]
+        return found[:: max(1, -(-len(found) // most))]
+
 
 def _line(point: Point) -> str:
     return json.dumps(point) + "\n"

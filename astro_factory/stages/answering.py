@@ -8,6 +8,7 @@ from pydantic import Field
 from astro_factory.core.config import NOT_SEMANTIC, ModelRef, ProblemsRef, StageConfig
 from astro_factory.core.context import StageContext
 from astro_factory.core.problems import Problem
+from astro_factory.core.workload import Rows, Workload, times
 from astro_factory.engines.config import EngineField
 from astro_factory.stages.generation import Batch, conversation_about, sample_all, sampling_of
 from astro_factory.stages.sampling_hooks import Backend
@@ -39,6 +40,14 @@ class AnsweringConfig(StageConfig):
     """Processes that sample side by side, each with its own copy of the model; they share the machine's GPUs."""
     backend: Annotated[Backend, NOT_SEMANTIC] = "local"
     """Where the processes run: on this machine, or as actors of the Ray cluster at `RAY_ADDRESS`."""
+
+
+def answering_work(config: AnsweringConfig, rows: Rows, most: int = 1) -> Workload:
+    """What the samples cost; `most` is the largest number of rows that come of a problem."""
+    count = rows.get(config.problems)
+    samples = times(count, config.samples)
+    tokens = times(samples, config.max_tokens)
+    return Workload("samples", samples, rows=times(count, most), calls=samples, tokens=tokens)
 
 
 def answers_of(ctx: StageContext, config: AnsweringConfig, problems: Sequence[Problem]) -> list[Answer]:

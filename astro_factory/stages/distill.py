@@ -18,8 +18,8 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.step_format import LINES, StepsField
 from astro_factory.core.tables import read_table, write_table
-from astro_factory.core.workload import Rows, Workload, times
-from astro_factory.stages.answering import Answer, AnsweringConfig, answers_of
+from astro_factory.core.workload import Rows, Workload
+from astro_factory.stages.answering import Answer, AnsweringConfig, answering_work, answers_of
 from astro_factory.stages.generation import verify_all
 from astro_factory.stages.sampling_hooks import cores, gpus, lighter, requirements
 from astro_factory.traces.final_path import final_path
@@ -48,10 +48,7 @@ class Config(AnsweringConfig):
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
-    count = rows.get(config.problems)
-    samples = times(count, config.samples)
-    most = times(count, min(config.samples, config.per_problem))
-    return Workload("samples", samples, rows=most, calls=samples, tokens=times(samples, config.max_tokens))
+    return answering_work(config, rows, most=min(config.samples, config.per_problem))
 
 
 def run(ctx: StageContext, config: Config) -> None:

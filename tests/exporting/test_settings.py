@@ -3,14 +3,18 @@
 import json
 import re
 from importlib import import_module
+from pathlib import Path
+from shutil import rmtree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from astro_factory.core.adapters import AdapterConfig
 from astro_factory.core.errors import UserError
 from astro_factory.exporting import export_stage
 from astro_factory.exporting.common import divided
+from astro_factory.exporting.source import Model
 from astro_factory.exporting.toml import toml
 from astro_factory.stages import grpo, sft
 from astro_factory.training.settings import Reward
@@ -165,12 +169,39 @@ def test_an_adapter_is_trained_further_on_its_base(inputs, tmp_path, trainer, st
     assert error.value.diagnostics[0].code == "E553"
 
 
-def test_a_model_of_the_hub_is_named_with_its_commit(inputs, tmp_path, monkeypatch):
+@pytest.fixture
+def from_hub(monkeypatch, tmp_path) -> Path:
+    """The model of the spec comes from the Hub, whose cache has this folder for it."""
     start, end = SPEC.index("models:"), SPEC.index("problems:")
     hub = SPEC[:start] + "models:\n  blank: {kind: hub, repo: org/model, revision: abc}\n" + SPEC[end:]
     monkeypatch.setattr("tests.exporting.stages.SPEC", hub)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    cached = tmp_path / "hub/models--org--model"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs/abc").write_text("c" * 40)
+    return cached / "snapshots" / ("c" * 40)
+
+
+def test_a_model_of_the_hub_is_named_with_its_commit(inputs, tmp_path, from_hub):
     found = source(tmp_path, inputs, "tuned")
-    assert (found.model.path, found.model.revision) == ("org/model", "abc")
+    assert found.model == Model("org/model", "abc")
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_an_adapter_of_the_hub_is_trained_further_on_its_base(inputs, tmp_path, from_hub, named):
+    make_adapter(from_hub)
+    base = Model(str(from_hub / "base"), adapter=str(from_hub))
+    if named:
+        rmtree(from_hub / "base")
+        fields = {"base_model_name_or_path": "org/llama", "revision": "d" * 40}
+        config = AdapterConfig(r=4, lora_alpha=8, target_modules=["q_proj"]).model_copy(update=fields)
+        (from_hub / "adapter_config.json").write_text(config.text())
+        base = Model("org/llama", "d" * 40, adapter=str(from_hub))
+    adapter = "stages.tuned.adapter={kind: lora, rank: 4, alpha: 8, target_modules: [q_proj]}"
+    assert source(tmp_path, inputs, "tuned", [adapter]).model == base
+    with pytest.raises(UserError) as error:
+        _ = source(tmp_path, inputs, "tuned").model
+    assert error.value.diagnostics[0].code == "E553"
 
 
 @pytest.mark.parametrize(("trainer", "code"), [("verll", "E551"), ("verl", "E154"), ("axolotl", "E552")])

@@ -54,6 +54,8 @@ def test_the_curve_of_a_resumed_run_begins_at_the_first_step(bench):
     assert not bench.build().ok
     points = bench.build().results["a"].provenance["metrics"]
     assert [(point["step"], point["loss"]) for point in points] == [(1, 10.0), (2, 20.0), (3, 31.0), (4, 41.0)]
+    (earlier,) = (event["points"] for _, event in bench.events if event["event"] == "curve")
+    assert [point["step"] for point in earlier] == [1, 2, 3], "for those who watch; the third is made again"
 
 
 @pytest.mark.slow

@@ -25,6 +25,25 @@ def test_a_stage_is_judged_by_its_rate_since_it_began_or_resumed():
     assert (stage.seconds(9999), stage.remaining(9999)) == (110, 0)
 
 
+def metric(step: int, **values) -> dict:
+    return {"event": "metric", "step": step, "values": values}
+
+
+def test_the_curve_of_a_resumed_stage_begins_at_its_first_step():
+    earlier = [{"step": step, "loss": 1.0} for step in (1, 2, 3)]
+    build = taking(
+        BuildProgress(planned("a"), 0),
+        (0, "a", START),
+        (1, "a", {"event": "curve", "points": earlier}),
+        (2, "a", metric(3, rollouts=[])),
+        (3, "a", metric(3, loss=0.5)),
+        (4, "a", metric(3, entropy=2.0)),
+        (5, "a", metric(4, loss=0.4)),
+    )
+    found = [(point["step"], point.get("loss")) for point in build.stages["a"].curve]
+    assert found == [(1, 1.0), (2, 1.0), (3, 0.5), (3, None), (4, 0.4)]
+
+
 def test_a_build_takes_its_longest_chain_or_its_work_over_all_cores():
     chain = BuildProgress(planned("a", "b", "c", a=10, b=20, c=30), 0)
     assert chain.remaining(0) == 60

@@ -28,6 +28,15 @@ def test_a_step_that_is_made_again_counts_once(tmp_path, runs, steps):
     assert found == steps
 
 
+def test_measures_of_a_long_run_are_thinned(tmp_path):
+    curve = StoredCurve(tmp_path)
+    for step in range(10):
+        curve.add(step, {"loss": 1.0})
+        curve.add(step, {"rollouts": []})
+    assert [point["step"] for point in curve.measures(4)] == [0, 3, 6, 9]
+    assert curve.measures(10) == [{"step": step, "loss": 1.0} for step in range(10)]
+
+
 @pytest.mark.parametrize("cut", range(1, 26))
 def test_a_torn_line_is_left_out(tmp_path, cut):
     run(tmp_path, 1, 2)

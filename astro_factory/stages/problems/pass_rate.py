@@ -12,8 +12,8 @@ from astro_factory.core.errors import UserError
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table, write_table
 from astro_factory.core.verdicts import Outcome, Verdict
-from astro_factory.core.workload import Rows, Workload, times
-from astro_factory.stages.answering import AnsweringConfig, answers_of
+from astro_factory.core.workload import Rows, Workload
+from astro_factory.stages.answering import AnsweringConfig, answering_work, answers_of
 from astro_factory.stages.generation import verify_all
 from astro_factory.stages.problems.own_verifier import schema_like
 from astro_factory.stages.sampling_hooks import cores, gpus, lighter, requirements
@@ -45,9 +45,7 @@ class Config(AnsweringConfig):
 
 
 def estimate(config: Config, rows: Rows) -> Workload:
-    count = rows.get(config.problems)
-    samples = times(count, config.samples)
-    return Workload("samples", samples, rows=count, calls=samples, tokens=times(samples, config.max_tokens))
+    return answering_work(config, rows)
 
 
 def run(ctx: StageContext, config: Config) -> None:
