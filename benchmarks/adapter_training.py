@@ -12,21 +12,13 @@ from pathlib import Path
 import torch
 
 from astro_factory.training.adapters import Trained, add_adapter
-from astro_factory.training.settings import LoraAdapter, SFTSettings
-from benchmarks.train import make_network, measure, options_from
+from astro_factory.training.settings import LoraAdapter
+from benchmarks.train import make_network, measure, options_from, settings_from
 
 
 def main() -> None:
     options = options_from(__doc__, hidden=256)
-    settings = SFTSettings(
-        model="",
-        data="",
-        learning_rate=1e-3,
-        precision=options.precision,
-        threads=options.threads,
-        max_steps=5 if options.quick else 20,
-        adapter=LoraAdapter(kind="lora"),
-    )
+    settings = settings_from(options, steps=5 if options.quick else 20, adapter=LoraAdapter(kind="lora"))
     dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
 
     def bare() -> torch.nn.Module:

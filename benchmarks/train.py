@@ -25,7 +25,7 @@ from transformers.trainer_callback import PrinterCallback
 from astro_factory.core.context import Events
 from astro_factory.training.adapters import Trained
 from astro_factory.training.corpus import Collator, Corpus
-from astro_factory.training.settings import SFTSettings
+from astro_factory.training.settings import LoraAdapter, SFTSettings
 from astro_factory.training.sft import make_arguments, make_trainer, plan_micro_batches
 from astro_factory.training.weights import silence_transformers
 
@@ -154,16 +154,21 @@ def options_from(about: str | None, hidden: int) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    options = options_from(__doc__, hidden=128)
-    settings = SFTSettings(
+def settings_from(options: argparse.Namespace, steps: int, adapter: LoraAdapter | None = None) -> SFTSettings:
+    return SFTSettings(
         model="",
         data="",
         learning_rate=1e-3,
         precision=options.precision,
         threads=options.threads,
-        max_steps=20 if options.quick else 60,
+        max_steps=steps,
+        adapter=adapter,
     )
+
+
+def main() -> None:
+    options = options_from(__doc__, hidden=128)
+    settings = settings_from(options, steps=20 if options.quick else 60)
 
     def network() -> PreTrainedModel:
         return make_network(options.hidden)
