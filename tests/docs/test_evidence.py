@@ -49,6 +49,13 @@ def test_the_seeds_have_the_mean(claim):
     assert sum(claim.each) / len(claim.each) == pytest.approx(claim.value, abs=0.0011)
 
 
+@pytest.mark.parametrize("claim", RECOMPUTED, ids=lambda claim: claim.id)
+def test_a_figure_rests_on_one_export_for_each_seed(claim):
+    assert len(claim.figure.exports) == len(claim.seeds)
+    assert len(claim.each) == (len(claim.seeds) if len(claim.seeds) > 1 else 0)
+    assert claim.bases <= len(claim.seeds)
+
+
 def test_commands_name_files_that_exist():
     named = {path for claim in CLAIMS for path in re.findall(r"specs/\S+?\.yaml", claim.command)}
     assert named
