@@ -19,6 +19,7 @@ _COLOURS = {
     "clean_base": "#6b7280",
     "recipe_direct_sft": "#d97706",
     "recipe_sft": "#2563eb",
+    "mixed_sft": "#172e7c",
 }
 _OTHER = "#111827"
 _STYLES = {
