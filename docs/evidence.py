@@ -141,8 +141,8 @@ The quickstart, seed 0. A solid line is one response of an arm, cut off at budge
 samples the arm again until the domain's check accepts, with budgets of up to 960 tokens. The dotted line samples the
 base with a check of its steps.
 
-![On a clean base, one response of the best recipe solves 0.80 with 132 tokens. Sampling its base until the check accepts
-solves 0.68 with 141, and 0.79 with 145 with a check of the steps.](images/tokens_recipe.svg)
+![On a clean base, one response of the best recipe solves 0.80 with 132 tokens. Sampling its base until the check
+accepts solves 0.68 with 141, and 0.79 with 145 with a check of the steps.](images/tokens_recipe.svg)
 
 The same for [the best recipe on a clean base](findings.md#search-in-the-model-against-search-around-it)."""
     for section in dict.fromkeys(row.section for row in rows):
