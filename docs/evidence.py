@@ -119,8 +119,8 @@ Every claim of the [findings](findings.md) and of the README, with the strongest
 refute it, and the command. [evidence.json](evidence.json) holds the same rows for programs. {shipped} of the
 {len(rows)} rows are recomputed by `make evidence` in seconds and without a model, from samples shipped in
 `docs/samples`: verdicts anew from the texts of the responses, then the report. Beside each table of samples a JSON file
-names the stage, its key and the digest of its whole `samples.parquet`. The other rows were measured by their command,
-and their samples are not shipped.
+names the stage, its key, the digest of its whole `samples.parquet` and that of the table, so that no value changes
+unnoticed. The other rows were measured by their command, and their samples are not shipped.
 
 Values are differences of pass@1 with 95 % intervals unless the claim states something else. Over one seed, intervals
 come from a bootstrap over clusters of puzzles; over three seeds, from Student's t over seeds and clusters. They are not
