@@ -163,12 +163,12 @@ def contradicts(row: Claim) -> bool:
     return {"holds": not excludes, "refuted": not excludes, "null": excludes}.get(row.status, False)
 
 
-def export(name: str, target: str, sets: list[str] | None, store_folder: Path | None) -> None:
+def export(name: str, target: str, sets: list[str] | None, profile: str | None, store_folder: Path | None) -> None:
     """Write a built evaluation to docs/samples, with the texts and questions that its verdicts need."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    spec, graph, stage = read_target(target, sets, None)
+    spec, graph, stage = read_target(target, sets, profile)
     store, config = open_store(store_folder), graph.nodes[stage].config
     results = built_results(graph, spec, store, stage, config.suite.problems)
     folders = {name: store.output(result) for name, result in results.items()}
@@ -181,7 +181,8 @@ def export(name: str, target: str, sets: list[str] | None, store_folder: Path | 
     pq.write_table(
         table, evidence.SAMPLES / f"{name}.parquet", compression="zstd", compression_level=19, row_group_size=_ROWS
     )
-    about: dict[str, Any] = {"target": target, "set": sets or [], "key": results[stage].key}
+    about: dict[str, Any] = {"target": target, "set": sets or []} | ({"profile": profile} if profile else {})
+    about["key"] = results[stage].key
     about["samples.parquet"] = results[stage].outputs["samples.parquet"]["sha256"]
     about["table"] = _digest(evidence.SAMPLES / f"{name}.parquet")
     about["comparison"] = {
@@ -204,10 +205,11 @@ def main() -> None:
         "--export", nargs=2, metavar=("NAME", "SPEC:STAGE"), help="write a built evaluation to docs/samples"
     )
     parser.add_argument("--set", action="append", help="as in astro-factory build, for --export")
+    parser.add_argument("--profile", help="as in astro-factory build, for --export")
     parser.add_argument("--store", type=Path, help="for --export")
     options = parser.parse_args()
     if options.export:
-        return export(*options.export, options.set, options.store)
+        return export(*options.export, options.set, options.profile, options.store)
     rows = evidence.claims()
     exports = {name: Export(name) for name in {name for row in rows if row.figure for name in row.figure.exports}}
     found = recomputed(rows, exports)
