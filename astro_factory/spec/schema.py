@@ -81,12 +81,18 @@ def _like_entry(section: str, entry: Any) -> type[BaseModel]:
 def _like_value(annotations: list[Any]) -> Any:
     """The type of a field in an entry with `like`, whose mappings may be incomplete.
 
-    It is known if the field is the same model in all kinds, or null, and the model has no required fields.
+    It is known if a mapping can only be one of several models without required fields, whatever the kind.
     """
-    members = [tuple(unwrap(option)[0] for option in alternatives(annotation)) for annotation in annotations]
-    one = members[0][0]
-    same = isinstance(one, type) and issubclass(one, Config) and all(other == (one,) for other in members)
-    return one | None if same and not any(f.is_required() for f in one.model_fields.values()) else Any
+    members = {unwrap(option)[0] for annotation in annotations for option in alternatives(annotation)}
+    models = {member for member in members if _is_partial(member)}
+    known = models and members - models <= {int, float, str, bool}
+    return reduce(operator.or_, sorted(members, key=str), None) if known else Any
+
+
+def _is_partial(annotation: Any) -> bool:
+    """Whether this is a model without required fields."""
+    is_model = isinstance(annotation, type) and issubclass(annotation, Config)
+    return is_model and not any(field.is_required() for field in annotation.model_fields.values())
 
 
 def _tidied(schema: Any, *, named: bool = False) -> Any:
