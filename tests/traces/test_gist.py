@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from astro_factory.traces.gist import MAX_CHARS, gist
@@ -43,6 +43,9 @@ PARTS = st.sampled_from(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(PARTS, max_size=12).map("".join))
+@example("$$$$$a$$")
+@example("$$$a$$so.$$")
+@example("$$\n$**b**$$a$$")
 def test_no_formula_is_cut(step):
     quote = gist(step)
     assert len(quote) <= MAX_CHARS and "\n" not in quote
