@@ -119,7 +119,8 @@ def _drawn(node: GraphNode) -> set[tuple[str, int, int]]:
         return set()
     domain = getattr(config, "domain", "countdown")
     sizes = config.numbers if domain == "countdown" else config.sizes
-    buckets = config.buckets or BUCKETS[getattr(config, "split", "train")]
+    split = config.split if node.section == "problems" else "train"
+    buckets = config.buckets or BUCKETS[split]
     return {(domain, size, bucket) for size in sizes for bucket in buckets}
 
 
