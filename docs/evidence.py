@@ -124,7 +124,7 @@ unnoticed. The other rows were measured by their command, and their samples are 
 
 Values are differences of pass@1 with 95 % intervals unless the claim states something else. Over one seed, intervals
 come from a bootstrap over clusters of puzzles; over three seeds, from Student's t over seeds and clusters. They are not
-corrected for the number of rows. **All rows rest on one base model per domain, of one to two million parameters**, and
+corrected for the number of rows. **All rows rest on one base model per domain, of 0.2 to two million parameters**, and
 on one set of test puzzles, with choices made on the same puzzles; those of the clean bases rest on bases of their own,
 with choices made on other puzzles (`dev`)."""
     yield table(
