@@ -9,7 +9,6 @@ No model is needed: verdicts are computed again from the texts of the responses,
 """
 
 import argparse
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -19,6 +18,7 @@ from typing import Any
 
 import docs.evidence as evidence
 from astro_factory.cli.options import built_results, open_store, read_target
+from astro_factory.core.canonical import file_digest
 from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table
 from astro_factory.evaluation.comparison import Comparison
@@ -65,7 +65,7 @@ class Export:
 
     def is_whole(self) -> bool:
         """Whether the table has the digest that its description holds."""
-        return self.about.get("table") == _digest(self.table)
+        return self.about.get("table") == file_digest(self.table)
 
     def changed_verdicts(self) -> int:
         """How many samples get another verdict than when they were generated."""
@@ -184,7 +184,7 @@ def export(name: str, target: str, sets: list[str] | None, profile: str | None, 
     about: dict[str, Any] = {"target": target, "set": sets or []} | ({"profile": profile} if profile else {})
     about["key"] = results[stage].key
     about["samples.parquet"] = results[stage].outputs["samples.parquet"]["sha256"]
-    about["table"] = _digest(evidence.SAMPLES / f"{name}.parquet")
+    about["table"] = file_digest(evidence.SAMPLES / f"{name}.parquet")
     about["comparison"] = {
         key: value
         for key, value in config.model_dump(mode="json").items()
@@ -192,10 +192,6 @@ def export(name: str, target: str, sets: list[str] | None, profile: str | None, 
     }
     text = json.dumps(about, indent=1, ensure_ascii=False)
     (evidence.SAMPLES / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def main() -> None:

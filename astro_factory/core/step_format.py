@@ -126,8 +126,8 @@ class StepFormat(Config):
             else:
                 found.append([block])
         return [
-            first if first is last else self._piece(text, first.start, last.end, first.number)
-            for first, *_, last in ([*blocks, blocks[-1]] for blocks in found)
+            self._piece(text, blocks[0].start, blocks[-1].end, blocks[0].number) if len(blocks) > 1 else blocks[0]
+            for blocks in found
         ]
 
     def blocks(self, text: str) -> list[Piece]:

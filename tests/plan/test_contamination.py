@@ -82,7 +82,7 @@ DRAWN = {
     "splits of a domain": (SORTED | {"test": f"{SORTING}, split: dev"}, ""),
     "another seed of the training split": (COUNTDOWN | {"test": "numbers: [4], seed: 9"}, "train"),
     "a size that is practised": (COUNTDOWN | {"test": "numbers: [3], seed: 9"}, "practice"),
-    "a size that nobody trains on": (COUNTDOWN | {"test": "numbers: [5], seed: 9"}, ""),
+    "a size that no arm trains on": (COUNTDOWN | {"test": "numbers: [5], seed: 9"}, ""),
     "buckets": (
         COUNTDOWN
         | {"practice": "buckets: [2]", "train": "numbers: [3], buckets: [3, 4]", "test": "numbers: [3], buckets: [5]"},

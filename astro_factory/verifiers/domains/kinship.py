@@ -17,7 +17,7 @@ second person to the first, so such questions are left out.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from random import Random
 from typing import Any, ClassVar, NamedTuple
@@ -56,7 +56,7 @@ _COMPOSED = {
 _LINKS = {"is a parent of": "parent", "is a child of": "child", "is married to": "spouse"}
 _PHRASES = {link: phrase for phrase, link in _LINKS.items()}
 _STEP = re.compile(rf"([A-Z][a-z]+) ({'|'.join(_LINKS)}) ([A-Z][a-z]+)[ .]*")
-_STATED = re.compile(rf"^[ \t]*([A-Z][a-z]+) ({'|'.join(_LINKS)}) ([A-Z][a-z]+)[ .]*$", re.MULTILINE)
+_STATED = re.compile(rf"^([A-Z][a-z]+) ({'|'.join(_LINKS)}) ([A-Z][a-z]+)[ .]*$", re.MULTILINE)
 _COUPLE = re.compile(r"\b(\w+) is married to (\w+)\.(?: They have (?:a child|children) called ([^.]+)\.)?")
 
 
@@ -127,14 +127,13 @@ class Kinship(ReasoningGymVerifier, PuzzleDomain):
         return _asked(problem)[0]
 
     def stated_steps(self, problem: Problem, response: str) -> list[StatedStep]:
-        """A state is the person that is reached. An attempt is complete where `is_terminal` says so of a path: at the
-        person who is asked for, after the last step allowed, or where the story leads to nobody new."""
+        """A state is the person that is reached. An attempt is complete where `is_terminal` is true: at the second
+        person, after `MOST_STEPS` steps, or where no statement leads to a person that the attempt has not visited."""
         asked, steps = _asked(problem)[1], []
         ways: dict[str, tuple[str, ...]] = {}  # to each person, the persons of the latest way there
         for person, phrase, other in _STATED.findall(evenly_spaced(response)):
             way = (*ways.get(person, (person,)), other)
-            onward = (link.other for link in _links(problem.question) if link.person == other)
-            ends = other == asked or len(way) > MOST_STEPS or not any(next_one not in way for next_one in onward)
+            ends = other == asked or len(way) > MOST_STEPS or not _onward(problem, other, way)
             ways[other] = (other,) if ends else way
             steps.append(StatedStep(person, f"{person} {phrase} {other}", other, ends))
         return steps
@@ -172,8 +171,7 @@ class Kinship(ReasoningGymVerifier, PuzzleDomain):
 
     def _next(self, problem: Problem, steps: Sequence[str]) -> list[Link]:
         visited = {_asked(problem)[0], *(_read(step).other for step in steps)}
-        place = _place(problem, steps)
-        return [link for link in _links(problem.question) if link.person == place and link.other not in visited]
+        return _onward(problem, _place(problem, steps), visited)
 
     def _way(self, problem: Problem, steps: Sequence[str]) -> list[Link] | None:
         """A shortest way on to the second person within the steps that are left; empty there, None without one."""
@@ -201,6 +199,11 @@ def relation(links: Sequence[Link]) -> str:
 def _asked(problem: Problem) -> tuple[str, str]:
     metadata = problem.info["metadata"]
     return metadata["person1"], metadata["person2"]
+
+
+def _onward(problem: Problem, person: str, visited: Collection[str]) -> list[Link]:
+    """The statements that lead from a person to one who is not visited yet."""
+    return [link for link in _links(problem.question) if link.person == person and link.other not in visited]
 
 
 def _place(problem: Problem, steps: Sequence[str]) -> str:
