@@ -2,9 +2,13 @@
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
+from astro_factory.core.devices import cpu_multiplies_bf16
 from astro_factory.training.adapters import Trained
 from astro_factory.training.settings import TrainingConfig
 
@@ -18,6 +22,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
     def __init__(self, muon: torch.optim.Muon, adamw: torch.optim.AdamW):
         self._parts = (muon, adamw)
+        self._slow_in_bf16 = muon.param_groups[0]["params"][0].device.type == "cpu" and not cpu_multiplies_bf16()
         super().__init__([*muon.param_groups, *adamw.param_groups], {})
         self._share_state()
 
@@ -32,8 +37,21 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self._share_state()
 
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        for part in self._parts:
-            part.step()
+        orthogonalizing: AbstractContextManager[Any] = InSinglePrecision() if self._slow_in_bf16 else nullcontext()
+        with orthogonalizing:
+            for part in self._parts:
+                part.step()
+
+
+class InSinglePrecision(TorchFunctionMode):
+    """Keeps in fp32 what code converts to bf16. torch's Muon orthogonalizes in bf16, which is fast on GPUs."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.Tensor.bfloat16:
+            return args[0].to(torch.float32, copy=True)  # a new tensor, like the one it stands for
+        return func(*args, **(kwargs or {}))
 
 
 def make_optimizer(model: Trained, settings: TrainingConfig) -> torch.optim.Optimizer:

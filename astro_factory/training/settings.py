@@ -84,8 +84,9 @@ class TrainingConfig(StageConfig):
     """Gradients are clipped to this norm; 0 turns clipping off."""
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     """`bf16` computes under autocast or, with DeepSpeed, on weights in bf16; the optimized weights stay in single
-    precision. `tf32` is single precision whose matrix products on GPUs keep 10 bits of the mantissa: several times
-    faster. On a CPU it equals `fp32`."""
+    precision. A CPU that cannot multiply in bf16 (x86 without AVX-512) computes in single precision, which is several
+    times faster there, unless the weights are in bf16 (adapters, DeepSpeed). `tf32` is single precision whose matrix
+    products on GPUs keep 10 bits of the mantissa: several times faster. On a CPU it equals `fp32`."""
     attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2"], ROUNDING] = "auto"
     """Implementation in transformers; `auto` is eager on a CPU, where it is the fastest for short texts, else sdpa.
     `flash_attention_2` also computes without padding."""

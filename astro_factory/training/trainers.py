@@ -14,7 +14,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import PrinterCallback
 
 from astro_factory.core.context import Events
-from astro_factory.core.devices import torch_device
+from astro_factory.core.devices import cpu_multiplies_bf16, torch_device
 from astro_factory.core.errors import UserError
 from astro_factory.training.failures import Interrupted
 from astro_factory.training.optimizers import learning_rate_share, make_optimizer
@@ -96,7 +96,7 @@ def common_arguments(settings: TrainingConfig, work: Path) -> dict[str, Any]:
     return {
         "output_dir": str(work / "checkpoints"),
         "use_cpu": cpu,
-        "bf16": settings.precision == "bf16",
+        "bf16": autocasts(settings),
         "tf32": None if cpu else settings.precision == "tf32",
         "learning_rate": settings.learning_rate,
         "max_grad_norm": settings.max_grad_norm,
@@ -116,6 +116,13 @@ def common_arguments(settings: TrainingConfig, work: Path) -> dict[str, Any]:
         "deepspeed": deepspeed_config(settings),
         **fsdp_arguments(settings),
     }
+
+
+def autocasts(settings: TrainingConfig) -> bool:
+    """Whether to compute in bf16. A CPU that cannot multiply in bf16 does so only if the weights are in bf16 too."""
+    if settings.precision != "bf16" or torch_device() == "cuda" or cpu_multiplies_bf16():
+        return settings.precision == "bf16"
+    return bool(settings.adapter or settings.launch.deepspeed)
 
 
 def fsdp_arguments(settings: TrainingConfig) -> dict[str, Any]:
@@ -166,6 +173,9 @@ def train(trainer: Trainer, settings: TrainingConfig, work: Path, events: Events
     if settings.launch.fsdp and not trainer.is_fsdp_enabled:
         raise RuntimeError(f"training does not shard: accelerate chose {trainer.accelerator.distributed_type}")
     trainer.remove_callback(PrinterCallback)
+    if settings.precision == "bf16" and trainer.args.use_cpu and not cpu_multiplies_bf16():
+        slow = "this CPU cannot multiply in bf16: "
+        events.log(slow + ("`precision: fp32` would be faster" if trainer.args.bf16 else "it computes in fp32"))
     checkpoints = _Checkpoints(trainer, round_steps, 60 * settings.save_every_minutes)
     for callback in (_Report(events), _Complete(), checkpoints):
         trainer.add_callback(callback)

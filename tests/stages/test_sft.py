@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from astro_factory.core.errors import UserError
 from astro_factory.core.workload import Workload
 from astro_factory.stages.sft import Config, estimate, run
-from astro_factory.training import saving
+from astro_factory.training import saving, trainers
 from astro_factory.training.failures import Interrupted
 from astro_factory.training.saving import SavedTensors
 from tests.training.tiny import Recorded, contents, context, make_dialogues, make_model
@@ -65,6 +65,19 @@ def test_bits_do_not_depend_on_fields_outside_the_key(inputs, tmp_path, settings
         made.append(contents(ctx.out))
     assert made[0] == made[1]
     assert len(list((tmp_path / "b" / "work" / "checkpoints").glob("checkpoint-*"))) == 2, "saved by time, two are kept"
+
+
+@pytest.mark.parametrize("multiplies", [False, True])
+def test_without_instructions_for_bf16_a_cpu_computes_in_single_precision(inputs, tmp_path, monkeypatch, multiplies):
+    monkeypatch.setattr(trainers, "cpu_multiplies_bf16", lambda: multiplies)
+    asked, single = context(tmp_path / "asked", inputs), context(tmp_path / "single", inputs)
+    run(asked, config(precision="bf16"))
+    run(single, config(precision="fp32"))
+    assert (contents(asked.out) == contents(single.out)) == (not multiplies)
+    assert [line for line in asked.events.lines if "fp32" in line] == [
+        "this CPU cannot multiply in bf16: it computes in fp32"
+    ] * (not multiplies)
+    assert not [line for line in single.events.lines if "bf16" in line]
 
 
 def stopped_at(step: int, inputs, folder, **settings):

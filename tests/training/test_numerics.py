@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
 
+from astro_factory.core.devices import cpu_multiplies_bf16
 from astro_factory.training import launch, trainers
 from astro_factory.training.launch_settings import Launch
 from astro_factory.training.settings import GRPOSettings, SFTSettings
@@ -54,3 +56,32 @@ def test_only_tf32_turns_on_tf32(tmp_path, monkeypatch, precision, tf32):
     assert trainers.common_arguments(settings, tmp_path)["tf32"] is None, "a CPU has none"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert trainers.common_arguments(settings, tmp_path)["tf32"] is tf32
+
+
+@pytest.mark.parametrize(
+    ("changes", "gpu", "multiplies", "expected"),
+    [
+        ({}, False, True, True),
+        ({}, False, False, False),
+        ({}, True, False, True),
+        ({"precision": "fp32"}, False, True, False),
+        ({"precision": "tf32"}, True, True, False),
+        # the weights themselves are in bf16
+        ({"adapter": {"kind": "lora"}}, False, False, True),
+        ({"launch": {"processes": 2, "deepspeed": {}}}, False, False, True),
+    ],
+)
+def test_a_cpu_that_cannot_multiply_in_bf16_computes_in_it_only_where_weights_are_in_bf16(
+    tmp_path, monkeypatch, changes, gpu, multiplies, expected
+):
+    settings = SFTSettings(**SFT | {"precision": "bf16"} | changes)
+    monkeypatch.setattr(trainers, "cpu_multiplies_bf16", lambda: multiplies)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert trainers.common_arguments(settings, tmp_path)["bf16"] is expected
+
+
+def test_whether_a_cpu_multiplies_in_bf16_is_read_from_its_instructions():
+    flags = set(Path("/proc/cpuinfo").read_text().split()) if Path("/proc/cpuinfo").exists() else set()
+    if "avx2" not in flags:
+        pytest.skip("not an x86 CPU on Linux")
+    assert cpu_multiplies_bf16() == bool(flags & {"avx512_bf16", "amx_bf16", "avx512bw"})

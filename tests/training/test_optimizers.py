@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from astro_factory.training import optimizers
 from astro_factory.training.optimizers import learning_rate_share, make_optimizer
 from astro_factory.training.settings import SFTSettings
 from tests.training.tiny import make_model
@@ -44,6 +45,28 @@ def test_muon_moves_matrices_as_far_as_adamw_would(network):
     inner = [value for name, value in moved.items() if "proj" in name]
     assert all(0.1e-2 < value < 0.4e-2 for value in inner), "0.2 of the learning rate, as AdamW's typical update"
     assert moved["model.embed_tokens.weight"] == pytest.approx(1e-2, rel=1e-3)
+
+
+@pytest.mark.parametrize("multiplies", [False, True])
+def test_muon_orthogonalizes_in_single_precision_where_bf16_is_slow(network, monkeypatch, multiplies):
+    monkeypatch.setattr(optimizers, "cpu_multiplies_bf16", lambda: multiplies)
+    double = deepcopy(network).double()
+    before = [weight.detach().clone() for weight in network.parameters()]
+    moved = []
+    for model in (network, double):
+        settings = settings_of(optimizer="muon", weight_decay=0.0)
+        optimizer = make_optimizer(model, settings)
+        for weight, seed in zip(model.parameters(), range(100), strict=False):
+            torch.manual_seed(seed)
+            weight.grad = torch.randn(weight.shape, dtype=torch.float64).to(weight)
+        gradients = [weight.grad.clone() for weight in model.parameters()]
+        if model is double:
+            monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor.clone())
+        optimizer.step()
+        assert all(torch.equal(w.grad, g) for w, g in zip(model.parameters(), gradients, strict=True))
+        moved.append([w.detach().double() - b.double() for w, b in zip(model.parameters(), before, strict=True)])
+    distance = max(float((a - b).norm() / b.norm()) for a, b in zip(*moved, strict=True))
+    assert distance < 1e-4 if not multiplies else 1e-3 < distance < 0.1
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
