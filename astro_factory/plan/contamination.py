@@ -56,11 +56,20 @@ def _trained_on(graph: Graph, report: GraphNode) -> Iterator[Diagnostic]:
         for ours, theirs in product(suite, trained):
             if _share_rows(graph.nodes[ours], graph.nodes[theirs]):
                 cause = f"'{report.name}' measures '{measured}', and an arm trains on problems of it ('{theirs}')"
-                remedy = "divide the problems with `share`, or put `decontaminate` before training"
-                if _drawn(graph.nodes[ours]):
-                    remedy = "give generated problems different splits, or different `buckets` of the training split"
-                yield Diagnostic("W109", cause, remedy, report.place)
+                yield Diagnostic("W109", cause, _remedy(graph.nodes[ours], graph.nodes[theirs]), report.place)
                 break
+
+
+def _remedy(measured: GraphNode, trained: GraphNode) -> str:
+    drawn = _drawn(measured)
+    if not drawn:
+        return "divide the problems with `share`, or put `decontaminate` before training"
+    if passed := sorted({size for _, size, _ in drawn & _passed(trained)}):
+        sizes = " and ".join(map(str, passed))
+        return (
+            f"add {sizes} to its `numbers`: practice leaves out states that could be test puzzles of sizes it practises"
+        )
+    return "give generated problems different splits, or different `buckets` of the training split"
 
 
 def _older(graph: Graph, report: GraphNode) -> Iterator[Diagnostic]:
@@ -101,7 +110,7 @@ def _share_rows(one: GraphNode, other: GraphNode) -> bool:
     if one.name == other.name:
         return True
     if (drawn := _drawn(one)) and (others_drawn := _drawn(other)):
-        return bool(drawn & others_drawn)
+        return bool(drawn & (others_drawn | _passed(other)))
     rows, (low, high) = _rows(one)
     others, (start, end) = _rows(other)
     return rows == others and max(low, start) < min(high, end)
@@ -122,6 +131,15 @@ def _drawn(node: GraphNode) -> set[tuple[str, int, int]]:
     split = config.split if node.section == "problems" else "train"
     buckets = config.buckets or BUCKETS[split]
     return {(domain, size, bucket) for size in sizes for bucket in buckets}
+
+
+def _passed(node: GraphNode) -> set[tuple[str, int, int]]:
+    """What the states of larger puzzles in practice documents may be, of the sizes that it does not practise itself."""
+    config: Any = node.config
+    if node.kind != "practice" or config.domain != "countdown":
+        return set()
+    sizes = set(config.numbers)
+    return {("countdown", size, bucket) for size in set(range(2, max(sizes))) - sizes for bucket in range(10)}
 
 
 def _rows(node: GraphNode) -> tuple[tuple[str, ...], tuple[float, float]]:

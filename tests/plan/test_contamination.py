@@ -83,6 +83,13 @@ DRAWN = {
     "another seed of the training split": (COUNTDOWN | {"test": "numbers: [4], seed: 9"}, "train"),
     "a size that is practised": (COUNTDOWN | {"test": "numbers: [3], seed: 9"}, "practice"),
     "a size that no arm trains on": (COUNTDOWN | {"test": "numbers: [5], seed: 9"}, ""),
+    "states of larger puzzles that are practised": (
+        COUNTDOWN | {"practice": "numbers: [3, 5]", "train": "numbers: [5]", "test": "numbers: [4], split: dev"},
+        "practice",
+    ),
+    "states that practice leaves out": (
+        COUNTDOWN | {"practice": "numbers: [4, 5]", "train": "numbers: [5]", "test": "numbers: [4], split: dev"}, ""
+    ),
     "buckets": (
         COUNTDOWN
         | {"practice": "buckets: [2]", "train": "numbers: [3], buckets: [3, 4]", "test": "numbers: [3], buckets: [5]"},
@@ -103,4 +110,4 @@ def test_puzzles_of_the_same_buckets_are_problems_that_were_trained_on(tmp_path,
     assert [warning.code for warning in found] == ["W109"] * bool(shared)
     for warning in found:
         assert f"('{shared}')" in warning.cause
-        assert "buckets" in warning.remedy
+        assert ("add 4 to its `numbers`" if "numbers: [3, 5]" in changes["practice"] else "buckets") in warning.remedy
