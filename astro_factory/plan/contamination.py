@@ -139,7 +139,8 @@ def _passed(node: GraphNode) -> set[tuple[str, int, int]]:
     if node.kind != "practice" or config.domain != "countdown":
         return set()
     sizes = set(config.numbers)
-    return {("countdown", size, bucket) for size in set(range(2, max(sizes))) - sizes for bucket in range(10)}
+    every = [bucket for buckets in BUCKETS.values() for bucket in buckets]
+    return {("countdown", size, bucket) for size in set(range(2, max(sizes))) - sizes for bucket in every}
 
 
 def _rows(node: GraphNode) -> tuple[tuple[str, ...], tuple[float, float]]:

@@ -120,9 +120,9 @@ def common_arguments(settings: TrainingConfig, work: Path) -> dict[str, Any]:
 
 def autocasts(settings: TrainingConfig) -> bool:
     """Whether to compute in bf16. A CPU that cannot multiply in bf16 does so only if the weights are in bf16 too."""
-    if settings.precision != "bf16" or torch_device() == "cuda" or cpu_multiplies_bf16():
-        return settings.precision == "bf16"
-    return bool(settings.adapter or settings.launch.deepspeed)
+    slow = torch_device() != "cuda" and not cpu_multiplies_bf16()
+    in_bf16 = settings.adapter or settings.launch.deepspeed
+    return settings.precision == "bf16" and bool(in_bf16 or not slow)
 
 
 def fsdp_arguments(settings: TrainingConfig) -> dict[str, Any]:
