@@ -12,6 +12,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -30,6 +31,7 @@ from astro_factory.evaluation.seeds import mean_over_seeds
 from astro_factory.evaluation.sequential import Attempts
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.domain_check import domain_check
+from astro_factory.verifiers.gym import ReasoningGymVerifier
 from docs.evidence import Claim, Figure
 from docs.token_picture import picture
 
@@ -50,11 +52,14 @@ class Export:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """The samples with the verdicts computed again."""
+        """The samples with the verdicts computed again, or kept where reasoning-gym would be needed and is missing."""
         rows = read_table(self.table)
         for row in rows:
-            problem = Problem(row["problem"], row["question"], "", row["verifier"], info=json.loads(row["info"]))
+            answer, info = row.get("answer", ""), json.loads(row["info"])
+            problem = Problem(row["problem"], row["question"], answer, row["verifier"], info=info)
             verifier = get_verifier(row["verifier"])
+            if isinstance(verifier, ReasoningGymVerifier) and find_spec("reasoning_gym") is None:
+                continue
             row["outcome"] = str(verifier.verify(problem, row["text"]).outcome)
             row |= domain_check(problem, row["text"], row["tokens"])
         return rows
@@ -177,6 +182,7 @@ def export(name: str, target: str, sets: list[str] | None, profile: str | None, 
     keys = zip(table["source"].to_pylist(), table["problem"].to_pylist(), strict=True)
     problems = [found.problems[key] for key in keys]
     table = table.append_column("question", pa.array([problem.question for problem in problems]))
+    table = table.append_column("answer", pa.array([problem.answer for problem in problems]))
     table = table.append_column("info", pa.array([json.dumps(problem.info, sort_keys=True) for problem in problems]))
     pq.write_table(
         table, evidence.SAMPLES / f"{name}.parquet", compression="zstd", compression_level=19, row_group_size=_ROWS

@@ -27,6 +27,7 @@ from astro_factory.training.adapters import Trained
 from astro_factory.training.corpus import Collator, Corpus
 from astro_factory.training.settings import LoraAdapter, SFTSettings
 from astro_factory.training.sft import make_arguments, make_trainer, plan_micro_batches
+from astro_factory.training.trainers import autocasts
 from astro_factory.training.weights import silence_transformers
 
 VOCABULARY = 1451
@@ -90,10 +91,11 @@ def bare_loop(settings: SFTSettings, network: torch.nn.Module, batches: list[dic
     """Processor seconds that forward, backward, clipping and AdamW take, written out."""
     trained = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, fused=True)
+    in_bf16 = autocasts(settings)  # as our trainer decides, so that both do the same arithmetic
     network.train()
     begin = time.process_time()
     for batch in batches:
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
             logits = network(batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
             loss = cross_entropy(logits[:, :-1].float().flatten(0, 1), batch["labels"][:, 1:].flatten())
         loss.backward()
@@ -136,6 +138,7 @@ def measure(
     middle = {name: statistics.median(values) for name, values in rates.items()}
     return {
         "precision": settings.precision,
+        "autocast": autocasts(settings),
         "threads": settings.threads,
         "bare_tokens_per_s": round(middle["bare"]),
         "trainer_tokens_per_s": round(middle["trainer"]),

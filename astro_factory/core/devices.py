@@ -1,4 +1,4 @@
-"""The GPUs of this machine, found without loading a library that would initialize them.
+"""The GPUs and the CPU of this machine, found without loading a library that would initialize them.
 
 Devices are named by UUID, which means the same GPU in every process, in a container and under a restricted
 CUDA_VISIBLE_DEVICES. A GPU that is split (MIG) counts as its instances.
@@ -6,6 +6,7 @@ CUDA_VISIBLE_DEVICES. A GPU that is split (MIG) counts as its instances.
 
 import json
 import os
+import platform
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,6 +76,14 @@ def gpu_models() -> list[str]:
     """The model of each GPU as the NVIDIA driver names it; empty without GPUs or driver."""
     texts = [Path(path).read_text() for path in sorted(glob("/proc/driver/nvidia/gpus/*/information"))]
     return [line.partition(":")[2].strip() for text in texts for line in text.splitlines() if line.startswith("Model:")]
+
+
+def cpu_model() -> str:
+    """The CPU as the system names it, such as `AMD EPYC 7763 64-Core Processor`; empty if it has no name for it."""
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text(errors="replace").splitlines() if listed.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def gpu_shares(processes: int) -> list[dict[str, str]]:

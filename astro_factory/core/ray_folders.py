@@ -7,7 +7,9 @@ into its cache, under the folder's digest. Only a few pieces are in the object s
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ _PIECE_S = 300.0
 """By when a piece must have arrived."""
 _COPY_S = 4 * 3600.0
 """How long workers of a node wait for the one that copies."""
+_KEEP_S = 14 * 86400.0
+"""A copy that nobody has asked for in this time is removed when the next one is made."""
 
 
 class _Reader:
@@ -62,7 +66,9 @@ class SharedFolder:
             cache.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{copy}.lock", timeout=_COPY_S):
                 if not copy.exists():
+                    _remove_unused(cache)
                     self._copy(cache, copy)
+                os.utime(copy)
         except (OSError, Timeout) as error:
             why = getattr(error, "cause", error)  # of an error on the other machine without its traceback
             cause = f"'{self.path}' of the machine that builds cannot be copied to {copy}: {why}"
@@ -97,6 +103,15 @@ class SharedFolder:
             if len(piece) != wanted:
                 raise OSError(f"{name} has changed there")
             yield piece
+
+
+def _remove_unused(cache: Path) -> None:
+    """Remove old copies, and what is left of copying that was killed. Workers that still run have loaded theirs."""
+    oldest = time.time() - _KEEP_S
+    for folder in filter(Path.is_dir, cache.iterdir()):
+        with suppress(FileNotFoundError, Timeout), FileLock(f"{folder}.lock", timeout=0):  # nobody asks for it just now
+            if folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder)
 
 
 class SharedFolders:

@@ -120,7 +120,7 @@ def _is_provenance(name: str, value: object) -> bool:
             return isinstance(value, list) and all(isinstance(gpu, str) for gpu in value)
         case "started":
             return isinstance(value, str) and _is_time(value)
-        case "machine" | "system" | "source":
+        case "machine" | "cpu" | "system" | "source":
             return isinstance(value, str)
         case _:
             return True

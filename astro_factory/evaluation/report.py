@@ -154,6 +154,7 @@ def _group(table: Table, comparison: Comparison) -> ProblemGroup:
 
 
 def _paired(arm: str, baseline: str, metric: str, found: ValueInterval) -> PairedDifference:
+    varies = found.low < found.high  # else nothing is known of how a difference scatters
     return PairedDifference(
         arm=arm,
         baseline=baseline,
@@ -161,7 +162,7 @@ def _paired(arm: str, baseline: str, metric: str, found: ValueInterval) -> Paire
         difference=found.value,
         low=found.low,
         high=found.high,
-        detectable=round(detectable(found.low, found.high), _DIGITS),
+        detectable=round(detectable(found.low, found.high), _DIGITS) if varies else None,
     )
 
 

@@ -72,7 +72,8 @@ class PairedDifference(Layout):
     high: float
     """Upper end of the interval."""
     detectable: float | None = None
-    """The smallest true difference that a comparison of this size would find with a power of 80 %."""
+    """The smallest true difference that a comparison of this size would find with a power of 80 %; null where all
+    problems differ by as much, and in older reports."""
 
 
 class SampleAndCheck(Layout):

@@ -55,8 +55,9 @@ def input_rows(node: GraphNode, rows: Mapping[str, float | None]) -> Rows:
 
 
 def machine_kind(environment: Environment | Provenance) -> str:
-    """The part of an environment that decides how fast a run is."""
-    return ", ".join([environment.get("machine", "?"), *sorted(set(environment.get("gpus", ())))])
+    """The part of an environment that decides how fast a run is: its GPUs, or without any its CPU."""
+    processors = sorted(set(environment.get("gpus", ()))) or [environment.get("cpu", "")]
+    return ", ".join(filter(None, [environment.get("machine", "?"), *processors]))
 
 
 def append_cost(store: Store, spec: str, node: GraphNode, rows: Mapping[str, float | None], result: Result) -> None:

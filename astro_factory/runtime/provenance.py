@@ -5,7 +5,7 @@ import platform
 from typing import TypedDict
 
 from astro_factory import __version__
-from astro_factory.core.devices import gpu_models
+from astro_factory.core.devices import cpu_model, gpu_models
 from astro_factory.core.versions import library_versions
 
 
@@ -14,6 +14,8 @@ class Environment(TypedDict):
 
     versions: dict[str, str]
     machine: str
+    cpu: str
+    """The CPU as the system names it."""
     system: str
     cores: int | None
     gpus: list[str]
@@ -24,7 +26,7 @@ def key_environment() -> dict[str, object]:
     """The environment in the keys of a spec with `env: strict`: versions and models of hardware, no counts."""
     found = environment()
     gpus = sorted(set(found["gpus"]))
-    return {"versions": found["versions"], "machine": found["machine"], "system": found["system"], "gpus": gpus}
+    return {name: found[name] for name in ("versions", "machine", "cpu", "system")} | {"gpus": gpus}
 
 
 def environment() -> Environment:
@@ -33,6 +35,7 @@ def environment() -> Environment:
     return {
         "versions": versions,
         "machine": platform.machine(),
+        "cpu": cpu_model(),
         "system": platform.system(),
         "cores": os.cpu_count(),
         "gpus": gpu_models(),

@@ -25,7 +25,7 @@ from astro_factory.core.verdicts import Outcome
 from astro_factory.core.votes import trusted_terminals
 from astro_factory.core.workload import Rows, Workload, times
 from astro_factory.traces import error_codes
-from astro_factory.traces.branch_counts import WrongBranches
+from astro_factory.traces.branch_counts import WrongBranches, may_draw
 from astro_factory.traces.render import render, trace_text
 from astro_factory.traces.sequence import Confirm, Early, Merge, Order, SequenceOptions, merge_paths, sample_sequence
 from astro_factory.traces.statistics import TraceStatistics
@@ -39,6 +39,8 @@ VERSION = 3
 HEAVY = False
 
 _REPORT_EVERY = 200
+_FEW = 0.05
+"""Share of traces with a wrong branch below which the log warns."""
 _REMEDIES = {
     "no_right_end": "search longer, use easier problems, or start from a model that solves some of them",
     "no_wrong_end": "ask for traces without wrong branches (`per_problem: {direct: 1, search: 3}`), or search longer",
@@ -192,6 +194,20 @@ def run(ctx: StageContext, config: Config) -> None:
             remedy,
         )
     (ctx.out / "statistics.json").write_text(json.dumps(statistics.as_json(), indent=2) + "\n", encoding="utf-8")
+    _warn(ctx, config, statistics)
+
+
+def _warn(ctx: StageContext, config: Config, statistics: TraceStatistics) -> None:
+    """Log that a model learns no search from these traces, although the config asks for wrong branches."""
+    if config.match_count is not None:
+        return
+    asked = any(options.at_least or may_draw(options.wrong_branches) for options in _wanted(config))
+    wrong = statistics.traces - statistics.wrong[0]
+    if asked and wrong < _FEW * statistics.traces:
+        ctx.events.log(
+            f"only {wrong} of {statistics.traces} traces have a wrong branch, so a model learns hardly any search from "
+            "them: few trees have wrong ends beside right ones; search with more samples or harder problems"
+        )
 
 
 def _rows(ctx: StageContext, config: Config, statistics: TraceStatistics) -> Iterator[dict[str, Any]]:

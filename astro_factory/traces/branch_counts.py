@@ -69,3 +69,12 @@ def draw_count(branches: BranchCount, natural: int, random: Random) -> int:
     if isinstance(branches, dict):
         return random.choices(list(branches), list(branches.values()))[0]
     return random.randint(*branches) if isinstance(branches, tuple) else branches
+
+
+def may_draw(branches: BranchCount) -> bool:
+    """Whether a distribution ever asks for a wrong branch."""
+    if isinstance(branches, Mixture):
+        return branches.uniform[1] > 0
+    if isinstance(branches, dict):
+        return any(count > 0 and share > 0 for count, share in branches.items())
+    return max(branches if isinstance(branches, tuple) else (branches,)) > 0

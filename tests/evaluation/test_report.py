@@ -80,7 +80,7 @@ def test_differences_are_paired_and_levels_stand_apart():
     assert list(report["arms"]) == ["b", "a"]
     paired = {entry["metric"]: entry for entry in report["paired"]}
     shown = {"arm": "a", "baseline": "b", "metric": "pass@1[avg-of-2]", "difference": 0.5, "low": 0.5, "high": 0.5}
-    shown["detectable"] = 0  # every problem differs by as much
+    shown["detectable"] = None  # every problem differs by as much
     assert paired["pass@1[avg-of-2]"] == shown
     assert paired["tokens[mean]"]["difference"] == 20
     assert list(report["levels"]) == ["easy", "hard"] and report["sources"] == {}

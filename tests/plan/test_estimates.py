@@ -116,6 +116,19 @@ def test_the_last_three_count(bench):
     assert found.basis == "from 3 earlier runs of search" and found.seconds == pytest.approx(20 * 1.5)
 
 
+@pytest.mark.parametrize(
+    ("environment", "kind"),
+    [
+        ({"machine": "x86_64", "cpu": "AMD EPYC 7763", "gpus": []}, "x86_64, AMD EPYC 7763"),
+        ({"machine": "x86_64", "cpu": "AMD EPYC 7763", "gpus": ["H100", "H100"]}, "x86_64, H100"),
+        ({"machine": "arm64", "cpu": ""}, "arm64"),
+        ({"machine": "x86_64"}, "x86_64"),  # of an older release
+    ],
+)
+def test_a_machine_is_known_by_its_gpus_or_its_cpu(environment, kind):
+    assert machine_kind(environment) == kind
+
+
 def test_time_is_that_of_this_kind_of_machine(bench):
     keep(bench, "stages.search", replace(RUN, machine="abacus"))
     found = estimated(bench)["trees"]

@@ -44,7 +44,7 @@ def test_provenance_is_beside_the_output_not_in_it(bench):
     result = bench.build().results["a"]
     assert list(result.outputs) == ["out.txt"]
     assert [point["loss"] for point in result.provenance["metrics"]] == [3.0, 2.0, 1.0]
-    assert {"versions", "machine", "started", "seconds"} <= set(result.provenance)
+    assert {"versions", "machine", "cpu", "started", "seconds"} <= set(result.provenance)
     text = json.dumps(result.record)
     assert str(bench.folder) not in text and "notes" not in text
 

@@ -140,3 +140,20 @@ def test_a_node_that_does_not_see_a_model_copies_it_once(cluster, tmp_path, monk
     with pytest.raises(UserError, match="E643"):
         ray_folders.SharedFolder(folder, "d2", shared.files, shared.reader).here()
     assert not (copy.parent / "d2").exists()
+
+
+def test_copies_that_nobody_has_asked_for_are_removed_when_the_next_is_made(cluster, tmp_path, monkeypatch):
+    folder, cache = tmp_path / "model", tmp_path / "cache" / "astro-factory" / ray_folders.CACHE
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"0" * 100)
+    monkeypatch.setenv(WAIT, "60")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folders = [ray_folders.SharedFolders().share(folder, digest) for digest in ("old", "used", "next")]
+    monkeypatch.setattr(ray_folders, "_files", lambda _: ())
+    for shared in folders[:2]:
+        os.utime(shared.here(), (0, 0))
+    (cache / "new-killed").mkdir()
+    os.utime(cache / "new-killed", (0, 0))
+    folders[1].here()  # asked for again
+    folders[2].here()
+    assert sorted(path.name for path in cache.iterdir() if path.is_dir()) == ["next", "used"]

@@ -38,7 +38,12 @@ def trees() -> list[Tree]:
 
 
 def linearize(
-    out: Path, made: list[Tree] | None = None, other: Path | None = None, inputs: dict | None = None, **fields
+    out: Path,
+    made: list[Tree] | None = None,
+    other: Path | None = None,
+    inputs: dict | None = None,
+    events: Recorded | None = None,
+    **fields,
 ) -> tuple[list, dict]:
     """Rows and statistics."""
     folder = out.parent / f"{out.name}-trees"
@@ -48,7 +53,7 @@ def linearize(
         folder / "trees.parquet", (tree.as_row() for tree in (trees() if made is None else made)), tree_schema()
     )
     inputs = {"trees": folder} | ({"other": other} if other else {}) | (inputs or {})
-    ctx = StageContext("traces", inputs, {}, out, out, NoItems(), Recorded())
+    ctx = StageContext("traces", inputs, {}, out, out, NoItems(), events or Recorded())
     run(ctx, Config(**{"kind": "linearize", "trees": "trees", "template": COUNTDOWN} | fields))
     assert ctx.events.points[-1][:2] == (len(made or trees()), len(made or trees()))
     return read_table(out / TABLE_FILES["traces"]), json.loads((out / "statistics.json").read_text())
@@ -67,6 +72,26 @@ def test_one_direct_and_three_searches_a_problem(tmp_path):
     assert statistics["backtracks"] == {
         str(n): c for n, c in sorted(Counter(row["num_backtracks"] for row in rows).items())
     }
+
+
+@pytest.mark.parametrize(
+    ("mixed", "fields", "warns"),
+    [
+        (1, {"per_problem": 1, "wrong_branches": {"natural": 0.5, "uniform": [0, 6]}}, True),
+        (1, {}, True),  # one direct trace of each tree, and three of one
+        (1, {"per_problem": {"direct": 1, "search": 0}}, False),  # not asked for
+        (1, {"per_problem": 1, "wrong_branches": {0: 1, 2: 0}}, False),
+        (8, {"per_problem": 1, "wrong_branches": 1}, False),
+    ],
+)
+def test_warns_of_traces_without_search(tmp_path, mixed, fields, warns):
+    """Of 80 trees only some have a wrong end beside the right one."""
+    made = [countdown_tree((6, 1), 7, f"cd-{index}") for index in range(80)]
+    for tree in made[mixed:]:
+        del tree.nodes[2:]
+    events = Recorded()
+    linearize(tmp_path / "out", made, events=events, **fields)
+    assert any("have a wrong branch" in line for line in events.lines) == warns
 
 
 def test_rows_hold_together(tmp_path):

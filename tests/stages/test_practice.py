@@ -21,7 +21,7 @@ class NoItems(Items):
 
 class Recorded(Events):
     def __init__(self):
-        self.points = []
+        self.points, self.lines = [], []
 
     def progress(self, done, total, unit="", **figures):
         self.points.append((done, total, unit))
@@ -30,7 +30,7 @@ class Recorded(Events):
         pass
 
     def log(self, text):
-        pass
+        self.lines.append(text)
 
 
 def config(**fields):

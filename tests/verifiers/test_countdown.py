@@ -49,8 +49,9 @@ VERDICTS = [
 
 @pytest.mark.parametrize(("response", "outcome", "extracted"), VERDICTS)
 def test_verdict_is_on_the_last_answer_line(response, outcome, extracted):
-    verdict = COUNTDOWN.verify(PROBLEM, response)
-    assert (verdict.outcome, verdict.extracted) == (outcome, extracted)
+    for text in (response, response + "\r\n", response.replace("\n", "\r\n")):
+        verdict = COUNTDOWN.verify(PROBLEM, text)
+        assert (verdict.outcome, verdict.extracted) == (outcome, extracted)
 
 
 def test_verdict_says_why():

@@ -24,7 +24,7 @@ LARGEST = 999
 _STEP = re.compile(r"(?:try )?([0-9]{1,3})(?: :.*)?")
 _STATED = re.compile(r"^try ([0-9]{1,3}) : ", re.MULTILINE)
 _ANSWER = re.compile(r"^[ \t]*answer\b(.*)$", re.MULTILINE)
-_NUMBER = re.compile(r"[ \t]*([0-9]{1,3})[ \t]*")
+_NUMBER = re.compile(r"[ \t]*([0-9]{1,3})[ \t\r]*")
 
 
 class Condition(NamedTuple):

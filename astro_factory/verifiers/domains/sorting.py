@@ -22,7 +22,7 @@ LARGEST = 99
 _STEP = re.compile(r"(?:take )?([0-9]{1,9})(?: left.*)?")
 _STATED = re.compile(r"^take ([0-9]{1,9}) left((?: [0-9]{1,9})*)$", re.MULTILINE)
 _ANSWER = re.compile(r"^[ \t]*answer\b(.*)$", re.MULTILINE)
-_NUMBERS = re.compile(r"(?:[ \t]*\b[0-9]{1,9}\b)+[ \t]*")
+_NUMBERS = re.compile(r"(?:[ \t]*\b[0-9]{1,9}\b)+[ \t\r]*")
 
 
 class Sorting(PuzzleDomain):

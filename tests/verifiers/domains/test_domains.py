@@ -34,9 +34,10 @@ TEMPLATE = compile_template("reflection/puzzles.jinja", [shipped_folder("templat
 )
 def test_verdicts(problem, response, outcome, extracted):
     verifier = get_verifier(problem.verifier)
-    verdict = verifier.verify(problem, response)
-    assert (verdict.outcome, verdict.extracted) == (outcome, extracted)
-    assert verifier.accepts(problem, response) in (verdict.correct, None)
+    for text in (response, response + "\r\n", response.replace("\n", "\r\n")):
+        verdict = verifier.verify(problem, text)
+        assert (verdict.outcome, verdict.extracted) == (outcome, extracted)
+        assert verifier.accepts(problem, text) in (verdict.correct, None)
 
 
 @pytest.mark.parametrize("name", [name for name in domain_names() if name != "kinship"])

@@ -13,7 +13,8 @@ CASES = json.loads(Path(__file__).with_name("extraction_cases.json").read_text()
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["text"][:40])
 def test_finds_the_stated_answer_and_no_other(case):
-    assert final_answer(case["text"]) == case["answer"]
+    for text in (case["text"], case["text"] + "\r\n", case["text"].replace("\n", "\r\n")):
+        assert final_answer(text) == case["answer"]
 
 
 @given(st.text(alphabet="\\boxed{}$ answer is:.*#1", max_size=200))
