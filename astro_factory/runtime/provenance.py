@@ -26,7 +26,8 @@ def key_environment() -> dict[str, object]:
     """The environment in the keys of a spec with `env: strict`: versions and models of hardware, no counts."""
     found = environment()
     gpus = sorted(set(found["gpus"]))
-    return {name: found[name] for name in ("versions", "machine", "cpu", "system")} | {"gpus": gpus}
+    kind = {"machine": found["machine"], "cpu": found["cpu"], "system": found["system"], "gpus": gpus}
+    return {"versions": found["versions"], **kind}
 
 
 def environment() -> Environment:
