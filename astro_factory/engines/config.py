@@ -37,7 +37,8 @@ class TransformersConfig(EngineSettings):
     batch_size: Annotated[int, Field(gt=0), NOT_SEMANTIC] = 256
     """Samples that are generated at once. Their bits are the same for any value (Llama models, CPU, float32)."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Data type of the weights while sampling; `auto` takes the checkpoint's."""
+    """Data type of the weights while sampling; `auto` takes the checkpoint's. On a CPU that cannot multiply in bf16,
+    float32 is several times faster."""
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], NOT_SEMANTIC] = "auto"
     """Where the model runs; `auto` takes a GPU if there is one."""
     threads: int = Field(1, gt=0)

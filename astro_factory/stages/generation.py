@@ -27,7 +27,7 @@ from astro_factory.engines.base import Engine, Request
 from astro_factory.engines.config import EngineConfig, EngineField
 from astro_factory.search.ray_actors import RayActors
 from astro_factory.search.ray_workers import engine_room
-from astro_factory.stages.sampling_hooks import Backend, OneModelSamplingConfig
+from astro_factory.stages.sampling_hooks import Backend, OneModelSamplingConfig, log_slow_type
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.pool import WorkerPool, worker_count
 
@@ -132,6 +132,8 @@ class Generator:
         self._pool: WorkerPool | None = None
         self._actors: RayActors[_MissingOnRay, _Samples] | None = None
         self._folders = SharedFolders()
+        self._logged: set[Path] = set()
+        """Models about whose type of weights something may have been logged."""
 
     def __enter__(self) -> "Generator":
         return self
@@ -170,6 +172,10 @@ class Generator:
         if self._backend == "ray":
             yield from self._generated_on_ray(missing)
             return
+        for sampling in {part.sampling.folder: part.sampling for part in missing}.values():
+            if sampling.folder not in self._logged:
+                self._logged.add(sampling.folder)
+                log_slow_type(self._ctx.events, sampling.engine, sampling.folder)
         if self._processes == 1:
             for part in missing:
                 yield from _stored_samples(part)

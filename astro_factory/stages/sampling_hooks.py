@@ -1,13 +1,19 @@
-"""The hooks of `stages.base.StageKind` that stages share which sample from a model with engines."""
+"""The hooks of `stages.base.StageKind` that stages share which sample from a model with engines, and what they log."""
 
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Literal, Protocol
 
+from astro_factory.core.adapters import base_source, read_adapter
+from astro_factory.core.context import Events
+from astro_factory.core.devices import cpu_multiplies_bf16, torch_device
 from astro_factory.core.machines import Machine
 from astro_factory.core.model_shapes import ModelShape
+from astro_factory.core.models import model_source
 from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.workload import Workload
-from astro_factory.engines.config import EngineConfig
+from astro_factory.engines.config import EngineConfig, TransformersConfig
 from astro_factory.stages.requirements import engine_needs, lighter_engine
 
 Backend = Literal["local", "ray"]
@@ -64,3 +70,18 @@ def requirements(
 def lighter(config: SamplingConfig, machine: Machine) -> Iterable[Changes]:
     """More GPUs for an engine, or a shorter context."""
     return lighter_engine(config.engine, config.processes, machine)
+
+
+def log_slow_type(events: Events, engine: EngineConfig, model: Path) -> None:
+    """Log that this machine's CPU samples slowly in the type of the weights, for which it has no instructions."""
+    if not isinstance(engine, TransformersConfig):
+        return
+    found = _checkpoint_type(model) if engine.dtype == "auto" else engine.dtype
+    if found in ("bfloat16", "float16") and torch_device(engine.device) == "cpu" and not cpu_multiplies_bf16():
+        events.log(f"this CPU cannot multiply in {found}: `dtype: float32` in the engine samples several times faster")
+
+
+def _checkpoint_type(model: Path) -> str | None:
+    source = model_source(model)
+    config = json.loads(((base_source(source) if read_adapter(source) else source) / "config.json").read_text("utf-8"))
+    return config.get("dtype") or config.get("torch_dtype")

@@ -35,7 +35,7 @@ from astro_factory.search.step_check import StepCheck
 from astro_factory.search.workers import EngineWorker, drive, local_workers
 from astro_factory.stages.problems.own_verifier import own_verifier
 from astro_factory.stages.requirements import engine_needs
-from astro_factory.stages.sampling_hooks import cores, gpus, lighter
+from astro_factory.stages.sampling_hooks import cores, gpus, lighter, log_slow_type
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.base import Verifier
 
@@ -192,6 +192,8 @@ def _search(ctx: StageContext, config: Config, problems: Mapping[str, Problem]) 
     found, speed = ledger.existing, Speed(ctx.scratch)
     ctx.events.progress(found, ledger.total, "trees")
     settings = SearchSettings(ctx.inputs[config.model], config.engine, config.policy, config.seed)
+    if found < ledger.total and config.backend == "local":
+        log_slow_type(ctx.events, config.engine, settings.folder)
     workers = _workers(settings, ctx, config, ledger)
     start = last = 0.0
     for result in drive(workers, ledger, config.trees_in_flight, config.heartbeat_s):
