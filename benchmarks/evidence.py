@@ -39,6 +39,8 @@ TOLERANCE = 1e-4
 """Largest difference that counts as none."""
 _DROPPED = ("seed", "detail", "fails_after")
 """Columns of `samples.parquet` that no figure needs."""
+_FIRST = ("pass@1", "")
+"""Metrics of a figure over seeds; a loop around the model has none."""
 _ROWS = 1 << 20
 """Rows in a group: all, since the same question stands in many rows."""
 
@@ -115,7 +117,14 @@ def over_seeds(figure: Figure, exports: Sequence[Export]) -> tuple[list[float], 
 
 
 def _differences(figure: Figure, export: Export) -> list[float]:
-    """The difference of each problem: pass@1 of the arm minus what the figure compares it with."""
+    """The difference of each problem: pass@1 of the arm minus what the figure compares it with.
+
+    Raises:
+        ValueError: for a figure that is not known problem by problem.
+    """
+    known = figure.kind in ("paired", "sample_and_check", "check_steps")
+    if not known or figure.metric.partition("[")[0] not in _FIRST:
+        raise ValueError(f"no figure over seeds of the kind '{figure.kind}' and the metric '{figure.metric}'")
     samples = Comparison.model_validate(export.about["comparison"]).suite.samples
     table = by_problem(export.rows)
     ours = [arms[figure.arm][:samples] for arms in table]

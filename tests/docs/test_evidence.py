@@ -139,6 +139,14 @@ def test_figures_follow_from_the_samples(exports):
     ] == []
 
 
+@pytest.mark.parametrize("change", [{"kind": "vote"}, {"kind": "oracle"}, {"metric": "tokens[mean]"}])
+def test_no_other_figure_over_seeds_passes_for_one_of_pass_at_1(exports, change):
+    claim = next(claim for claim in CLAIMS if claim.figure and claim.figure.others and claim.figure.kind == "paired")
+    changed = claim.model_copy(update={"figure": claim.figure.model_copy(update=change)})
+    with pytest.raises(ValueError, match="no figure over seeds"):
+        recomputed([changed], exports)
+
+
 def test_verdicts_follow_from_the_texts(exports):
     assert {name: export.changed_verdicts() for name, export in exports.items()} == dict.fromkeys(exports, 0)
 
