@@ -72,6 +72,11 @@ class ModelShape:
         return 2 * self.layers * self.keys * 2
 
 
+def weight_type(config: Mapping[str, Any]) -> str | None:
+    """Data type of the weights as a `config.json` names it; older releases of transformers write `torch_dtype`."""
+    return config.get("dtype") or config.get("torch_dtype")
+
+
 def read_shape(config: Mapping[str, Any]) -> ModelShape | None:
     """The shape that a `config.json` describes; None for architectures that `ModelShape` does not fit."""
     if config.get("model_type") not in _DENSE or config.get("num_experts"):
@@ -88,7 +93,7 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape | None:
             vocabulary=int(config["vocab_size"]),
             context=int(config.get("max_position_embeddings") or 2048),
             tied=bool(config.get("tie_word_embeddings", False)),
-            weight_bytes=4 if (config.get("dtype") or config.get("torch_dtype")) == "float32" else 2,
+            weight_bytes=4 if weight_type(config) == "float32" else 2,
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -28,7 +28,7 @@ _PIECE_S = 300.0
 _COPY_S = 4 * 3600.0
 """How long workers of a node wait for the one that copies."""
 _KEEP_S = 14 * 86400.0
-"""A copy that nobody has asked for in this time is removed when the next one is made."""
+"""A copy that has not been used for this long is removed before a new one is made."""
 
 
 class _Reader:
@@ -109,7 +109,7 @@ def _remove_unused(cache: Path) -> None:
     """Remove old copies, and what is left of copying that was killed. Workers that still run have loaded theirs."""
     oldest = time.time() - _KEEP_S
     for folder in filter(Path.is_dir, cache.iterdir()):
-        with suppress(FileNotFoundError, Timeout), FileLock(f"{folder}.lock", timeout=0):  # nobody asks for it just now
+        with suppress(FileNotFoundError, Timeout), FileLock(f"{folder}.lock", timeout=0):  # skips a copy in use
             if folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder)
 

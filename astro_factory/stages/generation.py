@@ -172,7 +172,7 @@ class Generator:
         if self._backend == "ray":
             yield from self._generated_on_ray(missing)
             return
-        for sampling in {part.sampling.folder: part.sampling for part in missing}.values():
+        for sampling in (part.sampling for part in missing):
             if sampling.folder not in self._logged:
                 self._logged.add(sampling.folder)
                 log_slow_type(self._ctx.events, sampling.engine, sampling.folder)

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
-from astro_factory.core.adapters import base_source, read_adapter
 from astro_factory.core.context import Events
 from astro_factory.core.devices import cpu_multiplies_bf16, torch_device
 from astro_factory.core.machines import Machine
-from astro_factory.core.model_shapes import ModelShape
+from astro_factory.core.model_shapes import ModelShape, weight_type
 from astro_factory.core.models import model_source
 from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.workload import Workload
@@ -82,6 +81,5 @@ def log_slow_type(events: Events, engine: EngineConfig, model: Path) -> None:
 
 
 def _checkpoint_type(model: Path) -> str | None:
-    source = model_source(model)
-    config = json.loads(((base_source(source) if read_adapter(source) else source) / "config.json").read_text("utf-8"))
-    return config.get("dtype") or config.get("torch_dtype")
+    file = model_source(model) / "config.json"  # an adapter has one too; the engine reports a model without
+    return weight_type(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None

@@ -17,6 +17,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from astro_factory.core.adapters import ADAPTER_WEIGHTS, base_name, base_source, read_adapter
 from astro_factory.core.context import Events
+from astro_factory.core.model_shapes import weight_type
 from astro_factory.core.models import ADAPTER_CONFIG, BASE, MODEL_FILES, POINTER, model_source
 from astro_factory.training.adapters import adapter_of, adapter_weights, config_of
 from astro_factory.training.loading import load_causal_model, merge
@@ -68,7 +69,7 @@ def save_model(trainer: Trainer, settings: TrainingConfig, folder: Path, out: Pa
 
 def _write(model: PreTrainedModel, gathered: Mapping[str, object], source: Path, out: Path) -> None:
     config = json.loads((source / "config.json").read_text())
-    dtype = getattr(torch, config.get("dtype") or config.get("torch_dtype") or "float32")
+    dtype = getattr(torch, weight_type(config) or "float32")
     left_out: set[str] = set()
     if model.config.tie_word_embeddings:  # one tensor with two names; the embedding's is saved
         output = model.get_output_embeddings()

@@ -142,7 +142,7 @@ def test_a_node_that_does_not_see_a_model_copies_it_once(cluster, tmp_path, monk
     assert not (copy.parent / "d2").exists()
 
 
-def test_copies_that_nobody_has_asked_for_are_removed_when_the_next_is_made(cluster, tmp_path, monkeypatch):
+def test_unused_copies_are_removed_before_a_new_one_is_made(cluster, tmp_path, monkeypatch):
     folder, cache = tmp_path / "model", tmp_path / "cache" / "astro-factory" / ray_folders.CACHE
     folder.mkdir()
     (folder / "weights").write_bytes(b"0" * 100)
@@ -154,6 +154,6 @@ def test_copies_that_nobody_has_asked_for_are_removed_when_the_next_is_made(clus
         os.utime(shared.here(), (0, 0))
     (cache / "new-killed").mkdir()
     os.utime(cache / "new-killed", (0, 0))
-    folders[1].here()  # asked for again
+    folders[1].here()  # used again
     folders[2].here()
     assert sorted(path.name for path in cache.iterdir() if path.is_dir()) == ["next", "used"]

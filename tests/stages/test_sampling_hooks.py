@@ -41,6 +41,12 @@ def test_other_engines_choose_for_themselves(tmp_path):
     assert not events.lines
 
 
+def test_a_model_without_a_config_is_left_to_the_engine(tmp_path):
+    events = Recorded()
+    log_slow_type(events, TransformersConfig(kind="transformers", device="cpu"), tmp_path)
+    assert not events.lines
+
+
 def test_a_stage_logs_it_once_for_each_model(tmp_path, monkeypatch):
     monkeypatch.setattr(sampling_hooks, "cpu_multiplies_bf16", lambda: False)
     engine, events = TransformersConfig(kind="transformers", device="cpu", dtype="bfloat16"), Recorded()
