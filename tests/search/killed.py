@@ -41,6 +41,8 @@ def run(root: Path, model: Path, engine: dict, number: int) -> int:
 
 def main(root: Path, model: Path, engine: dict, kills: int, seed: int) -> None:
     draw, runs = random.Random(seed), []
+    (root / "items/00").mkdir(parents=True)
+    (root / "items/00/.tmp-torn").touch()  # what a kill in the middle of a write leaves, for every run to pass over
     for number in range(kills):
         before = finished(root / "items")
         process = run(root, model, engine, number)

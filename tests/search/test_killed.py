@@ -9,6 +9,7 @@ import pytest
 from astro_factory.core.trees import read_trees_with_calls, unpack
 from tests.search.faulty import faulty
 from tests.search.killed import PROBLEMS
+from tests.search.killed import finished as finished_items
 from tests.stages.test_search import LLAMA, SCRIPTED, model, search  # noqa: F401  (a fixture)
 
 KILLS = 20
@@ -49,9 +50,8 @@ def whole_table(root: Path) -> Path:
 
 def problem_of(root: Path) -> dict[str, str]:
     """Problem id by item key."""
-    found = {}
-    for path in (root / "items").rglob("*"):
-        if path.is_file():
-            [row] = unpack(path.read_bytes().partition(b"\n")[2]).to_pylist()
-            found[path.name] = row["problem"]["id"]
+    items, found = root / "items", {}
+    for key in finished_items(items):  # not what a kill left half written under a temporary name
+        [row] = unpack((items / key[:2] / key).read_bytes().partition(b"\n")[2]).to_pylist()
+        found[key] = row["problem"]["id"]
     return found
