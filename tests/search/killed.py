@@ -27,7 +27,7 @@ def count(items: Path) -> int:
 
 def run(root: Path, model: Path, engine: dict, number: int) -> int:
     """Start a search of all problems; returns its process id."""
-    import transformers  # noqa: F401  (before the fork: a second and more)
+    from transformers import AutoTokenizer, LlamaForCausalLM  # noqa: F401  (before the fork: `transformers` alone loads little)
 
     process = os.fork()
     if not process:
