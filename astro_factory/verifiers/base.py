@@ -30,8 +30,8 @@ class Verifier(ABC):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
-    """Increased when verdicts may change. It is part of the problems that use this verifier, and so of the keys of
-    everything made from them."""
+    """Increased when verdicts, steps or facts may change. It is part of the problems that use this verifier, and so of
+    the keys of everything made from them."""
 
     @abstractmethod
     def check_problem(self, problem: Problem) -> str | None:

@@ -40,9 +40,9 @@ def is_known(name: str) -> bool:
     return _user_target(name) is not None or VERIFIERS.target(name) is not None
 
 
-_MOVED = {"math": "6"}
-"""Built-in verifiers whose verdicts or facts have changed since stages were first keyed by them. Only what uses them is
-keyed anew."""
+_MOVED = {"mastermind": "2", "math": "6"}
+"""Built-in verifiers whose verdicts, steps or facts have changed since stages were first keyed by them. Only what uses
+them is keyed anew."""
 
 
 def verifier_code(name: str) -> str:

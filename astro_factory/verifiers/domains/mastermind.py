@@ -2,11 +2,12 @@
 
 The colours of a code differ, as in Bulls and Cows. Feedback is two counts: colours in their right place, and right
 colours elsewhere. A model cannot play against an opponent within one response, so the question states a finished game
-but for its last guess, and a step tests one candidate: the feedback that each guess would have got from it.
+but for its last guess, and a step tests one candidate: the feedback that each guess would have got from it. The step
+compares colour by colour before it counts, as one would on paper; a small model cannot count what it has not written.
 
-    code of 3 from black blue green red white yellow : red blue green 1 0 , white red black 0 1
-    try yellow blue white : 1 0 , 0 1
-    answer yellow blue white
+    code of 2 from black blue green red white yellow : red blue 1 0 , yellow black 0 1
+    try black blue : red absent blue placed 1 0 , yellow absent black elsewhere 0 1
+    answer black blue
 """
 
 import re
@@ -49,14 +50,23 @@ class Clue(NamedTuple):
 
 def clue(guess: Code, code: Code) -> Clue:
     """The feedback to a guess."""
-    placed = sum(a == b for a, b in zip(guess, code, strict=True))
-    return Clue(guess, placed, len(set(guess) & set(code)) - placed)
+    marks = _marks(guess, code)
+    return Clue(guess, marks.count("placed"), marks.count("elsewhere"))
+
+
+def _marks(guess: Code, code: Code) -> list[str]:
+    """Of each colour of a guess: `placed`, `elsewhere` in the code, or `absent`."""
+    return [
+        "placed" if colour == there else "elsewhere" if colour in code else "absent"
+        for colour, there in zip(guess, code, strict=True)
+    ]
 
 
 class Mastermind(PuzzleDomain):
     """`problem.info` holds `pegs` and `clues`, each a guess and two counts."""
 
     name = "mastermind"
+    version = 2
     sizes = range(2, 5)
     size_word = "pegs"
     skills: ClassVar[Mapping[str, float]] = {"solve": 0.25, "attempt": 0.45, "series": 0.1, "feedback": 0.2}
@@ -136,13 +146,13 @@ class Mastermind(PuzzleDomain):
         return [StatedStep("", code, code, ends=True) for code in _STATED.findall(evenly_spaced(response))]
 
     def facts(self, problem: Problem, steps: Sequence[str]) -> dict[str, str]:
-        """The feedback `wanted`; after a test also what was `found`, and the `check`, which repeats what is wanted."""
+        """The feedback `wanted`; after a test also what was `found`, and both as the `check`."""
         clues = _clues(problem)
         wanted = " , ".join(c.counts for c in clues)
         if not steps:
             return {"wanted": wanted}
         found = " , ".join(clue(c.guess, _candidate(steps)).counts for c in clues)
-        return {"found": found, "wanted": wanted, "check": f"want {wanted}"}
+        return {"found": found, "wanted": wanted, "check": f"{found} want {wanted}"}
 
     def value(self, problem: Problem, steps: Sequence[str]) -> float | None:
         """Whether the tested code agrees with the clues; None before a test."""
@@ -167,13 +177,19 @@ def _agreeing(found: Clue) -> int:
 
 def step_text(code: Code, clues: Sequence[Clue]) -> str:
     """The one spelling of a test."""
-    return f"try {' '.join(code)} : {' , '.join(clue(c.guess, code).counts for c in clues)}"
+    return f"try {' '.join(code)} : {' , '.join(_test(c.guess, code) for c in clues)}"
+
+
+def _test(guess: Code, code: Code) -> str:
+    """The comparison of a guess with a code, colour by colour, and its feedback."""
+    compared = " ".join(f"{colour} {mark}" for colour, mark in zip(guess, _marks(guess, code), strict=True))
+    return f"{compared} {clue(guess, code).counts}"
 
 
 def _feedback(random: Random, problem: Problem) -> Document:
     """The feedback to one guess."""
     guess, code = (tuple(random.sample(COLOURS, problem.info["pegs"])) for _ in range(2))
-    return f"feedback {' '.join(guess)} : {' '.join(code)}", clue(guess, code).counts
+    return f"feedback {' '.join(guess)} : {' '.join(code)}", _test(guess, code)
 
 
 def _clues(problem: Problem) -> list[Clue]:

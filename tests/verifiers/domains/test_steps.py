@@ -9,6 +9,10 @@ from astro_factory.verifiers.domains.mastermind import clue
 from tests.verifiers.domains.attacks import CODE, GUESS, KIN, SORT
 from tests.verifiers.domains.test_domains import GYM
 
+TESTED = (
+    "try blue yellow green : red absent blue elsewhere green placed 1 1 , blue placed white absent black absent 1 0 , "
+    "white absent green elsewhere red absent 0 1"
+)
 STEPS = [
     (GUESS, [], "try 8", "try 8 : 24 29 1 , 32 33 6"),
     (GUESS, [], "8", "try 8 : 24 29 1 , 32 33 6"),
@@ -18,8 +22,8 @@ STEPS = [
     (GUESS, [], "try 8 or 9", None),
     (GUESS, [], "", None),
     (GUESS, ["try 3 : 9 14 0 , 12 13 4"], "try 8", None),
-    (CODE, [], "try blue yellow green", "try blue yellow green : 1 1 , 1 0 , 0 1"),
-    (CODE, [], "blue yellow green : 3 0", "try blue yellow green : 1 1 , 1 0 , 0 1"),
+    (CODE, [], "try blue yellow green", TESTED),
+    (CODE, [], "blue yellow green : 3 0", TESTED),
     (CODE, [], "try blue blue green", None),
     (CODE, [], "try blue yellow", None),
     (CODE, [], "try blue yellow pink", None),
