@@ -11,7 +11,8 @@ The stage, an `evaluate` in a domain that reads states from steps, must be built
                    independent samples
 
 A model that remembers what it has tried repeats less than independent samples do. To succeed more often than they do is
-no sign of memory alone: training also changes single attempts.
+no sign of memory alone: training also changes single attempts. The last line is the share of steps that both arms write
+as the domain would: where a step is a test, a model can trust only exact ones.
 """
 
 import argparse
@@ -111,6 +112,26 @@ def _repeats(problem: Problem, text: str) -> list[bool]:
     return [now > before for before, now in zip([0, *counts], counts, strict=False)]
 
 
+def exact_steps(responses: Iterable[Answered]) -> float:
+    """Share of the steps that stand as the domain would write them; NaN without steps.
+
+    A line is a step if the domain completes it from where the attempt stands, or from the start.
+    """
+    steps, exact = 0, 0
+    for problem, text, _ in responses:
+        verifier, path = get_verifier(problem.verifier), list[str]()
+        for line in map(str.strip, text.splitlines()):
+            for before in (path, []):
+                if (written := verifier.complete_step(problem, before, line)) is not None:
+                    steps += 1
+                    exact += written == line
+                    path = [*before, written]
+                    break
+            if verifier.is_terminal(problem, path):
+                path = []
+    return exact / steps if steps else nan
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", help="SPEC:STAGE of a built evaluate stage")
@@ -132,11 +153,14 @@ def main() -> None:
     samples = by_problem(read_table(folders[stage] / "samples.parquet"))
     correct = [sum(row["outcome"] == Outcome.CORRECT for row in arms[options.base]) for arms in samples]
     alone = independent(correct, config.samples_of(options.base), options.most)
-    responses = [
-        (evaluation.problems[key], row["text"], Outcome(row["outcome"]))
-        for key, rows in evaluation.samples_of(options.arm).items()
-        for row in rows
-    ]
+    answers = {
+        arm: [
+            (evaluation.problems[key], row["text"], Outcome(row["outcome"]))
+            for key, rows in evaluation.samples_of(arm).items()
+            for row in rows
+        ]
+        for arm in (options.arm, options.base)
+    }
     puzzles = [
         (evaluation.problems[rows[0]["source"], rows[0]["problem"]], rows)
         for arms in samples
@@ -147,10 +171,11 @@ def main() -> None:
     print(f"{'attempt':>7} {'made':>6} {'independent':>11} {'in context':>10} {'let through':>11}", end="")
     print(f" {'independent':>11} {'in context':>10}")
     for number, (chance, repeat, own) in enumerate(
-        zip(alone, repeats, in_context(responses, options.most), strict=True), 1
+        zip(alone, repeats, in_context(answers[options.arm], options.most), strict=True), 1
     ):
         print(f"{number:7} {own.made:6} {chance:11.3f} {own.right:10.3f} {own.let_through:11.3f}", end="")
         print(f" {repeat:11.3f} {own.repeated:10.3f}")
+    print("exact steps: " + ", ".join(f"{arm} {exact_steps(rows):.3f}" for arm, rows in answers.items()))
 
 
 if __name__ == "__main__":

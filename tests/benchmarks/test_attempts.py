@@ -6,7 +6,9 @@ import pytest
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
-from benchmarks.attempts import Attempt, in_context, independent, independent_repeats
+from benchmarks.attempts import Attempt, exact_steps, in_context, independent, independent_repeats
+from tests.verifiers.domains.attacks import CODE, GUESS
+from tests.verifiers.domains.test_steps import TESTED
 
 PUZZLE = Problem("p", "numbers 4 10 3 target 17", "", "countdown", info={"numbers": [4, 10, 3], "target": 17})
 MISS = "10 - 3 = 7 left 4 7\n7 + 4 = 11 left 11"
@@ -50,3 +52,19 @@ def test_attempts_in_context_are_counted_by_states():
         Attempt(3, 1 / 3, 1 / 3, 1 / 3),
         Attempt(0, 0, 0, 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("problem", "text", "exact"),
+    [
+        (PUZZLE, f"{MISS}\nWait , 11 want 17 No .\nGo back to we had 4 10 3\n{HIT}", 1),
+        (PUZZLE, "10 - 3 = 8 left 4 7\n7 + 4 = 11 left 11\nAgain\n10 - 3 = 7 left 4 8", 1 / 3),
+        (GUESS, "try 8 : 24 29 1 , 32 33 6\nWait , 1 6 want 1 6 Yes .\nanswer 8", 1),
+        (GUESS, "try 8 : 24 29 1 , 32 33 5\nWait , 1 5 want 1 6 No .\ntry 8 : 24 29 1 , 32 33 6\nanswer 8", 1 / 2),
+        (CODE, f"{TESTED}\nWait , 1 1 , 1 0 , 0 1 want 1 1 , 1 0 , 0 1 Yes .\nanswer blue yellow green", 1),
+        (CODE, f"{TESTED.replace('elsewhere', 'absent')}\nanswer blue yellow green", 0),
+        (CODE, "answer blue yellow green", nan),
+    ],
+)
+def test_steps_are_compared_with_what_the_domain_writes(problem, text, exact):
+    assert exact_steps([(problem, text, Outcome.CORRECT)]) == pytest.approx(exact, nan_ok=True)
