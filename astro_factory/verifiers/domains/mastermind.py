@@ -5,9 +5,9 @@ colours elsewhere. A model cannot play against an opponent within one response, 
 but for its last guess, and a step tests one candidate: the feedback that each guess would have got from it. The step
 compares colour by colour before it counts, as one would on paper; a small model cannot count what it has not written.
 
-    code of 2 from black blue green red white yellow : red blue 1 0 , yellow black 0 1
-    try black blue : red absent blue placed 1 0 , yellow absent black elsewhere 0 1
-    answer black blue
+    code of 2 from black blue green red white yellow : blue green 0 1 , yellow green 1 0
+    try yellow blue : blue elsewhere green absent 0 1 , yellow placed green absent 1 0
+    answer yellow blue
 """
 
 import re
