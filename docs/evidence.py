@@ -124,9 +124,9 @@ unnoticed. The other rows were measured by their command, and their samples are 
 
 Values are differences of pass@1 with 95 % intervals unless the claim states something else. Over one seed, intervals
 come from a bootstrap over clusters of puzzles; over three seeds, from Student's t over seeds and clusters. They are not
-corrected for the number of rows. **All rows rest on one base model per domain, of 0.2 to two million parameters**, and
-on one set of test puzzles, with choices made on the same puzzles; those of the clean bases rest on bases of their own,
-with choices made on other puzzles (`dev`)."""
+corrected for the number of rows. **A row rests on one base model, of 0.2 to two million
+parameters, unless it says how many**, and on one set of test puzzles, with choices made on the same puzzles; on the
+clean bases choices were made on other puzzles (`dev`)."""
     yield table(
         ("Status", "Rows", "Meaning"), [(name, str(counts[name]), meaning) for name, meaning in _STATUSES.items()]
     )
