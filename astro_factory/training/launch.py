@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import IO, Any, TextIO
 
 from astro_factory.core import stack_dumps
-from astro_factory.core.canonical import digest
 from astro_factory.core.context import Events, Items, StageContext
 from astro_factory.core.devices import torch_device, visible_to
 from astro_factory.core.errors import UserError
 from astro_factory.core.user_code import import_target
+from astro_factory.training.extensions import extensions_folder
 from astro_factory.training.failures import clear_failures, log_tail, raise_first, read_failures, record_failure
 from astro_factory.training.head import Meeting, NodeLost, meet
 from astro_factory.training.launch_settings import Launch
@@ -43,8 +43,6 @@ _PARENT_DEATH = 1
 _POLL_S = 0.2
 _EXIT_S = 15
 """How long torchrun may take to end after its processes."""
-_COMPILE_S = 900
-"""A compiler lock older than this was left by a killed process."""
 
 
 def is_training_process() -> bool:
@@ -172,21 +170,8 @@ def _environment(launch: Launch, grace_s: float) -> dict[str, str]:
     variables.setdefault("OMP_NUM_THREADS", "1")
     if launch.deepspeed and torch_device() != "cuda":
         variables["DS_ACCELERATOR"] = "cpu"
-        variables.setdefault("TORCH_EXTENSIONS_DIR", str(_extensions_folder()))
+        variables.setdefault("TORCH_EXTENSIONS_DIR", str(extensions_folder()))
     return variables
-
-
-def _extensions_folder() -> Path:
-    """Where DeepSpeed compiles its extensions; stale locks are removed, since it would wait for them forever.
-
-    Each environment has its own folder: in PyTorch's default folder, two versions would load each other's libraries.
-    """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "astro-factory" / f"torch-extensions-{digest(sys.prefix)[:12]}"
-    for lock in folder.glob("*/lock"):
-        if time.time() - lock.stat().st_mtime > _COMPILE_S:
-            lock.unlink(missing_ok=True)
-    return folder
 
 
 def _follow(is_running: Callable[[], bool], lines: TextIO, events: Events) -> None:

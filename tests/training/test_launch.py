@@ -110,6 +110,7 @@ def test_a_crash_shows_the_last_lines_of_the_log(inputs, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the first one compiles an extension
 @pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed")
 @pytest.mark.parametrize("stage", [2, 3])
 def test_deepspeed_learns_as_plain_data_parallelism_does(inputs, tmp_path, stage):
@@ -129,6 +130,7 @@ def test_deepspeed_learns_as_plain_data_parallelism_does(inputs, tmp_path, stage
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # the first one compiles an extension
 @pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed")
 def test_deepspeed_resumes_from_its_checkpoint(inputs, tmp_path):
     settings = {"launch": {"processes": 2, "deepspeed": {"zero_stage": 2}}, "epochs": 2, "precision": "bf16"}
