@@ -30,7 +30,8 @@ def extensions_folder() -> Path:
 def _is_held(lock: Path) -> bool:
     """Whether a process compiles: it has its lock open for as long."""
     if _OPEN_FILES.is_dir():
-        return any(_target(opened) == str(lock.resolve()) for opened in Path("/proc").glob("[0-9]*/fd/*"))
+        file = str(lock.resolve())
+        return any(_target(opened) == file for opened in Path("/proc").glob("[0-9]*/fd/*"))
     try:
         return time.time() - lock.stat().st_mtime <= _COMPILE_S
     except FileNotFoundError:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from astro_factory.core.trees import read_trees_with_calls, unpack
+from astro_factory.store.items import StoredItems
 from tests.search.faulty import faulty
 from tests.search.killed import PROBLEMS
 from tests.search.killed import finished as finished_items
@@ -38,8 +39,9 @@ def test_a_search_killed_at_random_moments_loses_only_trees_in_flight(tmp_path, 
     seeds = {
         tree.problem.id: {call.seed for call in tree.calls} for tree in read_trees_with_calls(whole_table(tmp_path))
     }
+    problems = problem_of(tmp_path)
     for process, finished in report["runs"]:
-        known = {seed for name in map(problem_of(tmp_path).get, finished) for seed in seeds[name]}
+        known = {seed for name in map(problems.get, finished) for seed in seeds[name]}
         assert not known & sampled.get(process, Counter()).keys()
         assert set(sampled.get(process, Counter()).values()) <= {1}
 
@@ -50,8 +52,8 @@ def whole_table(root: Path) -> Path:
 
 def problem_of(root: Path) -> dict[str, str]:
     """Problem id by item key."""
-    items, found = root / "items", {}
-    for key in finished_items(items):  # not what a kill left half written under a temporary name
-        [row] = unpack((items / key[:2] / key).read_bytes().partition(b"\n")[2]).to_pylist()
+    items, found = StoredItems(root / "items"), {}
+    for key in finished_items(items.root):  # not what a kill left half written under a temporary name
+        [row] = unpack(items.get(key)).to_pylist()
         found[key] = row["problem"]["id"]
     return found
