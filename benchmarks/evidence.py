@@ -24,8 +24,8 @@ from astro_factory.core.problems import Problem
 from astro_factory.core.tables import read_table
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.evaluation_results import Evaluation
-from astro_factory.evaluation.metrics import solved_at
-from astro_factory.evaluation.report import by_problem, clusters_of, report_from_samples
+from astro_factory.evaluation.metrics import interpolated, solved_at, voted_at
+from astro_factory.evaluation.report import affordable, by_problem, clusters_of, report_from_samples
 from astro_factory.evaluation.report_schema import Report
 from astro_factory.evaluation.seeds import mean_over_seeds
 from astro_factory.evaluation.sequential import Attempts
@@ -122,7 +122,7 @@ def _differences(figure: Figure, export: Export) -> list[float]:
     Raises:
         ValueError: for a figure that is not known problem by problem.
     """
-    known = figure.kind in ("paired", "sample_and_check", "check_steps")
+    known = figure.kind in ("paired", "vote", "sample_and_check", "check_steps")
     if not known or figure.metric.partition("[")[0] not in _FIRST:
         raise ValueError(f"no figure over seeds of the kind '{figure.kind}' and the metric '{figure.metric}'")
     samples = Comparison.model_validate(export.about["comparison"]).suite.samples
@@ -131,6 +131,10 @@ def _differences(figure: Figure, export: Export) -> list[float]:
     solved = [solved_at(rows, 1) for rows in ours]
     if figure.kind == "paired":
         theirs = [solved_at(arms[figure.baseline][:samples], 1) for arms in table]
+    elif figure.kind == "vote":
+        others = [arms[figure.baseline] for arms in table]
+        _, votes = affordable(ours, others)
+        theirs = [interpolated(voted_at, rows, votes) for rows in others]
     else:
         attempts = Attempts([arms[figure.baseline] for arms in table], check_steps=figure.kind == "check_steps")
         tokens = fmean(fmean(row["tokens"] for row in rows) for rows in ours)

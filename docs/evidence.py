@@ -32,6 +32,30 @@ _STATUSES: dict[Status, str] = {
 }
 
 
+_IN_SHORT_HEAD = (
+    "One response of the model that backtracks, minus",
+    "the direct arm, as many training tokens",
+    "its vote",
+    "the base sampled until a check accepts",
+    "the same with a check of its steps",
+)
+_IN_SHORT = {
+    "Quickstart, after fine-tuning": ("matched.sft", "matched.vote", "matched.base-check", "matched.base-steps"),
+    "Quickstart, after RL": ("matched.rl", "", "seeds.check", "seeds.steps"),
+    "Its traces on a clean base": ("clean0.direct", "clean0.vote", "clean0.check", ""),
+    "On a base that never practised the check": ("unchecked.direct", "unchecked.vote", "unchecked.check", ""),
+    "With 0.3 million parameters": ("small.direct", "small.vote", "small.check", ""),
+    "Best recipe, clean bases": ("recipe0.direct", "", "recipe.check", "recipe.steps"),
+    "Best recipe with direct solutions beside it": ("", "", "mixed.check", "mixed.steps"),
+    "Number guessing": ("guess.bases-direct", "guess.bases-vote", "guess.bases-check", ""),
+    "Mastermind": ("mastermind-compared.direct", "mastermind-compared.vote", "mastermind-compared.check", ""),
+    "Sorting": ("sorting.direct", "sorting.vote", "sorting.check", ""),
+    "Kinship": ("kinship.direct", "kinship.vote", "", ""),
+    "SmolLM2 on GSM8K": ("smollm.astro", "", "", ""),
+}
+"""Each setting with the ids of its rows, in the order of the head; empty where nothing was measured."""
+
+
 class Figure(BaseModel):
     """How a claim's value is computed from an export in docs/samples."""
 
@@ -48,8 +72,8 @@ class Figure(BaseModel):
     limit: float = 0
     """Budget in tokens, for `at_limit`."""
     others: list[str] = Field(default_factory=list)
-    """Exports of other seeds. The figure, a `paired` pass@1, `sample_and_check` or `check_steps`, is then the mean over
-    all of them, with an interval over seeds and clusters."""
+    """Exports of other seeds. The figure, a `paired` pass@1, `vote`, `sample_and_check` or `check_steps`, is then the
+    mean over all of them, with an interval over seeds and clusters."""
 
     @property
     def exports(self) -> list[str]:
@@ -130,6 +154,13 @@ clean bases choices were made on other puzzles (`dev`)."""
     yield table(
         ("Status", "Rows", "Meaning"), [(name, str(counts[name]), meaning) for name, meaning in _STATUSES.items()]
     )
+    yield f"""\
+## In short
+
+Differences of pass@1 with 95 % intervals: above 0 the model that backtracks is better. In the last three columns the
+control has as many tokens as the response. One seed, unless a cell says more.
+
+{in_short(rows)}"""
     yield """\
 ## Accuracy against tokens
 
@@ -157,6 +188,19 @@ The same for [the best recipe on a clean base](findings.md#search-in-the-model-a
             yield table(("Claim", "Control that is missing"), [(row.claim, row.control) for row in own])
         if commands := [command for command in dict.fromkeys(row.command for row in own) if command]:
             yield "\n".join(["```", *commands, "```"])
+
+
+def in_short(rows: list[Claim]) -> str:
+    """A table of the settings, each against the controls."""
+    named = {row.id: row for row in rows}
+    cells = [[_short(named[name]) if name else "-" for name in names] for names in _IN_SHORT.values()]
+    return table(_IN_SHORT_HEAD, [(setting, *own) for setting, own in zip(_IN_SHORT, cells, strict=True)])
+
+
+def _short(row: Claim) -> str:
+    if row.bases > 1:
+        return f"{_value(row)}, {row.bases} bases"
+    return f"{_value(row)}, {len(row.seeds)} seeds" if len(row.seeds) > 1 else _value(row)
 
 
 def _value(row: Claim) -> str:

@@ -174,9 +174,8 @@ def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, s
     ours = [arms[arm][:samples] for arms in table]
     theirs = [arms[baseline] for arms in table]
     tokens = {arm: _mean_tokens(ours), baseline: _mean_tokens(theirs)}
-    wanted = tokens[arm] / max(tokens[baseline], 1.0)  # no sample costs less than a token
     available = len(theirs[0])
-    votes = min(max(wanted, 1.0), float(available))
+    wanted, votes = affordable(ours, theirs)
     solved = [solved_at(rows, 1) for rows in ours]
     voted = [interpolated(voted_at, rows, votes) for rows in theirs]
     oracle = [interpolated(solved_at, rows, votes) for rows in theirs]
@@ -238,6 +237,13 @@ def _curves(table: Table, comparison: Comparison) -> list[TokenCurve]:
             points = [point(limit, attempts.at(limit)) for limit in limits]
             curves.append(TokenCurve(arm=arm, control=control, points=points))
     return curves
+
+
+def affordable(ours: Sequence[Samples], theirs: Sequence[Samples]) -> tuple[float, float]:
+    """How many samples of `theirs` cost as many tokens as one of `ours`, on average over the problems: the ratio, and
+    the same within what can vote, from one sample to all."""
+    wanted = _mean_tokens(ours) / max(_mean_tokens(theirs), 1.0)  # no sample costs less than a token
+    return wanted, min(max(wanted, 1.0), float(len(theirs[0])))
 
 
 def _mean_tokens(problems: Sequence[Samples]) -> float:
