@@ -41,7 +41,7 @@ _IN_SHORT_HEAD = (
 )
 _IN_SHORT = {
     "Quickstart, after fine-tuning": ("matched.sft", "matched.vote", "matched.base-check", "matched.base-steps"),
-    "Quickstart, after RL": ("matched.rl", "", "seeds.check", "seeds.steps"),
+    "Quickstart, after RL": ("matched.rl", "matched.rl-vote", "seeds.check", "seeds.steps"),
     "Its traces on clean bases": ("clean.direct", "clean.vote", "clean.check", "clean.steps"),
     "On a base that never practised the check": ("unchecked.direct", "unchecked.vote", "unchecked.check", ""),
     "With 0.3 million parameters": ("small.direct", "small.vote", "small.check", ""),
