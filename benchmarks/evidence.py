@@ -25,7 +25,7 @@ from astro_factory.core.tables import read_table
 from astro_factory.evaluation.comparison import Comparison
 from astro_factory.evaluation.evaluation_results import Evaluation
 from astro_factory.evaluation.metrics import interpolated, solved_at, voted_at
-from astro_factory.evaluation.report import affordable, by_problem, clusters_of, report_from_samples
+from astro_factory.evaluation.report import affordable, by_problem, clusters_of, mean_tokens, report_from_samples
 from astro_factory.evaluation.report_schema import Report
 from astro_factory.evaluation.seeds import mean_over_seeds
 from astro_factory.evaluation.sequential import Attempts
@@ -131,14 +131,14 @@ def _differences(figure: Figure, export: Export) -> list[float]:
     solved = [solved_at(rows, 1) for rows in ours]
     if figure.kind == "paired":
         theirs = [solved_at(arms[figure.baseline][:samples], 1) for arms in table]
-    elif figure.kind == "vote":
-        others = [arms[figure.baseline] for arms in table]
-        _, votes = affordable(ours, others)
-        theirs = [interpolated(voted_at, rows, votes) for rows in others]
     else:
-        attempts = Attempts([arms[figure.baseline] for arms in table], check_steps=figure.kind == "check_steps")
-        tokens = fmean(fmean(row["tokens"] for row in rows) for rows in ours)
-        theirs = list(attempts.at(attempts.limit_for(tokens)).correct)
+        others, tokens = [arms[figure.baseline] for arms in table], mean_tokens(ours)
+        if figure.kind == "vote":
+            _, votes = affordable(tokens, mean_tokens(others), len(others[0]))
+            theirs = [interpolated(voted_at, rows, votes) for rows in others]
+        else:
+            attempts = Attempts(others, check_steps=figure.kind == "check_steps")
+            theirs = list(attempts.at(attempts.limit_for(tokens)).correct)
     return [own - other for own, other in zip(solved, theirs, strict=True)]
 
 

@@ -173,9 +173,9 @@ def _equal_tokens(table: Table, bootstrap: Bootstrap, arm: str, baseline: str, s
     """
     ours = [arms[arm][:samples] for arms in table]
     theirs = [arms[baseline] for arms in table]
-    tokens = {arm: _mean_tokens(ours), baseline: _mean_tokens(theirs)}
+    tokens = {arm: mean_tokens(ours), baseline: mean_tokens(theirs)}
     available = len(theirs[0])
-    wanted, votes = affordable(ours, theirs)
+    wanted, votes = affordable(tokens[arm], tokens[baseline], available)
     solved = [solved_at(rows, 1) for rows in ours]
     voted = [interpolated(voted_at, rows, votes) for rows in theirs]
     oracle = [interpolated(solved_at, rows, votes) for rows in theirs]
@@ -239,14 +239,15 @@ def _curves(table: Table, comparison: Comparison) -> list[TokenCurve]:
     return curves
 
 
-def affordable(ours: Sequence[Samples], theirs: Sequence[Samples]) -> tuple[float, float]:
-    """How many samples of `theirs` cost as many tokens as one of `ours`, on average over the problems: the ratio, and
-    the same within what can vote, from one sample to all."""
-    wanted = _mean_tokens(ours) / max(_mean_tokens(theirs), 1.0)  # no sample costs less than a token
-    return wanted, min(max(wanted, 1.0), float(len(theirs[0])))
+def affordable(tokens: float, cost: float, available: int) -> tuple[float, float]:
+    """How many samples of `cost` tokens each `tokens` buy: the ratio, and the same within what can vote, from one
+    sample to all that are available."""
+    wanted = tokens / max(cost, 1.0)  # no sample costs less than a token
+    return wanted, min(max(wanted, 1.0), float(available))
 
 
-def _mean_tokens(problems: Sequence[Samples]) -> float:
+def mean_tokens(problems: Sequence[Samples]) -> float:
+    """Tokens of a sample, averaged over each problem's samples and then over the problems."""
     return sum(sum(row["tokens"] for row in rows) / len(rows) for rows in problems) / len(problems)
 
 

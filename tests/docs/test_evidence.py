@@ -183,7 +183,7 @@ def test_the_readme_shows_the_recomputed_figures(exports):
     for name, numbers in printed.items():
         found = (named[name].value, named[name].low, named[name].high)
         assert [float(number) for number in numbers] == pytest.approx(found, abs=0.00051), name
-    assert in_short(CLAIMS) in text
+    assert in_short(CLAIMS) in text, "copy the table of docs/evidence.md"
 
 
 def test_tables_are_those_that_were_exported(exports, tmp_path):
