@@ -1,31 +1,27 @@
 """Finds adapters that do not fit their model, or the engine that samples from them, from configs alone."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from astro_factory.core.adapters import module_fault, rank_fault, vllm_rank_fault
 from astro_factory.core.errors import Diagnostic
 from astro_factory.core.graph import Graph, GraphNode
-from astro_factory.core.model_shapes import ModelShape, read_shape_file
+from astro_factory.core.model_shapes import ModelShape
 from astro_factory.engines.config import VllmConfig
-from astro_factory.stages import stage_kind
+from astro_factory.runtime.node_shapes import node_shapes, shapes_by_config_name
 from astro_factory.training.settings import LoraAdapter, TrainingConfig
 
 
 def adapter_faults(graph: Graph, names: Collection[str]) -> list[Diagnostic]:
     """For these stages: E530 for an adapter of a module that its model, of known shape, does not have, and E534 for one
     of a rank that the model, or the engine that is to sample from it, cannot have."""
-    shapes: dict[str, ModelShape] = {}
+    shapes = node_shapes(graph.nodes)
     found: list[Diagnostic] = []
     for name, node in graph.nodes.items():
-        known = shapes_by_config_name(node, shapes)
-        if shape := shape_of(node, known):
-            shapes[name] = shape
         if name not in names:
             continue
         if isinstance(node.config, TrainingConfig) and node.config.adapter:
-            model = known.get(node.config.model)
+            model = shapes_by_config_name(node, shapes).get(node.config.model)
             if model and (found_here := _fault(node.config.adapter, model)):
                 field, fault = found_here
                 found.append(replace(fault, place=node.locate(("adapter", field)) or node.place))
@@ -53,20 +49,3 @@ def _too_large_for_vllm(graph: Graph, node: GraphNode) -> Iterator[Diagnostic]:
             continue
         if fault := vllm_rank_fault(config.adapter.rank, source):
             yield replace(fault, place=graph.nodes[source].locate(("adapter", "rank")) or node.place)
-
-
-def shape_of(node: GraphNode, shapes: Mapping[str, ModelShape]) -> ModelShape | None:
-    """The shape of the model that a node makes, as far as known.
-
-    Args:
-        shapes: of the models that it reads, by the names in its config.
-    """
-    for folder in node.files.values():
-        if (file := Path(folder) / "config.json").is_file():
-            return read_shape_file(file)
-    return stage_kind(node.module).shape(node.config, shapes)
-
-
-def shapes_by_config_name(node: GraphNode, shapes: Mapping[str, ModelShape]) -> dict[str, ModelShape]:
-    """The shapes of the models that a node reads, by the names in its config."""
-    return {name: shapes[source] for name, source in node.reads.items() if source in shapes}

@@ -1,7 +1,8 @@
 """Estimates of what the stages of a plan will take, from their configs and from earlier runs.
 
 An amount is a mean rate per unit of work times the number of units. The rate comes from the latest runs of the same
-stage of the spec or, if there are none, of the same kind. Time is estimated only from runs on this kind of machine.
+stage of the spec or, if there are none, of the same kind. Time is estimated only from runs on this kind of machine;
+it, and the bytes of a model, are taken as proportional to the number of parameters where that is known.
 Without earlier runs only the limits that follow from the config are known, and the rest stays unknown. A search whose
 first trees are in the store, from `probe` or an interrupted build, is extrapolated from these.
 """
@@ -13,10 +14,12 @@ from typing import Any
 
 from astro_factory.core.context import StageContext
 from astro_factory.core.graph import GraphNode
+from astro_factory.core.model_shapes import ModelShape
 from astro_factory.core.plans import Hit, Import, Plan, PlannedNode, ToRun
 from astro_factory.core.workload import Extrapolation, Workload
 from astro_factory.runtime.costs import Cost, input_rows, machine_kind, read_costs, workload_of
 from astro_factory.runtime.events import EventSender
+from astro_factory.runtime.node_shapes import node_shapes, parameters
 from astro_factory.runtime.provenance import environment
 from astro_factory.runtime.resources import processors
 from astro_factory.stages import stage_kind
@@ -72,6 +75,7 @@ def estimates(plan: Plan, store: Store) -> dict[str, Estimate]:
     limits: dict[str, float | None] = {}  # rows at most: earlier runs may have had fewer
     found: dict[str, Estimate] = {}
     history: dict[tuple[str, str], list[Cost]] = {}
+    shapes = node_shapes({name: item.node for name, item in plan.nodes.items()})
     for name, item in plan.nodes.items():
         workload = workload_of(item.node, input_rows(item.node, rows))
         if isinstance(item, Hit | Import):
@@ -81,7 +85,8 @@ def estimates(plan: Plan, store: Store) -> dict[str, Estimate]:
         kind = (item.node.section, item.node.kind)
         if kind not in history:
             history[kind] = read_costs(store, item.node)
-        estimate = _estimate(item.node, plan.graph.name, workload, most, history[kind], machine)
+        earlier = [_for_size(cost, item.node, shapes) for cost in history[kind]]
+        estimate = _estimate(item.node, plan.graph.name, workload, most, earlier, machine)
         found[name] = _with_items(estimate, extrapolation(plan, item, store), processors(item.node)[0])
         limits[name] = most.rows or getattr(item.node.config, "limit", None)
         rows[name] = min((count for count in (found[name].rows, limits[name]) if count is not None), default=None)
@@ -153,6 +158,16 @@ def _estimate(
         most_calls=most.calls,
         most_tokens=most.tokens,
     )
+
+
+def _for_size(cost: Cost, node: GraphNode, shapes: Mapping[str, ModelShape]) -> Cost:
+    """An earlier run as it would be with the node's model; unchanged if the size of either model is unknown."""
+    size = parameters(node, shapes)
+    if not (size and cost.parameters):
+        return cost
+    ratio = size / cost.parameters
+    makes_model = node.name in shapes and cost.rows is None
+    return replace(cost, seconds=cost.seconds * ratio, bytes=round(cost.bytes * (ratio if makes_model else 1)))
 
 
 def _scaled(units: float, runs: Sequence[Cost], amount: Callable[[Cost], float | None]) -> float | None:

@@ -16,9 +16,9 @@ from astro_factory.core.model_shapes import ModelShape
 from astro_factory.core.plans import Hit, Import, Plan
 from astro_factory.core.requirements import Changes, Requirements
 from astro_factory.core.workload import Workload
-from astro_factory.plan.adapter_modules import shape_of, shapes_by_config_name
 from astro_factory.plan.fit import fitting_processes, gpu_fault, has_gpus, require_usable_gpus
 from astro_factory.runtime.costs import input_rows, workload_of
+from astro_factory.runtime.node_shapes import node_shapes, shapes_by_config_name
 from astro_factory.runtime.resources import declared
 from astro_factory.stages import stage_kind
 
@@ -62,14 +62,12 @@ def predictions(plan: Plan, machine: Machine) -> dict[str, Prediction]:
 
     Without a GPU everything fits: what a CPU cannot hold is slow or fails, and no rule of ours decides about it.
     """
-    shapes: dict[str, ModelShape] = {}
+    shapes = node_shapes({name: item.node for name, item in plan.nodes.items()})
     rows: dict[str, float | None] = {}
     assumed: set[str] = set()
     found: dict[str, Prediction] = {}
     for name, item in plan.nodes.items():
         node = item.node
-        if shape := shape_of(node, shapes_by_config_name(node, shapes)):
-            shapes[name] = shape
         workload = workload_of(node, input_rows(node, rows))
         known = {source: count for source, count in rows.items() if source not in assumed}
         if workload.units is not None and workload_of(node, input_rows(node, known)).units is None:

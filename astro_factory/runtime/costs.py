@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from astro_factory.core.graph import GraphNode
+from astro_factory.core.graph import Graph, GraphNode
 from astro_factory.core.results import Provenance, Result
 from astro_factory.core.workload import Rows, Workload
+from astro_factory.runtime.node_shapes import node_shapes, parameters
 from astro_factory.runtime.provenance import Environment
 from astro_factory.runtime.resources import processors
 from astro_factory.stages import stage_kind
@@ -41,6 +42,8 @@ class Cost:
     tokens: float
     rows: float | None
     bytes: int
+    parameters: int | None = None
+    """Of the model, or the largest of several; None if there is none or its shape is unknown."""
 
 
 def workload_of(node: GraphNode, rows: Rows) -> Workload:
@@ -60,14 +63,14 @@ def machine_kind(environment: Environment | Provenance) -> str:
     return ", ".join(filter(None, [environment.get("machine", "?"), *processors]))
 
 
-def append_cost(store: Store, spec: str, node: GraphNode, rows: Mapping[str, float | None], result: Result) -> None:
+def append_cost(store: Store, graph: Graph, node: GraphNode, rows: Mapping[str, float | None], result: Result) -> None:
     """Add a line for a run; `rows` has the row counts of its inputs by node."""
     workload = workload_of(node, input_rows(node, rows))
     if not workload.units:
         return
     spent, (count, processor) = result.provenance, processors(node)
     cost = Cost(
-        spec=spec,
+        spec=graph.name,
         stage=node.name.partition("[")[0],
         unit=workload.unit,
         units=workload.units,
@@ -78,6 +81,7 @@ def append_cost(store: Store, spec: str, node: GraphNode, rows: Mapping[str, flo
         tokens=spent.get("tokens", 0),
         rows=spent.get("rows"),
         bytes=sum(entry["size"] for entry in result.outputs.values()),
+        parameters=parameters(node, node_shapes(graph.nodes)),
     )
     path = _path(store, node)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -205,7 +205,7 @@ def _run(
     }
     result = store.commit(planned.key, planned.record, staging / "out", provenance, staging / ITEMS)
     known = {name: results[name].provenance.get("rows") for name in planned.node.references}
-    append_cost(store, plan.graph.name, planned.node, known, result)
+    append_cost(store, plan.graph, planned.node, known, result)
     shutil.rmtree(staging, ignore_errors=True)
     return result
 

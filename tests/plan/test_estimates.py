@@ -5,7 +5,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from astro_factory.plan.estimates import Estimate, estimates, totals
-from astro_factory.runtime.costs import Cost, machine_kind, read_costs
+from astro_factory.runtime.costs import Cost, append_cost, machine_kind, read_costs
+from astro_factory.runtime.node_shapes import node_shapes, parameters
 from astro_factory.runtime.provenance import environment
 from astro_factory.search.config import BeamConfig, BestOfNConfig, DfsConfig, MctsConfig, PythonPolicyConfig
 from astro_factory.spec import compile_spec
@@ -146,6 +147,48 @@ def test_runs_that_count_otherwise_say_nothing(bench):
 def test_the_size_of_a_model_does_not_grow_with_the_work(bench):
     keep(bench, "stages.sft", replace(RUN, unit="sequences", units=1.0, calls=0, tokens=0, rows=None, bytes=77))
     assert estimated(bench)["base"].bytes == 77 and estimated(bench)["base"].seconds == 30 * 50
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "unit", "rows", "growth"),
+    [
+        ("stages.sft", "base", "sequences", None, 4),  # the output is a model
+        ("stages.search", "trees", "samples", 100, 1),
+        ("stages.evaluate", "report", "samples", None, 1),
+    ],
+)
+def test_time_grows_with_the_model_and_bytes_if_it_is_the_output(bench, kind, stage, unit, rows, growth):
+    """Of a run that did not keep the size of its model, as those of an older release, the time stays."""
+    own = graph_parameters(bench)
+    run = replace(RUN, unit=unit, calls=0, tokens=0, rows=rows)
+    keep(bench, kind, run)
+    before = estimated(bench)[stage]
+    keep(bench, kind, replace(run, parameters=own))
+    assert estimated(bench)[stage] == before
+    keep(bench, kind, replace(run, parameters=own // 4))
+    after = estimated(bench)[stage]
+    assert after.seconds == pytest.approx(4 * before.seconds, rel=1e-3)
+    assert after.bytes == pytest.approx(growth * before.bytes, rel=1e-3)
+
+
+def test_a_run_is_kept_with_the_size_of_its_model(bench):
+    graph, results = compile_spec(bench.path), bench.run(bench.plan())
+    took = {**environment(), "seconds": 3.0}
+    kept = {}
+    for name in ("blank", "base", "report", "drill"):
+        node = graph.nodes[name]
+        append_cost(bench.store, graph, node, {"drill": 10, "train": 50}, replace(results[name], provenance=took))
+        kept[name] = read_costs(bench.store, node)[-1].parameters
+    own = graph_parameters(bench)
+    assert kept == {"blank": own, "base": own, "report": own, "drill": None} and own > 100_000
+
+
+def graph_parameters(bench: Bench) -> int:
+    """The size of the model that `models.init` makes by default."""
+    graph = compile_spec(bench.path)
+    size = parameters(graph.nodes["blank"], node_shapes(graph.nodes))
+    assert size
+    return size
 
 
 def test_rows_that_are_told_reach_what_follows(bench):
