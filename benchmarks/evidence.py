@@ -106,18 +106,21 @@ def figure_of(report: Report, figure: Figure) -> tuple[float, float, float]:
 
 def over_seeds(figure: Figure, exports: Sequence[Export]) -> tuple[list[float], tuple[float, float, float]]:
     """The figure of each seed's export, and their mean with an interval over seeds and clusters of problems."""
-    rows, each = [], []
+    known, at_least, places, each = [], [], [], []
     for seed, export in enumerate(exports):
-        differences = _differences(figure, export)
+        differences, if_solved = _differences(figure, export)
         each.append(fmean(differences))
-        clusters = clusters_of(by_problem(export.rows))
-        rows += [(value, cluster, seed) for value, cluster in zip(differences, clusters, strict=True)]
-    found = mean_over_seeds(*zip(*rows, strict=True))
-    return each, (found.value, found.low, found.high)
+        known += differences
+        at_least += if_solved
+        places += [(cluster, seed) for cluster in clusters_of(by_problem(export.rows))]
+    clusters, seeds = zip(*places, strict=True)
+    found = mean_over_seeds(known, clusters, seeds)
+    return each, (found.value, mean_over_seeds(at_least, clusters, seeds).low, found.high)
 
 
-def _differences(figure: Figure, export: Export) -> list[float]:
-    """The difference of each problem: pass@1 of the arm minus what the figure compares it with.
+def _differences(figure: Figure, export: Export) -> tuple[list[float], list[float]]:
+    """The difference of each problem: pass@1 of the arm minus what the figure compares it with; and what it would be if
+    each run of a loop that ran out of samples had ended correctly.
 
     Raises:
         ValueError: for a figure that is not known problem by problem.
@@ -128,7 +131,7 @@ def _differences(figure: Figure, export: Export) -> list[float]:
     samples = Comparison.model_validate(export.about["comparison"]).suite.samples
     table = by_problem(export.rows)
     ours = [arms[figure.arm][:samples] for arms in table]
-    solved = [solved_at(rows, 1) for rows in ours]
+    solved, ran_out = [solved_at(rows, 1) for rows in ours], [0.0] * len(ours)
     if figure.kind == "paired":
         theirs = [solved_at(arms[figure.baseline][:samples], 1) for arms in table]
     else:
@@ -138,8 +141,10 @@ def _differences(figure: Figure, export: Export) -> list[float]:
             theirs = [interpolated(voted_at, rows, votes) for rows in others]
         else:
             attempts = Attempts(others, check_steps=figure.kind == "check_steps")
-            theirs = list(attempts.at(attempts.limit_for(tokens)).correct)
-    return [own - other for own, other in zip(solved, theirs, strict=True)]
+            found = attempts.at(attempts.limit_for(tokens))
+            theirs, ran_out = list(found.correct), list(found.exhausted)
+    known = [own - other for own, other in zip(solved, theirs, strict=True)]
+    return known, [value - share for value, share in zip(known, ran_out, strict=True)]
 
 
 def recomputed(rows: list[Claim], exports: dict[str, Export]) -> list[Claim]:

@@ -206,14 +206,15 @@ def _sequential(bootstrap: Bootstrap, solved: Sequence[float], attempts: Attempt
     limit = attempts.limit_for(tokens)
     found = attempts.at(limit)
     difference = _difference(bootstrap, solved, list(found.correct))
+    if_solved = _difference(bootstrap, solved, list(found.correct + found.exhausted))
     return SampleAndCheck(
         limit=limit,
         tokens=round(float(found.tokens.mean()), _DIGITS),
         value=rounded(bootstrap.interval(list(found.correct))),
         difference=difference.value,
-        low=difference.low,
+        low=if_solved.low,
         high=difference.high,
-        exhausted=round(found.exhausted, _DIGITS),
+        exhausted=round(float(found.exhausted.mean()), _DIGITS),
     )
 
 
@@ -224,7 +225,7 @@ def _curves(table: Table, comparison: Comparison) -> list[TokenCurve]:
     limits = [share * suite.max_tokens for share in LIMITS]
 
     def point(limit: float, found: AtLimit) -> CurvePoint:
-        tokens, exhausted = round(float(found.tokens.mean()), _DIGITS), round(found.exhausted, _DIGITS)
+        tokens, exhausted = (round(float(each.mean()), _DIGITS) for each in (found.tokens, found.exhausted))
         value = rounded(bootstrap.interval(list(found.correct)))
         return CurvePoint(limit=limit, tokens=tokens, value=value, exhausted=exhausted)
 

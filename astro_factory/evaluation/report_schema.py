@@ -88,9 +88,9 @@ class SampleAndCheck(Layout):
     difference: float
     """The arm's pass@1 minus `value`."""
     low: float
-    """Lower end of the difference's interval."""
+    """Lower end of the difference's interval if every run that ran out of samples had ended correctly."""
     high: float
-    """Upper end of the difference's interval."""
+    """Upper end of the difference's interval if none had."""
     exhausted: float
     """Share of runs with budget left when the baseline's samples ran out; more samples would raise `value`."""
 

@@ -5,9 +5,10 @@
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from astro_factory.evaluation.report_schema import ProblemGroup, Report, SampleAndCheck, ValueInterval
+from astro_factory.evaluation.report_schema import EqualTokens, ProblemGroup, Report, SampleAndCheck, ValueInterval
 from astro_factory.evaluation.samples import LATER_MEASURES, MEASURES
 
 if TYPE_CHECKING:
@@ -156,7 +157,18 @@ def warnings_of(report: Report) -> list[str]:
         if unjudged:
             total = sum(outcomes.values())
             lines.append(f"{arm}: {unjudged} of {total} samples could not be judged and count as wrong")
-    return lines
+    return [*lines, *chain.from_iterable(map(_ran_out, report.equal_tokens))]
+
+
+def _ran_out(entry: EqualTokens) -> Iterator[str]:
+    """Where the baseline had too few samples to spend as many tokens as the arm."""
+    pair = f"{entry.arm} - {entry.baseline}"
+    if entry.capped:
+        yield f"{pair}: too few samples for a vote of {entry.votes:.1f}, so it had fewer tokens; raise samples_for"
+    shares = {name: found.exhausted for name in _SEQUENTIAL if (found := getattr(entry, name))}
+    short = [f"{share:.0%} of the runs of {name}" for name, share in shares.items() if share > _EXHAUSTED]
+    if short:
+        yield f"{pair}: too few samples for {' and '.join(short)}, which widens the interval; raise samples_for"
 
 
 def _all_alike(report: Report, arm: str) -> str:

@@ -26,8 +26,8 @@ class AtLimit(NamedTuple):
     """Chance of a correct answer within the budget."""
     tokens: np.ndarray
     """Mean tokens spent."""
-    exhausted: float
-    """Share of runs that had budget left when the samples ran out: where it is large, more samples would do better."""
+    exhausted: np.ndarray
+    """Share of runs that had budget left when the samples ran out: with more samples, each might have been correct."""
 
 
 class Attempts:
@@ -51,7 +51,7 @@ class Attempts:
         done = self._cost <= limit
         tokens = np.where(done, self._cost, np.minimum(self._total, limit))
         out = ~done & (self._total < limit)
-        return AtLimit((done * self._correct).mean(axis=1), tokens.mean(axis=1), float(out.mean()))
+        return AtLimit((done * self._correct).mean(axis=1), tokens.mean(axis=1), out.mean(axis=1))
 
     def limit_for(self, tokens: float) -> int:
         """The largest budget under which the runs spend at most `tokens` on average.
@@ -60,7 +60,7 @@ class Attempts:
         """
         low, high = 0, int(self._total.max()) + 1
         beyond = self.at(high)
-        if beyond.exhausted and beyond.tokens.mean() <= tokens:
+        if beyond.exhausted.any() and beyond.tokens.mean() <= tokens:
             return high
         while high - low > 1:
             middle = (low + high) // 2
@@ -78,7 +78,8 @@ def one_response(problems: Sequence[Samples], limit: float) -> AtLimit:
     """A single response of the arm, cut off without an answer if it is longer than `limit` tokens."""
     tokens = np.array([[row["tokens"] for row in rows] for rows in problems], dtype=float)
     correct = np.array([[row["outcome"] == Outcome.CORRECT for row in rows] for rows in problems])
-    return AtLimit((correct & (tokens <= limit)).mean(axis=1), np.minimum(tokens, limit).mean(axis=1), 0.0)
+    right, spent = correct & (tokens <= limit), np.minimum(tokens, limit)
+    return AtLimit(right.mean(axis=1), spent.mean(axis=1), np.zeros(len(tokens)))
 
 
 def has_check(problems: Sequence[Samples]) -> bool:

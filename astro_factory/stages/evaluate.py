@@ -45,7 +45,7 @@ from astro_factory.verifiers.domain_check import domain_check
 from astro_factory.verifiers.pool import worker_count
 
 OUTPUT = ArtifactType.REPORT
-VERSION = 5
+VERSION = 6
 HEAVY = True
 
 __all__ = ["HEAVY", "OUTPUT", "VERSION", "Config", "cores", "estimate", "gpus", "lighter", "requirements", "run"]

@@ -125,6 +125,12 @@ def evenly_spaced(response: str) -> str:
     return "\n".join(" ".join(line.split()) for line in response.split("\n"))
 
 
+def end_of_part(response: str, start: int, stop: int, index: int) -> int:
+    """Where the part of this index ends in a list with commas, `response[start:stop]`; at `stop` if there are fewer."""
+    parts = response[start:stop].split(",")
+    return start + len(",".join(parts[: index + 1]))
+
+
 def _asked(word: str, attempts: list[tuple[str, list[str]]]) -> Document:
     """Attempts in one document: the first question is the user's, the others stand above their attempts."""
     (first, lines), *others = attempts

@@ -7,7 +7,7 @@ import pytest
 
 from astro_factory.core.problems import Problem
 from astro_factory.evaluation.report_schema import Report
-from astro_factory.evaluation.report_tables import headline_grids
+from astro_factory.evaluation.report_tables import comparison_text, headline_grids
 from astro_factory.evaluation.sequential import Attempts, has_check, one_response
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.domain_check import domain_check
@@ -25,12 +25,12 @@ def test_a_run_by_hand():
     # from the first sample 10 + 20 + 30 tokens, from the second 20 + 30, from the third 30
     for limit, correct, tokens in ((29, 0, 29), (30, 1 / 3, 30), (50, 2 / 3, (50 + 50 + 30) / 3), (60, 1, 140 / 3)):
         found = attempts.at(limit)
-        assert (found.correct[0], found.tokens[0], found.exhausted) == pytest.approx((correct, tokens, 0))
+        assert (found.correct[0], found.tokens[0], found.exhausted[0]) == pytest.approx((correct, tokens, 0))
 
 
 def test_runs_without_samples_left_are_counted():
     found = Attempts([checked(rows_of("a", "1", "ww")), checked(rows_of("a", "2", "cw"))]).at(100)
-    assert found.exhausted == 0.5
+    assert found.exhausted.tolist() == [1, 0]
     assert found.tokens.tolist() == [20, 15]  # a run that starts with the wrong sample needs both
 
 
@@ -41,9 +41,9 @@ def test_a_budget_that_the_samples_cannot_spend_exhausts_them(problems, early):
     rows = [checked(rows_of("a", str(place), outcomes)) for place, outcomes in enumerate(problems)]
     attempts = Attempts([[row | {"fails_after": early} for row in own] for own in rows], check_steps=early is not None)
     limit = attempts.limit_for(100)
-    assert attempts.at(limit).exhausted == sum(outcomes == "www" for outcomes in problems) / len(problems)
+    assert attempts.at(limit).exhausted.tolist() == [outcomes == "www" for outcomes in problems]
     assert attempts.at(limit).tokens == pytest.approx(attempts.at(10**6).tokens)
-    assert attempts.at(attempts.limit_for(5)).exhausted == 0
+    assert not attempts.at(attempts.limit_for(5)).exhausted.any()
 
 
 def test_a_check_may_accept_a_wrong_answer():
@@ -101,6 +101,21 @@ def test_the_report_has_the_control_and_its_curves():
     assert [point["limit"] for point in curves["a", "one_response"]] == [10, 15, 20, 30, 40]
     assert [point["value"]["value"] for point in curves["a", "one_response"]] == [0, 0, 0, 1, 1]
     assert [point["value"]["value"] for point in curves["b", "sample_and_check"]][:5] == [0.25, 0.25, 0.5, 0.75, 1]
+
+
+def test_a_run_without_samples_left_may_have_become_right_or_not():
+    """The control has not spent as many tokens as the arm, so its value is only known to lie between the two."""
+    samples = [row for name in "123456" for row in checked(rows_of("a", name, "cc", tokens=60))]
+    samples += [row for name in "12345" for row in checked(rows_of("b", name, "wwcw", tokens=10))]
+    samples += checked(rows_of("b", "6", "wwww", tokens=10))
+    compared = comparison(2, arms=("a", "b"), equal_tokens=[("a", "b")], samples_for={"b": 4}, suite={"max_tokens": 80})
+    report = report_of(samples, compared)
+    (control,) = (entry["sample_and_check"] for entry in report["equal_tokens"])
+    assert (control["tokens"], control["exhausted"]) == pytest.approx((27.5, 1 / 6), abs=1e-4)
+    assert control["difference"] == pytest.approx(1 / 6, abs=1e-4)
+    assert control["low"] == 0 and control["high"] > 1 / 6  # had they been right, the arm would not be better
+    warnings = comparison_text(Report.model_validate(report))
+    assert "a - b: too few samples for 17% of the runs of sample_and_check" in warnings
 
 
 def test_a_check_of_the_steps_does_not_pay_for_the_rest_of_a_failed_attempt():

@@ -16,13 +16,14 @@ from typing import ClassVar, NamedTuple
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.verifiers.base import StatedStep
-from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain, evenly_spaced
+from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain, end_of_part, evenly_spaced
 
 CONDITIONS = 2
 LARGEST = 999
 """Numbers have at most three digits."""
 _STEP = re.compile(r"(?:try )?([0-9]{1,3})(?: :.*)?")
 _STATED = re.compile(r"^try ([0-9]{1,3}) : ", re.MULTILINE)
+_TEST = re.compile(r"^[ \t]*try[ \t]+([0-9]{1,3})[ \t]*:(.*)$", re.MULTILINE)
 _ANSWER = re.compile(r"^[ \t]*answer\b(.*)$", re.MULTILINE)
 _NUMBER = re.compile(r"[ \t]*([0-9]{1,3})[ \t\r]*")
 
@@ -107,6 +108,18 @@ class GuessNumber(PuzzleDomain):
     def accepts(self, problem: Problem, response: str) -> bool:
         """The question states the conditions, so the verdict itself needs no known answer."""
         return self.verify(problem, response).correct
+
+    def fails_at(self, problem: Problem, response: str) -> int | None:
+        """Behind the remainder of the first condition that the number of the last test does not meet."""
+        tests = list(_TEST.finditer(response))
+        if not tests:
+            return None
+        last, conditions = tests[-1], _conditions(problem)
+        x = int(last[1])
+        if not 1 <= x <= problem.info["largest"]:
+            return last.start(2)
+        missed = next((place for place, c in enumerate(conditions) if not c.meets(x)), None)
+        return None if missed is None else end_of_part(response, last.start(2), last.end(2), missed)
 
     def complete_step(self, problem: Problem, steps: Sequence[str], text: str) -> str | None:
         """The test of the candidate with everything but the candidate calculated anew."""

@@ -21,6 +21,7 @@ from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain, ev
 LARGEST = 99
 _STEP = re.compile(r"(?:take )?([0-9]{1,9})(?: left.*)?")
 _STATED = re.compile(r"^take ([0-9]{1,9}) left((?: [0-9]{1,9})*)$", re.MULTILINE)
+_TAKEN = re.compile(r"^[ \t]*take[ \t]+([0-9]{1,9})[ \t]+left((?:[ \t]+[0-9]{1,9})*)[ \t\r]*$", re.MULTILINE)
 _ANSWER = re.compile(r"^[ \t]*answer\b(.*)$", re.MULTILINE)
 _NUMBERS = re.compile(r"(?:[ \t]*\b[0-9]{1,9}\b)+[ \t\r]*")
 
@@ -76,6 +77,17 @@ class Sorting(PuzzleDomain):
     def accepts(self, problem: Problem, response: str) -> bool:
         """Whether an order is ascending can be seen without knowing it, so the verdict needs no known answer."""
         return self.verify(problem, response).correct
+
+    def fails_at(self, problem: Problem, response: str) -> int | None:
+        """Behind the first step that leaves a smaller number than it takes, and that no later one goes back before."""
+        wrong: tuple[int, int] | None = None  # how many numbers the step leaves, and where it ends
+        for step in _TAKEN.finditer(response):
+            left = [int(number) for number in step[2].split()]
+            if wrong and len(left) >= wrong[0]:
+                wrong = None
+            if not wrong and left and min(left) < int(step[1]):
+                wrong = len(left), step.end(2)
+        return wrong[1] if wrong else None
 
     def complete_step(self, problem: Problem, steps: Sequence[str], text: str) -> str | None:
         """The step with what is left written anew."""

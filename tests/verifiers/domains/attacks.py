@@ -95,3 +95,26 @@ VERDICTS: list[tuple[Problem, str, str, str]] = [
     (KIN, "Jayden is a parent of Edward\nEdward is a parent of Lily", NONE, ""),
     (KIN, "", NONE, ""),
 ]
+
+FAILURES = [
+    (GUESS, "try 3 : 9 14 0", " , 12 13 4\nanswer 3"),
+    (GUESS, "try 1 : 3 8 1 , 4 5 5", "\nanswer 1"),  # it meets the first condition
+    (GUESS, "try 9 : 27 32 1", " , 36 37 6\nanswer 9"),  # what it has miscalculated does not matter
+    (GUESS, "try 40 :", " 120 125 6 , 160 161 8\nanswer 40"),
+    (GUESS, "try 8 : 24 29 1 , 32 33 6\ntry 3 : 9 14 0", " , 12 13 4\nanswer 3"),
+    (GUESS, "try 8 : 24 29 1 , 32 33 6\nanswer 7", ""),  # the test was right
+    (GUESS, "answer 7", ""),
+    (
+        CODE,
+        "try blue green red : red elsewhere blue elsewhere green elsewhere 0 3",
+        " , blue placed\nanswer blue green red",
+    ),
+    (CODE, "try blue blue red :", " red placed\nanswer blue blue red"),
+    (CODE, "answer red white blue", ""),
+    (SORT, "take 23 left 41 7", "\ntake 7 left 41\ntake 41 left\nanswer 23 7 41"),
+    (SORT, "take 7 left 41 23\ntake 41 left 23", "\ntake 23 left\nanswer 7 41 23"),
+    (SORT, "take 41 left 7 23\nback to 41 7 23\ntake 7 left 41 23\ntake 23 left 41\ntake 41 left\nanswer 7 41 23", ""),
+    (SORT, "take 7 left 41 23\nanswer 7 41 23", ""),
+]
+"""Responses whose answer is wrong, in two parts: a check of the steps rejects them after the first. Where the second
+is empty, no step shows it."""

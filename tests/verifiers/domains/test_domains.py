@@ -20,7 +20,7 @@ from astro_factory.traces.template_renderer import TemplateRenderer
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.puzzles import check_line, domain_names, get_domain, state_line
 from astro_factory.verifiers.splits import bucket_of
-from tests.verifiers.domains.attacks import VERDICTS
+from tests.verifiers.domains.attacks import FAILURES, VERDICTS
 from tests.verifiers.domains.drawn import SIZES, puzzles
 
 GYM = pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="needs reasoning-gym")
@@ -40,12 +40,35 @@ def test_verdicts(problem, response, outcome, extracted):
         assert verifier.accepts(problem, text) in (verdict.correct, None)
 
 
+@pytest.mark.parametrize(("problem", "shown", "rest"), FAILURES)
+def test_a_check_of_the_steps_rejects_as_soon_as_they_show_it(problem, shown, rest):
+    verifier = get_verifier(problem.verifier)
+    for text in (shown + rest, (shown + rest).replace("\n", "\r\n"), (shown + rest).replace(" ", "  ")):
+        assert verifier.accepts(problem, text) is False
+        place = verifier.fails_at(problem, text)
+        assert (place is None) == (not rest)
+        assert place is None or text[:place].split() == shown.split()
+
+
+@pytest.mark.parametrize("name", [name for name in domain_names() if name != "kinship"])
+def test_a_wrong_path_shows_it_before_its_answer(name):
+    domain, random, wrong = get_domain(name), Random(3), 0
+    for problem in puzzles(name):
+        steps = domain.attempt(random, problem)
+        if not domain.is_right(problem, steps):
+            place = domain.fails_at(problem, "\n".join([*steps, domain.closing(problem, steps)]))
+            assert place and place <= len("\n".join(steps))
+            wrong += 1
+    assert wrong
+
+
 @pytest.mark.parametrize("name", [name for name in domain_names() if name != "kinship"])
 @settings(max_examples=50)
 @given(before=st.text(), after=st.text())
 def test_verify_never_raises(name, before, after):
-    outcome = get_domain(name).verify(puzzles(name)[0], f"{before}\nanswer {after}").outcome
-    assert outcome in ("correct", "incorrect", "no_answer")
+    problem, response = puzzles(name)[0], f"{before}\nanswer {after}"
+    assert get_domain(name).verify(problem, response).outcome in ("correct", "incorrect", "no_answer")
+    assert 0 <= (get_domain(name).fails_at(problem, response) or 0) <= len(response)
 
 
 @pytest.mark.parametrize("name", DOMAINS)
