@@ -25,7 +25,9 @@ from tests.verifiers.domains.drawn import SIZES, puzzles
 
 GYM = pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="needs reasoning-gym")
 DOMAINS = [pytest.param(name, marks=GYM if name == "kinship" else ()) for name in domain_names()]
-TEMPLATE = compile_template("reflection/puzzles.jinja", [shipped_folder("templates")])
+TEMPLATE, SHORT = (
+    compile_template(f"reflection/{name}.jinja", [shipped_folder("templates")]) for name in ("puzzles", "puzzles_short")
+)
 
 
 @pytest.mark.parametrize(
@@ -215,11 +217,16 @@ def test_every_skill_is_practised_and_honest(name):
         assert not lines or not correct
 
 
+@pytest.mark.parametrize(
+    ("template", "before", "after", "again", "back"),
+    [(TEMPLATE, "Wait , ", " .", "Try another .", "Go back to"), (SHORT, "", "", "", "Back to")],
+    ids=["puzzles", "puzzles_short"],
+)
 @pytest.mark.parametrize("name", DOMAINS)
-def test_the_template_words_a_check_as_practice_does(name):
+def test_the_templates_word_a_check_as_practice_does(name, template, before, after, again, back):
     """Right and wrong ends differ in nothing but the verdict."""
     domain, problem = get_domain(name), puzzles(name)[0]
-    renderer = TemplateRenderer(TEMPLATE)
+    renderer = TemplateRenderer(template)
     steps = domain.solution(Random(7), problem)
     facts = domain.facts(problem, steps)
     end = TreeNode(0, steps[-1], terminal=True, facts=facts)
@@ -229,8 +236,9 @@ def test_the_template_words_a_check_as_practice_does(name):
     def words(*blocks):
         return " ".join(renderer.render_blocks(blocks, variables, lambda size: 0))
 
-    assert words("reflect", "right") == f"Wait , {check_line(facts['check'], True)}"
-    assert words("reflect", "wrong") == f"Wait , {check_line(facts['check'], False)}"
-    assert words("restart") == "Try another ."
+    for block, correct in (("right", True), ("wrong", False)):
+        check = check_line(facts["check"], correct).removesuffix(" .")
+        assert words("reflect", block) == f"{before}{check}{after}"
+    assert words("restart") == again
     if state := root.facts.get("state"):
-        assert words("backtrack") == f"Go {state_line(state)}"
+        assert words("backtrack") == f"{back} {state}"
