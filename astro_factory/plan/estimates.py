@@ -85,8 +85,7 @@ def estimates(plan: Plan, store: Store) -> dict[str, Estimate]:
         kind = (item.node.section, item.node.kind)
         if kind not in history:
             history[kind] = read_costs(store, item.node)
-        earlier = [_for_size(cost, item.node, shapes) for cost in history[kind]]
-        estimate = _estimate(item.node, plan.graph.name, workload, most, earlier, machine)
+        estimate = _estimate(item.node, plan.graph.name, workload, most, history[kind], machine, shapes)
         found[name] = _with_items(estimate, extrapolation(plan, item, store), processors(item.node)[0])
         limits[name] = most.rows or getattr(item.node.config, "limit", None)
         rows[name] = min((count for count in (found[name].rows, limits[name]) if count is not None), default=None)
@@ -132,13 +131,19 @@ def _with_items(estimate: Estimate, found: Extrapolation | None, count: float) -
 
 
 def _estimate(
-    node: GraphNode, spec: str, workload: Workload, most: Workload, history: list[Cost], machine: str
+    node: GraphNode,
+    spec: str,
+    workload: Workload,
+    most: Workload,
+    history: list[Cost],
+    machine: str,
+    shapes: Mapping[str, ModelShape],
 ) -> Estimate:
     """An estimate from the work that is likely, or without earlier runs the most that the config allows."""
     comparable = [cost for cost in history if cost.unit == workload.unit]
     stage = node.name.partition("[")[0]
     own = [cost for cost in comparable if (cost.spec, cost.stage) == (spec, stage)][-_RUNS:]
-    runs = own or comparable[-_RUNS:]
+    runs = [_for_size(cost, node, shapes) for cost in own or comparable[-_RUNS:]]
     timed = [cost for cost in runs if cost.machine == machine]
     processor = timed[-1].processor if timed else processors(node)[1]
     units = workload.units

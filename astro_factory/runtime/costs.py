@@ -69,6 +69,8 @@ def append_cost(store: Store, graph: Graph, node: GraphNode, rows: Mapping[str, 
     if not workload.units:
         return
     spent, (count, processor) = result.provenance, processors(node)
+    names = graph.closure({node.name})
+    behind = {name: known for name, known in graph.nodes.items() if name in names}
     cost = Cost(
         spec=graph.name,
         stage=node.name.partition("[")[0],
@@ -81,7 +83,7 @@ def append_cost(store: Store, graph: Graph, node: GraphNode, rows: Mapping[str, 
         tokens=spent.get("tokens", 0),
         rows=spent.get("rows"),
         bytes=sum(entry["size"] for entry in result.outputs.values()),
-        parameters=parameters(node, node_shapes(graph.nodes)),
+        parameters=parameters(node, node_shapes(behind)),
     )
     path = _path(store, node)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ Practice teaches a base model the parts of a search and never searches itself: n
 Its documents are made here from the domain's steps, so a domain only adds exercises of its own.
 """
 
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
@@ -125,10 +126,23 @@ def evenly_spaced(response: str) -> str:
     return "\n".join(" ".join(line.split()) for line in response.split("\n"))
 
 
-def end_of_part(response: str, start: int, stop: int, index: int) -> int:
-    """Where the part of this index ends in a list with commas, `response[start:stop]`; at `stop` if there are fewer."""
-    parts = response[start:stop].split(",")
-    return start + len(",".join(parts[: index + 1]))
+def end_of_failed_test(response: str, test: re.Pattern[str], met: Callable[[str], list[bool]]) -> int | None:
+    """Where the last test of a response shows that its candidate is wrong; None if it shows nothing, or there is none.
+
+    Args:
+        test: matches a test, in two groups: the candidate, and the parts of the test, with commas between them.
+        met: which parts a candidate meets, each calculated anew; none for what is no candidate, which fails before all.
+    """
+    tests = list(test.finditer(response))
+    if not tests:
+        return None
+    candidate, parts = tests[-1].groups()
+    verdicts, start = met(candidate), tests[-1].start(2)
+    if not verdicts:
+        return start
+    if all(verdicts):
+        return None
+    return start + len(",".join(parts.split(",")[: verdicts.index(False) + 1]))
 
 
 def _asked(word: str, attempts: list[tuple[str, list[str]]]) -> Document:

@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.verifiers.base import StatedStep
-from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain, end_of_part, evenly_spaced
+from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain, end_of_failed_test, evenly_spaced
 
 CONDITIONS = 2
 LARGEST = 999
@@ -111,15 +111,12 @@ class GuessNumber(PuzzleDomain):
 
     def fails_at(self, problem: Problem, response: str) -> int | None:
         """Behind the remainder of the first condition that the number of the last test does not meet."""
-        tests = list(_TEST.finditer(response))
-        if not tests:
-            return None
-        last, conditions = tests[-1], _conditions(problem)
-        x = int(last[1])
-        if not 1 <= x <= problem.info["largest"]:
-            return last.start(2)
-        missed = next((place for place, c in enumerate(conditions) if not c.meets(x)), None)
-        return None if missed is None else end_of_part(response, last.start(2), last.end(2), missed)
+
+        def met(number: str) -> list[bool]:
+            x = int(number)
+            return [c.meets(x) for c in _conditions(problem)] if 1 <= x <= problem.info["largest"] else []
+
+        return end_of_failed_test(response, _TEST, met)
 
     def complete_step(self, problem: Problem, steps: Sequence[str], text: str) -> str | None:
         """The test of the candidate with everything but the candidate calculated anew."""

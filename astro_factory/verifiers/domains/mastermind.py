@@ -21,7 +21,7 @@ from typing import ClassVar, NamedTuple
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome, Verdict
 from astro_factory.verifiers.base import StatedStep
-from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain, end_of_part, evenly_spaced
+from astro_factory.verifiers.puzzles import Document, Exercise, PuzzleDomain, end_of_failed_test, evenly_spaced
 
 COLOURS = ("black", "blue", "green", "red", "white", "yellow")
 MOST_CLUES = 4
@@ -129,15 +129,12 @@ class Mastermind(PuzzleDomain):
 
     def fails_at(self, problem: Problem, response: str) -> int | None:
         """Behind the feedback of the first clue that the code of the last test does not agree with."""
-        tests = list(_TEST.finditer(response))
-        if not tests:
-            return None
-        last = tests[-1]
-        code = tuple(last[1].split())
-        if not _is_code(code, problem.info["pegs"]):
-            return last.start(2)
-        missed = next((place for place, c in enumerate(_clues(problem)) if clue(c.guess, code) != c), None)
-        return None if missed is None else end_of_part(response, last.start(2), last.end(2), missed)
+
+        def met(colours: str) -> list[bool]:
+            code = tuple(colours.split())
+            return [clue(c.guess, code) == c for c in _clues(problem)] if _is_code(code, problem.info["pegs"]) else []
+
+        return end_of_failed_test(response, _TEST, met)
 
     def complete_step(self, problem: Problem, steps: Sequence[str], text: str) -> str | None:
         """The test of the candidate with the feedback calculated anew."""

@@ -219,7 +219,7 @@ def test_every_skill_is_practised_and_honest(name):
 
 @pytest.mark.parametrize(
     ("template", "before", "after", "again", "back"),
-    [(TEMPLATE, "Wait , ", " .", "Try another .", "Go back to"), (SHORT, "", "", "", "Back to")],
+    [(TEMPLATE, "Wait , ", " .", "Try another .", "Go "), (SHORT, "", "", "", "")],
     ids=["puzzles", "puzzles_short"],
 )
 @pytest.mark.parametrize("name", DOMAINS)
@@ -241,4 +241,4 @@ def test_the_templates_word_a_check_as_practice_does(name, template, before, aft
         assert words("reflect", block) == f"{before}{check}{after}"
     assert words("restart") == again
     if state := root.facts.get("state"):
-        assert words("backtrack") == f"{back} {state}"
+        assert words("backtrack") == f"{back}{state_line(state)}"
