@@ -4,6 +4,7 @@ A spec whose first line is `# astro-factory check --set a.b=c` is checked with t
 `templates/broken` is checked as the template of `wording.yaml`. Each has one error, except for those in `many/`.
 """
 
+import re
 import shlex
 from pathlib import Path
 
@@ -21,6 +22,9 @@ CASES = sorted(
     for path in HERE.glob(pattern)
     if path.relative_to(HERE).parts[0] not in HELPERS
 )
+
+_UNLISTED = re.compile(r"\(\d+ more\)")
+"""How many choices a list leaves out: it grows with each template that the package ships."""
 
 
 def errors_of(case: Path) -> list[Diagnostic]:
@@ -41,7 +45,7 @@ def errors_of(case: Path) -> list[Diagnostic]:
 def test_broken_spec(case, monkeypatch, pytestconfig):
     monkeypatch.chdir(HERE)
     found = errors_of(case)
-    text, expected = "\n".join(map(str, found)) + "\n", case.with_suffix(".txt")
+    text, expected = _UNLISTED.sub("(N more)", "\n".join(map(str, found)) + "\n"), case.with_suffix(".txt")
     if pytestconfig.getoption("--update-golden"):
         expected.write_text(text, encoding="utf-8")
     assert text == expected.read_text(encoding="utf-8")

@@ -53,6 +53,12 @@ def error_of(function, *arguments) -> list[tuple[str, str]]:
     return [(diagnostic.code, diagnostic.cause) for diagnostic in found.value.diagnostics]
 
 
+def wait_for_nodes(hub: Hub) -> None:
+    """Until the hub has read the first hello: it serves each connection in a thread of its own."""
+    while not hub._nodes:
+        time.sleep(0.01)
+
+
 def staging(tmp_path: Path, name: str = "key") -> Path:
     folder = tmp_path / "staging" / name
     (folder / "work").mkdir(parents=True, exist_ok=True)
@@ -88,6 +94,7 @@ def test_nodes_that_disagree(hub, tmp_path, monkeypatch, changes, named):
 def test_a_node_that_leaves_and_returns_is_there_once(hub, tmp_path):
     for _ in range(2):
         line = call(Address("localhost", hub.port), 1, staging(tmp_path), 1)
+        wait_for_nodes(hub)
         second = call(Address("localhost", hub.port), 1, staging(tmp_path), 1)
         assert second.next(30) == {"event": "refused", "node": 1}
         members = head.meet(context(staging(tmp_path), {}), config(rendezvous_s=30).launch)
@@ -136,8 +143,7 @@ def test_something_else_that_listens_at_the_heads_address(tmp_path, monkeypatch)
 
 def test_the_head_says_how_it_ended(hub, tmp_path):
     line = call(Address("localhost", hub.port), 1, staging(tmp_path), 1)
-    while not hub._nodes:
-        time.sleep(0.01)
+    wait_for_nodes(hub)
     hub.close("failed", "E181 too few GPUs")
     assert line.next(30) == {"event": "end", "status": "failed", "text": "E181 too few GPUs"}
     assert line.next(30) == {"event": "closed"}

@@ -218,13 +218,13 @@ def test_every_skill_is_practised_and_honest(name):
 
 
 @pytest.mark.parametrize(
-    ("template", "before", "after", "again", "back"),
-    [(TEMPLATE, "Wait , ", " .", "Try another .", "Go "), (SHORT, "", "", "", "")],
+    ("template", "before", "after", "restart", "back"),
+    [(TEMPLATE, "Wait , ", " .", "Try another .", "Go "), (SHORT, "", "", None, "")],
     ids=["puzzles", "puzzles_short"],
 )
 @pytest.mark.parametrize("name", DOMAINS)
-def test_the_templates_word_a_check_as_practice_does(name, template, before, after, again, back):
-    """Right and wrong ends differ in nothing but the verdict."""
+def test_the_templates_word_a_check_as_practice_does(name, template, before, after, restart, back):
+    """Right and wrong ends differ in nothing but the verdict. The short template has no word for a restart."""
     domain, problem = get_domain(name), puzzles(name)[0]
     renderer = TemplateRenderer(template)
     steps = domain.solution(Random(7), problem)
@@ -239,6 +239,8 @@ def test_the_templates_word_a_check_as_practice_does(name, template, before, aft
     for block, correct in (("right", True), ("wrong", False)):
         check = check_line(facts["check"], correct).removesuffix(" .")
         assert words("reflect", block) == f"{before}{check}{after}"
-    assert words("restart") == again
-    if state := root.facts.get("state"):
-        assert words("backtrack") == f"{back}{state_line(state)}"
+    state = root.facts.get("state")
+    goes_back = f"{back}{state_line(state)}" if state else ""
+    assert words("restart") == (goes_back if restart is None else restart)
+    if state:
+        assert words("backtrack") == goes_back
