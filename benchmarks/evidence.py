@@ -178,7 +178,7 @@ def contradicts(row: Claim) -> bool:
     if row.value is None:
         return row.status != "not shown"
     if row.low is None or row.high is None:
-        agree = len({value > 0 for value in row.each or [row.value]}) == 1
+        agree = len(row.each) > 2 and len({value > 0 for value in row.each}) == 1
         return row.status in ("null", "refuted") or (row.status == "holds" and not agree)
     if not row.low <= row.value <= row.high:
         return True

@@ -24,7 +24,7 @@ SAMPLES = DOCS / "samples"
 
 Status = Literal["holds", "null", "refuted", "measured", "not shown"]
 _STATUSES: dict[Status, str] = {
-    "holds": "the interval excludes 0 on the side of the claim, or, where no interval was published, every seed agrees",
+    "holds": "the interval excludes 0 on the side of the claim, or, where no interval was published, three seeds agree",
     "null": "the interval includes 0: no difference is shown, and one smaller than the interval is not excluded",
     "refuted": "the control wins, and the interval excludes 0",
     "measured": "a figure without a comparison",

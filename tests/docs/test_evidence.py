@@ -222,4 +222,5 @@ def test_a_wrong_seed_and_seeds_that_disagree_are_found():
     unpublished = claim.model_copy(update={"low": None, "high": None, "status": "holds"})
     assert not contradicts(unpublished.model_copy(update={"each": [0.1, 0.2, 0.1]}))
     assert contradicts(unpublished.model_copy(update={"each": [0.1, -0.2, 0.1]}))
+    assert contradicts(unpublished.model_copy(update={"each": [], "value": 0.2}))
     assert contradicts(unpublished.model_copy(update={"status": "refuted"}))
