@@ -56,6 +56,12 @@ def test_a_figure_rests_on_one_export_for_each_seed(claim):
     assert claim.bases <= len(claim.seeds)
 
 
+@pytest.mark.parametrize("claim", RECOMPUTED, ids=lambda claim: claim.id)
+def test_the_control_that_a_row_names_is_the_one_that_is_computed(claim):
+    if claim.figure.kind in ("sample_and_check", "check_steps", "vote"):
+        assert claim.figure.kind in claim.control
+
+
 def test_commands_name_files_that_exist():
     named = {path for claim in CLAIMS for path in re.findall(r"specs/\S+?\.yaml", claim.command)}
     assert named
