@@ -11,13 +11,14 @@ The stage, an `evaluate` in a domain that reads states from steps, must be built
                    independent samples
 
 A model that remembers what it has tried repeats less than independent samples do. To succeed more often than they do is
-no sign of memory alone: training also changes single attempts. The last line is the share of steps that both arms write
-as the domain would: where a step is a test, a model can trust only exact ones.
+no sign of memory alone: training also changes single attempts. Below the table stand the share of steps that both arms
+write as the domain would (where a step is a test, a model can trust only exact ones), and the share of the arm's right
+attempts that it goes on from instead of giving their answer.
 """
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import nan
 from pathlib import Path
 from typing import NamedTuple
@@ -112,24 +113,38 @@ def _repeats(problem: Problem, text: str) -> list[bool]:
     return [now > before for before, now in zip([0, *counts], counts, strict=False)]
 
 
-def exact_steps(responses: Iterable[Answered]) -> float:
-    """Share of the steps that stand as the domain would write them; NaN without steps.
+def _steps(problem: Problem, text: str) -> Iterator[tuple[str, list[str]]]:
+    """The lines of a response that are steps, each with the path that it completes as the domain would write it.
 
     A line is a step if the domain completes it from where the attempt stands, or from the start.
     """
-    steps, exact = 0, 0
-    for problem, text, _ in responses:
-        verifier, path = get_verifier(problem.verifier), list[str]()
-        for line in map(str.strip, text.splitlines()):
-            for before in (path, []):
-                if (written := verifier.complete_step(problem, before, line)) is not None:
-                    steps += 1
-                    exact += written == line
-                    path = [*before, written]
-                    break
-            if verifier.is_terminal(problem, path):
-                path = []
-    return exact / steps if steps else nan
+    verifier, path = get_verifier(problem.verifier), list[str]()
+    for line in map(str.strip, text.splitlines()):
+        for before in (path, []):
+            if (written := verifier.complete_step(problem, before, line)) is not None:
+                path = [*before, written]
+                yield line, path
+                break
+        if verifier.is_terminal(problem, path):
+            path = []
+
+
+def exact_steps(responses: Iterable[Answered]) -> float:
+    """Share of the steps that stand as the domain would write them; NaN without steps."""
+    exact = [line == path[-1] for problem, text, _ in responses for line, path in _steps(problem, text)]
+    return sum(exact) / len(exact) if exact else nan
+
+
+def passed_over(responses: Iterable[Answered]) -> float:
+    """Share of the attempts that reach a right answer but are not answered with it; NaN without one that does."""
+    missed = []
+    for problem, text, outcome in responses:
+        verifier = get_verifier(problem.verifier)
+        paths = [path for _, path in _steps(problem, text) if verifier.is_terminal(problem, path)]
+        right = [verifier.value(problem, path) == 1 for path in paths]
+        answered = len(right) - 1 if outcome is Outcome.CORRECT else None
+        missed += [number != answered for number, one in enumerate(right) if one]
+    return sum(missed) / len(missed) if missed else nan
 
 
 def main() -> None:
@@ -176,6 +191,7 @@ def main() -> None:
         print(f"{number:7} {own.made:6} {chance:11.3f} {own.right:10.3f} {own.let_through:11.3f}", end="")
         print(f" {repeat:11.3f} {own.repeated:10.3f}")
     print("exact steps: " + ", ".join(f"{arm} {exact_steps(rows):.3f}" for arm, rows in answers.items()))
+    print(f"right attempts passed over: {options.arm} {passed_over(answers[options.arm]):.3f}")
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ _IN_SHORT = {
     "Number guessing": (
         "guess.bases-direct",
         "guess.bases-vote",
-        "guess-loops0.astro-check",
-        "guess-loops0.astro-steps",
+        "guess-retrained.check",
+        "guess-retrained.steps",
     ),
     "Mastermind": (
         "mastermind-compared.direct",

@@ -6,7 +6,7 @@ import pytest
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
-from benchmarks.attempts import Attempt, exact_steps, in_context, independent, independent_repeats
+from benchmarks.attempts import Attempt, exact_steps, in_context, independent, independent_repeats, passed_over
 from tests.verifiers.domains.attacks import CODE, GUESS
 from tests.verifiers.domains.test_steps import TESTED
 
@@ -68,3 +68,16 @@ def test_attempts_in_context_are_counted_by_states():
 )
 def test_steps_are_compared_with_what_the_domain_writes(problem, text, exact):
     assert exact_steps([(problem, text, Outcome.CORRECT)]) == pytest.approx(exact, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "share"),
+    [
+        (f"{MISS}\n{HIT}", Outcome.CORRECT, 0),
+        (f"{HIT}\n{MISS}", Outcome.INCORRECT, 1),
+        (f"{HIT}\n{MISS}\n{HIT}", Outcome.CORRECT, 1 / 2),
+        (MISS, Outcome.INCORRECT, nan),
+    ],
+)
+def test_a_right_attempt_that_is_not_answered_is_passed_over(text, outcome, share):
+    assert passed_over([(PUZZLE, text, outcome)]) == pytest.approx(share, nan_ok=True)
