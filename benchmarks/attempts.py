@@ -13,7 +13,9 @@ The stage, an `evaluate` in a domain that reads states from steps, must be built
 A model that remembers what it has tried repeats less than independent samples do. To succeed more often than they do is
 no sign of memory alone: training also changes single attempts. Below the table stand the share of steps that both arms
 write as the domain would (where a step is a test, a model can trust only exact ones), and the share of the arm's right
-attempts that it goes on from instead of giving their answer.
+attempts that it goes on from instead of giving their answer. Where a test compares several values, such as two
+remainders, the last lines say which of them the model reads: how often it answers with an exact test in which these
+values are the wanted ones and the others are not. A good judge answers with those alone in which all are.
 """
 
 import argparse
@@ -137,14 +139,51 @@ def exact_steps(responses: Iterable[Answered]) -> float:
 
 def passed_over(responses: Iterable[Answered]) -> float:
     """Share of the attempts that reach a right answer but are not answered with it; NaN without one that does."""
-    missed = []
-    for problem, text, outcome in responses:
-        verifier = get_verifier(problem.verifier)
-        paths = [path for _, path in _steps(problem, text) if verifier.is_terminal(problem, path)]
-        right = [verifier.value(problem, path) == 1 for path in paths]
-        answered = len(right) - 1 if outcome is Outcome.CORRECT else None
-        missed += [number != answered for number, one in enumerate(right) if one]
+    missed = [not end.answered for response in responses for end in _ends(*response) if end.right]
     return sum(missed) / len(missed) if missed else nan
+
+
+def answered_by_match(responses: Iterable[Answered]) -> dict[tuple[bool, ...], tuple[int, float]]:
+    """Exact tests by which of their values are the wanted ones: their number, and the share that is answered with.
+
+    Empty in a domain whose facts name no values `found` and `wanted`.
+    """
+    tests: dict[tuple[bool, ...], list[bool]] = {}
+    for problem, text, outcome in responses:
+        for end in _ends(problem, text, outcome):
+            facts = get_verifier(problem.verifier).facts(problem, end.path)
+            if end.exact and {"found", "wanted"} <= facts.keys():
+                comma = " , " if " , " in facts["found"] else " "
+                pairs = zip(facts["found"].split(comma), facts["wanted"].split(comma), strict=True)
+                tests.setdefault(tuple(found == wanted for found, wanted in pairs), []).append(end.answered)
+    return {met: (len(answered), sum(answered) / len(answered)) for met, answered in sorted(tests.items())}
+
+
+class _End(NamedTuple):
+    """The end of an attempt."""
+
+    path: list[str]
+    exact: bool
+    """Whether its last step stands as the domain would write it."""
+    right: bool
+    answered: bool
+    """Whether the response answers with it: nothing follows it, and the outcome is that of this attempt."""
+
+
+def _ends(problem: Problem, text: str, outcome: Outcome) -> list[_End]:
+    verifier = get_verifier(problem.verifier)
+    paths = [(line, path) for line, path in _steps(problem, text) if verifier.is_terminal(problem, path)]
+    ends = []
+    for number, (line, path) in enumerate(paths, 1):
+        right = verifier.value(problem, path) == 1
+        own = Outcome.CORRECT if right else Outcome.INCORRECT
+        ends.append(_End(path, line == path[-1], right, number == len(paths) and outcome is own))
+    return ends
+
+
+def _places(met: Sequence[bool]) -> str:
+    """Which values are the wanted ones, counted from 1."""
+    return " and ".join(str(place) for place, one in enumerate(met, 1) if one) or "none"
 
 
 def main() -> None:
@@ -192,6 +231,8 @@ def main() -> None:
         print(f" {repeat:11.3f} {own.repeated:10.3f}")
     print("exact steps: " + ", ".join(f"{arm} {exact_steps(rows):.3f}" for arm, rows in answers.items()))
     print(f"right attempts passed over: {options.arm} {passed_over(answers[options.arm]):.3f}")
+    for met, (tests, share) in answered_by_match(answers[options.arm]).items():
+        print(f"answers with an exact test that meets {_places(met)}: {share:.4f} of {tests}")
 
 
 if __name__ == "__main__":

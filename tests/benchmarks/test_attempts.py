@@ -6,7 +6,15 @@ import pytest
 
 from astro_factory.core.problems import Problem
 from astro_factory.core.verdicts import Outcome
-from benchmarks.attempts import Attempt, exact_steps, in_context, independent, independent_repeats, passed_over
+from benchmarks.attempts import (
+    Attempt,
+    answered_by_match,
+    exact_steps,
+    in_context,
+    independent,
+    independent_repeats,
+    passed_over,
+)
 from tests.verifiers.domains.attacks import CODE, GUESS
 from tests.verifiers.domains.test_steps import TESTED
 
@@ -81,3 +89,35 @@ def test_steps_are_compared_with_what_the_domain_writes(problem, text, exact):
 )
 def test_a_right_attempt_that_is_not_answered_is_passed_over(text, outcome, share):
     assert passed_over([(PUZZLE, text, outcome)]) == pytest.approx(share, nan_ok=True)
+
+
+OTHER_GUESS = Problem(
+    "o",
+    "find x to 12 : 2 x + 4 mod 8 = 0 , 2 x + 1 mod 5 = 1",
+    "10",
+    "guess_number",
+    {"largest": 12, "conditions": [[2, 4, 8, 0], [2, 1, 5, 1]]},
+)
+MEETS_NONE, MEETS_FIRST = "try 1 : 2 6 6 , 2 3 3", "try 2 : 4 8 0 , 4 5 0"
+MEETS_SECOND, MEETS_BOTH = "try 5 : 10 14 6 , 10 11 1", "try 10 : 20 24 0 , 20 21 1"
+
+
+def test_a_judge_is_measured_by_what_its_tests_meet():
+    """This one asks for the second condition alone: it answers with half of the tests that meet it, right or wrong. A
+    test that is not exact counts for nothing."""
+    responses = [
+        (OTHER_GUESS, f"{MEETS_NONE}\nNo\n{MEETS_FIRST}\nNo\n{MEETS_SECOND}\nYes\nanswer 5", Outcome.INCORRECT),
+        (OTHER_GUESS, f"{MEETS_SECOND}\nNo\n{MEETS_BOTH}\nYes\nanswer 10", Outcome.CORRECT),
+        (OTHER_GUESS, f"{MEETS_BOTH}\nNo\n{MEETS_BOTH.replace('24', '25')}\nYes\nanswer 10", Outcome.CORRECT),
+        (OTHER_GUESS, f"{MEETS_NONE}\nNo", Outcome.NO_ANSWER),
+    ]
+    assert answered_by_match(responses) == {
+        (False, False): (2, 0),
+        (False, True): (2, 0.5),
+        (True, False): (1, 0),
+        (True, True): (2, 0.5),
+    }
+
+
+def test_a_domain_that_names_no_values_has_no_such_measure():
+    assert answered_by_match([(PUZZLE, f"{MISS}\n{HIT}", Outcome.CORRECT)]) == {}
