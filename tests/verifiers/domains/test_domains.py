@@ -25,8 +25,9 @@ from tests.verifiers.domains.drawn import SIZES, puzzles
 
 GYM = pytest.mark.skipif(find_spec("reasoning_gym") is None, reason="needs reasoning-gym")
 DOMAINS = [pytest.param(name, marks=GYM if name == "kinship" else ()) for name in domain_names()]
-TEMPLATE, SHORT = (
-    compile_template(f"reflection/{name}.jinja", [shipped_folder("templates")]) for name in ("puzzles", "puzzles_short")
+TEMPLATE, SHORT, PAIRS, PAIRS_SHORT = (
+    compile_template(f"reflection/{name}.jinja", [shipped_folder("templates")])
+    for name in ("puzzles", "puzzles_short", "puzzles_pairs", "puzzles_pairs_short")
 )
 
 
@@ -244,3 +245,21 @@ def test_the_templates_word_a_check_as_practice_does(name, template, before, aft
     assert words("restart") == (goes_back if restart is None else restart)
     if state:
         assert words("backtrack") == goes_back
+
+
+@pytest.mark.parametrize(
+    ("facts", "pairs", "to_first_miss"),
+    [
+        ({"found": "5 1", "wanted": "4 1"}, "5 want 4 , 1 want 1", "5 want 4"),
+        ({"found": "4 2", "wanted": "4 1"}, "4 want 4 , 2 want 1", "4 want 4 , 2 want 1"),
+        ({"found": "4 1", "wanted": "4 1"}, "4 want 4 , 1 want 1", "4 want 4 , 1 want 1"),
+        # a clue of mastermind is two counts
+        ({"found": "0 1 , 1 0", "wanted": "1 1 , 1 0"}, "0 1 want 1 1 , 1 0 want 1 0", "0 1 want 1 1"),
+        ({"check": "up down"}, "up down", "up down"),
+    ],
+)
+def test_pairs_set_each_value_beside_the_one_wanted(facts, pairs, to_first_miss):
+    node = TreeNode(0, "x", terminal=True, facts={"check": "not used", **facts})
+    for template, expected in ((PAIRS, f"Wait , {pairs}"), (PAIRS_SHORT, to_first_miss)):
+        renderer = TemplateRenderer(template)
+        assert renderer.render_blocks(["reflect"], {"problem": None, "node": node}, lambda size: 0) == [expected]
