@@ -155,7 +155,7 @@ def _asked(word: str, attempts: list[tuple[str, list[str]]]) -> Document:
 
 def domain_names() -> list[str]:
     """The domains that come with the package."""
-    return ["guess_number", "kinship", "mastermind", "sorting"]
+    return ["guess_in_turn", "guess_number", "kinship", "mastermind", "sorting"]
 
 
 def get_domain(name: str) -> PuzzleDomain:

@@ -20,6 +20,7 @@ VERIFIERS = Registry(
     {
         "choice": "astro_factory.verifiers.choice:ChoiceVerifier",
         "countdown": "astro_factory.verifiers.countdown:Countdown",
+        "guess_in_turn": "astro_factory.verifiers.domains.guess_in_turn:GuessInTurn",
         "guess_number": "astro_factory.verifiers.domains.guess_number:GuessNumber",
         "kinship": "astro_factory.verifiers.domains.kinship:Kinship",
         "mastermind": "astro_factory.verifiers.domains.mastermind:Mastermind",

@@ -123,13 +123,17 @@ class GuessNumber(PuzzleDomain):
         match = _STEP.fullmatch(text.strip())
         if steps or match is None or not 1 <= int(match[1]) <= problem.info["largest"]:
             return None
-        return step_text(int(match[1]), _conditions(problem))
+        return self.test(int(match[1]), _conditions(problem))
 
     def is_terminal(self, problem: Problem, steps: Sequence[str]) -> bool:
         return bool(steps)
 
     def closing(self, problem: Problem, steps: Sequence[str]) -> str:
         return f"answer {_candidate(steps)}" if steps else ""
+
+    def test(self, x: int, conditions: Sequence[Condition]) -> str:
+        """The one spelling of a test."""
+        return f"try {x} : {' , '.join(' '.join(map(str, c.values(x))) for c in conditions)}"
 
     def start(self, problem: Problem) -> str:
         return ""
@@ -152,18 +156,13 @@ class GuessNumber(PuzzleDomain):
         return float(all(c.meets(_candidate(steps)) for c in _conditions(problem))) if steps else None
 
     def random_step(self, random: Random, problem: Problem, steps: list[str]) -> str:
-        return step_text(random.randint(1, problem.info["largest"]), _conditions(problem))
+        return self.test(random.randint(1, problem.info["largest"]), _conditions(problem))
 
     def right_step(self, random: Random, problem: Problem, steps: list[str]) -> str:
-        return step_text(int(problem.answer), _conditions(problem))
+        return self.test(int(problem.answer), _conditions(problem))
 
     def exercises(self) -> Mapping[str, Exercise]:
         return {"calculate": _calculate}
-
-
-def step_text(x: int, conditions: Sequence[Condition]) -> str:
-    """The one spelling of a test."""
-    return f"try {x} : {' , '.join(' '.join(map(str, c.values(x))) for c in conditions)}"
 
 
 def _calculate(random: Random, problem: Problem) -> Document:
