@@ -34,7 +34,7 @@ _PATIENCE = 50_000
 class Config(StageConfig):
     kind: Literal["puzzles"]
     domain: DomainName
-    """The puzzles: `guess_number`, `guess_in_turn`, `mastermind`, `sorting`, `kinship`, or a domain of another package."""
+    """`guess_number`, `guess_in_turn`, `mastermind`, `sorting`, `kinship`, or a domain of an installed package."""
     sizes: Weights | list[int]
     """How large the puzzles are: a list of sizes, or a mapping of size to weight such as `{3: 0.4, 4: 0.6}`. What a
     size counts depends on the domain: candidates, pegs, numbers, persons."""
