@@ -14,7 +14,7 @@ from astro_factory.verifiers.puzzles import get_domain
 from astro_factory.verifiers.splits import bucket_of, split_of
 from tests.stages.problems.test_countdown import run as run_stage
 
-SIZES = {"guess_number": [8, 12], "mastermind": [3], "sorting": [4, 6]}
+SIZES = {"guess_number": [8, 12], "guess_in_turn": [8, 12], "mastermind": [3], "sorting": [4, 6]}
 
 
 def config(**fields):

@@ -9,6 +9,7 @@ GUESS = Problem(
     "guess_number",
     {"largest": 12, "conditions": [[3, 5, 7, 1], [4, 1, 9, 6]]},
 )
+IN_TURN = Problem(GUESS.id, GUESS.question, GUESS.answer, "guess_in_turn", GUESS.info)
 CODE = Problem(
     "m",
     "code of 3 from black blue green red white yellow : "
@@ -59,6 +60,9 @@ VERDICTS: list[tuple[Problem, str, str, str]] = [
     (GUESS, "the answer 8", NONE, ""),
     (GUESS, "try 8 : 24 29 1 , 32 33 6", NONE, ""),
     (GUESS, "answer", NONE, ""),
+    (IN_TURN, "try 3 : 9 14 0 want 1\nanswer 8", RIGHT, "8"),
+    (IN_TURN, "try 1 : 3 8 1 want 1 , 4 5 6 want 6\nanswer 1", WRONG, "1"),  # what a test claims is worth nothing
+    (IN_TURN, "try 8 : 24 29 1 want 1 , 32 33 6 want 6", NONE, ""),
     (CODE, "answer blue yellow green", RIGHT, "blue yellow green"),
     (CODE, "  answer  blue  yellow  green ", RIGHT, "blue yellow green"),
     (CODE, "answer green yellow blue", WRONG, "green yellow blue"),  # the same colours
@@ -104,6 +108,9 @@ FAILURES = [
     (GUESS, "try 8 : 24 29 1 , 32 33 6\ntry 3 : 9 14 0", " , 12 13 4\nanswer 3"),
     (GUESS, "try 8 : 24 29 1 , 32 33 6\nanswer 7", ""),  # the test was right
     (GUESS, "answer 7", ""),
+    (IN_TURN, "try 3 : 9 14 0 want 1", "\nanswer 3"),
+    (IN_TURN, "try 3 : 9 14 0 want 1", " , 12 13 4 want 6\nanswer 3"),  # it goes on where it should have ended
+    (IN_TURN, "try 1 : 3 8 1 want 1 , 4 5 5 want 6", "\nanswer 1"),
     (
         CODE,
         "try blue green red : red elsewhere blue elsewhere green elsewhere 0 3",

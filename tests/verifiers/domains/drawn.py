@@ -6,7 +6,7 @@ from random import Random
 from astro_factory.core.problems import Problem
 from astro_factory.verifiers.puzzles import get_domain
 
-SIZES = {"guess_number": [5, 12], "mastermind": [3, 4], "sorting": [3, 8], "kinship": [5, 8]}
+SIZES = {"guess_number": [5, 12], "guess_in_turn": [5, 12], "mastermind": [3, 4], "sorting": [3, 8], "kinship": [5, 8]}
 
 
 @cache

@@ -6,7 +6,7 @@ from astro_factory.core.problems import Problem
 from astro_factory.verifiers import get_verifier
 from astro_factory.verifiers.domains.kinship import Link, relation
 from astro_factory.verifiers.domains.mastermind import clue
-from tests.verifiers.domains.attacks import CODE, GUESS, KIN, SORT
+from tests.verifiers.domains.attacks import CODE, GUESS, IN_TURN, KIN, SORT
 from tests.verifiers.domains.test_domains import GYM
 
 TESTED = (
@@ -22,6 +22,10 @@ STEPS = [
     (GUESS, [], "try 8 or 9", None),
     (GUESS, [], "", None),
     (GUESS, ["try 3 : 9 14 0 , 12 13 4"], "try 8", None),
+    (IN_TURN, [], "try 8", "try 8 : 24 29 1 want 1 , 32 33 6 want 6"),
+    (IN_TURN, [], "try 3 : 9 14 1 want 1 , 12 13 4", "try 3 : 9 14 0 want 1"),
+    (IN_TURN, [], "1 : 3 8 1", "try 1 : 3 8 1 want 1 , 4 5 5 want 6"),
+    (IN_TURN, [], "try 13", None),
     (CODE, [], "try blue yellow green", TESTED),
     (CODE, [], "blue yellow green : 3 0", TESTED),
     (CODE, [], "try blue blue green", None),
