@@ -20,8 +20,9 @@ values are the wanted ones and the others are not. A good judge answers with tho
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import nan
+from operator import eq
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +40,8 @@ from astro_factory.verifiers import get_verifier
 
 Answered = tuple[Problem, str, Outcome]
 """A problem, a response to it, and its outcome."""
+Met = tuple[bool, ...]
+"""Of each value that a test compares whether it is the wanted one."""
 
 
 class Attempt(NamedTuple):
@@ -143,20 +146,31 @@ def passed_over(responses: Iterable[Answered]) -> float:
     return sum(missed) / len(missed) if missed else nan
 
 
-def answered_by_match(responses: Iterable[Answered]) -> dict[tuple[bool, ...], tuple[int, float]]:
+def answered_by_match(responses: Iterable[Answered]) -> dict[Met, tuple[int, float]]:
     """Exact tests by which of their values are the wanted ones: their number, and the share that is answered with.
 
     Empty in a domain whose facts name no values `found` and `wanted`.
     """
-    tests: dict[tuple[bool, ...], list[bool]] = {}
+    tests: dict[Met, list[bool]] = {}
     for problem, text, outcome in responses:
         for end in _ends(problem, text, outcome):
-            facts = get_verifier(problem.verifier).facts(problem, end.path)
-            if end.exact and {"found", "wanted"} <= facts.keys():
-                comma = " , " if " , " in facts["found"] else " "
-                pairs = zip(facts["found"].split(comma), facts["wanted"].split(comma), strict=True)
-                tests.setdefault(tuple(found == wanted for found, wanted in pairs), []).append(end.answered)
+            met = met_by(get_verifier(problem.verifier).facts(problem, end.path))
+            if end.exact and met is not None:
+                tests.setdefault(met, []).append(end.answered)
     return {met: (len(answered), sum(answered) / len(answered)) for met, answered in sorted(tests.items())}
+
+
+def met_by(facts: Mapping[str, str]) -> Met | None:
+    """Which of the values `found` are those `wanted`; None without such facts."""
+    if not {"found", "wanted"} <= facts.keys():
+        return None
+    comma = " , " if " , " in facts["found"] else " "
+    return tuple(map(eq, facts["found"].split(comma), facts["wanted"].split(comma)))
+
+
+def named(met: Met) -> str:
+    """The values that are the wanted ones, counted from 1."""
+    return " and ".join(str(place) for place, one in enumerate(met, 1) if one) or "none"
 
 
 class _End(NamedTuple):
@@ -179,11 +193,6 @@ def _ends(problem: Problem, text: str, outcome: Outcome) -> list[_End]:
         own = Outcome.CORRECT if right else Outcome.INCORRECT
         ends.append(_End(path, line == path[-1], right, number == len(paths) and outcome is own))
     return ends
-
-
-def _places(met: Sequence[bool]) -> str:
-    """Which values are the wanted ones, counted from 1."""
-    return " and ".join(str(place) for place, one in enumerate(met, 1) if one) or "none"
 
 
 def main() -> None:
@@ -232,7 +241,7 @@ def main() -> None:
     print("exact steps: " + ", ".join(f"{arm} {exact_steps(rows):.3f}" for arm, rows in answers.items()))
     print(f"right attempts passed over: {options.arm} {passed_over(answers[options.arm]):.3f}")
     for met, (tests, share) in answered_by_match(answers[options.arm]).items():
-        print(f"answers with an exact test that meets {_places(met)}: {share:.4f} of {tests}")
+        print(f"answers with an exact test that meets {named(met)}: {share:.4f} of {tests}")
 
 
 if __name__ == "__main__":
