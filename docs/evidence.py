@@ -58,6 +58,12 @@ _IN_SHORT = {
         "guess-retrained.check",
         "guess-retrained.steps",
     ),
+    "Number guessing, values side by side": (
+        "guess-pairs.short-direct",
+        "guess-pairs.short-vote",
+        "guess-pairs.short-check",
+        "guess-pairs.short-steps",
+    ),
     "Mastermind": (
         "mastermind-compared.direct",
         "mastermind-compared.vote",
