@@ -8,7 +8,7 @@ AXOLOTL := .venv-axolotl
 VERL := .venv-verl
 SPECS := $(wildcard specs/*.yaml specs/sweeps/*.yaml specs/ablations/*.yaml)
 # Without the benchmarks that need a model or a spec as an argument, and without helper modules.
-BENCHMARKS := $(filter-out __init__ attempts effect evidence probe_base probe_responses peers ray_overhead search_vllm trivial,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ attempts effect evidence loops probe_base probe_judge probe_responses peers ray_overhead search_vllm trivial,$(basename $(notdir $(wildcard benchmarks/*.py))))
 # Arguments for the program behind a target, as in `make test ARGS="-k store"`.
 ARGS ?=
 # Two test processes at a time. Tests of one file stay in one process, where they share its fixtures.
