@@ -64,6 +64,12 @@ _IN_SHORT = {
         "guess-pairs.short-check",
         "guess-pairs.short-steps",
     ),
+    "Number guessing, one condition after the other": (
+        "guess-turn.direct",
+        "guess-turn.vote",
+        "guess-turn.check",
+        "guess-turn.steps",
+    ),
     "Mastermind": (
         "mastermind-compared.direct",
         "mastermind-compared.vote",
