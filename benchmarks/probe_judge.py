@@ -17,11 +17,10 @@ from typing import NamedTuple
 from astro_factory.core.chat import encode_prompt, encode_text
 from astro_factory.engines.base import Request
 from astro_factory.verifiers.puzzles import PuzzleDomain, get_domain
-from astro_factory.verifiers.splits import bucket_of
+from astro_factory.verifiers.splits import split_of
 from benchmarks.attempts import Met, met_by, named
 from benchmarks.probe_base import Prober
 
-_TEST_BUCKET = 0
 _TESTS_PER_PUZZLE = 30
 
 
@@ -40,7 +39,7 @@ def drawn_tests(domain: PuzzleDomain, size: int, puzzles: int) -> Iterator[Judge
     random = Random(0)
     for number in range(puzzles):
         problem = None
-        while problem is None or bucket_of(domain.identity(problem)) != _TEST_BUCKET:
+        while problem is None or split_of(domain.identity(problem)) != "test":
             problem = domain.draw(random, size)
         tests = {domain.random_step(random, problem, []) for _ in range(_TESTS_PER_PUZZLE)}
         for test in sorted(tests | {domain.right_step(random, problem, [])}):

@@ -1,6 +1,7 @@
 from astro_factory.verifiers.countdown import calculate
 from astro_factory.verifiers.countdown_puzzles import PuzzleRules, split_of
 from benchmarks.probe_base import probe, probes
+from tests.benchmarks.blank_model import write_blank_model
 
 RULES = PuzzleRules()
 
@@ -24,15 +25,7 @@ def test_probes_are_held_out_and_their_answers_continue_the_prefix():
 
 
 def test_all_figures_of_a_model(tmp_path):
-    from astro_factory.core.context import StageContext
-    from astro_factory.stages.models import init
-
-    class Quiet:
-        def log(self, text):
-            pass
-
-    shape = init.Architecture(hidden_size=64, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2)
-    init.run(StageContext("s", {}, {}, tmp_path, tmp_path, None, Quiet()), init.Config(kind="init", architecture=shape))
+    write_blank_model(tmp_path)
     figures = probe(tmp_path, RULES, [3], count=4, problems=3, samples=1)
     assert set(figures) >= {"result", "restate_far", "solve", "solve 3 numbers"}
     assert all(0 <= value <= 1 for value in figures.values())

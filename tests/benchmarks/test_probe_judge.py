@@ -5,6 +5,7 @@ import pytest
 from astro_factory.verifiers.puzzles import get_domain
 from benchmarks.probe_base import Prober
 from benchmarks.probe_judge import drawn_tests, verdicts
+from tests.benchmarks.blank_model import write_blank_model
 
 
 def test_every_test_is_honest_and_says_what_it_meets():
@@ -25,17 +26,7 @@ def test_a_domain_that_compares_no_values_is_refused():
 
 
 def test_all_figures_of_a_model(tmp_path):
-    from astro_factory.core.context import StageContext
-    from astro_factory.stages.models import init
-
-    class Quiet:
-        def log(self, text):
-            pass
-
-    shape = init.Architecture(hidden_size=64, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2)
-    words = init.Vocabulary(words=["find", "x", "to", "mod", "try", "want", "Yes", "No"])
-    config = init.Config(kind="init", architecture=shape, vocabulary=words)
-    init.run(StageContext("s", {}, {}, tmp_path, tmp_path, None, Quiet()), config)
+    write_blank_model(tmp_path, vocabulary={"words": ["find", "x", "to", "mod", "try", "want", "Yes", "No"]})
     tests = list(drawn_tests(get_domain("guess_number"), 12, 3))
     answers = verdicts(Prober(tmp_path), tests)
     assert set(answers) == {test.met for test in tests}
