@@ -31,8 +31,15 @@ sweeps:
 """
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """One for all tests: variants that several of them sweep are built once."""
+    return tmp_path_factory.mktemp("store")
+
+
 @pytest.fixture
-def sums(run):  # noqa: F811
+def sums(run, store, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("ASTRO_STORE", str(store))
     Path("spec.yaml").write_text(SPEC, encoding="utf-8")
     rows = [{"question": f"What is {n} - {n - 2}?", "answer": "2"} for n in range(2, 12)]
     Path("sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -69,7 +76,7 @@ HALVED = """\
 
 
 @pytest.mark.slow
-def test_halving_builds_more_seeds_of_the_better_variants_only(sums):
+def test_halving_builds_more_seeds_of_the_better_variants_only(sums, store):
     Path("spec.yaml").write_text(SPEC + HALVED, encoding="utf-8")
     ended = sums("sweep", "spec.yaml", "--name", "halved")
     assert ended.code == 0, ended.err
@@ -83,16 +90,16 @@ def test_halving_builds_more_seeds_of_the_better_variants_only(sums):
     assert ended.out.count(", then dropped") == 1
     flat = pq.read_table("out/sums-halved/sweep.parquet").to_pylist()
     assert [row["dropped_after"] for row in flat] == [None, 1, None]
-    built = results()
+    built = results(store)
     again = sums("sweep", "spec.yaml", "--name", "halved", "--json").json
-    assert (again["rows"], again["halving"], results()) == (table["rows"], table["halving"], built)
+    assert (again["rows"], again["halving"], results(store)) == (table["rows"], table["halving"], built)
     whole = sums("sweep", "spec.yaml", "--name", "halved", "--set", "sweeps.halved.halving=null", "--json").json
-    assert [row["seeds"] for row in whole["rows"]] == [2, 2, 2] and len(results()) == len(built) + 1
+    assert [row["seeds"] for row in whole["rows"]] == [2, 2, 2] and len(results(store)) == len(built) + 1
     assert whole["rows"][2]["difference"] == right["difference"] and whole["halving"] == []
 
 
-def results() -> list[Path]:
-    return sorted(Path(".astro/results").rglob("*.json"))
+def results(store: Path) -> list[Path]:
+    return sorted((store / "results").rglob("*.json"))
 
 
 ARMS = [

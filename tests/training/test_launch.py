@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,13 +52,30 @@ def weights(folder: Path):
     return load_file(folder / "model.safetensors")
 
 
+CONFIGS = {sft: sft_config, grpo: grpo_config}
+
+
+@pytest.fixture(scope="module")
+def of_two(inputs, tmp_path_factory):
+    """What two processes make of a stage without sharding, trained once."""
+    root = tmp_path_factory.mktemp("of_two")
+
+    @cache
+    def trained(stage):
+        ctx = context(root / stage.__name__, inputs)
+        stage.run(ctx, CONFIGS[stage](weight_decay=0.5))
+        return ctx
+
+    return trained
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("stage", "config"), [(sft, sft_config), (grpo, grpo_config)])
-def test_two_processes_give_equal_bytes_and_nearly_what_one_gives(inputs, tmp_path, stage, config):
-    runs = {}
-    for name, changes in {"a": {}, "b": {}, "one": {"launch": {"processes": 1}}}.items():
+@pytest.mark.parametrize("stage", CONFIGS)
+def test_two_processes_give_equal_bytes_and_nearly_what_one_gives(inputs, of_two, tmp_path, stage):
+    runs = {"a": of_two(stage)}
+    for name, processes in {"b": 2, "one": 1}.items():
         runs[name] = context(tmp_path / name, inputs)
-        stage.run(runs[name], config(**changes))
+        stage.run(runs[name], CONFIGS[stage](weight_decay=0.5, launch={"processes": processes}))
     assert contents(runs["a"].out) == contents(runs["b"].out)
     assert runs["a"].events.steps[-1] == runs["one"].events.steps[-1]
     two, one = weights(runs["a"].out), weights(runs["one"].out)
@@ -112,21 +130,25 @@ def test_a_crash_shows_the_last_lines_of_the_log(inputs, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # the first one compiles an extension
 @pytest.mark.skipif(not find_spec("deepspeed"), reason="DeepSpeed is not installed")
-@pytest.mark.parametrize("stage", [2, 3])
-def test_deepspeed_learns_as_plain_data_parallelism_does(inputs, tmp_path, stage):
-    sharded = {"processes": 2, "deepspeed": {"zero_stage": stage}}
-    for train, config in ((sft, sft_config), (grpo, grpo_config)):
-        plain = context(tmp_path / train.__name__ / "plain", inputs)
-        train.run(plain, config(weight_decay=0.5))
-        ctx = context(tmp_path / train.__name__ / "sharded", inputs)
-        train.run(ctx, config(weight_decay=0.5, launch=sharded))
-        assert contents(ctx.out).keys() == contents(plain.out).keys()
-        for name in ("loss", "grad_norm"):
-            points = [[values[name] for _, values in c.events.metrics if name in values] for c in (ctx, plain)]
-            assert points[0] == pytest.approx(points[1], abs=1e-4)
-        two, one = weights(ctx.out), weights(plain.out)
-        assert two.keys() == one.keys()
-        assert max((two[name] - one[name]).abs().max().item() for name in one) < 5e-5
+@pytest.mark.parametrize(
+    ("stage", "zero"),
+    [
+        (sft, 3),
+        (grpo, 2),
+        pytest.param(sft, 2, marks=pytest.mark.nightly),
+        pytest.param(grpo, 3, marks=pytest.mark.nightly),
+    ],
+)
+def test_deepspeed_learns_as_plain_data_parallelism_does(inputs, of_two, tmp_path, stage, zero):
+    plain, ctx = of_two(stage), context(tmp_path, inputs)
+    stage.run(ctx, CONFIGS[stage](weight_decay=0.5, launch={"processes": 2, "deepspeed": {"zero_stage": zero}}))
+    assert contents(ctx.out).keys() == contents(plain.out).keys()
+    for name in ("loss", "grad_norm"):
+        points = [[values[name] for _, values in c.events.metrics if name in values] for c in (ctx, plain)]
+        assert points[0] == pytest.approx(points[1], abs=1e-4)
+    two, one = weights(ctx.out), weights(plain.out)
+    assert two.keys() == one.keys()
+    assert max((two[name] - one[name]).abs().max().item() for name in one) < 5e-5
 
 
 @pytest.mark.slow
@@ -191,7 +213,7 @@ def alive(pid: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to end children")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)])
 def test_processes_end_with_their_parent_and_go_on_from_their_checkpoint(inputs, tmp_path, number):
     whole = context(tmp_path / "whole", inputs)
     sft.run(whole, sft_config(epochs=4))

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import product
 
 import pytest
 import torch
@@ -105,9 +106,14 @@ def case(shape: ModelShape, *, bf16: bool, checkpointing: bool, accumulates: boo
     return Case(shape, replace(step, fused_head=not real))
 
 
-@pytest.mark.parametrize("accumulates", [False, True])
-@pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("bf16", [False, True])
+CORNERS = [(False, False, False), (True, True, True)]
+"""One setting at a time is left to `make test-nightly`."""
+NIGHTLY = [
+    pytest.param(*case, marks=pytest.mark.nightly) for case in product([False, True], repeat=3) if case not in CORNERS
+]
+
+
+@pytest.mark.parametrize(("bf16", "checkpointing", "accumulates"), CORNERS + NIGHTLY)
 def test_a_small_model(bf16, checkpointing, accumulates, monkeypatch):
     one = case(TINY, bf16=bf16, checkpointing=checkpointing, accumulates=accumulates)
     assert sum(training_memory(TINY, one.step).values()) == pytest.approx(one.measured(monkeypatch), rel=0.1)
@@ -129,7 +135,14 @@ def hook_on_trained_weights_only(monkeypatch):
 
 @pytest.mark.parametrize(
     ("bf16", "checkpointing", "scores_width"),
-    [(False, False, 0), (False, True, 0), (True, False, 0), (True, True, 0), (True, False, 256), (True, True, 256)],
+    [
+        (False, False, 0),
+        (True, True, 256),
+        *(
+            pytest.param(*case, marks=pytest.mark.nightly)
+            for case in [(False, True, 0), (True, False, 0), (True, True, 0), (True, False, 256)]
+        ),
+    ],
 )
 def test_an_adapter_on_a_small_model(bf16, checkpointing, scores_width, monkeypatch):
     one = case(TINY, bf16=bf16, checkpointing=checkpointing, accumulates=True)
