@@ -106,14 +106,18 @@ def case(shape: ModelShape, *, bf16: bool, checkpointing: bool, accumulates: boo
     return Case(shape, replace(step, fused_head=not real))
 
 
-CORNERS = [(False, False, False), (True, True, True)]
-"""One setting at a time is left to `make test-nightly`."""
-NIGHTLY = [
-    pytest.param(*case, marks=pytest.mark.nightly) for case in product([False, True], repeat=3) if case not in CORNERS
-]
+def nightly(*cases: tuple) -> list:
+    """Mixed settings, which `make test-nightly` alone runs; CI keeps those with all of them off and all on."""
+    return [pytest.param(*case, marks=pytest.mark.nightly) for case in cases]
 
 
-@pytest.mark.parametrize(("bf16", "checkpointing", "accumulates"), CORNERS + NIGHTLY)
+OFF, ON = (False, False, False), (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("bf16", "checkpointing", "accumulates"),
+    [OFF, ON, *nightly(*(case for case in product([False, True], repeat=3) if case not in (OFF, ON)))],
+)
 def test_a_small_model(bf16, checkpointing, accumulates, monkeypatch):
     one = case(TINY, bf16=bf16, checkpointing=checkpointing, accumulates=accumulates)
     assert sum(training_memory(TINY, one.step).values()) == pytest.approx(one.measured(monkeypatch), rel=0.1)
@@ -138,10 +142,7 @@ def hook_on_trained_weights_only(monkeypatch):
     [
         (False, False, 0),
         (True, True, 256),
-        *(
-            pytest.param(*case, marks=pytest.mark.nightly)
-            for case in [(False, True, 0), (True, False, 0), (True, True, 0), (True, False, 256)]
-        ),
+        *nightly((False, True, 0), (True, False, 0), (True, True, 0), (True, False, 256)),
     ],
 )
 def test_an_adapter_on_a_small_model(bf16, checkpointing, scores_width, monkeypatch):
